@@ -1,0 +1,51 @@
+"""What core itself registers, through the same hooks as any plugin."""
+
+from mnpu.plugins.hookspecs import hookimpl
+
+MNPU_API = 1
+
+
+@hookimpl
+def mnpu_feature_sources():
+    return {"price": "mnpu.features.price"}
+
+
+@hookimpl
+def mnpu_validators():
+    return {"ohlcv": "mnpu.validation.ohlcv:Ohlcv", "point_in_time": "mnpu.validation.point_in_time:PointInTime"}
+
+
+@hookimpl
+def mnpu_backbones():
+    return {"linear": "mnpu.nn.linear:Linear", "omni": "mnpu.nn.omni:Omni"}
+
+
+@hookimpl
+def mnpu_heads():
+    return {"quantile": "mnpu.nn.quantile:Quantile"}
+
+
+@hookimpl
+def mnpu_targets():
+    return {"forward_return": "mnpu.data.targets:ForwardReturn"}
+
+
+@hookimpl
+def mnpu_policies():
+    return {
+        "buy_and_hold": "mnpu.policies.buy_and_hold:BuyAndHold",
+        "equal_weight": "mnpu.policies.equal_weight:EqualWeight",
+        "momentum": "mnpu.policies.momentum:Momentum",
+        "rank_long_short": "mnpu.policies.rank_long_short:RankLongShort",
+        "signed_quantile": "mnpu.policies.signed_quantile:SignedQuantile",
+    }
+
+
+@hookimpl
+def mnpu_guardrails():
+    return {"gross_cap": "mnpu.guard:GrossCap"}
+
+
+@hookimpl
+def mnpu_renderers():
+    return {"md": "mnpu.report.markdown:render"}

@@ -1,0 +1,1 @@
+"""Macroeconomic features for MNPU, joined by the moment each value became known."""

@@ -1,0 +1,1 @@
+"""Risk guardrails for MNPU."""
