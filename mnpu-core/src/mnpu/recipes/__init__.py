@@ -1,0 +1,1 @@
+"""Recipes that ship with MNPU; `mnpu init` copies them next to a new store."""
