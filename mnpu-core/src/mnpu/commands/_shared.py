@@ -1,0 +1,128 @@
+"""What commands share: options with one name and one meaning, and two ways of printing an answer.
+
+A command module ``mnpu/commands/<name>.py`` exposes ``command``. The first line of the module's docstring is the
+command's line in ``mnpu --help``; it is read from source, so the module is imported only when its command runs::
+
+    '''Show what a store holds.'''
+
+    import click
+
+    from mnpu.commands._shared import emit, json_option, table
+
+
+    @click.command()
+    @click.argument("store")
+    @json_option
+    def command(store: str, as_json: bool) -> None:
+        '''Show what STORE holds.'''
+        from mnpu.data.store import Store  # heavy imports belong inside the function
+
+        info = Store.open(store).info()
+        emit(as_json, {"symbols": info.symbols}, lambda: click.echo(table(("symbol",), info.rows)))
+
+Raise ``mnpu.errors`` freely: the command line prints them on stderr (as JSON with ``--json``) and exits with their
+code. Progress and notes go to stderr (``click.echo(..., err=True)``), the answer to stdout. End with another exit
+code by ``raise SystemExit(code)`` after the answer was printed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+__all__ = ["config_options", "echo_json", "emit", "json_option", "plain", "run_argument", "runs_option", "table"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def json_option(command: Command) -> Command:
+    """Add ``--json``; the function receives ``as_json: bool``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print the answer (or the error) as JSON.")(command)
+
+
+def runs_option(command: Command) -> Command:
+    """Add ``--runs DIR``, the folder of run directories; the function receives ``runs: Path``."""
+    return click.option(
+        "--runs",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("runs"),
+        show_default=True,
+        envvar="MNPU_RUNS",
+        metavar="DIR",
+        help="Folder that holds the run directories.",
+    )(command)
+
+
+def run_argument(command: Command) -> Command:
+    """Add the argument ``RUN``, a run id or the path of a run directory; the function receives ``run: str``."""
+    return click.argument("run", metavar="RUN")(command)
+
+
+def config_options(command: Command) -> Command:
+    """Add ``FILE``, ``-f OVERLAY`` and ``--set KEY=VALUE``: ``file: Path, overlays: tuple[Path, ...], sets: tuple``."""
+    command = click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Override one value, as in train.epochs=2. Repeatable.",
+    )(command)
+    command = click.option(
+        "-f",
+        "--overlay",
+        "overlays",
+        multiple=True,
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A YAML file laid over FILE. Repeatable, the last one wins.",
+    )(command)
+    return click.argument("file", type=click.Path(path_type=Path), metavar="FILE")(command)
+
+
+def emit(as_json: bool, payload: Mapping[str, Any], human: Callable[[], None]) -> None:
+    """Print the answer: ``payload`` as JSON, or call ``human`` to print it for people."""
+    if as_json:
+        echo_json(payload)
+    else:
+        human()
+
+
+def echo_json(payload: Any, *, err: bool = False) -> None:
+    """Print ``payload`` as indented JSON; see `plain` for what it may hold."""
+    click.echo(json.dumps(plain(payload), indent=2, ensure_ascii=False, allow_nan=False), err=err)
+
+
+def plain(value: Any) -> Any:
+    """Make ``value`` fit for JSON: NaN and infinities become null, instants ISO text, arrays lists, paths text."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    fields = getattr(value, "__dataclass_fields__", None)
+    if fields is not None:
+        return {name: plain(getattr(value, name)) for name in fields}
+    if hasattr(value, "isoformat"):
+        return None if value != value else value.isoformat()  # NaT differs from itself
+    if hasattr(value, "tolist"):  # numpy arrays and scalars, without importing numpy
+        return plain(value.tolist())
+    return str(value)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> str:
+    """Lay out a plain text table: columns padded to their widest cell, those named in ``right`` right-aligned."""
+    cells = [tuple(columns), *(tuple(str(cell) for cell in row) for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
+    aligned = [str.rjust if name in right else str.ljust for name in columns]
+    lines = (
+        "  ".join(put(cell, width) for put, cell, width in zip(aligned, row, widths, strict=True)) for row in cells
+    )
+    return "\n".join(line.rstrip() for line in lines)
