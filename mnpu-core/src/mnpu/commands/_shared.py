@@ -122,7 +122,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
     cells = [tuple(columns), *(tuple(str(cell) for cell in row) for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
     aligned = [str.rjust if name in right else str.ljust for name in columns]
-    lines = (
-        "  ".join(put(cell, width) for put, cell, width in zip(aligned, row, widths, strict=True)) for row in cells
-    )
-    return "\n".join(line.rstrip() for line in lines)
+    lines = []
+    for row in cells:
+        lines.append("  ".join(put(cell, width) for put, cell, width in zip(aligned, row, widths, strict=True)).rstrip())
+    return "\n".join(lines)
