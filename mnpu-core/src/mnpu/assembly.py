@@ -1,0 +1,158 @@
+"""From a resolved configuration to the parts of a pipeline: every component built, nothing run yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mnpu.config.models import Pipeline
+from mnpu.errors import ConfigError
+from mnpu.features.plan import PlannedFeature, plan
+from mnpu.guard import Chain
+from mnpu.plugins.registry import Registry
+from mnpu.simulation import CostModel
+
+__all__ = ["Forecaster", "Parts", "Strategy", "assemble", "contributors"]
+
+
+@dataclass(frozen=True)
+class Forecaster:
+    """A backbone under the pipeline's head: ``name`` is the backbone's registered name."""
+
+    name: str
+    backbone: Callable[..., Any]
+    head: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A row of the comparison: a policy, and the forecaster whose forecasts it reads (None for a rule)."""
+
+    name: str
+    policy: Any
+    forecaster: Forecaster | None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A pipeline's components; ``strategies[0]`` is the one that is judged, the others are beside it."""
+
+    config: Pipeline
+    resolved: Mapping[str, Any]
+    store: str
+    planned: Sequence[PlannedFeature]
+    validators: Sequence[Any]
+    target: Any
+    strategies: Sequence[Strategy]
+    chain: Chain
+    costs: CostModel
+    distributions: Sequence[str]
+
+    @property
+    def forecasters(self) -> list[Forecaster]:
+        """The distinct forecasters, the judged one first."""
+        return [s.forecaster for s in self.strategies if s.forecaster is not None]
+
+
+def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, *, base: Path) -> Parts:
+    """Build every component that ``config`` names.
+
+    Parameters
+    ----------
+    config : Pipeline
+    resolved : mapping
+        The configuration with every default filled in.
+    registry : Registry
+    base : Path
+        Folder that a relative store path starts from: the recipe's own.
+
+    Raises
+    ------
+    ConfigError
+        A parameter, or the policy on this universe, is impossible.
+    PluginError
+        A component is missing or broken.
+    """
+
+    def build(kind: str, use: Any, **supplied: Any) -> Any:
+        return registry.build(kind, use.use, use.params, **supplied)
+
+    def forecaster(use: Any) -> Forecaster:
+        return Forecaster(use.use, partial(_supply, build, "backbone", use), partial(_supply, build, "head", head))
+
+    head = config.model.head
+    policy = build("policy", config.policy)
+    strategies = [Strategy(config.model.backbone.use, policy, forecaster(config.model.backbone))]
+    for other in config.compare:
+        if other.policy is not None:
+            strategies.append(Strategy(other.policy.use, build("policy", other.policy), None))
+        else:
+            strategies.append(Strategy(other.backbone.use, policy, forecaster(other.backbone)))
+    _refuse_twins(strategies)
+    _refuse_few_symbols(config, strategies)
+    return Parts(
+        config=config,
+        resolved=resolved,
+        store=_store_path(config.data.store, base),
+        planned=plan(config.features, registry),
+        validators=[build("validator", use) for use in config.validators],
+        target=build("target", config.target),
+        strategies=strategies,
+        chain=Chain([build("guardrail", use) for use in config.guardrails]),
+        costs=CostModel(**config.costs.model_dump()),
+        distributions=contributors(config, registry),
+    )
+
+
+def contributors(config: Pipeline, registry: Registry) -> list[str]:
+    """The distributions whose code makes this pipeline's numbers, sorted, core always among them."""
+    uses = [
+        *(("feature_source", use.use.rpartition(".")[0]) for use in config.features),
+        *(("validator", use.use) for use in config.validators),
+        *(("guardrail", use.use) for use in config.guardrails),
+        *(("policy", c.policy.use) for c in config.compare if c.policy is not None),
+        *(("backbone", c.backbone.use) for c in config.compare if c.backbone is not None),
+        ("target", config.target.use),
+        ("backbone", config.model.backbone.use),
+        ("head", config.model.head.use),
+        ("policy", config.policy.use),
+    ]
+    return sorted({"mnpu-core", *(registry.find(kind, name).dist for kind, name in uses)})
+
+
+def _supply(build: Callable[..., Any], kind: str, use: Any, **supplied: Any) -> Any:
+    return build(kind, use, **supplied)
+
+
+def _store_path(url: str, base: Path) -> str:
+    """An absolute path for ``sqlite:///relative.db`` and plain paths, which start from the recipe's folder."""
+    path = Path(url.removeprefix("sqlite:///")).expanduser()
+    return str(path if path.is_absolute() else base / path)
+
+
+def _refuse_twins(strategies: Sequence[Strategy]) -> None:
+    names = [s.name for s in strategies]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(
+                f"'{name}' is there {names.count(name)} times",
+                where="compare",
+                expected="each strategy once",
+                next_step="Remove the repetition.",
+            )
+
+
+def _refuse_few_symbols(config: Pipeline, strategies: Sequence[Strategy]) -> None:
+    have = len(config.data.symbols)
+    for strategy in strategies:
+        need = getattr(strategy.policy, "min_symbols", 1)
+        if have < need:
+            raise ConfigError(
+                f"{have} symbols for the policy of '{strategy.name}'",
+                where="data.symbols",
+                expected=f"at least {need}",
+                next_step="Add symbols, or use signed_quantile, which works for one.",
+            )

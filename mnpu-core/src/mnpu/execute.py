@@ -1,0 +1,163 @@
+"""The life of a run: a directory that says what state it is in, hashes that let it be done again, a ledger row.
+
+A run is ``running`` from the moment its directory exists, and ``finished`` only after everything in it was written.
+Whatever ends it earlier (an error, a failed gate, Ctrl-C) leaves it ``failed``, with the cause; a killed process
+leaves it ``running`` with a process that is gone, which is shown as interrupted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mnpu import hashing, ledger, log, pipeline, report, results_io
+from mnpu.assembly import Parts, assemble
+from mnpu.config.load import LoadedConfig
+from mnpu.config.resolve import resolve
+from mnpu.errors import GateVeto
+from mnpu.plugins.registry import Registry
+from mnpu.progress import Progress
+from mnpu.rundir import RunDirectory
+from mnpu.types import Panel, Result, Run, SideTable
+
+__all__ = ["Executed", "execute"]
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A finished run: its directory, its result, and the report files."""
+
+    path: Path
+    result: Result
+    reports: tuple[Path, ...]
+
+
+def execute(loaded: LoadedConfig, registry: Registry, *, runs: Path, progress: Progress) -> Executed:
+    """Run a configuration from start to end and keep everything that it takes to do it again.
+
+    Parameters
+    ----------
+    loaded : LoadedConfig
+    registry : Registry
+    runs : Path
+        Folder of run directories; the ledger lies beside them.
+    progress : Progress
+
+    Raises
+    ------
+    GateVeto
+        An honesty gate failed. The report is written all the same, and the run is marked failed.
+    """
+    resolved = resolve(loaded, registry)
+    parts = assemble(loaded.pipeline, resolved, registry, base=loaded.path.parent)
+    panel, side = pipeline.load(parts, progress)
+    run = describe(parts, panel, side)
+    directory = RunDirectory.create(runs, run.recipe_id)
+    run = replace(run, run_id=directory.run_id)
+    started = time.perf_counter()
+    try:
+        directory.start(run, resolved)
+        with log.to_file(directory.path / "log.jsonl", run_id=run.run_id):
+            registry.notify("mnpu_run_started", run=run)
+            study = pipeline.run(parts, panel, side, progress=progress)
+            result = replace(study.result, run=replace(run, trials=ledger.n_trials(runs, run) + 1))
+            for violation in result.positions.violations:
+                registry.notify("mnpu_guardrail_tripped", violation=violation)
+            reports = keep(directory, study, result, parts, registry, progress)
+            veto(result)
+        directory.finish()
+    except BaseException as error:  # Ctrl-C too: no half-written run may look finished
+        directory.fail(error)
+        ledger.append(runs, row(run, "failed", time.perf_counter() - started, error=str(error)))
+        registry.notify("mnpu_run_finished", run=run, outcome="failed")
+        raise
+    ledger.append(runs, row(run, "finished", time.perf_counter() - started, result=result))
+    registry.notify("mnpu_run_finished", run=run, outcome="finished")
+    return Executed(directory.path, result, tuple(reports))
+
+
+def describe(parts: Parts, panel: Panel, side: SideTable) -> Run:
+    """The four hashes of a run, and the recipe that they make together."""
+    config = parts.config
+    hashes = {
+        "config_hash": hashing.hash_config(parts.resolved),
+        "data_hash": hashing.hash_arrays(_data(panel, side)),
+        "code_hash": hashing.hash_code(parts.distributions),
+        "env_hash": hashing.hash_environment(config.runtime.device, config.runtime.threads),
+    }
+    return Run(
+        run_id="",
+        recipe_id=hashing.recipe_id(**hashes),
+        name=config.name,
+        seed=config.seed,
+        versions=hashing.versions(parts.distributions),
+        config=parts.resolved,
+        started_at=pd.Timestamp.now("UTC"),
+        **hashes,
+    )
+
+
+def keep(
+    directory: RunDirectory, study: pipeline.Study, result: Result, parts: Parts, registry: Registry, progress: Progress
+) -> list[Path]:
+    """Write forecasts, positions, metrics, networks and reports into the run directory."""
+    with progress.stage("writing the run and its report"):
+        results_io.write_result(directory.path, result)
+        judged = parts.forecasters[0].name
+        for fitted in study.fitted[judged]:
+            fitted.save(directory.path / "bundle" / f"fold-{fitted.fold.number:02d}")
+        return report.write(result, directory.path, parts.config.report.formats, registry)
+
+
+def veto(result: Result) -> None:
+    """Refuse a result that failed an honesty gate."""
+    failed = [gate for gate in result.gates if not gate.passed]
+    if failed:
+        raise GateVeto(
+            "; ".join(f"gate '{gate.name}' failed ({gate.detail})" for gate in failed),
+            where=result.name,
+            expected="all four gates to pass",
+            next_step="The numbers of this run mean nothing; the report shows what each gate compared.",
+        )
+
+
+def row(run: Run, status: str, seconds: float, *, result: Result | None = None, error: str = "") -> dict[str, Any]:
+    """The ledger's row of one run: what it was, how it ended, and its headline numbers."""
+    numbers: Mapping[str, float | None] = (
+        {} if result is None else {name: metric.value for name, metric in result.metrics.items()}
+    )
+    return {
+        "run_id": run.run_id,
+        "recipe_id": run.recipe_id,
+        "name": run.name,
+        "status": status,
+        "error": error,
+        "seed": run.seed,
+        "config_hash": run.config_hash,
+        "data_hash": run.data_hash,
+        "code_hash": run.code_hash,
+        "env_hash": run.env_hash,
+        "started_at": run.started_at,
+        "seconds": seconds,
+        "strategy": result.name if result else "",
+        **{f"metric.{name}": value for name, value in numbers.items()},
+    }
+
+
+def _data(panel: Panel, side: SideTable) -> dict[str, Any]:
+    return {
+        "times": panel.times.asi8,
+        "symbols": panel.symbols,
+        "tradable": panel.tradable,
+        **{f"field.{name}": values for name, values in panel.fields.items()},
+        "side.event_time": side.event_time.asi8,
+        "side.knowledge_time": side.knowledge_time.asi8,
+        "side.series": side.series,
+        "side.symbol": side.symbol,
+        "side.value": side.value,
+    }

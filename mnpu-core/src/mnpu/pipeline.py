@@ -1,0 +1,286 @@
+"""A pipeline, as short functions in the order in which data flows. Read this file first.
+
+::
+
+    store ─load─▶ Panel ─compute─▶ FeatureFrame ─split, fit, forecast─▶ Forecast ─decide─▶ Positions
+                                                                                             │
+    Report ◀─render─ Result ◀──────────────── simulate ─────────────── Positions ◀───limit───┘
+
+Everything before ``decide`` is shared by all strategies of a run; everything after happens once for each of them,
+on the same decisions. The honesty gates then ask whether the result depends on the forecasts at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mnpu import gates, metrics
+from mnpu.assembly import Forecaster, Parts, Strategy
+from mnpu.config.periods import parse_period
+from mnpu.data.fills import Fills, fill_prices, holding_returns, marks
+from mnpu.data.splits import walk_forward
+from mnpu.data.store import Store
+from mnpu.errors import DataError
+from mnpu.features.compute import compute as compute_features
+from mnpu.features.plan import series_needed
+from mnpu.progress import Progress
+from mnpu.simulation import CostModel, simulate
+from mnpu.types import (
+    FeatureFrame,
+    Fold,
+    Forecast,
+    GateOutcome,
+    Labels,
+    Panel,
+    PolicyContext,
+    Positions,
+    Result,
+    SideTable,
+    Split,
+)
+
+__all__ = ["Prepared", "Study", "run"]
+
+#: How many instants the future is replaced after, in the gate on features.
+CUTS = 5
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What all strategies share. ``rows`` are the evaluated decisions: out of sample, filled, and held to a fill."""
+
+    panel: Panel
+    side: SideTable
+    frame: FeatureFrame
+    labels: Labels
+    split: Split
+    fills: Fills
+    rows: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A run's outcome: the judged result with its comparisons, and the fitted networks, one a fold."""
+
+    result: Result
+    fitted: Mapping[str, Sequence[Any]]
+    prepared: Prepared
+
+
+def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress) -> Study:
+    """Run the pipeline on loaded data: compute, split, fit, forecast, decide, limit, simulate, and pass the gates."""
+    validate(parts, panel, side)
+    prepared = prepare(parts, panel, side, progress)
+    forecasts: dict[str, Forecast] = {}
+    fitted: dict[str, list[Any]] = {}
+    for forecaster in parts.forecasters:
+        fitted[forecaster.name], forecasts[forecaster.name] = fit_and_forecast(parts, prepared, forecaster, progress)
+    context = decisions(prepared, list(forecasts.values()))
+    results = []
+    with progress.stage(f"simulating {len(parts.strategies)} strategies on the same decisions"):
+        for strategy in parts.strategies:
+            results.append(evaluate(parts, prepared, strategy, forecasts, context))
+    with progress.stage("four honesty gates"):
+        outcomes = judge(parts, prepared, forecasts[results[0].name], context)
+    judged = replace(
+        results[0],
+        comparisons=tuple(results[1:]),
+        gates=outcomes,
+        panel=prepared.panel.rows(*prepared.rows),
+        notes=notes(panel),
+        series=tuple(prepared.side.info.values()),
+        features=prepared.frame.specs,
+        folds=prepared.split,
+    )
+    return Study(judged, fitted, prepared)
+
+
+def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
+    """Prices and side series of the recipe, as known at each decision."""
+    data = parts.config.data
+    years = f"{data.start:%Y} to {data.end:%Y}"
+    with progress.stage(f"loading {len(data.symbols)} symbols, {years}"):
+        store = Store.open(parts.store)
+        panel = store.panel(
+            data.symbols,
+            start=data.start,
+            end=data.end,
+            frequency=data.frequency,
+            dataset=data.dataset,
+            calendar=data.calendar,
+        )
+        return panel, store.side(series_needed(parts.planned), end=panel.times[-1])
+
+
+def validate(parts: Parts, panel: Panel, side: SideTable) -> None:
+    """Run every validator; the first error finding refuses the data."""
+    for validator in parts.validators:
+        for table in (panel, side):
+            for finding in validator.check(table, None):
+                if finding.severity == "error":
+                    raise DataError(
+                        f"{finding.count} rows break the rule {finding.rule} (first: {finding.sample})",
+                        where=type(table).__name__,
+                        next_step=finding.hint,
+                    )
+
+
+def prepare(parts: Parts, panel: Panel, side: SideTable, progress: Progress) -> Prepared:
+    """Features, labels and folds, and the decisions that will be judged."""
+    config = parts.config
+    with progress.stage(f"computing {len(parts.planned)} features"):
+        frame = compute_features(parts.planned, panel, side)
+    labels = parts.target(panel, config.fill)
+    split = walk_forward(
+        panel.times,
+        labels,
+        train=parse_period(config.split.train),
+        validation=parse_period(config.split.validation),
+        test=parse_period(config.split.test),
+        anchored=config.split.anchored,
+    )
+    fills = fill_prices(panel, config.fill)
+    stop = int(np.flatnonzero(~fills.times.isna())[-1])  # the last fill has no later one to hold to
+    rows = (split.folds[0].test[0], min(split.folds[-1].test[1], stop))
+    return Prepared(panel, side, frame, labels, split, fills, rows)
+
+
+def fit_and_forecast(
+    parts: Parts, prepared: Prepared, forecaster: Forecaster, progress: Progress
+) -> tuple[list[Any], Forecast]:
+    """Refit on each fold's training range and forecast its test range."""
+    from mnpu import training  # torch lives only here
+
+    config, folds = parts.config, prepared.split.folds
+    fitted, pieces = [], []
+    for fold in folds:
+        with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)}{_span(prepared, fold)}"):
+            fitted.append(
+                training.fit(
+                    prepared.frame,
+                    prepared.labels,
+                    fold,
+                    backbone=forecaster.backbone,
+                    head=forecaster.head,
+                    lookback=config.model.lookback,
+                    min_present=config.model.min_present,
+                    train=config.train,
+                    seed=config.seed,
+                    device=config.runtime.device,
+                    threads=config.runtime.threads,
+                    progress=progress.live,
+                )
+            )
+            pieces.append(training.forecast(fitted[-1], prepared.frame, rows=fold.test))
+    return fitted, _join(pieces, folds)
+
+
+def decisions(prepared: Prepared, forecasts: Sequence[Forecast]) -> PolicyContext:
+    """What a policy may know, over the whole panel; the decision set is where *every* model has a forecast."""
+    panel = prepared.panel
+    returns = np.full(panel.shape, np.nan)
+    returns[1:] = panel["close"][1:] / panel["close"][:-1] - 1
+    everyone = np.logical_and.reduce([forecast.available for forecast in forecasts])
+    return PolicyContext(panel.times, panel.symbols, returns, panel.tradable & everyone, panel.periods_per_year)
+
+
+def evaluate(
+    parts: Parts, prepared: Prepared, strategy: Strategy, forecasts: Mapping[str, Forecast], context: PolicyContext
+) -> Result:
+    """Decide, limit and simulate one strategy over the evaluated decisions, and measure it."""
+    first, stop = prepared.rows
+    source = strategy.forecaster.name if strategy.forecaster else parts.forecasters[0].name
+    proposed = _rows(strategy.policy(forecasts[source], context), first, stop)
+    outcome = simulate(
+        proposed,
+        tradable=prepared.panel.tradable[first:stop],
+        chain=parts.chain,
+        costs=parts.costs,
+        **market(prepared),
+    )
+    forecast = forecasts[source].rows(first, stop) if strategy.forecaster else None
+    result = Result(
+        name=strategy.name,
+        times=proposed.times,
+        fill_times=prepared.fills.times[first:stop],
+        gross=outcome.gross,
+        net=outcome.net,
+        equity=outcome.equity,
+        turnover_oneway=outcome.turnover_oneway,
+        costs=outcome.costs,
+        proposed=proposed,
+        positions=outcome.positions,
+        periods_per_year=prepared.panel.periods_per_year,
+        forecast=forecast,
+        labels=prepared.labels.values[first:stop],
+    )
+    return replace(result, metrics=metrics.compute(result))
+
+
+def market(prepared: Prepared) -> dict[str, Any]:
+    """What the market did after each evaluated decision, as the simulator takes it."""
+    first, stop = prepared.rows
+    return {
+        "hold_returns": holding_returns(prepared.fills)[first:stop],
+        "fill_prices": prepared.fills.prices[first:stop],
+        "fill_times": prepared.fills.times[first:stop],
+        "marks": marks(prepared.panel, prepared.fills)[first:stop],
+    }
+
+
+def judge(parts: Parts, prepared: Prepared, forecast: Forecast, context: PolicyContext) -> tuple[GateOutcome, ...]:
+    """The four honesty gates, on the judged strategy's positions before guardrails and without costs."""
+    first, stop = prepared.rows
+    free, nothing = CostModel(commission_bps=0.0, half_spread_bps=0.0), type(parts.chain)([])
+    tradable, moves = prepared.panel.tradable[first:stop], market(prepared)
+
+    def gross_of(positions: Positions) -> np.ndarray:
+        evaluated = _rows(positions, first, stop)
+        return simulate(evaluated, tradable=tradable, chain=nothing, costs=free, **moves).gross
+
+    policy = parts.strategies[0].policy
+    trial = gates.Trial(policy, context, gross_of)
+    rng = np.random.default_rng(parts.config.seed)
+    cuts = sorted(rng.choice(np.arange(first, stop), size=min(CUTS, stop - first), replace=False).tolist())
+    return (
+        gates.permuted(trial, forecast, rng),
+        gates.constant(trial, forecast),
+        gates.negated(trial, forecast, long_only=getattr(policy, "long_only", False)),
+        gates.future(parts.planned, prepared.panel, prepared.side, cuts=cuts, rng=rng),
+    )
+
+
+def notes(panel: Panel) -> tuple[str, ...]:
+    """What a reader must know about the prices: origin, adjustment and the date of its knowledge, hindsight."""
+    lines = []
+    for info in dict.fromkeys(panel.datasets):
+        known = f"adjusted with knowledge of {info.adjusted_as_of}" if info.adjusted_as_of else "as traded"
+        lines.append(f"{info.name} ({info.vendor}, {info.licence}): {info.adjustment} adjustment, {known}. {info.note}")
+    return tuple(lines)
+
+
+def _span(prepared: Prepared, fold: Fold) -> str:
+    times = prepared.panel.times
+    return f" (test {times[fold.test[0]]:%Y-%m} to {times[fold.test[1] - 1]:%Y-%m})"
+
+
+def _join(pieces: Sequence[Forecast], folds: Sequence[Fold]) -> Forecast:
+    """Each fold's forecast over its own test range, NaN elsewhere."""
+    quantiles = np.full_like(pieces[0].quantiles, np.nan)
+    for piece, fold in zip(pieces, folds, strict=True):
+        quantiles[slice(*fold.test)] = piece.quantiles[slice(*fold.test)]
+    return replace(pieces[0], quantiles=quantiles)
+
+
+def _rows(positions: Positions, first: int, stop: int) -> Positions:
+    return replace(
+        positions,
+        times=positions.times[first:stop],
+        weights=positions.weights[first:stop],
+        rebalance=positions.rebalance[first:stop],
+    )

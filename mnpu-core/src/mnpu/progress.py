@@ -1,0 +1,61 @@
+"""What a long command says while it works: one line a stage, a live one on a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import IO
+
+__all__ = ["Progress", "Silent"]
+
+
+@dataclass
+class Progress:
+    """Stages on standard error, each with the seconds it took, so that standard output stays for results."""
+
+    stream: IO[str] = field(default_factory=lambda: sys.stderr)
+
+    @property
+    def live(self) -> bool:
+        """Whether a person watches, so that bars may be drawn."""
+        return self.stream.isatty()
+
+    @contextmanager
+    def stage(self, text: str) -> Iterator[None]:
+        """Announce ``text``, and say how long the body took."""
+        started = time.perf_counter()
+        if not self.live:
+            yield
+            self._line(text, started)
+            return
+        from rich.console import Console
+
+        with Console(file=self.stream).status(text):
+            yield
+        self._line(text, started)
+
+    def say(self, text: str) -> None:
+        """One line without a clock."""
+        print(text, file=self.stream, flush=True)
+
+    def _line(self, text: str, started: float) -> None:
+        print(f"{text:<66s} {time.perf_counter() - started:6.1f} s", file=self.stream, flush=True)
+
+
+@dataclass
+class Silent(Progress):
+    """Says nothing: for tests and for machines."""
+
+    @property
+    def live(self) -> bool:
+        """Nobody watches."""
+        return False
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def _line(self, text: str, started: float) -> None:
+        """Nothing."""
