@@ -247,11 +247,15 @@ class Fold:
 
 @dataclass(frozen=True)
 class Split:
-    """Ordered folds over ``times``; a shuffled split cannot be expressed."""
+    """Ordered folds over ``times``; a shuffled split cannot be expressed.
+
+    ``times`` are the decision times that the ranges of the folds index, None where they are not recorded.
+    """
 
     folds: tuple[Fold, ...]
     purge_bars: int
     embargo_bars: int
+    times: pd.DatetimeIndex | None = None
 
 
 @dataclass(frozen=True)
@@ -509,11 +513,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of ready-formatted cells; ``highlight`` is the row to set in bold, if any."""
+    """A table of ready-formatted cells; ``highlight`` is the row to set in bold, if any.
+
+    ``tiles`` are a few label and value pairs that a renderer may set large. ``shade`` gives each cell a number from
+    -1 to 1 that a renderer may colour it by, None for no colour.
+    """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     highlight: int | None = None
+    kind: Literal["grid", "tiles"] = "grid"
+    shade: tuple[tuple[float | None, ...], ...] | None = None
 
 
 Block = str | Table | Figure

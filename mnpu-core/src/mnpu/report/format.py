@@ -1,0 +1,160 @@
+"""How numbers, dates and metrics are written, once, so that every format of a report shows the same characters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mnpu.types import Metric
+
+__all__ = [
+    "NOT_AVAILABLE",
+    "count",
+    "date",
+    "is_numeric",
+    "label_of",
+    "metric_cell",
+    "number",
+    "percent",
+    "period",
+    "stamp",
+]
+
+NOT_AVAILABLE = "n/a"
+_MINUS = "\N{MINUS SIGN}"
+_NUMERIC = re.compile(rf"[+{_MINUS}-]?[\d,]*\.?\d+(%| bps| years?)?( ± [\d,.]+)?( \(.*\))?")
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How one metric is shown: its label and the name of its number style."""
+
+    label: str
+    style: str
+
+
+# Labels of the metrics that definitions name; anything else shows its own name, and its unit decides the style.
+_LOOKS = {
+    "total_return": _Look("Net return", "percent"),
+    "total_return_net": _Look("Net return", "percent"),
+    "total_return_gross": _Look("Gross return", "percent"),
+    "cagr": _Look("CAGR, net", "percent2"),
+    "ann_return_arith": _Look("Mean return a year", "percent2"),
+    "ann_vol": _Look("Volatility a year", "percent"),
+    "sharpe": _Look("Sharpe ± se", "ratio"),
+    "sharpe_se": _Look("Sharpe, standard error", "ratio"),
+    "sharpe_gross": _Look("Sharpe, gross", "ratio"),
+    "sortino": _Look("Sortino", "ratio"),
+    "calmar": _Look("Calmar", "ratio"),
+    "max_drawdown": _Look("Max drawdown", "percent"),
+    "cvar_05": _Look("CVaR 5%, one bar", "percent2"),
+    "cvar": _Look("CVaR 5%, one bar", "percent2"),
+    "turnover_oneway": _Look("Turnover a year", "percent0"),
+    "cost_bps": _Look("Cost, bps of traded", "tenth"),
+    "cost_total": _Look("Costs, sum", "percent"),
+    "breakeven_bps": _Look("Break-even cost, bps", "tenth"),
+    "hit_rate": _Look("Hit rate", "percent"),
+    "hit_rate_base": _Look("Hit rate, base", "percent"),
+    "rank_ic": _Look("Rank IC", "fine"),
+    "icir": _Look("ICIR", "ratio"),
+    "pinball": _Look("Pinball loss", "loss"),
+    "n": _Look("Bars", "count"),
+    "years": _Look("Years", "tenth"),
+}
+
+_STYLE_OF_UNIT = {
+    "fraction": "percent",
+    "fraction per year": "percent",
+    "fraction per bar": "percent2",
+    "probability": "percent",
+    "return": "loss",
+    "bps": "tenth",
+    "correlation": "fine",
+    "count": "count",
+    "bars": "count",
+    "decisions": "count",
+    "years": "tenth",
+}
+
+
+def number(value: float | None, digits: int = 2, *, signed: bool = False) -> str:
+    """A plain number with a true minus sign and thousands separators; ``n/a`` where it is undefined."""
+    if value is None or not isfinite(value):
+        return NOT_AVAILABLE
+    rounded = round(float(value), digits) + 0.0  # + 0.0: no negative zero
+    return f"{rounded:{'+' if signed and rounded else ''},.{digits}f}".replace("-", _MINUS)
+
+
+def percent(value: float | None, digits: int = 1, *, signed: bool = False) -> str:
+    """A fraction as per cent: 0.123 is ``12.3%``."""
+    text = number(None if value is None else 100 * value, digits, signed=signed)
+    return text if text == NOT_AVAILABLE else f"{text}%"
+
+
+def count(value: float | None) -> str:
+    """A whole number with thousands separators."""
+    return number(value, 0)
+
+
+def date(instant: Any) -> str:
+    """The UTC date of an instant, ISO; ``n/a`` for NaT."""
+    stamped = pd.Timestamp(instant)
+    return NOT_AVAILABLE if stamped is pd.NaT else stamped.strftime("%Y-%m-%d")
+
+
+def stamp(instant: Any) -> str:
+    """An instant to the minute in UTC; ``n/a`` for NaT."""
+    stamped = pd.Timestamp(instant)
+    return NOT_AVAILABLE if stamped is pd.NaT else stamped.strftime("%Y-%m-%d %H:%M UTC")
+
+
+def period(times: Sequence[Any] | pd.DatetimeIndex) -> str:
+    """First to last date of ``times``."""
+    return f"{date(times[0])} to {date(times[-1])}" if len(times) else "no decisions"
+
+
+def label_of(name: str) -> str:
+    """What a metric is called in a report."""
+    return _look(Metric(name, None, "")).label
+
+
+def metric_cell(metric: Metric | None) -> str:
+    """A metric as a table cell, with ``± se`` where its standard error is known."""
+    if metric is None or metric.value is None or not np.isfinite(metric.value):
+        return NOT_AVAILABLE
+    write = _STYLES[_look(metric).style]
+    known = metric.se is not None and np.isfinite(metric.se)
+    return f"{write(metric.value)} ± {write(metric.se)}" if known else write(metric.value)
+
+
+def is_numeric(cell: str) -> bool:
+    """Whether a cell holds a number, so that its column can be set flush right."""
+    return bool(_NUMERIC.fullmatch(cell))
+
+
+def _look(metric: Metric) -> _Look:
+    if metric.name in _LOOKS:
+        return _LOOKS[metric.name]
+    coverage = re.fullmatch(r"coverage_?(\d+)", metric.name)
+    if coverage:
+        return _Look(f"Coverage {coverage[1]}%", "percent")
+    label = metric.name.replace("_", " ")
+    return _Look(label[:1].upper() + label[1:], _STYLE_OF_UNIT.get(metric.unit, "ratio"))
+
+
+_STYLES = {
+    "percent": percent,
+    "percent0": lambda value: percent(value, 0),
+    "percent2": lambda value: percent(value, 2),
+    "loss": lambda value: percent(value, 3),
+    "ratio": number,
+    "fine": lambda value: number(value, 3),
+    "tenth": lambda value: number(value, 1),
+    "count": count,
+}

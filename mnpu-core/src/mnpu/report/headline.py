@@ -1,0 +1,171 @@
+"""The first page: what was earned, at what risk, on which universe, and whether it could be luck."""
+
+from __future__ import annotations
+
+from math import erfc, sqrt
+
+import numpy as np
+
+from mnpu.report.format import NOT_AVAILABLE, label_of, metric_cell, number, percent, period
+from mnpu.types import Metric, Result, Section, Table
+
+__all__ = ["comparison", "comparison_table", "headline", "luck", "missing_reasons"]
+
+_TILES = (
+    ("total_return", "total_return_net"),
+    ("cagr",),
+    ("sharpe",),
+    ("max_drawdown",),
+    ("turnover_oneway",),
+    ("cost_bps",),
+    ("rank_ic",),
+    ("coverage_90",),
+)
+_COMPARED = (
+    ("total_return", "total_return_net"),
+    ("cagr",),
+    ("ann_vol",),
+    ("sharpe",),
+    ("sortino",),
+    ("max_drawdown",),
+    ("cvar_05", "cvar"),
+    ("turnover_oneway",),
+    ("breakeven_bps",),
+    ("rank_ic",),
+    ("coverage_90",),
+)
+_NO_STATEMENT = (
+    "The datasets of this run say nothing about survivorship. Read the universe as chosen with hindsight: "
+    "securities that failed may be missing, which flatters any long position."
+)
+
+
+def headline(result: Result) -> Section:
+    """The handful of numbers a reader wants first, with what flatters them right beside."""
+    tiles = tuple(
+        (label_of(metric.name), metric_cell(metric)) for metric in (_pick(result, names) for names in _TILES) if metric
+    )
+    failed = [gate.name for gate in result.gates if not gate.passed]
+    blocks: list[str | Table] = [
+        f"**{result.name}** on {_universe(result)}, out of sample from {period(result.times)}: "
+        f"{len(result.times):,} decisions, net of costs."
+    ]
+    if failed:
+        blocks.append(
+            f"> **This run failed.** The honesty gate {', '.join(f'`{name}`' for name in failed)} did not pass, so the "
+            "numbers below say nothing about the forecasts."
+        )
+    blocks.append(Table(columns=("Measure", "Value"), rows=tiles, kind="tiles"))
+    blocks.append("> **Survivorship and hindsight.** " + " ".join(_hindsight(result)))
+    blocks.extend(missing_reasons([m for m in (_pick(result, names) for names in _TILES) if m]))
+    return Section("Headline", tuple(blocks))
+
+
+def luck(result: Result) -> Section:
+    """Whether the Sharpe ratio can be told from zero and from the comparisons, in plain words."""
+    blocks: list[str | Table] = [_against_zero(result)]
+    rows = tuple(
+        (other.name, *_paired(result, other)) for other in result.comparisons if len(other.net) == len(result.net)
+    )
+    if rows:
+        blocks.append(
+            "The same decisions, bar by bar, against each alternative. A t-statistic between −2 and 2 means that "
+            "the difference could be chance."
+        )
+        blocks.append(Table(("Against", "Active return a year", "t-statistic", "In words"), rows))
+    return Section("Could this be luck?", tuple(blocks))
+
+
+def comparison_table(result: Result) -> Table:
+    """Headline metrics, one row for the strategy and one for each comparison; columns without any value are left out.
+
+    Returns
+    -------
+    table : Table
+        First column ``Strategy``; the first row is the strategy itself, highlighted.
+    """
+    strategies = (result, *result.comparisons)
+    picked = [[_pick(strategy, names) for strategy in strategies] for names in _COMPARED]
+    kept = [column for column in picked if any(metric is not None for metric in column)]
+    labels = tuple(label_of(next(metric.name for metric in column if metric)) for column in kept)
+    rows = tuple(
+        (strategy.name, *(metric_cell(column[i]) for column in kept)) for i, strategy in enumerate(strategies)
+    )
+    return Table(("Strategy", *labels), rows, highlight=0)
+
+
+def comparison(result: Result) -> Section:
+    """The comparison table, then every metric of every strategy."""
+    strategies = (result, *result.comparisons)
+    names = dict.fromkeys(name for strategy in strategies for name in strategy.metrics if name != "sharpe_se")
+    rows = tuple(
+        (label_of(name), *(metric_cell(strategy.metrics.get(name)) for strategy in strategies)) for name in names
+    )
+    blocks: list[str | Table] = [
+        "Every row decides at the same instants, trades the same symbols and pays the same costs.",
+        comparison_table(result),
+    ]
+    blocks.extend(missing_reasons([m for strategy in strategies for m in strategy.metrics.values()]))
+    if rows:
+        blocks.append("**Every metric.**")
+        blocks.append(Table(("Metric", *(strategy.name for strategy in strategies)), rows))
+    return Section("Beside the alternatives", tuple(blocks))
+
+
+def missing_reasons(metrics: list[Metric]) -> list[str]:
+    """One paragraph that says why some metrics are not available; empty if all are."""
+    reasons = dict.fromkeys(
+        f"{label_of(metric.name)}: {metric.reason or 'undefined here'}" for metric in metrics if metric.value is None
+    )
+    return [f"{NOT_AVAILABLE} means not available. {'; '.join(reasons)}."] if reasons else []
+
+
+def _pick(result: Result, names: tuple[str, ...]) -> Metric | None:
+    return next((result.metrics[name] for name in names if name in result.metrics), None)
+
+
+def _universe(result: Result) -> str:
+    symbols = result.positions.symbols
+    return symbols[0] if len(symbols) == 1 else f"{len(symbols)} symbols"
+
+
+def _hindsight(result: Result) -> list[str]:
+    declared = [*result.notes, *(info.note for info in (result.panel.datasets if result.panel else ()))]
+    said = dict.fromkeys(note for note in declared if "surviv" in note.lower() or "hindsight" in note.lower())
+    return [note if note.endswith((".", "!", "?")) else f"{note}." for note in said] or [_NO_STATEMENT]
+
+
+def _against_zero(result: Result) -> str:
+    metric = result.metrics.get("sharpe")
+    se_metric = result.metrics.get("sharpe_se")
+    se = None if metric is None else metric.se if metric.se is not None else se_metric and se_metric.value
+    if metric is None or metric.value is None or not se:
+        reason = metric.reason if metric is not None and metric.reason else "it has no standard error"
+        return f"The Sharpe ratio cannot be judged: {reason}."
+    z = metric.value / se
+    trials = max(1, result.run.trials if result.run else 1)
+    chance = min(1.0, trials * erfc(abs(z) / sqrt(2)))
+    verdict = (
+        "**It cannot be told from luck.**"
+        if chance > 0.05
+        else "**It is better than luck explains.**"
+        if z > 0
+        else "**It loses more than luck explains.**"
+    )
+    tried = "one recipe was tried" if trials == 1 else f"{trials} recipes were tried"
+    return (
+        f"{verdict} The net Sharpe ratio is {number(metric.value)} with a standard error of {number(se)}: "
+        f"{number(abs(z), 1)} standard errors from zero. So far {tried} in this folder; the best of that many "
+        f"worthless strategies would look this far from zero with a probability of at most {percent(chance)}."
+    )
+
+
+def _paired(result: Result, other: Result) -> tuple[str, str, str]:
+    active = np.asarray(result.net) - np.asarray(other.net)
+    spread = float(active.std(ddof=1)) if len(active) > 1 else 0.0
+    if spread == 0:
+        return percent(0.0, 2), NOT_AVAILABLE, "the same returns"
+    mean = float(active.mean())
+    t = mean / spread * sqrt(len(active))
+    words = "no clear difference" if abs(t) < 2 else "better" if t > 0 else "worse"
+    return percent(mean * result.periods_per_year, 2, signed=True), number(t, 2, signed=True), words
