@@ -1,0 +1,197 @@
+"""The command line: ``mnpu COMMAND``, found by file name, imported only when it runs.
+
+Every module ``mnpu/commands/<name>.py`` is a command; plugins add theirs through ``mnpu_commands`` and may not shadow
+one of ours. This is the outer edge, where an error becomes a message and an exit code:
+
+====  ==========================================
+code  meaning
+====  ==========================================
+0     done
+1     the run failed, or an unexpected error
+2     the usage or the configuration is wrong
+3     the data was refused
+4     an honesty gate failed
+5     a needed plugin is missing or failed
+130   interrupted by Ctrl-C
+====  ==========================================
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mnpu.errors import MnpuError, PluginError
+
+__all__ = ["cli", "main"]
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are modules of ``mnpu.commands`` and components of kind ``command``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Our own commands, then those of plugins."""
+        own = _own_commands()
+        return [*own, *(name for name in sorted(_plugin_commands(ctx)) if name not in own)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command; ours win over a plugin's, whose other name is its canonical id."""
+        if cmd_name in _own_commands():
+            command: click.Command = import_module(f"mnpu.commands.{cmd_name.replace('-', '_')}").command
+            return command
+        components = _plugin_commands(ctx)
+        if cmd_name not in components:
+            return None
+        component = components[cmd_name]
+        loaded = _registry(ctx).load("command", component.canonical)
+        if not isinstance(loaded, click.Command):
+            raise PluginError(
+                f"the command {component.canonical!r} is a {type(loaded).__name__}, expected a click command",
+                next_step=f"Report it to the authors of {component.dist}.",
+            )
+        return loaded
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with a guess at what a misspelt command meant and why a plugin's is missing."""
+        name = args[0]
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            ctx.fail(_unknown_command(ctx, name, self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List commands with the first line of their source, then the plugins that failed to load."""
+        from mnpu.plugins.describe import summarise
+        from mnpu.plugins.source import first_line, module_docstring
+
+        own = _own_commands()
+        rows = [(name, first_line(module_docstring(path.read_text("utf-8")))) for name, path in own.items()]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+        others = {name: component for name, component in _plugin_commands(ctx).items() if name not in own}
+        if others:
+            with formatter.section("Commands of plugins"):
+                formatter.write_dl([(n, f"{summarise(c)} ({c.dist})") for n, c in sorted(others.items())])
+        broken = _registry(ctx).plugins.broken
+        if broken:
+            names = ", ".join(dict.fromkeys(plugin.dist for plugin in broken))
+            formatter.write_paragraph()
+            formatter.write_text(f"Failed to load: {names}. See: mnpu plugins doctor.")
+
+
+def _own_commands() -> dict[str, Path]:
+    folder = Path(__file__).parent / "commands"
+    return {p.stem.replace("_", "-"): p for p in sorted(folder.glob("*.py")) if not p.name.startswith("_")}
+
+
+def _registry(ctx: click.Context) -> Any:
+    """The plugins, loaded once per invocation, and only if something about them is asked."""
+    root = ctx.find_root()
+    if root.obj is None:
+        from mnpu.plugins.loader import load_plugins
+        from mnpu.plugins.registry import Registry
+
+        root.obj = Registry(load_plugins())
+    return root.obj
+
+
+def _plugin_commands(ctx: click.Context) -> dict[str, Any]:
+    """Name as typed to component: the short name if it is unique and free, else the canonical id."""
+    components = _registry(ctx).components("command")
+    own = _own_commands()
+    named: dict[str, Any] = {}
+    for component in components:
+        unique = sum(other.name == component.name for other in components) == 1
+        named[component.name if unique and component.name not in own else component.canonical] = component
+    return named
+
+
+def _unknown_command(ctx: click.Context, name: str, known: list[str]) -> str:
+    from mnpu.plugins.registry import suggest
+
+    candidates = [command for command in known if command.endswith(f"/{name}")]
+    if candidates:
+        return f"The command {name!r} is ambiguous. Write {' or '.join(candidates)}."
+    guess = suggest(name, known)
+    text = f"No command named {name!r}." + (f" Did you mean {guess!r}?" if guess else "")
+    n_broken = len(_registry(ctx).plugins.broken)
+    return f"{text} {n_broken} plugin(s) failed to load: mnpu plugins doctor." if n_broken else text
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"mnpu {version('mnpu-core')}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show it.")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """MNPU: from market data to a guarded, proven trading decision, by plugins."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(_run(list(sys.argv[1:] if args is None else args)))
+
+
+def _run(args: list[str]) -> int:
+    as_json = "--json" in args[: args.index("--")] if "--" in args else "--json" in args
+    try:
+        returned = cli.main(args, prog_name="mnpu", standalone_mode=False)
+        return returned if type(returned) is int else 0
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return 130
+    except click.ClickException as error:
+        return _report_usage(error, as_json)
+    except MnpuError as error:
+        _show_traceback()
+        _report(error.as_dict(), str(error), as_json)
+        return error.exit_code
+    except Exception as error:  # the outer edge: a bug must not look like a result
+        _show_traceback()
+        cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        hint = "" if _wants_traceback() else " Set MNPU_TRACEBACK=1 to see where it happened."
+        message = f"Unexpected {' '.join(cause.split())}. This is a bug.{hint}"
+        _report({"type": type(error).__name__, "exit_code": 1, "what": str(error), "message": message}, message, as_json)
+        return 1
+
+
+def _report_usage(error: click.ClickException, as_json: bool) -> int:
+    if as_json:
+        fact = {"type": type(error).__name__, "exit_code": error.exit_code, "message": error.format_message()}
+        _report({**fact, "what": error.format_message()}, "", as_json)
+    else:
+        error.show()
+    return error.exit_code
+
+
+def _report(payload: dict[str, Any], message: str, as_json: bool) -> None:
+    if as_json:
+        from mnpu.commands._shared import echo_json
+
+        echo_json({"error": payload}, err=True)
+    else:
+        click.echo(f"Error: {message}", err=True)
+
+
+def _wants_traceback() -> bool:
+    return os.environ.get("MNPU_TRACEBACK", "") not in ("", "0")
+
+
+def _show_traceback() -> None:
+    if _wants_traceback():
+        import traceback
+
+        traceback.print_exc()

@@ -1,0 +1,1 @@
+"""The seam: how plugins are found, listed, described, checked and built."""

@@ -1,0 +1,229 @@
+"""Describe components from their source: summary, parameters, defaults, limits and documentation, importing nothing."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mnpu.plugins.kinds import KINDS
+from mnpu.plugins.registry import Component
+from mnpu.plugins.source import Definition, Source, first_line, open_source
+
+__all__ = ["Description", "Parameter", "describe", "parameter_docs", "promised_names", "summarise"]
+
+_LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "multiple_of": "multiple of", "min_length": "length ≥"}
+
+
+class Parameter(NamedTuple):
+    """A parameter as it is written: ``default`` is source text, None where a value is required."""
+
+    name: str
+    annotation: str
+    default: str | None
+    doc: str
+    limits: str = ""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What can be said of a component without importing it.
+
+    Attributes
+    ----------
+    kind, name, canonical : str
+    summary : str
+        First line of the docstring.
+    doc : str
+        The whole docstring.
+    parameters : tuple of Parameter
+        What a configuration may set; arguments that the framework supplies are left out.
+    functions : tuple of Description
+        For a feature source, its features.
+    path, line
+        Where the source is; empty and 0 if it was not found.
+    """
+
+    kind: str
+    name: str
+    canonical: str
+    summary: str = ""
+    doc: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    functions: tuple[Description, ...] = ()
+    path: str = ""
+    line: int = 0
+
+
+def summarise(component: Component) -> str:
+    """One line about the component, empty if its source is not found."""
+    module, _, attribute = component.target.partition(":")
+    source = open_source(module)
+    return first_line(source.docstring(attribute)) if source else ""
+
+
+def describe(component: Component) -> Description:
+    """Describe ``component``; whatever its source does not tell is empty."""
+    kind, name, canonical = component.kind, component.name, component.canonical
+    module, _, attribute = component.target.partition(":")
+    source = open_source(module)
+    if source is None:
+        return Description(kind, name, canonical)
+    if not attribute:
+        doc = source.docstring("")
+        functions = tuple(_features(source, component)) if kind == "feature_source" else ()
+        return Description(kind, name, canonical, first_line(doc), doc, functions=functions, path=source.path, line=1)
+    found = source.definition(attribute)
+    if found is None:
+        return Description(kind, name, canonical, path=source.path)
+    home, node = found
+    doc = ast.get_docstring(node) or ""
+    parameters = _parameters(home, node, supplied=KINDS[kind].supplied, called=KINDS[kind].called)
+    return Description(kind, name, canonical, first_line(doc), doc, parameters, (), home.path, node.lineno)
+
+
+def promised_names(module: str, hook: str) -> tuple[str, ...]:
+    """The names that a plugin module's ``hook`` returns as a literal dictionary, read from source."""
+    source = open_source(module) if module and ":" not in module else None
+    found = source.definition(hook) if source else None
+    if found is None:
+        return ()
+    returned = [node.value for node in ast.walk(found[1]) if isinstance(node, ast.Return)]
+    keys = [key for value in returned if isinstance(value, ast.Dict) for key in value.keys]
+    return tuple(key.value for key in keys if isinstance(key, ast.Constant) and isinstance(key.value, str))
+
+
+def parameter_docs(docstring: str) -> dict[str, str]:
+    """Parameter name to description, from the ``Parameters`` section of a numpydoc docstring."""
+    lines = _section(docstring, "Parameters")
+    docs: dict[str, list[str]] = {}
+    names: list[str] = []
+    for line in lines:
+        if line and not line[0].isspace():
+            head = line.partition(" : ")[0]
+            names = [name.strip().lstrip("*") for name in head.split(",")]
+            docs.update({name: [] for name in names})
+        elif line.strip():
+            for name in names:
+                docs[name].append(line.strip())
+    return {name: " ".join(text) for name, text in docs.items()}
+
+
+def _section(docstring: str, title: str) -> list[str]:
+    lines = docstring.expandtabs().splitlines()
+    for place in range(len(lines) - 1):
+        if lines[place].strip() == title and re.fullmatch(r"\s*-{3,}\s*", lines[place + 1]):
+            section = lines[place + 2 :]
+            for end in range(len(section) - 1):
+                if section[end].strip() and re.fullmatch(r"-{3,}\s*", section[end + 1].strip() or "x"):
+                    return section[:end]
+            return section
+    return []
+
+
+def _features(source: Source, component: Component) -> list[Description]:
+    """The functions marked with ``@feature``, here or imported from a module of the same package."""
+    top = source.module.partition(".")[0]
+    found = [(source, node) for node in source.tree.body if isinstance(node, ast.FunctionDef)]
+    for name, (module, _) in source.imports.items():
+        if module.partition(".")[0] == top and module != "mnpu.features":
+            imported = source.definition(name)
+            found += [(imported[0], imported[1])] if imported and isinstance(imported[1], ast.FunctionDef) else []
+    features = []
+    for home, node in found:
+        if any(_called_name(decorator) == "feature" for decorator in node.decorator_list):
+            doc = ast.get_docstring(node) or ""
+            name, canonical = f"{component.name}.{node.name}", f"{component.canonical}.{node.name}"
+            parameters = _parameters(home, node, supplied=(), called=True)
+            features.append(
+                Description("feature", name, canonical, first_line(doc), doc, parameters, (), home.path, node.lineno)
+            )
+    return features
+
+
+def _parameters(home: Source, node: Definition, *, supplied: tuple[str, ...], called: bool) -> tuple[Parameter, ...]:
+    if isinstance(node, ast.ClassDef):
+        owner = _constructor(home, node)
+        if owner is None:
+            return ()
+        source, function, doc = owner
+        docs = parameter_docs(doc)
+        fields = isinstance(function, list)
+        pairs = function if fields else _arguments(function, skip_first=True, keyword_only=False)
+    else:
+        source, docs = home, parameter_docs(ast.get_docstring(node) or "")
+        pairs = _arguments(node, skip_first=False, keyword_only=called)
+    return tuple(_parameter(source, *pair, docs) for pair in pairs if pair[0] not in supplied)
+
+
+Argument = tuple[str, ast.expr | None, ast.expr | None]
+
+
+def _arguments(node: ast.FunctionDef | ast.AsyncFunctionDef, *, skip_first: bool, keyword_only: bool) -> list[Argument]:
+    spec = node.args
+    positional = [*spec.posonlyargs, *spec.args]
+    defaults: list[ast.expr | None] = [None] * (len(positional) - len(spec.defaults)) + list(spec.defaults)
+    pairs = [(arg.arg, arg.annotation, default) for arg, default in zip(positional, defaults, strict=True)]
+    keywords = [(a.arg, a.annotation, d) for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True)]
+    return keywords if keyword_only else pairs[skip_first:] + keywords
+
+
+def _constructor(home: Source, node: ast.ClassDef) -> tuple[Source, ast.FunctionDef | list[Argument], str] | None:
+    """The ``__init__`` of a class (the fields of a dataclass), its own or inherited from a class we can read."""
+    doc = ast.get_docstring(node) or ""
+    for item in node.body:
+        if isinstance(item, ast.FunctionDef) and item.name == "__init__":
+            return home, item, f"{doc}\n\n{ast.get_docstring(item) or ''}"
+    if any(_called_name(decorator) == "dataclass" for decorator in node.decorator_list):
+        fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
+        own = [(f.target.id, f.annotation, f.value) for f in fields if "ClassVar" not in ast.unparse(f.annotation)]  # type: ignore[union-attr]
+        return home, own, doc
+    for base in node.bases:
+        if not isinstance(base, ast.Name):
+            continue
+        origin = home.imports.get(base.id, (home.module, ""))[0]
+        if origin.partition(".")[0] not in (home.module.partition(".")[0], "mnpu"):
+            continue  # torch.nn.Module and the like have nothing to configure
+        found = home.definition(base.id)
+        if found and isinstance(found[1], ast.ClassDef):
+            inherited = _constructor(found[0], found[1])
+            if inherited:
+                return inherited[0], inherited[1], f"{doc}\n\n{inherited[2]}"
+    return None
+
+
+def _parameter(
+    source: Source, name: str, annotation: ast.expr | None, default: ast.expr | None, docs: dict[str, str]
+) -> Parameter:
+    annotation = _resolved(source, annotation, ast.Subscript)
+    default = _resolved(source, default, ast.expr)
+    text, limits = _split_annotation(annotation)
+    shown = None if default is None else ast.unparse(default)
+    return Parameter(name, text, shown, docs.get(name, ""), limits)
+
+
+def _resolved(source: Source, node: ast.expr | None, wanted: type[ast.expr]) -> ast.expr | None:
+    """A module-level name stands for the expression that it is bound to."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and wanted is ast.Subscript:
+        node = ast.parse(node.value, mode="eval").body
+    value = source.assigned(node.id) if isinstance(node, ast.Name) else None
+    return value if isinstance(value, wanted) else node
+
+
+def _split_annotation(node: ast.expr | None) -> tuple[str, str]:
+    """Type and limits: ``Annotated[int, Field(ge=1)]`` is ``int`` and ``≥ 1``."""
+    if node is None:
+        return "", ""
+    if not (isinstance(node, ast.Subscript) and _called_name(node.value) == "Annotated"):
+        return ast.unparse(node), ""
+    inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    keywords = [word for extra in inner[1:] if isinstance(extra, ast.Call) for word in extra.keywords]
+    limits = [f"{_LIMITS[word.arg]} {ast.unparse(word.value)}" for word in keywords if word.arg in _LIMITS]
+    return ast.unparse(inner[0]), ", ".join(limits)
+
+
+def _called_name(node: ast.expr) -> str:
+    """``feature`` for ``@feature``, ``@feature(...)`` and ``@mnpu.feature(...)``."""
+    node = node.func if isinstance(node, ast.Call) else node
+    return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
