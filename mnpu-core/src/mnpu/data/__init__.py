@@ -1,0 +1,1 @@
+"""Data: the store, calendars, point-in-time panels, labels, folds, scaling and windows."""

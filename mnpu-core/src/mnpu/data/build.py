@@ -1,0 +1,220 @@
+"""Build a store from the data that ships with the package: deterministic, atomic, never downloaded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mnpu.data import bundled
+from mnpu.data.calendars import get_calendar
+from mnpu.errors import ConfigError, MnpuError
+
+__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "StoreSummary", "create_schema", "init_store"]
+
+APPLICATION_ID = 0x4D4E5055  #: "MNPU": tells a store from any other SQLite file.
+SCHEMA_VERSION = 1
+PRICE_COLUMNS = ("open", "high", "low", "close", "adj_close", "volume")
+
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class StoreSummary:
+    """What ``init_store`` wrote."""
+
+    path: Path
+    n_datasets: int
+    n_assets: int
+    n_bars: int
+    n_splits: int
+    n_series: int
+    n_observations: int
+    n_bytes: int
+
+
+def init_store(path: str | Path, *, progress: Progress | None = None) -> StoreSummary:
+    """Write a new store at ``path`` from the bundled data.
+
+    Parameters
+    ----------
+    path : path
+        Where the database will be. Its folder is created.
+    progress : callable, optional
+        Called as ``progress(done, total, what)`` before each part.
+
+    Returns
+    -------
+    summary : StoreSummary
+
+    Raises
+    ------
+    ConfigError
+        If ``path`` exists: a store is never overwritten.
+    MnpuError
+        If it cannot be written. Nothing is left behind.
+    """
+    target = Path(path)
+    if target.exists():
+        raise _refuse(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+    except OSError as error:
+        raise _unwritable(target, error) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        with closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
+            _fill(connection, progress or (lambda done, total, what: None))
+        _publish(temporary, target)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise _unwritable(target, error) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return summarise(target)
+
+
+def create_schema(connection: sqlite3.Connection) -> None:
+    """Create the empty tables; STRICT where this SQLite knows it (3.37)."""
+    text = files("mnpu.data").joinpath("schema.sql").read_text("utf-8")
+    if sqlite3.sqlite_version_info < (3, 37):
+        text = text.replace(") STRICT, WITHOUT ROWID", ") WITHOUT ROWID")
+    connection.executescript(text)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def summarise(path: Path) -> StoreSummary:
+    """Count what a store holds."""
+    tables = ("datasets", "assets", "prices", "corporate_actions", "series", "observations")
+    with closing(sqlite3.connect(path)) as connection:
+        counts = [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
+    return StoreSummary(path, *counts, n_bytes=path.stat().st_size)
+
+
+def _fill(connection: sqlite3.Connection, progress: Progress) -> None:
+    # The file is thrown away unless it is finished, so a journal would protect nothing.
+    connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;")
+    create_schema(connection)
+    declared = sorted(bundled.datasets(), key=lambda row: row["name"])
+    total = len(declared) + 2
+    connection.execute("BEGIN")
+    for done, row in enumerate(declared):
+        progress(done, total, row["name"])
+        _insert_bars(connection, bundled.load_bars(row))
+    _insert_splits(connection)
+    progress(len(declared), total, "macro series")
+    for observations in bundled.load_observations():
+        _insert_observations(connection, observations)
+    _insert_meta(connection)
+    connection.execute("COMMIT")
+    progress(total - 1, total, "checking")
+    broken = connection.execute("PRAGMA foreign_key_check").fetchall()
+    if broken:
+        raise MnpuError(f"{len(broken)} rows refer to nothing", where=str(broken[0][0]))
+    progress(total, total, "done")
+
+
+def _insert(connection: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]], width: int) -> None:
+    connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * width)})", rows)
+
+
+def _insert_bars(connection: sqlite3.Connection, bars: bundled.Bars) -> None:
+    i = bars.info
+    fields = (i.vendor, i.frequency, i.stamp, i.adjustment, i.adjusted_as_of, i.calendar, i.currency, i.licence, i.note)
+    _insert(connection, "datasets", [(i.name, *fields)], 10)
+    events = bars.event_time.asi8
+    symbols, starts, counts = np.unique(bars.symbol.astype(str), return_index=True, return_counts=True)
+    spans = [
+        (i.name, str(symbol), int(events[start]), int(events[start + count - 1]), int(count))
+        for symbol, start, count in zip(symbols, starts, counts, strict=True)
+    ]
+    _insert(connection, "assets", spans, 5)
+    columns = [_nullable(bars.columns.get(name), len(events)) for name in PRICE_COLUMNS]
+    keys = ([i.name] * len(events), bars.symbol.tolist(), events.tolist(), bars.knowledge_time.asi8.tolist())
+    _insert(connection, "prices", zip(*keys, *columns, strict=True), 10)
+
+
+def _nullable(values: np.ndarray | None, n: int) -> list[float | None]:
+    if values is None:
+        return [None] * n
+    if np.isfinite(values).all():
+        return values.tolist()
+    return [value if np.isfinite(value) else None for value in values.tolist()]
+
+
+def _insert_splits(connection: sqlite3.Connection) -> None:
+    calendars = dict(connection.execute("SELECT name, calendar FROM datasets"))
+    rows = []
+    for row in bundled.splits():
+        session = np.array([row["ex_date"]], dtype="datetime64[D]")
+        # Announced earlier, on a day that the source does not give: visible from the open at which it takes effect.
+        at = int(get_calendar(calendars[row["dataset"]]).session_open(session).asi8[0])
+        rows.append((row["dataset"], row["symbol"], at, at, row["kind"], float(row["ratio"]), row["source"]))
+    _insert(connection, "corporate_actions", sorted(rows), 7)
+
+
+def _insert_observations(connection: sqlite3.Connection, o: bundled.Observations) -> None:
+    i = o.info
+    fields = (i.series, i.frequency, i.unit, i.basis, i.release_lag, i.max_age.value, i.source, i.licence)
+    _insert(connection, "series", [(*fields, o.note, o.n_missing)], 10)
+    columns = (o.event_time.asi8.tolist(), o.knowledge_time.asi8.tolist(), o.value.tolist(), o.basis.tolist())
+    _insert(connection, "observations", sorted(zip([i.series] * len(o.value), *columns, strict=True)), 5)
+
+
+def _insert_meta(connection: sqlite3.Connection) -> None:
+    rows = [("source", "bundled data of mnpu-core")]
+    rows += [(f"sha256:{name}", digest) for name, digest in _digests()]
+    _insert(connection, "meta", rows, 2)
+
+
+def _digests() -> Iterator[tuple[str, str]]:
+    folder = files("mnpu.data").joinpath("bundle")
+    for entry in sorted(folder.iterdir(), key=lambda item: item.name):
+        if entry.name.endswith((".parquet", ".csv", ".json")):
+            yield entry.name, hashlib.sha256(entry.read_bytes()).hexdigest()
+
+
+def _publish(temporary: Path, target: Path) -> None:
+    """Give the finished file its name, unless someone else took the name meanwhile."""
+    with temporary.open("rb+") as finished:
+        os.fsync(finished.fileno())
+    temporary.chmod(0o644)
+    try:
+        os.link(temporary, target)
+    except FileExistsError as error:
+        raise _refuse(target) from error
+    except OSError:  # a file system without hard links
+        if target.exists():
+            raise _refuse(target) from None
+        os.replace(temporary, target)
+    with suppress(FileNotFoundError):
+        temporary.unlink()
+
+
+def _refuse(target: Path) -> ConfigError:
+    return ConfigError(
+        "exists already",
+        where=str(target),
+        expected="a new file, since a store is never overwritten",
+        next_step="Choose another folder, or move the file away.",
+    )
+
+
+def _unwritable(target: Path, error: Exception) -> MnpuError:
+    return MnpuError(
+        f"cannot be written ({error})",
+        where=str(target),
+        expected="a folder with write permission and room",
+        next_step="Choose another folder.",
+    )
