@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,10 @@ import click
 
 from mnpu.errors import MnpuError, PluginError
 
-__all__ = ["cli", "main"]
+__all__ = ["cli", "main", "own_commands"]
+
+
+Resolved = tuple[str | None, click.Command | None, list[str]]
 
 
 class LazyGroup(click.Group):
@@ -37,12 +40,12 @@ class LazyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Our own commands, then those of plugins."""
-        own = _own_commands()
+        own = own_commands()
         return [*own, *(name for name in sorted(_plugin_commands(ctx)) if name not in own)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command; ours win over a plugin's, whose other name is its canonical id."""
-        if cmd_name in _own_commands():
+        if cmd_name in own_commands():
             command: click.Command = import_module(f"mnpu.commands.{cmd_name.replace('-', '_')}").command
             return command
         components = _plugin_commands(ctx)
@@ -57,7 +60,7 @@ class LazyGroup(click.Group):
             )
         return loaded
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Resolved:
         """As click does, with a guess at what a misspelt command meant and why a plugin's is missing."""
         name = args[0]
         if self.get_command(ctx, name) is None and not name.startswith("-"):
@@ -69,7 +72,7 @@ class LazyGroup(click.Group):
         from mnpu.plugins.describe import summarise
         from mnpu.plugins.source import first_line, module_docstring
 
-        own = _own_commands()
+        own = own_commands()
         rows = [(name, first_line(module_docstring(path.read_text("utf-8")))) for name, path in own.items()]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
@@ -84,7 +87,8 @@ class LazyGroup(click.Group):
             formatter.write_text(f"Failed to load: {names}. See: mnpu plugins doctor.")
 
 
-def _own_commands() -> dict[str, Path]:
+def own_commands() -> dict[str, Path]:
+    """Name to file of mnpu's own commands, in the order of the alphabet."""
     folder = Path(__file__).parent / "commands"
     return {p.stem.replace("_", "-"): p for p in sorted(folder.glob("*.py")) if not p.name.startswith("_")}
 
@@ -103,7 +107,7 @@ def _registry(ctx: click.Context) -> Any:
 def _plugin_commands(ctx: click.Context) -> dict[str, Any]:
     """Name as typed to component: the short name if it is unique and free, else the canonical id."""
     components = _registry(ctx).components("command")
-    own = _own_commands()
+    own = own_commands()
     named: dict[str, Any] = {}
     for component in components:
         unique = sum(other.name == component.name for other in components) == 1
@@ -155,43 +159,52 @@ def _run(args: list[str]) -> int:
         return 130
     except click.ClickException as error:
         return _report_usage(error, as_json)
-    except MnpuError as error:
-        _show_traceback()
-        _report(error.as_dict(), str(error), as_json)
-        return error.exit_code
-    except Exception as error:  # the outer edge: a bug must not look like a result
-        _show_traceback()
-        cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-        hint = "" if _wants_traceback() else " Set MNPU_TRACEBACK=1 to see where it happened."
-        message = f"Unexpected {' '.join(cause.split())}. This is a bug.{hint}"
-        _report({"type": type(error).__name__, "exit_code": 1, "what": str(error), "message": message}, message, as_json)
-        return 1
+    except Exception as error:  # the outer edge: whatever happened, a user reads one sentence and a script a code
+        if _wants_traceback():
+            import traceback
+
+            traceback.print_exc()
+        known = error if isinstance(error, MnpuError) else _missing_extra(error)
+        if known is None:
+            return _report_bug(error, as_json)
+        _report(known.as_dict(), str(known), as_json)
+        return known.exit_code
+
+
+def _missing_extra(error: Exception) -> PluginError | None:
+    """Say what to install where a command needs a package that core leaves optional."""
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if missing not in ("torch", "lightning", "safetensors"):
+        return None
+    return PluginError(f"{missing} is not installed", next_step='Run: pip install "mnpu-core[train]"')
+
+
+def _report_bug(error: Exception, as_json: bool) -> int:
+    cause = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":.")
+    hint = "" if _wants_traceback() else " Set MNPU_TRACEBACK=1 to see where it happened."
+    message = f"unexpected {cause}. This is a bug.{hint}"
+    _report({"type": type(error).__name__, "exit_code": 1, "what": cause, "message": message}, message, as_json)
+    return 1
 
 
 def _report_usage(error: click.ClickException, as_json: bool) -> int:
     if as_json:
-        fact = {"type": type(error).__name__, "exit_code": error.exit_code, "message": error.format_message()}
-        _report({**fact, "what": error.format_message()}, "", as_json)
+        text = error.format_message()
+        fact = {"type": type(error).__name__, "exit_code": error.exit_code, "what": text, "message": text}
+        _report(fact, text, as_json)
     else:
         error.show()
     return error.exit_code
 
 
-def _report(payload: dict[str, Any], message: str, as_json: bool) -> None:
+def _report(payload: Mapping[str, Any], message: str, as_json: bool) -> None:
     if as_json:
         from mnpu.commands._shared import echo_json
 
-        echo_json({"error": payload}, err=True)
+        echo_json(payload, err=True)
     else:
         click.echo(f"Error: {message}", err=True)
 
 
 def _wants_traceback() -> bool:
     return os.environ.get("MNPU_TRACEBACK", "") not in ("", "0")
-
-
-def _show_traceback() -> None:
-    if _wants_traceback():
-        import traceback
-
-        traceback.print_exc()

@@ -105,6 +105,8 @@ def plain(value: Any) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
+    if hasattr(value, "_asdict"):
+        return plain(value._asdict())
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in value]
     fields = getattr(value, "__dataclass_fields__", None)
@@ -124,5 +126,6 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Se
     aligned = [str.rjust if name in right else str.ljust for name in columns]
     lines = []
     for row in cells:
-        lines.append("  ".join(put(cell, width) for put, cell, width in zip(aligned, row, widths, strict=True)).rstrip())
+        padded = (put(cell, width) for put, cell, width in zip(aligned, row, widths, strict=True))
+        lines.append("  ".join(padded).rstrip())
     return "\n".join(lines)

@@ -11,7 +11,7 @@ from mnpu.plugins.kinds import KINDS
 from mnpu.plugins.registry import Component
 from mnpu.plugins.source import Definition, Source, first_line, open_source
 
-__all__ = ["Description", "Parameter", "describe", "parameter_docs", "promised_names", "summarise"]
+__all__ = ["Description", "Parameter", "describe", "parameter_docs", "promised_names", "summarise", "without_section"]
 
 _LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "multiple_of": "multiple of", "min_length": "length ≥"}
 
@@ -110,16 +110,26 @@ def parameter_docs(docstring: str) -> dict[str, str]:
     return {name: " ".join(text) for name, text in docs.items()}
 
 
+def without_section(docstring: str, title: str) -> str:
+    """The docstring without one of its sections."""
+    lines = docstring.expandtabs().splitlines()
+    start, stop = _bounds(lines, title)
+    return "\n".join(lines[:start] + lines[stop:]).strip()
+
+
 def _section(docstring: str, title: str) -> list[str]:
     lines = docstring.expandtabs().splitlines()
-    for place in range(len(lines) - 1):
-        if lines[place].strip() == title and re.fullmatch(r"\s*-{3,}\s*", lines[place + 1]):
-            section = lines[place + 2 :]
-            for end in range(len(section) - 1):
-                if section[end].strip() and re.fullmatch(r"-{3,}\s*", section[end + 1].strip() or "x"):
-                    return section[:end]
-            return section
-    return []
+    start, stop = _bounds(lines, title)
+    return lines[start + 2 : stop]
+
+
+def _bounds(lines: list[str], title: str) -> tuple[int, int]:
+    """First line of a numpydoc section and the line after its last one."""
+    heads = [n for n in range(len(lines) - 1) if lines[n].strip() and re.fullmatch(r"\s*-{3,}\s*", lines[n + 1])]
+    for place, start in enumerate(heads):
+        if lines[start].strip() == title:
+            return start, heads[place + 1] if place + 1 < len(heads) else len(lines)
+    return len(lines), len(lines)
 
 
 def _features(source: Source, component: Component) -> list[Description]:
@@ -196,31 +206,46 @@ def _constructor(home: Source, node: ast.ClassDef) -> tuple[Source, ast.Function
 def _parameter(
     source: Source, name: str, annotation: ast.expr | None, default: ast.expr | None, docs: dict[str, str]
 ) -> Parameter:
-    annotation = _resolved(source, annotation, ast.Subscript)
-    default = _resolved(source, default, ast.expr)
-    text, limits = _split_annotation(annotation)
-    shown = None if default is None else ast.unparse(default)
+    text, limits = _split_annotation(source, annotation)
+    shown = None if default is None else ast.unparse(_resolved(source, default))
     return Parameter(name, text, shown, docs.get(name, ""), limits)
 
 
-def _resolved(source: Source, node: ast.expr | None, wanted: type[ast.expr]) -> ast.expr | None:
+def _resolved(source: Source, node: ast.expr) -> ast.expr:
     """A module-level name stands for the expression that it is bound to."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, str) and wanted is ast.Subscript:
-        node = ast.parse(node.value, mode="eval").body
     value = source.assigned(node.id) if isinstance(node, ast.Name) else None
-    return value if isinstance(value, wanted) else node
+    return value if value is not None else node
 
 
-def _split_annotation(node: ast.expr | None) -> tuple[str, str]:
+def _split_annotation(source: Source, node: ast.expr | None) -> tuple[str, str]:
     """Type and limits: ``Annotated[int, Field(ge=1)]`` is ``int`` and ``≥ 1``."""
     if node is None:
         return "", ""
-    if not (isinstance(node, ast.Subscript) and _called_name(node.value) == "Annotated"):
-        return ast.unparse(node), ""
-    inner = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-    keywords = [word for extra in inner[1:] if isinstance(extra, ast.Call) for word in extra.keywords]
-    limits = [f"{_LIMITS[word.arg]} {ast.unparse(word.value)}" for word in keywords if word.arg in _LIMITS]
-    return ast.unparse(inner[0]), ", ".join(limits)
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        node = ast.parse(node.value, mode="eval").body
+    plain = _Plain(source)
+    text = ast.unparse(plain.visit(_resolved(source, node)))
+    return text, ", ".join(plain.limits)
+
+
+class _Plain(ast.NodeTransformer):
+    """Replaces each ``Annotated[T, ...]`` by ``T`` and collects the limits that it states."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.limits: list[str] = []
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        bound = _resolved(self.source, node)
+        return node if bound is node else self.visit(bound)
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        if _called_name(node.value) != "Annotated" or not isinstance(node.slice, ast.Tuple):
+            return self.generic_visit(node)
+        inner, *extras = node.slice.elts
+        keywords = [word for extra in extras if isinstance(extra, ast.Call) for word in extra.keywords]
+        self.limits += [f"{_LIMITS[word.arg]} {ast.unparse(word.value)}" for word in keywords if word.arg in _LIMITS]
+        return self.visit(inner)
 
 
 def _called_name(node: ast.expr) -> str:

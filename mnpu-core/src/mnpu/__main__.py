@@ -1,0 +1,5 @@
+"""``python -m mnpu`` is ``mnpu``."""
+
+from mnpu.cli import main
+
+main()
