@@ -346,7 +346,8 @@ def _print_doctor(report: dict[str, Any]) -> None:
         click.echo(f"{switch}={value}")
     for plugin in report["loaded"]:
         n = sum(len(names) for names in plugin["components"].values())
-        click.echo(f"ok        {plugin['dist']} {plugin['version']} ({plugin['entry']}): {n} component{'' if n == 1 else 's'}")
+        count = "1 component" if n == 1 else f"{n} components"
+        click.echo(f"ok        {plugin['dist']} {plugin['version']} ({plugin['entry']}): {count}")
         for note in plugin["notes"]:
             click.echo(f"          warning: {note}")
     for plugin in report["disabled"]:

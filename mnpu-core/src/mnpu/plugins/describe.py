@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -224,7 +225,7 @@ def _split_annotation(source: Source, node: ast.expr | None) -> tuple[str, str]:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         node = ast.parse(node.value, mode="eval").body
     plain = _Plain(source)
-    text = ast.unparse(plain.visit(_resolved(source, node)))
+    text = ast.unparse(plain.visit(copy.deepcopy(_resolved(source, node))))  # a transformer edits in place
     return text, ", ".join(plain.limits)
 
 
@@ -237,7 +238,7 @@ class _Plain(ast.NodeTransformer):
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         bound = _resolved(self.source, node)
-        return node if bound is node else self.visit(bound)
+        return node if bound is node else self.visit(copy.deepcopy(bound))
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
         if _called_name(node.value) != "Annotated" or not isinstance(node.slice, ast.Tuple):
