@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from math import erfc, sqrt
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from mnpu.report.format import NOT_AVAILABLE, label_of, metric_cell, number, percent, period
 from mnpu.types import Metric, Result, Section, Table
 
-__all__ = ["comparison", "comparison_table", "headline", "luck", "missing_reasons"]
+__all__ = ["comparison", "comparison_table", "headline", "luck", "missing_reasons", "summary_table"]
 
 _TILES = (
     ("total_return", "total_return_net"),
@@ -31,6 +32,14 @@ _COMPARED = (
     ("cvar_05", "cvar"),
     ("turnover_oneway",),
     ("breakeven_bps",),
+    ("rank_ic",),
+    ("coverage_90",),
+)
+_SUMMARY = (
+    ("total_return", "total_return_net"),
+    ("sharpe",),
+    ("max_drawdown",),
+    ("turnover_oneway",),
     ("rank_ic",),
     ("coverage_90",),
 )
@@ -84,14 +93,12 @@ def comparison_table(result: Result) -> Table:
     table : Table
         First column ``Strategy``; the first row is the strategy itself, highlighted.
     """
-    strategies = (result, *result.comparisons)
-    picked = [[_pick(strategy, names) for strategy in strategies] for names in _COMPARED]
-    kept = [column for column in picked if any(metric is not None for metric in column)]
-    labels = tuple(label_of(next(metric.name for metric in column if metric)) for column in kept)
-    rows = tuple(
-        (strategy.name, *(metric_cell(column[i]) for column in kept)) for i, strategy in enumerate(strategies)
-    )
-    return Table(("Strategy", *labels), rows, highlight=0)
+    return _table(result, _COMPARED)
+
+
+def summary_table(result: Result) -> Table:
+    """The comparison table in its narrowest form, for a terminal."""
+    return _table(result, _SUMMARY)
 
 
 def comparison(result: Result) -> Section:
@@ -114,10 +121,21 @@ def comparison(result: Result) -> Section:
 
 def missing_reasons(metrics: list[Metric]) -> list[str]:
     """One paragraph that says why some metrics are not available; empty if all are."""
-    reasons = dict.fromkeys(
-        f"{label_of(metric.name)}: {metric.reason or 'undefined here'}" for metric in metrics if metric.value is None
-    )
-    return [f"{NOT_AVAILABLE} means not available. {'; '.join(reasons)}."] if reasons else []
+    labels: dict[str, dict[str, None]] = {}
+    for metric in metrics:
+        if metric.value is None:
+            labels.setdefault(metric.reason or "undefined here", {})[label_of(metric.name)] = None
+    told = "; ".join(f"{', '.join(named)}: {reason}" for reason, named in labels.items())
+    return [f"{NOT_AVAILABLE} means not available. {told}."] if told else []
+
+
+def _table(result: Result, wanted: tuple[tuple[str, ...], ...]) -> Table:
+    strategies = (result, *result.comparisons)
+    picked = [[_pick(strategy, names) for strategy in strategies] for names in wanted]
+    kept = [column for column in picked if any(metric is not None for metric in column)]
+    labels = tuple(label_of(next(metric.name for metric in column if metric)) for column in kept)
+    rows = tuple((strategy.name, *(metric_cell(column[i]) for column in kept)) for i, strategy in enumerate(strategies))
+    return Table(("Strategy", *labels), rows, highlight=0)
 
 
 def _pick(result: Result, names: tuple[str, ...]) -> Metric | None:
@@ -131,8 +149,9 @@ def _universe(result: Result) -> str:
 
 def _hindsight(result: Result) -> list[str]:
     declared = [*result.notes, *(info.note for info in (result.panel.datasets if result.panel else ()))]
-    said = dict.fromkeys(note for note in declared if "surviv" in note.lower() or "hindsight" in note.lower())
-    return [note if note.endswith((".", "!", "?")) else f"{note}." for note in said] or [_NO_STATEMENT]
+    sentences = [part for note in declared for part in re.split(r"(?<=[.!?])\s+", note.strip())]
+    said = dict.fromkeys(part.rstrip(".") for part in sentences if re.search("surviv|hindsight", part, re.IGNORECASE))
+    return [f"{part[:1].upper()}{part[1:]}." for part in said] or [_NO_STATEMENT]
 
 
 def _against_zero(result: Result) -> str:

@@ -72,7 +72,8 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _figure(figure: Figure) -> str:
-    caption = f"*{_text(figure.title)}*"
+    span = _span(figure.lines[0].x) if figure.lines else ""
+    caption = f"*{_text(figure.title)}{span}*"
     if figure.kind == "calibration":
         return f"{caption}: the numbers are in the table."
     rows = tuple(_sketch(line, log=figure.log_y) for line in figure.lines)
@@ -84,14 +85,13 @@ def _sketch(line: Line, *, log: bool) -> tuple[str, ...]:
     known = y[np.isfinite(y)]
     if not known.size:
         return (line.label, "n/a", "n/a", "n/a", "n/a", "")
-    span = _span(line.x)
     ends = tuple(number(value) for value in (known[0], known[-1], known.min(), known.max()))
-    return (line.label, *ends, f"`{_sparkline(np.log(known) if log else known)}`{span}")
+    return (line.label, *ends, f"`{_sparkline(np.log(known) if log else known)}`")
 
 
 def _span(x: Any) -> str:
     if isinstance(x, pd.DatetimeIndex) and len(x):
-        return f" {date(x[0])} to {date(x[-1])}"
+        return f", {date(x[0])} to {date(x[-1])}"
     return ""
 
 

@@ -20,8 +20,10 @@ _ADJUSTED = {"none": "as traded", "split": "splits", "split+dividend": "splits a
 def data(result: Result) -> Section:
     """Which datasets and series were read, how they were adjusted, and when each value became known."""
     blocks: list[str | Table] = []
-    if result.notes:
-        blocks.append("\n".join(f"- {note}" for note in result.notes))
+    own = _dataset_notes(result)
+    told = [note for note in result.notes if not any(said and said in note for said in own.values())]
+    if told:
+        blocks.append("\n".join(f"- {note}" for note in told))
     if result.panel is not None:
         blocks.append(
             f"{len(result.panel.symbols)} symbols at {result.panel.frequency} on the {result.panel.calendar} calendar: "
@@ -86,7 +88,7 @@ def costs(result: Result) -> Section:
         )
     every = sum(float(np.nansum(paid)) for paid in result.costs.values())
     if len(rows) > 1:
-        rows.append(("all costs", NOT_AVAILABLE, percent(every), percent(every / years if years else None, 2)))
+        rows.append(("all costs", "", percent(every), percent(every / years if years else None, 2)))
     fill = str(config.get("fill", "")).replace("_", " ")
     fills = (
         f"A decision is filled at the {fill.replace('next', 'next bar’s')}" if fill else "A decision is filled after it"
@@ -113,8 +115,8 @@ def folds(result: Result) -> Section:
         return Section("Folds", ("Nothing was fitted, so there are no folds.",))
     split = result.folds
     rows = tuple(
-        (str(fold.number), *(_dates(result, split, getattr(fold, part)) for part in ("train", "validation", "test")))
-        for fold in split.folds
+        (str(i), *(_dates(result, split, getattr(fold, part)) for part in ("train", "validation", "test")))
+        for i, fold in enumerate(split.folds, start=1)
     )
     return Section(
         "Folds",
@@ -169,12 +171,18 @@ def _datasets(result: Result) -> list[str | Table]:
     ]
     late = [info for info in unique.values() if info.adjustment != "none"]
     if late:
-        said = "; ".join(f"`{info.name}` with the knowledge of {info.adjusted_as_of or 'an unknown date'}" for info in late)
+        said = "; ".join(
+            f"`{info.name}` with the knowledge of {info.adjusted_as_of or 'an unknown date'}" for info in late
+        )
         blocks.append(f"> **Prices adjusted afterwards.** {said}. Returns are right, price levels were never quoted.")
-    notes = [f"- `{info.name}`: {info.note}" for info in unique.values() if info.note]
+    notes = _dataset_notes(result)
     if notes:
-        blocks.append("\n".join(notes))
+        blocks.append("\n".join(f"- `{name}`: {note}" for name, note in notes.items()))
     return blocks
+
+
+def _dataset_notes(result: Result) -> dict[str, str]:
+    return {info.name: info.note for info in result.panel.datasets if info.note} if result.panel is not None else {}
 
 
 def _dataset_row(info: DatasetInfo, result: Result) -> tuple[str, ...]:

@@ -1,0 +1,53 @@
+"""Write the report of a run again, from what is on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mnpu.commands._shared import emit, json_option, run_argument, runs_option
+
+__all__ = ["command"]
+
+
+@click.command()
+@run_argument
+@click.option(
+    "--format", "formats", metavar="NAMES", help="As in html,md. Default: those of the run."
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Folder to write to. Default: the run directory.",
+)
+@runs_option
+@json_option
+def command(run: str, formats: str | None, out: Path | None, runs: Path, as_json: bool) -> None:
+    """Write the report of RUN (a run id or a run directory) again, from what is on disk."""
+    from mnpu import report
+    from mnpu.plugins.registry import Registry
+    from mnpu.results_io import read_result
+    from mnpu.rundir import open_run
+
+    found = open_run(runs, run)
+    result = read_result(found.path)
+    wanted = _names(formats) if formats else _configured(result.run.config if result.run else {})
+    paths = report.write(result, out or found.path, wanted, Registry.discover())
+    emit(
+        as_json,
+        {"run": found.path.name, "reports": paths},
+        lambda: click.echo("\n".join(f"report: {p}" for p in paths)),
+    )
+
+
+def _names(formats: str) -> list[str]:
+    return [name.strip() for name in formats.split(",") if name.strip()]
+
+
+def _configured(config: object) -> list[str]:
+    """The formats of the recipe, Markdown where it names none."""
+    section = config.get("report") if isinstance(config, dict) else None
+    named = section.get("formats") if isinstance(section, dict) else None
+    return [str(name) for name in named] if named else ["md"]

@@ -1,0 +1,302 @@
+"""The report says what was earned, how sure that is, and what it rests on, with the same characters in every format."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from math import erfc, sqrt
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnpu import report
+from mnpu.report import charts, evidence, format, headline, markdown, provenance
+from mnpu.report.sections import added_sections, sections, title
+from mnpu.types import Figure, GateOutcome, Line, Metric, Positions, Section, Table
+from tests.fakes import make_result
+
+
+@pytest.fixture(scope="module")
+def result():
+    return make_result(600)
+
+
+def text_of(section: Section) -> str:
+    return markdown.render("x", [section])
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        ("value", "cell"),
+        [(0.1234, "12.3%"), (-0.5, "−50.0%"), (0.0, "0.0%"), (-1e-9, "0.0%"), (12.5, "1,250.0%"), (None, "n/a")],
+    )
+    def test_a_fraction_is_shown_in_per_cent(self, value, cell):
+        assert format.percent(value) == cell
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
+    def test_what_is_no_number_is_not_available(self, value):
+        assert format.number(value) == "n/a"
+
+    @given(st.floats(-1e9, 1e9))
+    def test_every_number_is_recognised_as_one(self, value):
+        assert format.is_numeric(format.number(value))
+        assert format.is_numeric(format.percent(value, signed=True))
+
+    @given(st.floats(-1e6, 1e6), st.integers(0, 4))
+    def test_a_number_reads_back_to_what_was_rounded(self, value, digits):
+        read = float(format.number(value, digits).replace(",", "").replace("−", "-"))
+        assert read == pytest.approx(value, abs=0.5001 * 10**-digits)
+
+    def test_a_standard_error_stands_beside_its_metric(self):
+        assert format.metric_cell(Metric("sharpe", 0.451, "ratio", se=0.19)) == "0.45 ± 0.19"
+
+    def test_an_undefined_metric_has_no_number(self):
+        assert format.metric_cell(Metric("rank_ic", None, "correlation", reason="one symbol")) == "n/a"
+
+    def test_a_metric_of_a_plugin_is_shown_by_its_own_name_and_unit(self):
+        metric = Metric("tail_share", 0.25, "fraction")
+        assert (format.label_of(metric.name), format.metric_cell(metric)) == ("Tail share", "25.0%")
+
+
+class TestHeadline:
+    def test_survivorship_stands_right_beside_the_numbers(self, result):
+        kinds = [block.kind if isinstance(block, Table) else block for block in headline.headline(result).blocks]
+        at = kinds.index("tiles")
+        assert "chosen in hindsight" in kinds[at + 1]
+
+    def test_a_dataset_that_says_nothing_is_read_as_chosen_with_hindsight(self, result):
+        silent = replace(result, notes=(), panel=None)
+        assert "say nothing about survivorship" in text_of(headline.headline(silent))
+
+    def test_a_failed_gate_is_said_before_any_number(self, result):
+        failed = replace(result, gates=(GateOutcome("negated", False, "same sign"),))
+        assert text_of(headline.headline(failed)).index("This run failed") < text_of(headline.headline(failed)).index(
+            "|"
+        )
+
+    def test_a_missing_metric_is_explained(self, result):
+        alone = replace(result, metrics={"rank_ic": Metric("rank_ic", None, "", reason="one symbol has no ranks")})
+        assert "Rank IC: one symbol has no ranks" in text_of(headline.headline(alone))
+
+    def test_the_comparison_has_a_row_for_each_strategy_and_sets_the_first_in_bold(self, result):
+        table = headline.comparison_table(result)
+        assert [row[0] for row in table.rows] == ["omni", "buy_and_hold", "momentum", "linear"]
+        assert table.highlight == 0
+
+
+class TestLuck:
+    def judged(self, result, sharpe, se, trials=1):
+        run = replace(result.run, trials=trials)
+        return text_of(headline.luck(replace(result, run=run, metrics={"sharpe": Metric("sharpe", sharpe, "", se=se)})))
+
+    def test_one_standard_error_from_zero_is_luck(self, result):
+        assert "cannot be told from luck" in self.judged(result, 0.2, 0.2)
+
+    def test_four_standard_errors_are_not(self, result):
+        assert "better than luck explains" in self.judged(result, 0.8, 0.2)
+
+    def test_a_clear_loss_is_called_one(self, result):
+        assert "loses more than luck explains" in self.judged(result, -0.8, 0.2)
+
+    def test_many_trials_raise_the_bar(self, result):
+        assert "better than luck explains" in self.judged(result, 0.5, 0.2, trials=1)
+        assert "cannot be told from luck" in self.judged(result, 0.5, 0.2, trials=20)
+
+    def test_the_probability_is_that_of_the_normal_tail(self, result):
+        assert format.percent(3 * erfc(2.5 / sqrt(2))) in self.judged(result, 0.5, 0.2, trials=3)
+
+    def test_the_active_return_is_tested_bar_by_bar(self, result):
+        other = result.comparisons[0]
+        active = result.net - other.net
+        t = active.mean() / (active.std(ddof=1) / np.sqrt(len(active)))
+        row = next(block for block in headline.luck(result).blocks if isinstance(block, Table)).rows[0]
+        assert row[:3] == (
+            other.name,
+            format.percent(active.mean() * 252, 2, signed=True),
+            format.number(t, 2, signed=True),
+        )
+
+    def test_the_same_returns_are_no_evidence(self, result):
+        twin = replace(result, comparisons=(replace(result, name="twin"),))
+        assert "the same returns" in text_of(headline.luck(twin))
+
+    def test_without_a_standard_error_nothing_is_claimed(self, result):
+        assert "cannot be judged" in text_of(headline.luck(replace(result, metrics={})))
+
+
+class TestCharts:
+    def test_drawdown_is_measured_from_the_start_too(self):
+        equity = np.cumprod([1, 1.5, 1.5, 0.5, 0.5])
+        assert charts.drawdown(equity).min() == pytest.approx(-0.75)
+        assert charts.drawdown(np.array([1.0, 0.5])).min() == pytest.approx(-0.5)
+
+    def test_equity_has_one_instant_more_than_there_are_decisions(self, result):
+        stamps = charts.equity_stamps(result)
+        assert len(stamps) == len(result.equity)
+        assert stamps.is_monotonic_increasing
+        assert stamps[0] == result.fill_times[0]
+
+    def test_an_unfilled_last_decision_does_not_break_the_axis(self, result):
+        late = replace(result, fill_times=result.fill_times[:-1].append(pd.DatetimeIndex([pd.NaT], tz="UTC")))
+        assert not charts.equity_stamps(late).isna().any()
+
+
+class TestCalibration:
+    def test_coverage_equals_a_loop_over_every_outcome(self, result):
+        measured = evidence.coverage(result.forecast, result.labels)
+        inside = [
+            low <= y <= high
+            for low, high, y in zip(
+                result.forecast.quantiles[:, :, 0, 0].ravel(),
+                result.forecast.quantiles[:, :, 0, -1].ravel(),
+                result.labels[:, :, 0].ravel(),
+                strict=True,
+            )
+            if y == y
+        ]
+        nominal, observed, n = measured[-1]
+        assert (nominal, observed, n) == (pytest.approx(0.9), pytest.approx(np.mean(inside)), len(inside))
+
+    def test_intervals_go_from_narrow_to_wide(self, result):
+        assert [row[0] for row in evidence.coverage(result.forecast, result.labels)] == pytest.approx([0.5, 0.8, 0.9])
+
+    def test_a_rule_without_forecasts_says_so(self, result):
+        assert "nothing to calibrate" in text_of(evidence.calibration(result.comparisons[0]))
+
+
+class TestGuardrailsAndGates:
+    def test_violations_are_counted_by_rule_and_code(self, result):
+        table = next(block for block in evidence.guardrails(result).blocks if isinstance(block, Table))
+        n = len(result.times)
+        assert table.rows[0] == ("exposure", "EXPOSURE_SYMBOL", "scale", str(len(range(0, n, 7))), "14.3%")
+        assert sum(int(row[3]) for row in table.rows) == len(result.positions.violations)
+
+    def test_no_violation_is_said_too(self, result):
+        calm = replace(result, positions=replace(result.positions, violations=()))
+        assert "No guardrail changed a book" in text_of(evidence.guardrails(calm))
+
+    def test_every_gate_has_its_row_and_its_numbers(self, result):
+        text = text_of(evidence.gates(result))
+        for gate in result.gates:
+            assert f"| {gate.name} | pass | {gate.detail} |" in text
+
+    def test_a_failed_gate_cannot_be_overlooked(self, result):
+        text = text_of(evidence.gates(replace(result, gates=(GateOutcome("future", False, "macro.vix changed"),))))
+        assert "0 of 1 passed" in text
+        assert "FAIL" in text
+
+
+class TestProvenance:
+    def test_the_reader_learns_when_prices_were_adjusted_and_series_known(self, result):
+        text = text_of(provenance.data(result))
+        for said in ("2022-12-28", "month end + 7 days", "75 days", "declared", "BSD-3-Clause"):
+            assert said in text
+
+    def test_folds_have_dates(self, result):
+        table = provenance.folds(result).blocks[1]
+        assert table.rows[0][1] == "2010-01-04 to 2011-02-25"
+        assert table.rows[0][3].startswith("2011-07-15")
+
+    def test_without_recorded_times_the_test_dates_are_those_of_the_result(self, result):
+        bare = replace(result, folds=replace(result.folds, times=None))
+        rows = provenance.folds(bare).blocks[1].rows
+        assert rows[0][3] == provenance.folds(result).blocks[1].rows[0][3]
+        assert rows[0][1] == "bars 0 to 299"
+
+    def test_costs_add_up(self, result):
+        rows = provenance.costs(result).blocks[2].rows
+        paid = sum(series.sum() for series in result.costs.values())
+        assert rows[-1][2] == format.percent(paid)
+
+    def test_a_run_without_costs_says_so(self, result):
+        assert "No cost was charged" in text_of(provenance.costs(replace(result, costs={})))
+
+    def test_the_run_can_be_done_again(self, result):
+        text = text_of(provenance.reproducibility(result))
+        for said in (result.run.run_id, result.run.config_hash, result.run.data_hash, "torch 2.13.0"):
+            assert said in text
+
+
+class TestMarkdown:
+    def test_a_table_has_as_many_cells_in_every_row(self, result):
+        text = markdown.render(title(result), sections(result))
+        for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.M):
+            assert len({len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1
+
+    def test_data_cannot_break_a_table_or_open_a_tag(self):
+        table = Table(("a", "b"), (("x | y\nz", "<script>"),))
+        text = markdown.render("<b>", [Section("t", (table, "<img>"))])
+        assert "x \\| y z" in text
+        assert "<" not in text
+
+    def test_numbers_are_set_flush_right(self):
+        text = markdown.render("t", [Section("s", (Table(("name", "n"), (("a", "1.0"), ("b", "n/a"))),))])
+        assert "| --- | ---: |" in text
+
+    def test_a_flat_curve_and_an_empty_one_are_drawn(self):
+        figure = Figure("f", (Line("flat", [0, 1], [1.0, 1.0]), Line("none", [], [])))
+        text = markdown.render("t", [Section("s", (figure,))])
+        assert "▁▁" in text
+        assert "| none | n/a |" in text
+
+    def test_the_same_result_gives_the_same_text(self, result):
+        assert markdown.render("t", sections(result)) == markdown.render("t", sections(make_result(600)))
+
+
+class FakeRegistry:
+    """Renderers and sections by name, as the real registry gives them."""
+
+    def __init__(self, renderers, parts=()):
+        self.found = {"renderer": dict(renderers), "report_section": dict(parts)}
+
+    def components(self, kind):
+        return [SimpleNamespace(name=name, canonical=f"local/{name}") for name in self.found[kind]]
+
+    def load(self, kind, name):
+        return self.found[kind][name.removeprefix("local/")]
+
+
+class TestWriting:
+    def test_each_format_is_one_file_in_the_order_asked_for(self, result, tmp_path):
+        registry = FakeRegistry({"md": markdown.render, "txt": lambda title, parts: title})
+        paths = report.write(result, tmp_path / "deep", ["txt", "md"], registry)
+        assert [path.name for path in paths] == ["report.txt", "report.md"]
+        assert sorted(Path(tmp_path / "deep").iterdir()) == sorted(paths)
+
+    def test_a_section_of_a_plugin_comes_after_the_comparison(self, result):
+        registry = FakeRegistry({}, {"mine": lambda result: Section("Mine", ("hello",))})
+        titles = [s.title for s in sections(result, added=added_sections(result, registry))]
+        assert titles[titles.index("Mine") - 1] == "Beside the alternatives"
+
+    def test_a_section_that_fails_says_so_and_the_report_goes_on(self, result):
+        registry = FakeRegistry({}, {"bad": lambda result: 1 / 0})
+        (section,) = added_sections(result, registry)
+        assert "ZeroDivisionError" in section.blocks[0]
+
+    def test_a_renderer_that_fails_leaves_no_half_file(self, result, tmp_path):
+        (tmp_path / "report.md").write_text("old")
+
+        def broken(title, parts):
+            raise ValueError("no ink")
+
+        with pytest.raises(ValueError, match="no ink"):
+            report.write(result, tmp_path, ["md"], FakeRegistry({"md": broken}))
+        assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
+        assert (tmp_path / "report.md").read_text() == "old"
+
+
+def test_a_single_symbol_without_panel_run_or_folds_still_has_a_report(result):
+    bare = replace(
+        result.comparisons[0],
+        positions=Positions(
+            result.times, ("EURUSD",), np.zeros((len(result.times), 1)), np.ones(len(result.times), bool)
+        ),
+    )
+    text = markdown.render(title(bare), sections(bare))
+    assert "on EURUSD" in text
+    assert "No run is attached" in text
