@@ -94,8 +94,10 @@ class Xnys(Calendar):
         schedule = self._schedule(self.sessions(times))
         rows = schedule.reindex(pd.DatetimeIndex(self.sessions(times)).as_unit("ns"))
         known = rows["close"].notna().to_numpy()
-        return known & np.asarray(times > pd.DatetimeIndex(rows["open"])) & np.asarray(
-            times <= pd.DatetimeIndex(rows["close"])
+        return (
+            known
+            & np.asarray(times > pd.DatetimeIndex(rows["open"]))
+            & np.asarray(times <= pd.DatetimeIndex(rows["close"]))
         )
 
     def _schedule(self, sessions: np.ndarray) -> pd.DataFrame:

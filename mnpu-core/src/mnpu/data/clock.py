@@ -47,7 +47,7 @@ def day_end(dates: pd.DatetimeIndex) -> pd.DatetimeIndex:
 def parse_date(value: Any, *, where: str) -> np.datetime64:
     """A calendar date as ``datetime64[D]``; ConfigError if it is none."""
     try:
-        stamp = pd.Timestamp(value)
+        stamp = pd.NaT if isinstance(value, (int, float)) else pd.Timestamp(value)
     except (TypeError, ValueError):
         stamp = pd.NaT
     if stamp is pd.NaT:

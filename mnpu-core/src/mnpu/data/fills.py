@@ -1,0 +1,110 @@
+"""When an order decided at t is filled, and what the book earns from one fill to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from mnpu.data.calendars import get_calendar
+from mnpu.data.clock import utc
+from mnpu.errors import ConfigError, DataError
+from mnpu.types import Panel
+
+__all__ = ["FillRule", "Fills", "fill_prices", "holding_returns", "marks"]
+
+FillRule = Literal["next_close", "next_open"]
+
+
+@dataclass(frozen=True)
+class Fills:
+    """Fills of the decisions of a panel.
+
+    Attributes
+    ----------
+    prices : float64 (T, A)
+        Split-continuous price at which the decision at t is filled; NaN where there is none.
+    times : DatetimeIndex (T,)
+        When; always after the decision. NaT in the last row.
+    """
+
+    prices: np.ndarray
+    times: pd.DatetimeIndex
+
+
+def fill_prices(panel: Panel, fill: str = "next_close") -> Fills:
+    """Price and time of the first fill after each decision.
+
+    Parameters
+    ----------
+    panel : Panel
+        Uses ``close``, or ``open``.
+    fill : {"next_close", "next_open"}
+        At the close, or at the open, of the bar after the decision.
+
+    Raises
+    ------
+    ConfigError
+        For an unknown rule, and for ``next_open`` where a bar opens at the instant of the decision.
+    DataError
+        For ``next_open`` where a symbol has no opens.
+    """
+    if fill == "next_close":
+        prices, times = panel["close"], panel.times
+    elif fill == "next_open":
+        _check_opens(panel)
+        prices, times = panel["open"], get_calendar(panel.calendar).session_open(panel.sessions)
+    else:
+        raise ConfigError(f"{fill!r} is no fill rule", where="fill", expected="next_close or next_open")
+    later = np.full(prices.shape, np.nan)
+    later[:-1] = prices[1:]
+    return Fills(later, utc(times[1:].append(pd.DatetimeIndex([pd.NaT], tz="UTC").as_unit("ns"))))
+
+
+def _check_opens(panel: Panel) -> None:
+    if get_calendar(panel.calendar).continuous or panel.frequency != "1d":
+        raise ConfigError(
+            f"the next open of {panel.frequency} bars on calendar {panel.calendar} is the instant of the decision",
+            where="fill",
+            expected="a fill after the decision",
+            next_step="Use next_close.",
+        )
+    opens = panel.fields.get("open")
+    for a, symbol in enumerate(panel.symbols):
+        if opens is None or not np.isfinite(opens[:, a]).any():
+            raise DataError(
+                f"{symbol} has no open in {panel.datasets[a].name}",
+                where="fill",
+                expected="opens for next_open",
+                next_step="Use next_close, or a dataset with opens.",
+            )
+
+
+def holding_returns(fills: Fills) -> np.ndarray:
+    """Simple return of each symbol from the fill of decision t to the fill of decision t + 1, (T, A).
+
+    Where a symbol has no price at the later fill the return is NaN: unknown. When it trades again, the row of its
+    first new price holds the whole return since its last one, so nothing is lost for who held it meanwhile.
+    """
+    returns = np.full(fills.prices.shape, np.nan)
+    returns[:-1] = fills.prices[1:] / _last_known(fills.prices)[:-1] - 1.0
+    return returns
+
+
+def marks(panel: Panel, fills: Fills) -> np.ndarray:
+    """Simple return of each symbol from the last fill before decision t to its close at t, (T, A).
+
+    0 where fills are at closes, since the fill of decision t - 1 is the close at t. NaN where a price is unknown.
+    """
+    moves = np.full(fills.prices.shape, np.nan)
+    moves[1:] = panel["close"][1:] / _last_known(fills.prices)[:-1] - 1.0
+    return moves
+
+
+def _last_known(prices: np.ndarray) -> np.ndarray:
+    """The last price up to each row, (T, A): what a book is valued at while a symbol does not trade."""
+    seen = np.where(np.isfinite(prices), np.arange(len(prices))[:, None], -1)
+    last = np.maximum.accumulate(seen, axis=0)
+    return np.where(last >= 0, np.take_along_axis(prices, np.maximum(last, 0), axis=0), np.nan)

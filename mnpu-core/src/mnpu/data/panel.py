@@ -1,0 +1,179 @@
+"""From bars to a ``Panel``: choose the dataset of each symbol, align the bars, make splits continuous."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mnpu.data.calendars import get_calendar
+from mnpu.data.clock import from_ns
+from mnpu.errors import ConfigError, DataError
+from mnpu.types import DatasetInfo, Panel
+
+__all__ = ["build_panel", "choose_datasets"]
+
+PRICES = ("open", "high", "low", "close")
+
+Bars = tuple[np.ndarray, Mapping[str, np.ndarray]]
+Splits = tuple[np.ndarray, np.ndarray]
+Spans = Mapping[tuple[str, str], tuple[pd.Timestamp, pd.Timestamp]]
+
+
+def choose_datasets(
+    symbols: Sequence[str],
+    datasets: Sequence[DatasetInfo],
+    assets: Sequence[Any],
+    choice: str | Mapping[str, str] | None,
+    frequency: str,
+    calendar: str | None,
+) -> tuple[DatasetInfo, ...]:
+    """The dataset of each symbol, one for each of ``symbols``, all with one frequency and one calendar."""
+    if not symbols:
+        raise ConfigError("no symbols", where="data.symbols", expected="at least one")
+    if twice := [symbol for symbol in symbols if list(symbols).count(symbol) > 1]:
+        raise ConfigError(f"{twice[0]} appears twice", where="data.symbols", expected="each symbol once")
+    named = {info.name: info for info in datasets}
+    wanted = [choice] if isinstance(choice, str) else list((choice or {}).values())
+    for name in wanted:
+        if name not in named:
+            raise ConfigError(
+                f"no dataset {name!r}",
+                where="data.dataset",
+                expected=f"one of {', '.join(named)}",
+                next_step=_did_you_mean(name, named),
+            )
+    homes: dict[str, list[str]] = {}
+    for asset in assets:
+        homes.setdefault(asset.symbol, []).append(asset.dataset)
+    chosen = tuple(named[_home(symbol, homes, choice)] for symbol in symbols)
+    _agree(symbols, chosen, frequency, calendar)
+    return chosen
+
+
+def _home(symbol: str, homes: Mapping[str, list[str]], choice: str | Mapping[str, str] | None) -> str:
+    found = homes.get(symbol, [])
+    if not found:
+        raise DataError(
+            f"no symbol {symbol!r} in the store",
+            where="data.symbols",
+            expected=f"one of {', '.join(sorted(homes))}",
+            next_step=_did_you_mean(symbol, homes),
+        )
+    wanted = choice if isinstance(choice, str) else (choice or {}).get(symbol)
+    if wanted is None and len(found) > 1:
+        raise ConfigError(
+            f"{symbol} is in several datasets ({', '.join(found)})",
+            where="data.symbols",
+            expected="a choice",
+            next_step=f"Set data.dataset to one of them, or to {{{symbol}: {found[0]}}}.",
+        )
+    if wanted is not None and wanted not in found:
+        raise DataError(
+            f"{symbol} is not in dataset {wanted}", where="data.dataset", expected=f"one of {', '.join(found)}"
+        )
+    return wanted or found[0]
+
+
+def _agree(symbols: Sequence[str], chosen: Sequence[DatasetInfo], frequency: str, calendar: str | None) -> None:
+    calendar = calendar or chosen[0].calendar
+    for symbol, info in zip(symbols, chosen, strict=True):
+        if info.frequency != frequency:
+            raise ConfigError(
+                f"{symbol} has {info.frequency} bars in {info.name}",
+                where="data.frequency",
+                expected=frequency,
+                next_step=f"Set data.frequency to {info.frequency}, or leave {symbol} out.",
+            )
+        if info.calendar != calendar:
+            raise ConfigError(
+                f"{symbol} trades on calendar {info.calendar} in {info.name}",
+                where="data.calendar",
+                expected=calendar,
+                next_step="Put symbols of different calendars into different pipelines.",
+            )
+
+
+def _did_you_mean(name: str, known: Mapping[str, Any]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"Did you mean {close[0]}?" if close else "Run: mnpu data info"
+
+
+def build_panel(
+    symbols: tuple[str, ...],
+    datasets: tuple[DatasetInfo, ...],
+    bars: Sequence[Bars],
+    splits: Sequence[Splits],
+    *,
+    sessions: tuple[np.datetime64, np.datetime64],
+    spans: Spans,
+) -> Panel:
+    """Align ``bars`` of each symbol on the union of their closes between two sessions, both included."""
+    first, last = sessions
+    if last < first:
+        raise ConfigError(f"{last} is before data.start {first}", where="data.end", expected="a later date")
+    calendar = get_calendar(datasets[0].calendar)
+    union = np.unique(np.concatenate([times for times, _ in bars]))
+    days = calendar.sessions(from_ns(union))
+    inside = (days >= first) & (days <= last)
+    times, days = union[inside], days[inside]
+    fields, tradable = _align(times, bars)
+    for a, symbol in enumerate(symbols):
+        if not tradable[:, a].any():
+            raise _no_data(symbol, datasets[a], sessions, spans)
+    fields["split_factor"] = np.stack([_split_factor(times, at, ratio) for at, ratio in splits], axis=1)
+    return Panel(
+        times=from_ns(times),
+        sessions=days,
+        symbols=symbols,
+        fields=_continuous(fields),
+        tradable=tradable,
+        datasets=datasets,
+        frequency=datasets[0].frequency,
+        calendar=calendar.name,
+        periods_per_year=calendar.periods_per_year(datasets[0].frequency),
+    )
+
+
+def _align(times: np.ndarray, bars: Sequence[Bars]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Columns (T, A) with NaN where a symbol has no bar, and where it has one; all-NaN columns are left out."""
+    shape = (len(times), len(bars))
+    fields = {name: np.full(shape, np.nan) for name in (*PRICES, "volume")}
+    tradable = np.zeros(shape, dtype=bool)
+    for a, (at, columns) in enumerate(bars):
+        here = np.isin(at, times, assume_unique=True)
+        rows = np.searchsorted(times, at[here])
+        tradable[rows, a] = True
+        for name, cells in columns.items():
+            fields[name][rows, a] = cells[here]
+    kept = {name: values for name, values in fields.items() if name == "close" or np.isfinite(values).any()}
+    return kept, tradable
+
+
+def _split_factor(times: np.ndarray, at: np.ndarray, ratio: np.ndarray) -> np.ndarray:
+    """Product of the ratios of all splits seen up to and including each bar, 1 before the first."""
+    return np.concatenate([[1.0], np.cumprod(ratio)])[np.searchsorted(at, times, side="right")]
+
+
+def _continuous(fields: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    factor = fields["split_factor"]
+    continuous = dict(fields)
+    for name in PRICES:
+        if name in fields:
+            continuous[name] = fields[name] * factor
+    if "volume" in fields:
+        continuous["volume"] = fields["volume"] / factor
+    return continuous
+
+
+def _no_data(symbol: str, info: DatasetInfo, sessions: tuple[np.datetime64, np.datetime64], spans: Spans) -> DataError:
+    low, high = spans[info.name, symbol]
+    return DataError(
+        f"{symbol} has no bar from {sessions[0]} to {sessions[1]} in {info.name}",
+        where="data.start, data.end",
+        expected=f"a range that meets {low:%Y-%m-%d} to {high:%Y-%m-%d}",
+        next_step="Change the dates, or leave the symbol out.",
+    )

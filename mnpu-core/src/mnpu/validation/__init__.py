@@ -1,0 +1,1 @@
+"""Validators: what data must satisfy before a pipeline may use it."""
