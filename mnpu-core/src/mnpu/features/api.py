@@ -1,0 +1,258 @@
+"""What a feature is: a plain function of a view of the past, with a note of what it needs.
+
+A whole feature, ready to be registered as part of a source::
+
+    from typing import Annotated
+
+    import numpy as np
+    from pydantic import Field
+
+    from mnpu import View, feature
+    from mnpu.features.trailing import trailing_mean
+
+    @feature(fields=("close",), warmup=lambda p: p["window"], unit="fraction")
+    def distance(view: View, *, window: Annotated[int, Field(ge=1)] = 20) -> np.ndarray:
+        \"\"\"Close against its mean over the last ``window`` bars.\"\"\"
+        return view["close"] / trailing_mean(view["close"], window) - 1
+
+The view is what keeps a feature honest. Prices come as rows that were known at their own decision. Side data has no
+rows of the panel's time at all: it comes as *what was known at each publication* (:meth:`View.known`), and
+:meth:`View.at_decision` alone brings it to decisions, by the moment it became known.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from mnpu.data.history import Known, as_of, known_windows
+from mnpu.errors import ConfigError, DataError, PluginError
+from mnpu.features.revisions import revised_windows
+from mnpu.types import Panel, SideTable
+
+__all__ = ["FeatureMeta", "View", "feature", "meta_of"]
+
+_MARK = "__mnpu_feature__"
+
+Params = Mapping[str, Any]
+F = TypeVar("F", bound=Callable[..., np.ndarray])
+
+
+@dataclass(frozen=True)
+class FeatureMeta:
+    """What :func:`feature` notes about a function. ``series`` and ``warmup`` may depend on its parameters."""
+
+    fields: tuple[str, ...]
+    series: tuple[str, ...] | Callable[[Params], Sequence[str]]
+    scale_free: bool
+    warmup: int | Callable[[Params], int]
+    unit: str
+    scope: Literal["symbol", "market"]
+    tags: tuple[str, ...]
+
+    def series_for(self, params: Params) -> tuple[str, ...]:
+        """The side series that are read with these parameters."""
+        return tuple(self.series(params)) if callable(self.series) else self.series
+
+    def warmup_for(self, params: Params) -> int:
+        """The bars that are looked back over with these parameters, the present one included."""
+        return int(self.warmup(params)) if callable(self.warmup) else self.warmup
+
+
+def feature(
+    *,
+    fields: Sequence[str] = (),
+    series: Sequence[str] | Callable[[Params], Sequence[str]] = (),
+    scale_free: bool = True,
+    warmup: int | Callable[[Params], int] = 1,
+    unit: str = "",
+    scope: Literal["symbol", "market"] = "symbol",
+    tags: Sequence[str] = (),
+) -> Callable[[F], F]:
+    """Mark a function as a feature and say what it needs; the function itself stays as it is.
+
+    Parameters
+    ----------
+    fields : sequence of str
+        Panel fields that it reads: some of ``open high low close volume split_factor``.
+    series : sequence of str, or callable of the parameters that returns one
+        Side series that it reads.
+    scale_free : bool, default=True
+        Whether its value stays the same when all prices of a symbol are multiplied by a constant. A feature that is
+        not is refused on prices that a vendor adjusted with later knowledge.
+    warmup : int, or callable of the parameters that returns one, default=1
+        Bars that the value at t depends on, t included.
+    unit : str
+        Unit of its values, such as ``fraction`` or ``fraction per year``.
+    scope : {"symbol", "market"}
+        Whether it returns (T, A), or (T,) for all symbols alike.
+    tags : sequence of str
+        Free words to find it by.
+    """
+    told = series if callable(series) else tuple(series)
+    meta = FeatureMeta(tuple(fields), told, scale_free, warmup, unit, scope, tuple(tags))
+
+    def mark(function: F) -> F:
+        _check_signature(function)
+        setattr(function, _MARK, meta)
+        return function
+
+    return mark
+
+
+def meta_of(function: object) -> FeatureMeta | None:
+    """What was noted about ``function``, None where it is not a feature."""
+    meta = getattr(function, _MARK, None)
+    return meta if isinstance(meta, FeatureMeta) else None
+
+
+def _check_signature(function: Callable[..., Any]) -> None:
+    """A feature takes its view first and every parameter by keyword, so that a recipe can name each one."""
+    first, *others = inspect.signature(function).parameters.values() or [None]
+    keyword = all(p.kind is inspect.Parameter.KEYWORD_ONLY for p in others)
+    if first is None or first.kind is inspect.Parameter.KEYWORD_ONLY or not keyword:
+        raise PluginError(
+            f"the signature is {inspect.signature(function)}",
+            where=f"feature {function.__module__}.{function.__name__}",
+            expected="(view, *, parameter=default, ...)",
+        )
+
+
+class View:
+    """What a feature may read: the declared fields and series of a panel and a side table.
+
+    Parameters
+    ----------
+    panel : Panel
+    side : SideTable
+    fields, series : sequence of str, optional
+        What the feature declared; anything is allowed where None, which is convenient in a notebook.
+    where : str
+        Name of the feature, for messages.
+    """
+
+    def __init__(
+        self,
+        panel: Panel,
+        side: SideTable,
+        *,
+        fields: Sequence[str] | None = None,
+        series: Sequence[str] | None = None,
+        where: str = "view",
+    ) -> None:
+        self._panel, self._side, self._fields, self._series, self._where = panel, side, fields, series, where
+
+    @property
+    def times(self) -> pd.DatetimeIndex:
+        """Decision times (T,), UTC."""
+        return self._panel.times
+
+    @property
+    def sessions(self) -> np.ndarray:
+        """Trading day of each decision, (T,) datetime64[D]."""
+        return _read_only(self._panel.sessions)
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The symbols (A,)."""
+        return self._panel.symbols
+
+    @property
+    def tradable(self) -> np.ndarray:
+        """Where a symbol is listed and has a bar, boolean (T, A)."""
+        return _read_only(self._panel.tradable)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(T, A)``."""
+        return self._panel.shape
+
+    @property
+    def frequency(self) -> str:
+        """Frequency of the bars: ``1d`` or ``1h``."""
+        return self._panel.frequency
+
+    @property
+    def periods_per_year(self) -> float:
+        """Bars in a year, for annualisation."""
+        return self._panel.periods_per_year
+
+    def __getitem__(self, field: str) -> np.ndarray:
+        """The panel field, float64 (T, A), read-only; NaN where the symbol has no bar."""
+        self._declared(field, self._fields, "field")
+        if field not in self._panel.fields:
+            raise DataError(
+                f"the panel has no field {field!r}",
+                where=self._where,
+                expected=f"one of {', '.join(sorted(self._panel.fields))}",
+            )
+        return _read_only(self._panel.fields[field])
+
+    def known(self, series: str, n: int = 1) -> Known:
+        """The last ``n`` observations of a series, as known at each of its K publications: ``values`` (K, n).
+
+        Oldest first, read-only, NaN where fewer than n were known. Revisions count from their own publication on.
+        """
+        self._available(series)
+        if n < 1:
+            raise PluginError(f"asks for {n} observations of {series}", where=self._where, expected="at least one")
+        known = known_windows(self._side, series, n)
+        return replace(known, values=_read_only(known.values))
+
+    def revised(self, series: str) -> Known:
+        """What each publication changed: ``values`` (K, 2), the period that was newest before it, before and after.
+
+        NaN in the first row, before which nothing was known. A publication that left the period alone has two equal
+        values.
+        """
+        self._available(series)
+        known = revised_windows(self._side, series)
+        return replace(known, values=_read_only(known.values))
+
+    def at_decision(self, known: Known, values: np.ndarray) -> np.ndarray:
+        """Bring one number for each publication, (K,), to the decisions, (T,).
+
+        A decision sees the newest publication whose ``knowledge_time`` is at or before it; NaN before the first one,
+        and where the newest observation is older than the series' ``max_age``.
+        """
+        values = np.asarray(values, dtype=float)
+        if values.shape != known.knowledge_time.shape:
+            raise PluginError(
+                f"values for {known.series} have shape {values.shape}",
+                where=self._where,
+                expected=f"one number for each publication, shape {known.knowledge_time.shape}",
+            )
+        max_age = self._side.info[known.series].max_age
+        return as_of(self.times, known.knowledge_time, values, known.event_time, max_age)[0]
+
+    def _available(self, series: str) -> None:
+        self._declared(series, self._series, "series")
+        if series not in self._side.info:
+            raise DataError(
+                f"series {series!r} is not in the side table",
+                where=self._where,
+                expected=f"one of {', '.join(sorted(self._side.info)) or 'none, the table is empty'}",
+                next_step="Run: mnpu data info.",
+            )
+
+    def _declared(self, name: str, declared: Sequence[str] | None, kind: str) -> None:
+        if declared is None or name in declared:
+            return
+        argument = "fields" if kind == "field" else "series"
+        raise ConfigError(
+            f"reads the {kind} {name!r}, which it did not declare",
+            where=self._where,
+            expected=f"one of {', '.join(declared) or 'none'}",
+            next_step=f"Add it to @feature({argument}=...).",
+        )
+
+
+def _read_only(values: np.ndarray) -> np.ndarray:
+    view = np.asarray(values).view()
+    view.flags.writeable = False
+    return view

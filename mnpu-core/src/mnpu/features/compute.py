@@ -1,0 +1,190 @@
+"""Compute the planned columns on a panel, and refuse data on which one of them would be wrong or empty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mnpu.errors import DataError, MnpuError, PluginError
+from mnpu.features.api import View
+from mnpu.features.plan import PlannedFeature, specs
+from mnpu.types import DatasetInfo, FeatureFrame, FeatureSpec, Panel, SideTable
+
+__all__ = ["check", "compute", "compute_latest", "evaluate"]
+
+
+def compute(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> FeatureFrame:
+    """Compute every column over the whole panel.
+
+    Parameters
+    ----------
+    planned : sequence of PlannedFeature
+        F columns.
+    panel : Panel
+        T bars of A symbols.
+    side : SideTable
+        Holds every series that the columns read.
+
+    Returns
+    -------
+    frame : FeatureFrame
+        ``values`` float32 (T, A, F); NaN where a column has no value.
+
+    Raises
+    ------
+    DataError
+        A symbol lacks a field; a column needs price levels and a vendor adjusted them; a series is missing; the data
+        is shorter than a warm-up; a column has no value at all, or an infinite one.
+    """
+    check(planned, panel, side)
+    frame = _frame(planned, panel, evaluate(planned, panel, side))
+    for f, column in enumerate(planned):
+        if np.isnan(frame.values[..., f]).all():
+            raise _empty(column, panel, side)
+    return frame
+
+
+def compute_latest(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> FeatureFrame:
+    """Compute the same columns on a few recent bars, where a column without a value is one more missing value.
+
+    The data passed :func:`check` when the pipeline was fitted; rows before a column's warm-up are NaN or come from
+    too short a past, so a caller keeps only those after the longest warm-up.
+    """
+    return _frame(planned, panel, evaluate(planned, panel, side))
+
+
+def evaluate(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> np.ndarray:
+    """Values of every column, float64 (T, A, F), without any check on the data."""
+    values = np.empty((len(planned), *panel.shape))
+    for f, column in enumerate(planned):
+        values[f] = _column(column, panel, side)
+    return np.moveaxis(values, 0, -1)
+
+
+def check(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> None:
+    """Refuse a panel or a side table that some column cannot be computed on."""
+    for column in planned:
+        _check_levels(column.spec, panel)
+        _check_fields(column.spec, panel)
+        _check_series(column, side)
+        _check_length(column.spec, panel)
+
+
+def _column(column: PlannedFeature, panel: Panel, side: SideTable) -> np.ndarray:
+    spec = column.spec
+    view = View(panel, side, fields=spec.fields, series=spec.series, where=spec.name)
+    try:
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            values = np.asarray(column.function(view, **spec.params))
+    except MnpuError:
+        raise
+    except Exception as error:  # code of a plugin: whatever it raises is its failure, not the user's
+        raise PluginError(
+            f"raised {type(error).__name__}: {error}", where=f"feature {spec.name} of {column.dist}"
+        ) from error
+    expected = panel.shape if spec.scope == "symbol" else panel.shape[:1]
+    if values.shape != expected or values.dtype.kind not in "fiub":
+        raise PluginError(
+            f"returned {values.dtype} {values.shape}",
+            where=f"feature {spec.name} of {column.dist}",
+            expected=f"float64 {expected}, as its scope is {spec.scope!r}",
+        )
+    return values if spec.scope == "symbol" else values[:, None]
+
+
+def _frame(planned: Sequence[PlannedFeature], panel: Panel, values: np.ndarray) -> FeatureFrame:
+    with np.errstate(over="ignore"):
+        small = np.ascontiguousarray(values, dtype=np.float32)
+    if np.isinf(small).any():
+        t, a, f = np.argwhere(np.isinf(small))[0]
+        raise DataError(
+            f"the value of {panel.symbols[a]} at {panel.times[t]:%Y-%m-%d %H:%M} is {values[t, a, f]}",
+            where=f"feature {planned[f].name}",
+            expected="a number, or NaN where it is undefined",
+        )
+    return FeatureFrame(
+        panel.times, panel.symbols, small, tuple(c.name for c in planned), panel.tradable, specs(planned)
+    )
+
+
+def _check_levels(spec: FeatureSpec, panel: Panel) -> None:
+    adjusted = [a for a, info in enumerate(panel.datasets) if info.adjustment != "none"]
+    if spec.scale_free or not spec.fields or not adjusted:
+        return
+    info = panel.datasets[adjusted[0]]
+    raise DataError(
+        f"it reads price levels, and those of {_some([panel.symbols[a] for a in adjusted])} in dataset {info.name} "
+        f"are adjusted ({info.adjustment}) with knowledge of {info.adjusted_as_of}, so nobody knew them at the time",
+        where=f"feature {spec.name}",
+        expected="prices as traded, or a scale-free feature",
+        next_step="Remove the feature or choose a dataset without adjustment.",
+    )
+
+
+def _check_fields(spec: FeatureSpec, panel: Panel) -> None:
+    listed = panel.tradable.any(axis=0)
+    for name in spec.fields:
+        values = panel.fields.get(name)
+        present = np.zeros(len(listed), bool) if values is None else np.isfinite(values).any(axis=0)
+        lacking = np.flatnonzero(listed & ~present)
+        if len(lacking) == 0:
+            continue
+        info: DatasetInfo = panel.datasets[lacking[0]]
+        raise DataError(
+            f"{_some([panel.symbols[a] for a in lacking])} in dataset {info.name} has no {name}",
+            where=f"feature {spec.name}",
+            expected=f"the field {name} for every symbol",
+            next_step="Remove the feature or the symbol, or choose another dataset.",
+        )
+
+
+def _check_series(column: PlannedFeature, side: SideTable) -> None:
+    for name in column.spec.series:
+        if not (side.series == name).any():
+            there = ", ".join(sorted(set(side.series.tolist()))) or "no series at all"
+            raise DataError(
+                f"series {name!r}, which {column.dist} reads, is not in the side table",
+                where=f"feature {column.name}",
+                expected=f"one that is there ({there})",
+                next_step="Run: mnpu data info.",
+            )
+
+
+def _check_length(spec: FeatureSpec, panel: Panel) -> None:
+    bars = len(panel.times)
+    if bars < spec.warmup:
+        raise DataError(
+            f"the data has {bars} bars{_span(panel)}, too short a history",
+            where=f"feature {spec.name}",
+            expected=f"at least {spec.warmup} bars",
+            next_step="Start earlier or shorten its window.",
+        )
+
+
+def _empty(column: PlannedFeature, panel: Panel, side: SideTable) -> DataError:
+    covered = "; ".join(_coverage(name, side) for name in column.spec.series)
+    return DataError(
+        f"has no value in {len(panel.times)} bars{_span(panel)}",
+        where=f"feature {column.name}",
+        expected=f"some, and {covered}" if covered else f"some after its warm-up of {column.spec.warmup} bars",
+        next_step="Choose other dates or remove the feature.",
+    )
+
+
+def _coverage(name: str, side: SideTable) -> str:
+    known = side.knowledge_time[side.series == name]
+    age = side.info[name].max_age
+    days = "" if age is None else f" (void when older than {age / np.timedelta64(1, 'D'):g} days)"
+    return f"{name} became known between {known.min():%Y-%m-%d} and {known.max():%Y-%m-%d}{days}"
+
+
+def _span(panel: Panel) -> str:
+    if len(panel.times) == 0:
+        return ""
+    return f" from {panel.times[0]:%Y-%m-%d} to {panel.times[-1]:%Y-%m-%d}"
+
+
+def _some(symbols: Sequence[str]) -> str:
+    """Up to three names."""
+    return ", ".join(symbols[:3]) + (f" and {len(symbols) - 3} more" if len(symbols) > 3 else "")

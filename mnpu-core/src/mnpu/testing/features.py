@@ -1,0 +1,287 @@
+"""The laws of a feature source, checked on a small market that is made up on the spot.
+
+Every feature of the source is computed with its defaults. The market holds what a feature meets in reality: a symbol
+that is listed late, a hole, a bar without volume, a split; and side series that are published late and revised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mnpu.errors import ConfigError, MnpuError
+from mnpu.features.compute import evaluate
+from mnpu.features.leaks import choose_cuts, future_perturbation, truncation
+from mnpu.features.plan import PlannedFeature, features_of, model_of, plan_function, series_needed
+from mnpu.testing import LawOutcome
+from mnpu.types import DatasetInfo, Panel, SeriesInfo, SideTable
+
+__all__ = ["LAWS", "laws", "synthetic_panel", "synthetic_side"]
+
+#: Bars and symbols of the smallest market; it grows with the longest warm-up.
+BARS, SYMBOLS = 240, 5
+#: Prices are multiplied by this, which no rounding of a float hides.
+SCALE = 3.7
+CUTS = 6
+
+
+@dataclass(frozen=True)
+class Market:
+    """What one feature is tried on."""
+
+    column: PlannedFeature
+    panel: Panel
+    side: SideTable
+    seed: int
+
+    def values(self, panel: Panel | None = None) -> np.ndarray:
+        """The column, float64 (T, A), on this market's panel or another."""
+        return evaluate([self.column], self.panel if panel is None else panel, self.side)[..., 0]
+
+
+def laws(module: ModuleType, *, seed: int = 0) -> list[LawOutcome]:
+    """Check every law for every feature of a source.
+
+    Parameters
+    ----------
+    module : module
+        The source: a module with functions marked by :func:`mnpu.feature`.
+    seed : int, default=0
+        Of the made-up market.
+
+    Returns
+    -------
+    outcomes : list of LawOutcome
+        ``law`` reads ``function: what must hold``.
+    """
+    functions = features_of(module)
+    if not functions:
+        return [LawOutcome("has features", False, f"{module.__name__} has no function marked with @feature")]
+    outcomes = []
+    for name, function in functions.items():
+        try:
+            columns = plan_function(function, {}, source=module.__name__.rpartition(".")[2])
+        except MnpuError as error:
+            outcomes.append(LawOutcome(f"{name}: works with its defaults", False, str(error)))
+            continue
+        outcomes += [outcome for column in columns for outcome in _of(name, column, seed)]
+    return outcomes
+
+
+def synthetic_panel(
+    rng: np.random.Generator, *, bars: int = BARS, symbols: int = SYMBOLS, frequency: str = "1d"
+) -> Panel:
+    """A panel of random walks with a late listing, a hole, a bar without volume and a split.
+
+    Parameters
+    ----------
+    rng : Generator
+    bars, symbols : int
+        T and A; at least three symbols.
+    frequency : {"1d", "1h"}
+        Weekdays at 21:00 UTC, or every hour.
+
+    Returns
+    -------
+    panel : Panel
+        With every field, as traded; the first symbol is listed after a quarter of the bars, the second has a hole of
+        three bars, the third splits two for one in the middle.
+    """
+    times = _clock(bars, frequency)
+    noise = rng.normal(scale=0.01, size=(6, bars, symbols))
+    close = 50.0 * np.exp(np.cumsum(noise[0], axis=0)) * rng.uniform(0.5, 2.0, size=symbols)
+    opened = close * np.exp(noise[1])
+    split = np.ones((bars, symbols))
+    split[bars // 2 :, 2] = 2.0
+    fields = {
+        "open": opened,
+        "high": np.maximum(opened, close) * np.exp(np.abs(noise[2])),
+        "low": np.minimum(opened, close) * np.exp(-np.abs(noise[3])),
+        "close": close,
+        "volume": np.exp(12.0 + 30.0 * noise[4]),
+        "split_factor": split,
+    }
+    tradable = np.ones((bars, symbols), bool)
+    tradable[: bars // 4, 0] = False
+    tradable[bars // 3 : bars // 3 + 3, 1] = False
+    for name in fields.keys() - {"split_factor"}:
+        fields[name][~tradable] = np.nan
+    fields["volume"][-1 - bars // 5, -1] = 0.0
+    info = DatasetInfo("synthetic", "made up", frequency, "close", "none", "", "XNYS", "USD", "none")
+    return Panel(
+        times=times,
+        sessions=times.tz_localize(None).to_numpy().astype("datetime64[D]"),
+        symbols=tuple(f"S{a}" for a in range(symbols)),
+        fields=fields,
+        tradable=tradable,
+        datasets=(info,) * symbols,
+        frequency=frequency,
+        calendar="XNYS",
+        periods_per_year=252.0 if frequency == "1d" else 252.0 * 24,
+    )
+
+
+def synthetic_side(series: Sequence[str], panel: Panel, rng: np.random.Generator, *, history: int = 600) -> SideTable:
+    """A side table with every series in it, each period published late and revised once.
+
+    Parameters
+    ----------
+    series : sequence of str
+    panel : Panel
+        Periods of ten bars run from ``history`` periods before its first bar to its last.
+    rng : Generator
+    history : int, default=600
+        Periods before the first bar.
+
+    Returns
+    -------
+    side : SideTable
+        A period is published 3 bars after its end and revised 13 bars later, when the next one is out.
+    """
+    step = (panel.times[-1] - panel.times[0]) / max(len(panel.times) - 1, 1)
+    n_periods = history + len(panel.times) // 10 + 1
+    ends = panel.times[0] + (np.arange(n_periods) - history) * (10 * step)
+    parts = []
+    for name in series:
+        first = 100.0 * np.exp(np.cumsum(rng.normal(scale=0.01, size=n_periods)))
+        revised = first * np.exp(rng.normal(scale=0.002, size=n_periods))
+        for delay, value in ((3 * step, first), (16 * step, revised)):
+            parts.append(pd.DataFrame({"event": ends, "known": ends + delay, "series": name, "value": value}))
+    columns = ["event", "known", "series", "value"]
+    rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({name: [] for name in columns})
+    rows = rows.sort_values(["known", "event", "series"], kind="stable")
+    info = SeriesInfo("", "10 bars", "index", "observed", "", 60 * step, "made up", "none")
+    return SideTable(
+        event_time=pd.DatetimeIndex(pd.to_datetime(rows["event"], utc=True)).as_unit("ns"),
+        knowledge_time=pd.DatetimeIndex(pd.to_datetime(rows["known"], utc=True)).as_unit("ns"),
+        series=rows["series"].to_numpy(dtype=object),
+        symbol=np.full(len(rows), "", dtype=object),
+        value=rows["value"].to_numpy(dtype=float),
+        info={name: replace(info, series=name) for name in series},
+    )
+
+
+def _clock(bars: int, frequency: str) -> pd.DatetimeIndex:
+    if frequency == "1d":
+        return pd.date_range("2001-01-01 21:00", periods=bars, freq="B", tz="UTC").as_unit("ns")
+    return pd.date_range("2001-01-01 01:00", periods=bars, freq="h", tz="UTC").as_unit("ns")
+
+
+def _of(name: str, column: PlannedFeature, seed: int) -> Iterator[LawOutcome]:
+    rng = np.random.default_rng(seed)
+    panel = synthetic_panel(rng, bars=max(BARS, 2 * column.spec.warmup + 60))
+    market = Market(column, panel, synthetic_side(series_needed([column]), panel, rng), seed)
+    for law, check in LAWS.items():
+        try:
+            detail = check(market)
+        except MnpuError as error:
+            detail = str(error)
+        yield LawOutcome(f"{name}: {law}", not detail, detail)
+
+
+def _documented(market: Market) -> str:
+    """It is listed by the first line of its docstring, and checked by the types of its parameters."""
+    spec, fields = market.column.spec, model_of(market.column.function).model_fields
+    untyped = [name for name in spec.params if fields[name].annotation is Any]
+    if untyped:
+        return f"no type for {', '.join(untyped)}"
+    return "" if spec.description else "has no docstring"
+
+
+def _has_values(market: Market) -> str:
+    values = market.values()
+    if np.isinf(values).any():
+        return "has infinite values; return NaN where it is undefined"
+    return "" if np.isfinite(values).any() else "has no finite value on a market that has everything"
+
+
+def _future(market: Market) -> str:
+    rng = np.random.default_rng(market.seed)
+    leaks = future_perturbation([market.column], market.panel, market.side, cuts=_cuts(market, rng), rng=rng)
+    return str(leaks[0]) if leaks else ""
+
+
+def _truncation(market: Market) -> str:
+    rng = np.random.default_rng(market.seed)
+    cuts = [max(cut, market.column.spec.warmup - 1) for cut in _cuts(market, rng)]
+    leaks = truncation([market.column], market.panel, market.side, cuts=sorted(set(cuts)))
+    return str(leaks[0]) if leaks else ""
+
+
+def _cuts(market: Market, rng: np.random.Generator) -> tuple[int, ...]:
+    return choose_cuts(market.panel, market.side, count=CUTS, rng=rng)
+
+
+def _warmup_enough(market: Market) -> str:
+    """The last row of exactly ``warmup`` bars is the value that a longer history gives."""
+    warmup, whole = market.column.spec.warmup, market.values()
+    bars = len(market.panel.times)
+    for last in (warmup + 1, bars // 2 + 7, bars - 1):
+        alone = market.values(market.panel.rows(last - warmup + 1, last + 1))[-1]
+        if not np.allclose(alone, whole[last], rtol=1e-9, atol=1e-12, equal_nan=True):
+            return f"declares {warmup} bars, but {warmup} bars alone give {alone} and the whole history {whole[last]}"
+    return ""
+
+
+def _warmup_kept(market: Market) -> str:
+    """A feature of bars has no value before it has seen as many as it says it needs."""
+    early = market.values()[: market.column.spec.warmup - 1]
+    if not np.isfinite(early).any():
+        return ""
+    row = int(np.argwhere(np.isfinite(early))[0, 0])
+    return f"declares {market.column.spec.warmup} bars and has a value after {row + 1}"
+
+
+def _scale_free(market: Market) -> str:
+    if not market.column.spec.scale_free:
+        return ""
+    prices = {name: market.panel[name] * SCALE for name in ("open", "high", "low", "close")}
+    scaled = market.values(replace(market.panel, fields={**market.panel.fields, **prices}))
+    values = market.values()
+    if np.allclose(scaled, values, rtol=1e-9, atol=1e-9, equal_nan=True):
+        return ""
+    t, a = np.argwhere(~np.isclose(scaled, values, rtol=1e-9, atol=1e-9, equal_nan=True))[0]
+    return f"prices times {SCALE} turn {values[t, a]:.6g} into {scaled[t, a]:.6g}; declare scale_free=False"
+
+
+def _deterministic(market: Market) -> str:
+    same = np.array_equal(market.values(), market.values(), equal_nan=True)
+    return "" if same else "two computations on the same data differ"
+
+
+def _input_kept(market: Market) -> str:
+    before = {name: values.copy() for name, values in market.panel.fields.items()}
+    side, tradable = market.side.value.copy(), market.panel.tradable.copy()
+    market.values()
+    changed = [name for name, values in before.items() if not np.array_equal(values, market.panel[name], True)]
+    if not np.array_equal(side, market.side.value) or not np.array_equal(tradable, market.panel.tradable):
+        changed.append("side data or tradability")
+    return f"changes its input: {', '.join(changed)}" if changed else ""
+
+
+def _unknown_refused(market: Market) -> str:
+    try:
+        plan_function(market.column.function, {"no_such_parameter": 1}, source=market.column.spec.source)
+    except ConfigError:
+        return ""
+    return "accepts a parameter that it does not have"
+
+
+#: What must hold, and the check of it, which returns what is wrong or an empty text.
+LAWS: dict[str, Callable[[Market], str]] = {
+    "says what it is": _documented,
+    "has values": _has_values,
+    "does not see the future": _future,
+    "is the same on data cut short": _truncation,
+    "needs no more bars than its warm-up": _warmup_enough,
+    "has no value before its warm-up": _warmup_kept,
+    "is scale-free if it says so": _scale_free,
+    "is deterministic": _deterministic,
+    "leaves its input alone": _input_kept,
+    "refuses unknown parameters": _unknown_refused,
+}

@@ -1,0 +1,194 @@
+"""The conformance laws: our own source passes, and each law fails for the fault that it is there for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from pydantic import Field
+
+from mnpu.errors import PluginError
+from mnpu.features import View, feature, price
+from mnpu.features.trailing import trailing_mean
+from mnpu.testing.features import LAWS, laws, synthetic_panel, synthetic_side
+
+
+def source(*functions: Callable[..., Any]) -> ModuleType:
+    module = ModuleType("strangers_source")
+    for function in functions:
+        setattr(module, function.__name__, function)
+    return module
+
+
+def failed(*functions: Callable[..., Any]) -> set[str]:
+    return {outcome.law.partition(": ")[2] for outcome in laws(source(*functions)) if not outcome.passed}
+
+
+def test_the_price_source_keeps_every_law() -> None:
+    outcomes = laws(price)
+    assert [outcome for outcome in outcomes if not outcome.passed] == []
+    assert len(outcomes) == len(LAWS) * len(price.__all__)
+
+
+def test_ten_lines_of_a_stranger_keep_every_law() -> None:
+    @feature(fields=("close",), warmup=lambda p: p["window"], unit="fraction")
+    def distance(view: View, *, window: Annotated[int, Field(ge=1)] = 20) -> np.ndarray:
+        """Close against its mean over the last ``window`` bars."""
+        return view["close"] / trailing_mean(view["close"], window) - 1
+
+    assert failed(distance) == set()
+
+
+def test_a_pandas_rolling_mean_keeps_every_law_within_the_tolerance() -> None:
+    @feature(fields=("close",), warmup=20, unit="fraction")
+    def rolling(view: View) -> np.ndarray:
+        """Close against its rolling mean, by pandas."""
+        close = pd.DataFrame(np.array(view["close"]))
+        return (close / close.rolling(20).mean() - 1).to_numpy()
+
+    assert failed(rolling) == set()
+
+
+def test_peeking_fails_the_two_laws_of_time() -> None:
+    @feature(fields=("close",), unit="fraction")
+    def peek(view: View) -> np.ndarray:
+        """The next bar's return."""
+        ahead = np.full(view.shape, np.nan)
+        ahead[:-1] = view["close"][1:] / view["close"][:-1] - 1
+        return ahead
+
+    assert {"does not see the future", "is the same on data cut short"} <= failed(peek)
+
+
+def test_a_warm_up_that_is_too_short_is_noticed() -> None:
+    @feature(fields=("close",), warmup=10, unit="fraction")
+    def forgetful(view: View) -> np.ndarray:
+        """Needs twenty bars and says ten."""
+        return view["close"] / trailing_mean(view["close"], 20) - 1
+
+    assert failed(forgetful) == {"needs no more bars than its warm-up"}
+
+
+def test_an_average_over_all_of_the_past_has_no_warm_up_that_is_enough() -> None:
+    @feature(fields=("close",), warmup=50, unit="fraction")
+    def expanding(view: View) -> np.ndarray:
+        """Close against the mean of everything before."""
+        close = pd.DataFrame(np.array(view["close"]))
+        return (close / close.expanding(50).mean() - 1).to_numpy()
+
+    assert failed(expanding) == {"needs no more bars than its warm-up"}
+
+
+def test_a_value_before_the_warm_up_is_noticed() -> None:
+    @feature(fields=("close",), warmup=20, unit="fraction")
+    def eager(view: View) -> np.ndarray:
+        """Begins with as many bars as there are."""
+        close = pd.DataFrame(np.array(view["close"]))
+        return (close / close.rolling(20, min_periods=1).mean() - 1).to_numpy()
+
+    assert "has no value before its warm-up" in failed(eager)
+
+
+def test_a_level_that_calls_itself_scale_free_is_noticed() -> None:
+    @feature(fields=("close",), unit="currency")
+    def level(view: View) -> np.ndarray:
+        """The close itself."""
+        return np.array(view["close"])
+
+    assert failed(level) == {"is scale-free if it says so"}
+
+
+def test_chance_is_noticed() -> None:
+    rng = np.random.default_rng(0)
+
+    @feature(unit="noise")
+    def dice(view: View) -> np.ndarray:
+        """Noise."""
+        return rng.normal(size=view.shape)
+
+    assert "is deterministic" in failed(dice)
+
+
+def test_writing_through_the_back_door_is_noticed() -> None:
+    @feature(fields=("close",), unit="fraction")
+    def vandal(view: View) -> np.ndarray:
+        """Scales the panel in place."""
+        close = view["close"].base
+        close.flags.writeable = True
+        close *= 2
+        return np.zeros(view.shape)
+
+    assert "leaves its input alone" in failed(vandal)
+
+
+def test_swallowing_any_parameter_is_refused_at_once() -> None:
+    with pytest.raises(PluginError, match=r"expected \(view, \*, parameter=default"):
+
+        @feature(unit="fraction")
+        def open_minded(view: View, **anything: Any) -> np.ndarray:
+            """Takes whatever comes."""
+            return np.zeros(view.shape)
+
+
+def test_a_parameter_without_a_type_is_noticed() -> None:
+    @feature(unit="fraction")
+    def vague(view: View, *, window=3) -> np.ndarray:  # type: ignore[no-untyped-def]
+        """Takes anything."""
+        return np.zeros(view.shape)
+
+    assert failed(vague) == {"says what it is"}
+
+
+def test_a_feature_without_defaults_says_so() -> None:
+    @feature(fields=("close",))
+    def demanding(view: View, *, window: int) -> np.ndarray:
+        """Needs a window."""
+        return np.zeros(view.shape)
+
+    (outcome,) = laws(source(demanding))
+    assert outcome.law == "demanding: works with its defaults"
+    assert "window" in outcome.detail
+
+
+def test_a_module_without_features_is_not_a_source() -> None:
+    (outcome,) = laws(source())
+    assert not outcome.passed
+
+
+def test_a_crash_is_an_outcome_not_a_traceback() -> None:
+    @feature(fields=("close",))
+    def broken(view: View) -> np.ndarray:
+        """Divides by a word."""
+        return view["close"] / "x"
+
+    outcomes = laws(source(broken))
+    assert any("raised" in outcome.detail and not outcome.passed for outcome in outcomes)
+
+
+@pytest.mark.parametrize("frequency", ["1d", "1h"])
+def test_the_made_up_market_holds_what_a_feature_meets_in_reality(frequency: str) -> None:
+    panel = synthetic_panel(np.random.default_rng(0), frequency=frequency)
+    assert panel.times.is_monotonic_increasing
+    assert panel.times.is_unique
+    assert not panel.tradable[0, 0]
+    assert panel.tradable[-1].all()
+    assert (np.diff(panel.tradable[:, 1].astype(int)) == -1).any()
+    assert (panel["volume"] == 0).sum() == 1
+    assert set(np.unique(panel["split_factor"])) == {1.0, 2.0}
+    assert np.isnan(panel["close"][~panel.tradable]).all()
+    listed = panel.tradable
+    assert (panel["high"] >= panel["low"])[listed].all()
+
+
+def test_the_made_up_series_are_late_and_revised() -> None:
+    panel = synthetic_panel(np.random.default_rng(0))
+    side = synthetic_side(("x", "y"), panel, np.random.default_rng(0))
+    assert side.knowledge_time.is_monotonic_increasing
+    assert (side.knowledge_time > side.event_time).all()
+    prints = pd.DataFrame({"series": side.series, "event": side.event_time, "value": side.value})
+    assert (prints.groupby(["series", "event"])["value"].nunique() == 2).all()
+    assert set(side.info) == {"x", "y"}

@@ -1,0 +1,174 @@
+"""Every classical way to look ahead is caught, at every cut, and honest features are left in peace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mnpu.features import View, feature, price
+from mnpu.features.leaks import choose_cuts, future_perturbation, truncation, with_noise_after, with_nothing_after
+from mnpu.features.plan import PlannedFeature, features_of, plan_function, series_needed
+from mnpu.testing.features import synthetic_panel, synthetic_side
+from mnpu.types import Panel, SideTable
+
+BARS = 300
+
+
+@feature(fields=("close",), unit="fraction")
+def one_bar_ahead(view: View) -> np.ndarray:
+    """The return of the next bar."""
+    close = view["close"]
+    ahead = np.full(close.shape, np.nan)
+    ahead[:-1] = close[1:] / close[:-1] - 1
+    return ahead
+
+
+@feature(fields=("close",), unit="fraction")
+def centred_window(view: View) -> np.ndarray:
+    """A mean over two bars before and two bars after."""
+    return pd.DataFrame(view["close"]).rolling(5, center=True).mean().to_numpy() / view["close"]
+
+
+@feature(fields=("close",), unit="standard deviations")
+def full_sample_zscore(view: View) -> np.ndarray:
+    """Returns in deviations of the whole sample."""
+    returns = pd.DataFrame(np.array(view["close"])).pct_change(fill_method=None)
+    return ((returns - returns.mean()) / returns.std()).to_numpy()
+
+
+@feature(fields=("close",), unit="currency", scale_free=False)
+def backward_fill(view: View) -> np.ndarray:
+    """Closes, with gaps filled from what comes after them."""
+    return pd.DataFrame(np.array(view["close"])).bfill().to_numpy()
+
+
+@feature(unit="boolean")
+def tradable_tomorrow(view: View) -> np.ndarray:
+    """Whether the symbol still trades on the next bar."""
+    ahead = np.zeros(view.shape)
+    ahead[:-1] = view.tradable[1:]
+    return ahead
+
+
+@feature(series=("rate",), scope="market", unit="index")
+def exact_stamp_join(view: View) -> np.ndarray:
+    """The value of the period that has ended by the decision, published or not."""
+    known = view.known("rate")
+    row = known.event_time.searchsorted(view.times, side="right") - 1
+    return known.values[row, 0]
+
+
+@feature(series=("rate",), scope="market", unit="index")
+def rescaled_by_all_publications(view: View) -> np.ndarray:
+    """The newest value less the mean of every value there will be."""
+    known = view.known("rate")
+    return view.at_decision(known, known.values[:, 0] - known.values[:, 0].mean())
+
+
+LEAKS = [
+    one_bar_ahead,
+    centred_window,
+    full_sample_zscore,
+    backward_fill,
+    tradable_tomorrow,
+    exact_stamp_join,
+    rescaled_by_all_publications,
+]
+
+
+def market(function: Callable[..., np.ndarray]) -> tuple[list[PlannedFeature], Panel, SideTable]:
+    rng = np.random.default_rng(8)
+    planned = plan_function(function, {}, source="exhibit")
+    panel = synthetic_panel(rng, bars=BARS)
+    return planned, panel, synthetic_side(series_needed(planned), panel, rng)
+
+
+@pytest.mark.parametrize("function", LEAKS, ids=lambda f: f.__name__)
+def test_a_leak_is_caught_at_the_cuts_that_a_run_chooses(
+    function: Callable[..., np.ndarray], rng: np.random.Generator
+) -> None:
+    planned, panel, side = market(function)
+    cuts = choose_cuts(panel, side, count=5, rng=rng)
+    leaks = future_perturbation(planned, panel, side, cuts=cuts, rng=rng)
+    assert {leak.column for leak in leaks} == {planned[0].name}
+
+
+@pytest.mark.parametrize(
+    "function", [one_bar_ahead, full_sample_zscore, rescaled_by_all_publications], ids=lambda f: f.__name__
+)
+def test_one_bar_ahead_is_caught_at_every_cut(function: Callable[..., np.ndarray], rng: np.random.Generator) -> None:
+    planned, panel, side = market(function)
+    cuts = range(BARS // 4 + 2, BARS - 1, 7)
+    leaks = future_perturbation(planned, panel, side, cuts=cuts, rng=rng)
+    assert [leak.cut for leak in leaks] == [panel.times[cut] for cut in cuts]
+
+
+@pytest.mark.parametrize("function", LEAKS, ids=lambda f: f.__name__)
+def test_data_cut_short_shows_the_same_leaks(function: Callable[..., np.ndarray], rng: np.random.Generator) -> None:
+    planned, panel, side = market(function)
+    cuts = [cut for cut in choose_cuts(panel, side, count=7, rng=rng) if cut > 10]
+    assert truncation(planned, panel, side, cuts=cuts)
+
+
+@pytest.mark.parametrize("name", sorted(features_of(price)))
+def test_features_of_the_past_are_left_in_peace(name: str, rng: np.random.Generator) -> None:
+    planned, panel, side = market(features_of(price)[name])
+    cuts = choose_cuts(panel, side, count=8, rng=rng)
+    assert future_perturbation(planned, panel, side, cuts=cuts, rng=rng) == []
+    assert truncation(planned, panel, side, cuts=cuts) == []
+
+
+def test_a_leak_tells_what_changed_and_when(rng: np.random.Generator) -> None:
+    planned, panel, side = market(one_bar_ahead)
+    (leak,) = future_perturbation(planned, panel, side, cuts=[150], rng=rng)
+    assert leak.time == panel.times[150]
+    assert leak.n_values == 5
+    assert str(leak).startswith(f"exhibit.one_bar_ahead: {leak.symbol} at {panel.times[150]:%Y-%m-%d %H:%M} goes from ")
+
+
+def test_an_honest_column_beside_a_leak_is_not_accused(rng: np.random.Generator) -> None:
+    planned, panel, side = market(one_bar_ahead)
+    both = [*plan_function(price.log_return, {}, source="price"), *planned]
+    leaks = future_perturbation(both, panel, side, cuts=[100, 200], rng=rng)
+    assert {leak.column for leak in leaks} == {"exhibit.one_bar_ahead"}
+
+
+@pytest.mark.parametrize("replaced", [with_noise_after, with_nothing_after])
+def test_replacing_the_future_leaves_the_past_and_the_tables_alone(
+    replaced: Callable, rng: np.random.Generator
+) -> None:
+    _, panel, side = market(exact_stamp_join)
+    before = {name: values.copy() for name, values in panel.fields.items()}
+    args = (rng,) if replaced is with_noise_after else ()
+    other, other_side = replaced(panel, side, 120, *args)
+    now = panel.times[120]
+    for name, values in before.items():
+        np.testing.assert_array_equal(panel[name], values)
+        np.testing.assert_array_equal(other[name][:121], values[:121])
+        assert not np.array_equal(other[name][121:], values[121:], equal_nan=True)
+    known, other_known = np.asarray(side.knowledge_time <= now), np.asarray(other_side.knowledge_time <= now)
+    np.testing.assert_array_equal(other_side.value[other_known], side.value[known])
+    if replaced is with_noise_after:
+        assert (other_side.value[~other_known] != side.value[~known]).all()
+    else:
+        assert other_known.all()
+
+
+def test_cuts_fall_where_a_wrong_join_would_show(rng: np.random.Generator) -> None:
+    _, panel, side = market(exact_stamp_join)
+    cuts = choose_cuts(panel, side, count=5, rng=rng)
+    assert len(set(cuts)) == 5
+    assert any(not panel.tradable[cut].all() for cut in cuts)
+    waiting = [
+        np.asarray((side.event_time <= panel.times[cut]) & (side.knowledge_time > panel.times[cut])).any()
+        for cut in cuts
+    ]
+    assert any(waiting)
+
+
+def test_a_short_panel_has_as_many_cuts_as_rows_with_a_future(rng: np.random.Generator) -> None:
+    panel = synthetic_panel(rng, bars=4)
+    assert choose_cuts(panel, synthetic_side((), panel, rng), count=9, rng=rng) == (0, 1, 2)
