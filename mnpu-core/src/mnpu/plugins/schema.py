@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -91,7 +92,9 @@ def model_from_signature(
     config = ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, arbitrary_types_allowed=True, protected_namespaces=()
     )
-    return create_model(function.__name__, __config__=config, **fields)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Field name .* shadows", UserWarning)  # harmless: only values are read
+        return create_model(function.__name__, __config__=config, **fields)
 
 
 def find_problems(
