@@ -1,0 +1,1 @@
+"""Networks: backbones that summarise a window, heads that turn the summary into a distribution."""

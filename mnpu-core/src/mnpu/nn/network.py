@@ -1,0 +1,33 @@
+"""A backbone under a head: the whole forecaster, as one module."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from mnpu.nn.protocols import summary_of
+
+__all__ = ["Network"]
+
+
+class Network(nn.Module):
+    """Summarise a window with ``backbone``, then let ``head`` turn the summary into a distribution.
+
+    The head always computes in float32: a median of a few basis points is lost in the 8 bits of bfloat16.
+    """
+
+    def __init__(self, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+    def loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """The head's loss for windows ``x`` (B, L, F) and scaled targets ``y`` (B, H), a scalar."""
+        h = summary_of(self.backbone, x)  # (B, D)
+        with torch.autocast(device_type=h.device.type, enabled=False):
+            return self.head.loss(h.float(), y)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Quantiles (B, H, Q) of the scaled target for windows ``x`` (B, L, F)."""
+        h = summary_of(self.backbone, x)  # (B, D)
+        with torch.autocast(device_type=h.device.type, enabled=False):
+            return self.head.forecast(h.float())

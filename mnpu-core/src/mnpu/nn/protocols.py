@@ -1,0 +1,81 @@
+"""What a backbone and a head are, for those who write one. Nothing has to be inherited.
+
+Shape letters: B batch, L lookback, F input columns, D model width, H horizons, Q quantile levels.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+__all__ = ["Backbone", "Head", "StreamingBackbone", "summary_of"]
+
+
+@runtime_checkable
+class Backbone(Protocol):
+    """``nn.Module`` built as ``cls(n_features, lookback, **settings)``.
+
+    Attributes
+    ----------
+    d_out : int
+        Width D of the output.
+    causal : bool
+        Output at step t depends on input up to t only. A non-causal backbone is legal: the whole window is past.
+    streams : bool
+        Whether it is a `StreamingBackbone`.
+
+    Notes
+    -----
+    Optional: ``summary(x) -> (B, D)``, the last step of ``forward(x)`` where that is cheaper to compute alone, and
+    ``no_weight_decay``, the names of parameters that must not shrink. The conformance kit holds both to their word.
+    """
+
+    d_out: int
+    causal: bool
+    streams: bool
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """``(B, L, F) -> (B, L, D)``; the last step summarises the window."""
+        ...
+
+
+@runtime_checkable
+class StreamingBackbone(Backbone, Protocol):
+    """A backbone that also takes one step at a time, with a state of fixed size."""
+
+    def initial_state(self, batch: int) -> Any:
+        """State before the first step of a window."""
+        ...
+
+    def step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """``(B, F)`` and a state to ``(B, D)`` and the next state; L steps equal one ``forward``."""
+        ...
+
+
+@runtime_checkable
+class Head(Protocol):
+    """``nn.Module`` built as ``cls(d_in, n_horizons, **settings)``, with its own proper loss.
+
+    Attributes
+    ----------
+    levels : tuple of float (Q,)
+        Increasing, symmetric around 0.5, which is one of them.
+    """
+
+    levels: tuple[float, ...]
+
+    def loss(self, h: Tensor, y: Tensor) -> Tensor:
+        """``(B, D), (B, H) -> ()``: smallest in expectation where the forecast is the truth."""
+        ...
+
+    def forecast(self, h: Tensor) -> Tensor:
+        """``(B, D) -> (B, H, Q)``: quantiles that never cross."""
+        ...
+
+
+def summary_of(backbone: torch.nn.Module, x: Tensor) -> Tensor:
+    """The last step of the backbone's output, by its own shortcut where it has one: ``(B, L, F) -> (B, D)``."""
+    shortcut = getattr(backbone, "summary", None)
+    return backbone(x)[:, -1] if shortcut is None else shortcut(x)

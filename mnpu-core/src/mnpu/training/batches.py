@@ -1,0 +1,129 @@
+"""Batches of windows, gathered by index from one array: no copy per sample, no worker processes.
+
+The scaled features lie as (A, T, F'), so a window is one contiguous run of L x F' numbers, the windows of all
+symbols are one strided view with a row for every possible start, and a batch is one ``index_select`` on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mnpu.training.reproducible import derived_seed
+from mnpu.types import WindowBatch
+
+__all__ = ["ShuffledBatches", "Windows", "gather"]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The usable windows of a range.
+
+    Attributes
+    ----------
+    rows : Tensor (A*T - L + 1, L*F'), a view
+        Every run of L bars; those that cross from one symbol into the next are never indexed.
+    first : int64 Tensor (N,)
+        Row of each usable window.
+    y : float32 Tensor (N, H) or None
+        Scaled targets.
+    time, symbol : int64 Tensor (N,)
+    lookback : int
+    """
+
+    rows: Tensor
+    first: Tensor
+    y: Tensor | None
+    time: Tensor
+    symbol: Tensor
+    lookback: int
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def batch(self, index: Tensor) -> WindowBatch:
+        """The windows at positions ``index`` (B,)."""
+        x = self.rows.index_select(0, self.first[index]).unflatten(1, (self.lookback, -1))  # (B, L, F')
+        y = None if self.y is None else self.y[index]
+        return WindowBatch(x, y, self.time[index], self.symbol[index])
+
+    def chunks(self, size: int) -> Iterator[WindowBatch]:
+        """All windows in order, at most ``size`` at a time."""
+        for index in torch.arange(len(self), device=self.first.device).split(size):
+            yield self.batch(index)
+
+
+def gather(
+    scaled: np.ndarray,
+    time: np.ndarray,
+    symbol: np.ndarray,
+    *,
+    lookback: int,
+    y: np.ndarray | None = None,
+    device: str | torch.device = "cpu",
+) -> Windows:
+    """Windows over ``scaled`` (T, A, F'), float32 without NaN, that end at bars ``time`` (N,) of ``symbol`` (N,).
+
+    ``y`` (N, H) are their scaled targets.
+    """
+    n_times, n_assets, n_columns = scaled.shape
+    flat = torch.from_numpy(np.ascontiguousarray(scaled.transpose(1, 0, 2))).to(device).flatten()  # (A*T*F',)
+    shape = (n_assets * n_times - lookback + 1, lookback * n_columns)
+    ends, owners = torch.from_numpy(time).to(device), torch.from_numpy(symbol).to(device)
+    return Windows(
+        rows=flat.as_strided(shape, (n_columns, 1)),
+        first=owners * n_times + ends - (lookback - 1),
+        y=None if y is None else torch.from_numpy(y.astype(np.float32)).to(device),
+        time=ends,
+        symbol=owners,
+        lookback=lookback,
+    )
+
+
+class ShuffledBatches:
+    """Another random order of the training windows in every epoch, in whole batches, without replacement.
+
+    Parameters
+    ----------
+    windows : Windows
+    size : int
+        Windows in a batch; fewer only if there are fewer altogether. A smaller rest waits for the next epoch's order.
+    max_steps : int or None
+        Batches in an epoch; None for as many as the windows fill.
+    seed : int
+        The order depends on it and the number of the epoch alone.
+    """
+
+    def __init__(self, windows: Windows, size: int, *, max_steps: int | None, seed: int) -> None:
+        self.windows, self.size, self.seed = windows, size, seed
+        whole = max(len(windows) // size, 1)
+        self.steps = whole if max_steps is None else min(whole, max_steps)
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[WindowBatch]:
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, self.epoch))
+        self.epoch += 1
+        order = torch.randperm(len(self.windows), generator=generator)[: self.steps * self.size]
+        for index in order.to(self.windows.first.device).split(self.size):
+            yield self.windows.batch(index)
+
+
+@dataclass(frozen=True)
+class OrderedBatches:
+    """All windows in order, in batches of at most ``size``: the same every time."""
+
+    windows: Windows
+    size: int
+
+    def __len__(self) -> int:
+        return -(-len(self.windows) // self.size)
+
+    def __iter__(self) -> Iterator[WindowBatch]:
+        return self.windows.chunks(self.size)

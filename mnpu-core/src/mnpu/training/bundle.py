@@ -1,0 +1,165 @@
+"""A fitted network on disk: safetensors, JSON and a manifest of hashes that is written last. No pickle.
+
+::
+
+    weights.safetensors   the network's tensors
+    fitted.json           scaler, target scale, columns, horizons, levels, fold, history
+    ...                   whatever the caller adds: the resolved recipe, metrics, versions
+    manifest.json         sha256 of every file above; without it the bundle is unfinished
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from mnpu.data.scaling import Scaler
+from mnpu.errors import DataError, MnpuError
+from mnpu.nn.network import Network
+from mnpu.training.fitted import Epoch, Fitted
+from mnpu.types import Fold
+
+__all__ = ["load", "save"]
+
+FORMAT = 1
+MANIFEST, STATE, WEIGHTS = "manifest.json", "fitted.json", "weights.safetensors"
+
+
+def save(fitted: Fitted, folder: Path, *, extra: Mapping[str, str] | None = None) -> Path:
+    """Write ``fitted`` into the new or empty ``folder``.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    folder : Path
+    extra : mapping of str to str, optional
+        Further text files by name; the manifest vouches for them too.
+
+    Raises
+    ------
+    MnpuError
+        If the folder holds something, or cannot be written.
+    """
+    folder = Path(folder)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in fitted.network.state_dict().items()}
+    files = {name: text.encode() for name, text in (extra or {}).items()}
+    files[WEIGHTS] = save_tensors(tensors)
+    files[STATE] = _json(_state(fitted))
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise MnpuError("it is not empty", where=str(folder), expected="a new folder for the bundle")
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        unfinished = folder / f"{MANIFEST}.part"
+        unfinished.write_bytes(_json({"format": FORMAT, "files": hashes}))
+        os.replace(unfinished, folder / MANIFEST)
+    except OSError as error:
+        raise MnpuError(f"the bundle cannot be written ({error.strerror})", where=str(folder)) from error
+    return folder
+
+
+def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., nn.Module]) -> Fitted:
+    """Read a bundle back, after checking every byte against the manifest.
+
+    Parameters
+    ----------
+    folder : Path
+    backbone, head : callable
+        As given to ``fit``: they build the network that the weights are put into.
+
+    Raises
+    ------
+    DataError
+        If the bundle is unfinished, a file is missing or changed, or the weights are those of another network.
+    """
+    folder = Path(folder)
+    manifest = _parsed(_read(folder, MANIFEST), folder)
+    if manifest.get("format") != FORMAT:
+        raise DataError(f"bundle format {manifest.get('format')!r}", where=str(folder), expected=str(FORMAT))
+    contents = {name: _checked(folder, name, expected) for name, expected in manifest["files"].items()}
+    state = _parsed(contents[STATE], folder)
+    body = backbone(n_features=state["n_columns"], lookback=state["lookback"])
+    network = Network(body, head(d_in=body.d_out, n_horizons=len(state["horizons"])))
+    try:
+        network.load_state_dict(load_tensors(contents[WEIGHTS]))
+    except (RuntimeError, SafetensorError) as error:
+        raise DataError(
+            "the weights are not those of the network that the recipe describes",
+            where=str(folder / WEIGHTS),
+            next_step="Use the recipe that is saved with the bundle.",
+        ) from error
+    return Fitted(
+        network=network.eval(),
+        scaler=Scaler.from_dict(state["scaler"]),
+        target_scale=np.array(state["target_scale"], dtype=np.float64),
+        names=tuple(state["names"]),
+        horizons=tuple(state["horizons"]),
+        levels=tuple(state["levels"]),
+        lookback=state["lookback"],
+        min_present=state["min_present"],
+        fold=Fold(state["fold"]["number"], *(tuple(state["fold"][k]) for k in ("train", "validation", "test"))),
+        history=tuple(Epoch(**epoch) for epoch in state["history"]),
+    )
+
+
+def _state(fitted: Fitted) -> dict[str, Any]:
+    return {
+        "n_columns": fitted.scaler.n_columns,
+        "lookback": fitted.lookback,
+        "min_present": fitted.min_present,
+        "names": list(fitted.names),
+        "horizons": [int(h) for h in fitted.horizons],
+        "levels": list(fitted.levels),
+        "target_scale": fitted.target_scale.tolist(),
+        "scaler": fitted.scaler.to_dict(),
+        "fold": asdict(fitted.fold),
+        "history": [asdict(epoch) for epoch in fitted.history],
+    }
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, allow_nan=False, default=int) + "\n").encode()  # default: numpy integers
+
+
+def _parsed(content: bytes, folder: Path) -> dict[str, Any]:
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise DataError("the bundle is not readable", where=str(folder), next_step="Write it again.") from error
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{name} cannot be read ({error.strerror})",
+            where=str(folder),
+            expected="a finished bundle",
+            next_step="Write the bundle again: one without a manifest was never finished.",
+        ) from error
+
+
+def _checked(folder: Path, name: str, expected: str) -> bytes:
+    content = _read(folder, name)
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise DataError(
+            f"{name} has changed since the bundle was written",
+            where=str(folder),
+            expected=f"sha256 {expected[:12]}...",
+            next_step="Do not use it; write the bundle again.",
+        )
+    return content

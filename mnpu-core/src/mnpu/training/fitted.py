@@ -1,0 +1,72 @@
+"""A network with everything that its forecasts depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mnpu.data.scaling import Scaler
+from mnpu.nn.network import Network
+from mnpu.types import Fold
+
+__all__ = ["Epoch", "Fitted"]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """Mean loss over an epoch's training windows, and over all validation windows after it; scaled targets."""
+
+    train: float
+    validation: float
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What ``fit`` returns: enough to forecast, and to save and load again.
+
+    Attributes
+    ----------
+    network : Network
+        In evaluation mode, with the weights of the best epoch.
+    scaler : Scaler
+        Fitted on the training range.
+    target_scale : float64 (H,)
+        Standard deviation of each horizon's label over the training windows.
+    names : tuple of str (F,)
+        Feature columns, in order.
+    horizons : tuple of int (H,)
+    levels : tuple of float (Q,)
+    lookback : int
+    min_present : float
+        Fraction of a window's cells that must be present.
+    fold : Fold
+    history : tuple of Epoch
+    threads : int
+        Threads for forecasts: their number decides the last bits.
+    """
+
+    network: Network
+    scaler: Scaler
+    target_scale: np.ndarray
+    names: tuple[str, ...]
+    horizons: tuple[int, ...]
+    levels: tuple[float, ...]
+    lookback: int
+    min_present: float
+    fold: Fold
+    history: tuple[Epoch, ...]
+    threads: int = 1
+
+    @property
+    def best(self) -> Epoch:
+        """The epoch whose weights were kept: the first with the smallest validation loss."""
+        return min(self.history, key=lambda epoch: epoch.validation)
+
+    def save(self, folder: Path, *, extra: Mapping[str, str] | None = None) -> Path:
+        """Write a bundle; see `mnpu.training.bundle.save`."""
+        from mnpu.training.bundle import save  # a bundle knows what is fitted, not the other way round
+
+        return save(self, folder, extra=extra or {})

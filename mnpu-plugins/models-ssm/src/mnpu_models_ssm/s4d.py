@@ -1,0 +1,219 @@
+"""S4D: a diagonal state-space model, as a convolution over the window or as a recurrence bar by bar.
+
+After Gu, Gupta, Goel and Ré (2022), "On the parameterization and initialization of diagonal state space models"
+(arXiv:2206.11893). Sections below are those of the paper.
+
+Glossary
+--------
+B batch, L lookback, F input columns, D model width, N state size (N/2 conjugate pairs are stored), k lag.
+A (D, N/2) complex diagonal state matrix, C (D, N/2) complex output map, Delta (D,) step size, skip (D,).
+Abar, Bbar their discrete versions, K (D, L) convolution kernel, u input and y output of one channel, x its state.
+
+Equations
+---------
+continuous     ``x' = A x + B u``, ``y = 2 Re(C x) + skip u``, with B = 1, since only the product of B and C matters
+stable         ``A = -exp(log_decay) + i frequency``, so the real part stays negative (section 3.4)
+zero-order hold ``Abar = exp(Delta A)``, ``Bbar = (Abar - 1) / A`` (section 3.1)
+recurrence     ``x_t = Abar x_{t-1} + Bbar u_t``, ``y_t = 2 Re(C x_t) + skip u_t``
+convolution    ``K_k = 2 Re(sum_n C_n Bbar_n Abar_n^k)``: a Vandermonde product (section 3.2); ``y = K * u`` by FFT,
+               padded with zeros to 2L so that nothing wraps round from the future
+S4D-Lin        ``A_n = -1/2 + i pi n`` (section 4.3)
+S4D-Inv        ``A_n = -1/2 + i N/pi (N / (2n + 1) - 1)`` (section 4.3)
+
+A block is pre-norm, the SSM, GELU, a gated linear unit that mixes channels, and a residual. Everything but the SSM
+acts on one step at a time, so the whole is causal.
+
+Departures: Delta starts in [0.01, 0.5] rather than [0.001, 0.1], since windows here have tens of steps, not thousands.
+
+Does not include: input-dependent (selective) parameters, a bidirectional kernel, dropout, the S4 low-rank correction,
+a learned B, separate learning rates (A and Delta are only spared from weight decay).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from mnpu.nn.checks import at_least_one, refuse
+
+__all__ = ["S4D", "DiagonalSSM"]
+
+
+class S4D(nn.Module):
+    """Diagonal state-space backbone (S4D): long memory as a convolution, or bar by bar with a constant state.
+
+    Parameters
+    ----------
+    n_features, lookback : int
+        Input columns F and window length L.
+    d_model : int, default=32
+        Width D.
+    depth : int, default=2
+        Blocks.
+    d_state : int, default=16
+        State size N of each channel, even.
+    init : {"lin", "inv"}, default="lin"
+        Start of the state matrix: S4D-Lin (Fourier frequencies) or S4D-Inv (closer to HiPPO).
+    dt_min, dt_max : float, default=0.01, 0.5
+        Range of the initial step size: a channel remembers about 1 / dt bars.
+    """
+
+    causal = True
+    streams = True
+
+    def __init__(
+        self,
+        n_features: int,
+        lookback: int,
+        *,
+        d_model: Annotated[int, Field(ge=1)] = 32,
+        depth: Annotated[int, Field(ge=1)] = 2,
+        d_state: Annotated[int, Field(ge=2)] = 16,
+        init: Literal["lin", "inv"] = "lin",
+        dt_min: Annotated[float, Field(gt=0)] = 0.01,
+        dt_max: Annotated[float, Field(gt=0)] = 0.5,
+    ) -> None:
+        super().__init__()
+        at_least_one(
+            "backbone", n_features=n_features, lookback=lookback, d_model=d_model, depth=depth, d_state=d_state
+        )
+        self.d_out = d_model
+        self.embed = nn.Linear(n_features, d_model)
+        self.blocks = nn.ModuleList(
+            Block(d_model, DiagonalSSM(d_model, d_state, init=init, dt_min=dt_min, dt_max=dt_max)) for _ in range(depth)
+        )
+        self.norm = nn.LayerNorm(d_model)
+
+    @property
+    def no_weight_decay(self) -> frozenset[str]:
+        """Parameters that are time scales: pulling them to zero would change the memory, not the size."""
+        scales = ("log_dt", "log_decay", "frequency")
+        return frozenset(name for name, _ in self.named_parameters() if name.endswith(scales))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, L, F) -> (B, L, D)``."""
+        h = self.embed(x)  # (B, L, D)
+        for block in self.blocks:
+            h = block(h)  # (B, L, D)
+        return self.norm(h)
+
+    def summary(self, x: Tensor) -> Tensor:
+        """The last step of ``forward``; the last block convolves only that one: ``(B, L, F) -> (B, D)``."""
+        h = self.embed(x)  # (B, L, D)
+        for block in self.blocks[:-1]:
+            h = block(h)  # (B, L, D)
+        return self.norm(self.blocks[-1].last(h))  # (B, D)
+
+    def initial_state(self, batch: int) -> list[Tensor]:
+        """Zero states, complex (B, D, N/2), one for each block."""
+        return [block.ssm.initial_state(batch) for block in self.blocks]
+
+    def step(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """One bar in constant time: ``(B, F)`` and the states to ``(B, D)`` and the next states."""
+        h, following = self.embed(x), []  # (B, D)
+        for block, before in zip(self.blocks, state, strict=True):
+            h, after = block.step(h, before)  # (B, D)
+            following.append(after)
+        return self.norm(h), following
+
+
+class Block(nn.Module):
+    """``h + GLU(W gelu(SSM(LayerNorm(h))))``."""
+
+    def __init__(self, d_model: int, ssm: DiagonalSSM) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(d_model)
+        self.ssm = ssm
+        self.mix = nn.Linear(d_model, 2 * d_model)
+
+    def forward(self, h: Tensor) -> Tensor:
+        """``(B, L, D) -> (B, L, D)``."""
+        return h + self._mixed(self.ssm(self.norm(h)))
+
+    def last(self, h: Tensor) -> Tensor:
+        """``(B, L, D) -> (B, D)``: the last step of ``forward``."""
+        return h[:, -1] + self._mixed(self.ssm.last(self.norm(h)))
+
+    def step(self, h: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, D)`` and a state to ``(B, D)`` and the next state."""
+        y, state = self.ssm.step(self.norm(h), state)
+        return h + self._mixed(y), state
+
+    def _mixed(self, y: Tensor) -> Tensor:
+        return F.glu(self.mix(F.gelu(y)), dim=-1)
+
+
+class DiagonalSSM(nn.Module):
+    """D independent channels, each a linear system with N/2 conjugate pairs of modes.
+
+    Parameters are real, so that any optimiser and file format can hold them; ``readout`` holds real and imaginary
+    parts of C. The arithmetic is float32 even under bfloat16 autocast, which has no FFT and too few digits for powers.
+    """
+
+    def __init__(self, d_model: int, d_state: int, *, init: str, dt_min: float, dt_max: float) -> None:
+        super().__init__()
+        if d_state % 2:
+            raise refuse("backbone.d_state", d_state, expected="an even number: modes come in conjugate pairs")
+        if not 0 < dt_min <= dt_max:
+            raise refuse("backbone.dt_min", dt_min, expected=f"a positive number up to dt_max, {dt_max}")
+        n = torch.arange(d_state // 2, dtype=torch.float32)
+        log_dt = torch.empty(d_model).uniform_(math.log(dt_min), math.log(dt_max))
+        self.log_dt = nn.Parameter(log_dt)  # (D,)
+        self.log_decay = nn.Parameter(torch.full((d_model, d_state // 2), math.log(0.5)))  # (D, N/2)
+        self.frequency = nn.Parameter(_frequencies(init, n, d_state).repeat(d_model, 1))  # (D, N/2)
+        self.readout = nn.Parameter(torch.randn(d_model, d_state // 2, 2) * math.sqrt(0.5))  # (D, N/2, 2): C
+        self.skip = nn.Parameter(torch.randn(d_model))  # (D,)
+
+    def discrete(self) -> tuple[Tensor, Tensor, Tensor]:
+        """``Delta A``, ``Bbar`` and ``C``, each complex (D, N/2), by zero-order hold."""
+        a = torch.complex(-self.log_decay.exp(), self.frequency)
+        dt_a = self.log_dt.exp().unsqueeze(-1) * a
+        return dt_a, torch.expm1(dt_a) / a, torch.view_as_complex(self.readout)
+
+    def kernel(self, length: int) -> Tensor:
+        """The impulse response K, (D, L), without the skip."""
+        dt_a, b, c = self.discrete()
+        lags = torch.arange(length, device=b.device)
+        powers = torch.exp(dt_a.unsqueeze(-1) * lags)  # (D, N/2, L): the Vandermonde matrix of Abar
+        return 2 * torch.einsum("dn,dnl->dl", c * b, powers).real
+
+    def forward(self, u: Tensor) -> Tensor:
+        """``(B, L, D) -> (B, L, D)``: causal convolution with K, and the skip."""
+        with torch.autocast(device_type=u.device.type, enabled=False):
+            u = u.float().transpose(1, 2)  # (B, D, L)
+            length = u.shape[-1]
+            spectrum = torch.fft.rfft(u, n=2 * length) * torch.fft.rfft(self.kernel(length), n=2 * length)
+            y = torch.fft.irfft(spectrum, n=2 * length)[..., :length]  # (B, D, L)
+            return (y + self.skip.unsqueeze(-1) * u).transpose(1, 2)  # (B, L, D)
+
+    def last(self, u: Tensor) -> Tensor:
+        """``(B, L, D) -> (B, D)``: the last step of ``forward``, as one weighted sum."""
+        with torch.autocast(device_type=u.device.type, enabled=False):
+            u = u.float()
+            weights = self.kernel(u.shape[1]).flip(-1).T  # (L, D): the newest step meets lag 0
+            return (u * weights).sum(1) + self.skip * u[:, -1]
+
+    def initial_state(self, batch: int) -> Tensor:
+        """Zero state, complex (B, D, N/2)."""
+        return torch.zeros(batch, *self.frequency.shape, dtype=torch.complex64, device=self.frequency.device)
+
+    def step(self, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """One step of the recurrence: ``(B, D)`` and a state to ``(B, D)`` and the next state."""
+        with torch.autocast(device_type=u.device.type, enabled=False):
+            u = u.float()
+            dt_a, b, c = self.discrete()
+            state = torch.exp(dt_a) * state + b * u.unsqueeze(-1)  # (B, D, N/2)
+            return 2 * (c * state).sum(-1).real + self.skip * u, state
+
+
+def _frequencies(init: str, n: Tensor, d_state: int) -> Tensor:
+    if init == "lin":
+        return math.pi * n
+    if init == "inv":
+        return d_state / math.pi * (d_state / (2 * n + 1) - 1)
+    raise refuse("backbone.init", repr(init), expected="lin or inv")
