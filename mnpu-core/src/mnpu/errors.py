@@ -16,7 +16,8 @@ expected, and the next step::
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 __all__ = ["ConfigError", "DataError", "GateVeto", "MnpuError", "PluginError"]
 
@@ -34,12 +35,17 @@ class MnpuError(Exception):
         What would be right.
     next_step : str, optional
         What to do about it, a full sentence.
+    others : sequence of MnpuError, optional
+        Further faults that were found at the same time; the message lists them below the first.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, what: str, *, where: str = "", expected: str = "", next_step: str = "") -> None:
+    def __init__(
+        self, what: str, *, where: str = "", expected: str = "", next_step: str = "", others: Sequence[MnpuError] = ()
+    ) -> None:
         self.what, self.where, self.expected, self.next_step = what, where, expected, next_step
+        self.others = tuple(others)
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -47,9 +53,9 @@ class MnpuError(Exception):
         if self.expected:
             head = f"{head}, expected {self.expected}"
         head = head if head.endswith((".", "?", "!")) else f"{head}."
-        return f"{head} {self.next_step}".rstrip()
+        return "\n".join([f"{head} {self.next_step}".rstrip(), *(str(other) for other in self.others)])
 
-    def as_dict(self) -> dict[str, str | int]:
+    def as_dict(self) -> dict[str, Any]:
         """The error for machines, as ``--json`` prints it."""
         return {
             "type": type(self).__name__,
@@ -59,6 +65,7 @@ class MnpuError(Exception):
             "expected": self.expected,
             "next_step": self.next_step,
             "message": str(self),
+            "others": [other.as_dict() for other in self.others],
         }
 
 

@@ -1,0 +1,195 @@
+"""From a pydantic error to the sentence a user can act on: where, what it is, what was expected, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from mnpu.config.tree import Path, Tree, dotted
+from mnpu.errors import ConfigError, MnpuError
+
+__all__ = ["explain", "first_of", "show"]
+
+_EXPECTED = {
+    "bool_type": "true or false",
+    "dict_type": "a map",
+    "finite_number": "a finite number",
+    "float_type": "a number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "list_type": "a list",
+    "model_type": "a map",
+    "model_attributes_type": "a map",
+    "none_required": "null",
+    "string_type": "text",
+    "tuple_type": "a list",
+}
+
+
+def explain(error: ValidationError, tree: Tree, model: type[BaseModel], *, at: Path = ()) -> list[ConfigError]:
+    """One `ConfigError` for each fault in ``error``, for the block of ``tree`` at ``at`` that ``model`` checked."""
+    faults = error.errors(include_url=False)
+    unknown = [(tuple(f["loc"][:-1]), str(f["loc"][-1])) for f in faults if f["type"] == "extra_forbidden"]
+    found, seen = [], set()
+    for fault in faults:
+        loc = _written(fault["loc"], tree, at)
+        if loc in seen:  # the branches of a union all complain about the same value
+            continue
+        seen.add(loc)
+        block, key = tuple(fault["loc"][:-1]), str(fault["loc"][-1])
+        if fault["type"] == "missing" and any(b == block and get_close_matches(key, [k]) for b, k in unknown):
+            continue  # it is there, misspelt
+        found.append(_explain(fault, loc, tree, model, at))
+    return found
+
+
+def first_of(errors: Sequence[MnpuError]) -> MnpuError:
+    """The error to raise for several: the first configuration error, else the first, with the others listed."""
+    first = next((e for e in errors if isinstance(e, ConfigError)), errors[0])
+    others = [e for e in errors if e is not first]
+    return type(first)(first.what, where=first.where, expected=first.expected, next_step=first.next_step, others=others)
+
+
+def show(value: Any) -> str:
+    """``value`` as it would stand in YAML, short."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "a map"
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _explain(fault: Mapping[str, Any], loc: Path, tree: Tree, model: type[BaseModel], at: Path) -> ConfigError:
+    path, kind = (*at, *loc), fault["type"]
+    field = _field(model, loc)
+    if kind == "missing":
+        return ConfigError(
+            f"{dotted(path)} is missing",
+            where=tree.where_key(path[:-1]),
+            next_step=f"It is required: {_sentence(field)}" if field and field.description else "Add it.",
+        )
+    if kind == "extra_forbidden":
+        return _unknown(path, tree, _model(model, loc[:-1]))
+    expected = _expected(fault)
+    try:
+        value = tree.references.get(path) or show(tree.get(path))
+    except KeyError:
+        value = show(fault["input"])
+    return ConfigError(
+        f"{dotted(path)} is {value}",
+        where=tree.where(path),
+        expected=expected,
+        next_step=_next_step(fault, field),
+    )
+
+
+def _unknown(path: Path, tree: Tree, model: type[BaseModel] | None) -> ConfigError:
+    known = sorted(model.model_fields) if model else []
+    near = get_close_matches(str(path[-1]), known, n=1)
+    return ConfigError(
+        f"{dotted(path)} is not a known key" + ("" if near or not known else f", expected one of {', '.join(known)}"),
+        where=tree.where_key(path),
+        next_step=f"Did you mean '{near[0]}'?" if near else "Remove it." if known else "It takes no parameters.",
+    )
+
+
+def _expected(fault: Mapping[str, Any]) -> str:
+    kind, context = fault["type"], fault.get("ctx", {})
+    if kind in _EXPECTED:
+        return _EXPECTED[kind]
+    bounds = {
+        "greater_than": "a number above",
+        "greater_than_equal": "a number of at least",
+        "less_than": "a number below",
+        "less_than_equal": "a number of at most",
+        "multiple_of": "a multiple of",
+    }
+    if kind in bounds:
+        limit = next(iter(context.values()))
+        if isinstance(fault["input"], int) and (kind, limit) in (("greater_than", 0), ("greater_than_equal", 1)):
+            return "a positive integer"
+        return f"{bounds[kind]} {limit}"
+    if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
+        limit = context.get("min_length", context.get("max_length"))
+        unit = "characters" if kind.startswith("string") else "items"
+        return f"{'at least' if kind.endswith('short') else 'at most'} {limit} {unit if limit != 1 else unit[:-1]}"
+    if kind in ("literal_error", "enum"):
+        return str(context["expected"]).replace("'", "")
+    return str(fault["msg"])
+
+
+def _next_step(fault: Mapping[str, Any], field: FieldInfo | None) -> str:
+    value = fault["input"]
+    if fault["type"] == "string_type" and isinstance(value, (bool, int, float, type(None))):
+        return "Quote it to make it text."
+    if fault["type"] == "literal_error" and isinstance(value, str):
+        choices = str(fault["ctx"]["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
+        near = get_close_matches(value, choices, n=1)
+        if near:
+            return f"Did you mean '{near[0]}'?"
+    if fault["type"] in ("int_type", "float_type", "bool_type") and isinstance(value, str):
+        return "Write it plainly: 5, 0.5, 1e-4, true; quotes make text."
+    if field is not None and not field.is_required() and field.default is not None:
+        default = field.get_default(call_default_factory=True, validated_data={})
+        if isinstance(default, (str, int, float, bool)):
+            return f"Remove it to use the default, {show(default)}."
+    return ""
+
+
+def _sentence(field: FieldInfo) -> str:
+    text = field.description or ""
+    return text[:1].lower() + text[1:]
+
+
+def _written(loc: Iterable[str | int], tree: Tree, at: Path) -> Path:
+    """``loc`` without the parts that pydantic adds for the branches of a union."""
+    kept: list[str | int] = []
+    parts = list(loc)
+    for i, part in enumerate(parts):
+        try:
+            tree.get((*at, *kept, part))
+        except KeyError:
+            if i < len(parts) - 1 or (isinstance(part, str) and not _is_block(tree, (*at, *kept))):
+                continue
+        kept.append(part)
+    return tuple(kept)
+
+
+def _is_block(tree: Tree, path: Path) -> bool:
+    try:
+        return isinstance(tree.get(path), dict)
+    except KeyError:
+        return True
+
+
+def _field(model: type[BaseModel], loc: Path) -> FieldInfo | None:
+    owner = _model(model, loc[:-1])
+    return owner.model_fields.get(str(loc[-1])) if owner is not None and loc else None
+
+
+def _model(model: type[BaseModel], loc: Path) -> type[BaseModel] | None:
+    """The model of the block at ``loc``."""
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        field = model.model_fields.get(part)
+        inner = _models_in(field.annotation) if field is not None else []
+        if not inner:
+            return None
+        model = inner[0]
+    return model
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]

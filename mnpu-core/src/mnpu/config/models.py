@@ -1,0 +1,236 @@
+"""What a pipeline's YAML file may hold; a component's own parameters are checked against its constructor.
+
+These models are strict (no text becomes a number) and frozen, and refuse unknown keys.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from mnpu.config.periods import PERIOD
+
+__all__ = [
+    "Compare",
+    "CostsConfig",
+    "DataConfig",
+    "ModelConfig",
+    "Pipeline",
+    "ReportConfig",
+    "RuntimeConfig",
+    "TrainConfig",
+    "Use",
+    "WalkForward",
+]
+
+
+def _date(value: Any) -> dt.date:
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        return value
+    try:
+        if isinstance(value, str) and len(value) == len("2005-01-31"):
+            return dt.date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise PydanticCustomError("date", "a date that exists, as in 2005-01-31")
+
+
+def _matching(pattern: str, expected: str) -> Any:
+    """Text that matches ``pattern``; an error says ``expected``."""
+
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise PydanticCustomError("pattern", expected)  # type: ignore[arg-type]
+        return text
+
+    return Annotated[str, AfterValidator(check), WithJsonSchema({"type": "string", "pattern": pattern})]
+
+
+def _datasets(value: Any) -> Any:
+    named = isinstance(value, Mapping) and all(isinstance(v, str) and v for v in value.values())
+    if value is None or (isinstance(value, str) and value) or named:
+        return value
+    raise PydanticCustomError("dataset", "the name of a dataset, or a map from symbols to names")
+
+
+Date = Annotated[
+    dt.date,
+    BeforeValidator(_date),
+    PlainSerializer(dt.date.isoformat),
+    WithJsonSchema({"type": "string", "format": "date", "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"}),
+]
+Dataset = Annotated[
+    Any,
+    BeforeValidator(_datasets),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {"type": "object", "additionalProperties": {"type": "string", "minLength": 1}},
+                {"type": "null"},
+            ]
+        }
+    ),
+]
+Name = _matching(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", "up to 64 letters, digits, dots, dashes and underscores")
+Period = _matching(PERIOD, "a whole number and y, mo, w or d, as in 5y, 6mo, 2w or 30d")
+Symbol = _matching(r"^\S{1,32}$", "a symbol of up to 32 characters without spaces")
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Use(BaseModel):
+    """A component by its registered name, with its parameters beside it: ``{use: s4d, d_state: 16}``.
+
+    Attributes
+    ----------
+    use : str
+        Short name, or ``distribution/name``. A feature is ``source.function``.
+    params : dict
+        Everything else in the block, checked against the component's signature by `mnpu.config.resolve`.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, json_schema_extra={"required": ["use"]})
+
+    use: str = Field(min_length=1, description="Name of the component; `mnpu plugins list` shows what is installed.")
+    params: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, block: Any) -> Any:
+        if not isinstance(block, Mapping):
+            return block
+        params = {key: value for key, value in block.items() if key != "use"}
+        return {"params": params} | ({"use": block["use"]} if "use" in block else {})
+
+    @model_serializer(mode="wrap")
+    def _flatten(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {"use": self.use, **handler(self)["params"]}
+
+
+class DataConfig(_Block):
+    """Which prices, from when to when."""
+
+    store: str = Field(
+        min_length=1,
+        description="The store: `sqlite:///market.db` or a path. Relative paths start from this file's folder.",
+    )
+    dataset: Dataset = Field(
+        default=None,
+        description="Dataset to read, or one for each symbol; needed where a symbol stands in more than one.",
+    )
+    symbols: list[Symbol] = Field(min_length=1, description="Symbols, each once. Their order is the report's order.")
+    start: Date = Field(description="First session, as in 2005-01-31.")
+    end: Date = Field(description="Last session, included.")
+    frequency: Literal["1d", "1h"] = Field(default="1d", description="Length of a bar.")
+    calendar: str | None = Field(
+        default=None, min_length=1, description="Exchange calendar, as XNYS or FX. Default: the dataset's own."
+    )
+
+
+class WalkForward(_Block):
+    """Folds in time order. Purge and embargo follow from the intervals that the target's labels span."""
+
+    use: Literal["walk_forward"] = Field(description="The only way to split.")
+    train: Period = Field(description="Training range, as in 5y, 6mo, 2w or 30d; the shortest one if anchored.")
+    validation: Period = Field(description="Range that decides when training stops.")
+    test: Period = Field(description="Range that is forecast and judged; the folds' test ranges follow each other.")
+    anchored: bool = Field(default=True, description="Every fold trains from the first bar on.")
+
+
+class ModelConfig(_Block):
+    """What is fitted: windows of features, through a backbone, to a head's distribution."""
+
+    lookback: int = Field(ge=1, description="Bars in a window.")
+    min_present: float = Field(
+        default=0.8, gt=0, le=1, description="Smallest share of a window's cells that must be known for it to be used."
+    )
+    backbone: Use = Field(description="Network from (B, L, F) to (B, L, D).")
+    head: Use = Field(default=Use(use="quantile"), description="From the last step to a distribution.")
+
+
+class TrainConfig(_Block):
+    """How it is fitted, in every fold anew."""
+
+    epochs: int = Field(default=5, ge=1, description="Most passes over the training windows.")
+    batch_size: int = Field(default=512, ge=1, description="Windows in a step.")
+    lr: float = Field(default=1e-3, gt=0, description="Learning rate of AdamW.")
+    weight_decay: float = Field(default=1e-4, ge=0, description="Weight decay of AdamW.")
+    patience: int = Field(default=3, ge=1, description="Epochs without a better validation loss before it stops.")
+    precision: Literal[32] = Field(default=32, description="Bits of a number in training.")
+    max_steps_per_epoch: int | None = Field(default=None, ge=1, description="Steps in an epoch; null for all windows.")
+
+
+class CostsConfig(_Block):
+    """What a trade costs, in 1/10,000 of the traded notional."""
+
+    commission_bps: float = Field(default=1.0, ge=0, description="Commission.")
+    half_spread_bps: float = Field(default=2.0, ge=0, description="Half of the bid-ask spread.")
+
+
+class Compare(_Block):
+    """One strategy beside the judged one, on the same decisions: another policy, or another backbone."""
+
+    policy: Use | None = Field(default=None, description="A rule, as buy_and_hold or momentum.")
+    backbone: Use | None = Field(default=None, description="Another network under the same head and policy.")
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Compare:
+        if (self.policy is None) == (self.backbone is None):
+            raise PydanticCustomError("one_of", "exactly one of policy and backbone")
+        return self
+
+
+class ReportConfig(_Block):
+    """What a run renders."""
+
+    formats: list[str] = Field(default=["md"], description="Names of renderers: md, and html with mnpu-report.")
+
+
+class RuntimeConfig(_Block):
+    """How it runs, not what it is; only the device kind and the threads enter a hash, that of the environment."""
+
+    threads: int = Field(default=1, ge=1, le=1024, description="Threads of a numeric library. Part of env_hash.")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="Where networks are fitted.")
+    workers: int = Field(default=1, ge=1, le=1024, description="Processes for independent work.")
+
+
+class Pipeline(_Block):
+    """A whole pipeline: data, features, model, policy, guardrails, costs, report."""
+
+    name: Name = Field(description="Name in the ledger: letters, digits, dots, dashes and underscores.")
+    seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Seed of everything random.")
+    data: DataConfig
+    features: list[Use] = Field(min_length=1, description="Inputs of the model, each `source.function`.")
+    validators: list[Use] = Field(
+        default=[Use(use="ohlcv"), Use(use="point_in_time")], description="Checks that may refuse the data."
+    )
+    target: Use = Field(default=Use(use="forward_return", horizons=[5]), description="What is forecast.")
+    fill: Literal["next_close", "next_open"] = Field(default="next_close", description="Price that an order gets.")
+    split: WalkForward
+    model: ModelConfig
+    train: TrainConfig = TrainConfig()
+    policy: Use = Field(description="From forecasts to weights.")
+    guardrails: list[Use] = Field(default=[], description="Limits on the weights, applied in this order.")
+    costs: CostsConfig = CostsConfig()
+    compare: list[Compare] = Field(default=[], description="Strategies beside the judged one.")
+    report: ReportConfig = ReportConfig()
+    runtime: RuntimeConfig = RuntimeConfig()

@@ -1,0 +1,202 @@
+"""Check a configuration against the installed components, and fill in every default.
+
+The resolved configuration is for saving and hashing; build from ``LoadedConfig.pipeline``. Text that came from the
+environment stands in it as it was written (``${env:NAME}``), so that no secret is ever saved; numbers, true, false
+and null from the environment stand in it as they were used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mnpu.config.explain import first_of
+from mnpu.config.interpolate import Reference
+from mnpu.config.load import LoadedConfig
+from mnpu.config.models import Use
+from mnpu.config.tree import Path, dotted
+from mnpu.errors import ConfigError, MnpuError
+from mnpu.plugins.kinds import KINDS
+from mnpu.plugins.registry import Registry
+from mnpu.plugins.schema import Problem, find_problems
+
+__all__ = ["components", "resolve"]
+
+
+def resolve(loaded: LoadedConfig, registry: Registry) -> dict[str, Any]:
+    """Import and check every component that the configuration names.
+
+    Parameters
+    ----------
+    loaded : LoadedConfig
+    registry : Registry
+
+    Returns
+    -------
+    resolved : dict
+        Plain data with every default of the file and of its components.
+
+    Raises
+    ------
+    ConfigError
+        An unknown component or a bad parameter, with file, line and column; further faults are listed.
+    PluginError
+        A component is missing, broken or cannot be imported.
+    """
+    errors: list[MnpuError] = []
+    resolved = loaded.pipeline.model_dump(mode="python")
+    for kind, path, use in components(loaded):
+        try:
+            params = (
+                _features(loaded, registry, path, use)
+                if kind == "feature"
+                else _check(loaded, registry, kind, path, use)
+            )
+            _block(resolved, path).update(params)
+        except MnpuError as error:
+            errors.append(error)
+    for i, name in enumerate(loaded.pipeline.report.formats):
+        try:
+            registry.find("renderer", name)
+        except MnpuError as error:
+            errors.append(_placed(error, loaded, ("report", "formats", i)))
+    if errors:
+        raise first_of(errors)
+    _refuse_repeated_columns(loaded, registry)
+    _hide(resolved, loaded)
+    return _plain(resolved)
+
+
+def components(loaded: LoadedConfig) -> Iterator[tuple[str, Path, Use]]:
+    """Kind, path and block of every component in the file; ``feature`` stands for a function of a source."""
+    config = loaded.pipeline
+    for i, use in enumerate(config.features):
+        yield "feature", ("features", i), use
+    for i, use in enumerate(config.validators):
+        yield "validator", ("validators", i), use
+    yield "target", ("target",), config.target
+    yield "backbone", ("model", "backbone"), config.model.backbone
+    yield "head", ("model", "head"), config.model.head
+    yield "policy", ("policy",), config.policy
+    for i, use in enumerate(config.guardrails):
+        yield "guardrail", ("guardrails", i), use
+    for i, compare in enumerate(config.compare):
+        for kind, other in (("policy", compare.policy), ("backbone", compare.backbone)):
+            if other is not None:
+                yield kind, ("compare", i, kind), other
+
+
+def _check(loaded: LoadedConfig, registry: Registry, kind: str, path: Path, use: Use) -> dict[str, Any]:
+    """The component's parameters with defaults, after it was built once, as a trial of its own checks."""
+    try:
+        target = registry.load(kind, use.use)
+        values, problems = find_problems(target, use.params, skip=KINDS[kind].supplied)
+    except MnpuError as error:
+        raise _placed(error, loaded, (*path, "use")) from error
+    if problems:
+        raise first_of([_fault(problem, loaded, path) for problem in problems])
+    try:
+        registry.build(kind, use.use, use.params, **_supplied(loaded, kind))
+    except MnpuError as error:
+        raise _placed(error, loaded, path) from error
+    return values
+
+
+def _supplied(loaded: LoadedConfig, kind: str) -> dict[str, int]:
+    """Plausible values of what the framework gives: the sizes of the data are not known yet."""
+    config = loaded.pipeline
+    horizons = config.target.params.get("horizons")
+    sizes = {
+        "n_features": len(config.features),
+        "lookback": config.model.lookback,
+        "d_in": 8,
+        "n_horizons": len(horizons) if isinstance(horizons, Sequence) and horizons else 1,
+    }
+    return {name: sizes[name] for name in KINDS[kind].supplied}
+
+
+def _features(loaded: LoadedConfig, registry: Registry, path: Path, use: Use) -> dict[str, Any]:
+    """A feature's parameters with defaults; lists that make several columns stay lists."""
+    from mnpu.features.plan import plan
+
+    try:
+        columns = plan([use], registry)
+    except MnpuError as error:
+        raise _placed(error, loaded, _feature_path(error, path)) from error
+    return {**columns[0].spec.params, **use.params}
+
+
+def _feature_path(error: MnpuError, path: Path) -> Path:
+    """Where in the file: the planner saw this feature alone, as ``features.0``."""
+    match = re.fullmatch(r"features\.0\.([A-Za-z_][A-Za-z0-9_]*)(\[\d+\])*", error.where)
+    if match:
+        return (*path, match[1])
+    return path if error.where.startswith("features.0") and "is an empty list" in error.what else (*path, "use")
+
+
+def _refuse_repeated_columns(loaded: LoadedConfig, registry: Registry) -> None:
+    from mnpu.features.plan import plan
+
+    try:
+        plan(loaded.pipeline.features, registry)
+    except ConfigError as error:
+        match = re.match(r"features\.(\d+)", error.where)
+        raise _placed(error, loaded, ("features", int(match[1])) if match else ("features",)) from error
+
+
+def _fault(problem: Problem, loaded: LoadedConfig, path: Path) -> ConfigError:
+    """A bad parameter, in a sentence: where, dotted path, what it is, what was expected."""
+    here = (*path, *problem.path)
+    if here in loaded.tree.references:
+        return loaded.error(here, f"is {loaded.tree.references[here]}", expected=problem.expected)
+    known = here in loaded.tree.origins
+    where = loaded.tree.where_key(here if known and not problem.what.startswith("it is") else path)
+    if problem.what.startswith("it is "):
+        what = f"{dotted(here)} {problem.what.removeprefix('it ')}"
+        where = loaded.tree.where(here)
+    elif problem.what.endswith("is missing"):
+        what = f"{dotted(here)} is missing"
+    else:
+        what = f"{dotted(here)}: {problem.what}"
+    return ConfigError(what, where=where, expected=problem.expected, next_step=problem.next_step)
+
+
+def _placed(error: MnpuError, loaded: LoadedConfig, path: Path) -> MnpuError:
+    """The same error with its place in the file."""
+    head = dotted(path)
+    what = f"{head} {error.what.removeprefix('it ')}" if error.what.startswith("it is ") else f"{head}: {error.what}"
+    origin = loaded.tree.where_key(path) if path[-1] != "use" else loaded.tree.where(path)
+    return type(error)(
+        what, where=origin or str(loaded.path), expected=error.expected, next_step=error.next_step, others=error.others
+    )
+
+
+def _block(resolved: dict[str, Any], path: Path) -> dict[str, Any]:
+    node: Any = resolved
+    for part in path:
+        node = node[part]
+    return node
+
+
+def _hide(resolved: dict[str, Any], loaded: LoadedConfig) -> None:
+    """Put the written text back where a value from the environment stands."""
+    for path, written in loaded.tree.references.items():
+        try:
+            block = _block(resolved, path[:-1])
+            block[path[-1]] = Reference(written, block[path[-1]])
+        except (KeyError, IndexError, TypeError):  # a reference inside a value that a component has rewritten
+            raise ConfigError(
+                f"{dotted(path)} takes its value from the environment and cannot be saved without it",
+                where=loaded.tree.where(path),
+                next_step="Write the value out.",
+            ) from None
+
+
+def _plain(value: Any) -> Any:
+    """Lists for tuples, exact built-in scalars, so that what is saved is what is loaded."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,89 @@
+"""Rules that more than one value takes part in, and that need no component."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from mnpu.config.periods import parse_period
+from mnpu.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mnpu.config.load import LoadedConfig
+
+__all__ = ["check"]
+
+
+def check(loaded: LoadedConfig) -> Iterator[ConfigError]:
+    """Every broken rule of a configuration whose single values are all right."""
+    yield from _dates(loaded)
+    yield from _symbols(loaded)
+    yield from _horizons(loaded)
+    yield from _repeated(loaded, ("report", "formats"), loaded.pipeline.report.formats)
+    yield from _features(loaded)
+
+
+def _dates(loaded: LoadedConfig) -> Iterator[ConfigError]:
+    import pandas as pd
+
+    data, split = loaded.pipeline.data, loaded.pipeline.split
+    if data.start >= data.end:
+        yield loaded.error(("data", "start"), f"is {data.start}", expected=f"a date before data.end, {data.end}")
+        return
+    first_fold = pd.Timestamp(data.start)
+    for period in (split.train, split.validation, split.test):
+        first_fold = first_fold + parse_period(period)
+    # The last day counts, and a period that ends on a weekend needs no bar there.
+    if first_fold > pd.Timestamp(data.end) + pd.Timedelta(days=7):
+        yield loaded.error(
+            ("split", "train"),
+            f"({split.train}), validation ({split.validation}) and test ({split.test}) together end on "
+            f"{first_fold:%Y-%m-%d}",
+            expected=f"room for one fold before data.end, {data.end}",
+            next_step="Shorten the ranges, or start earlier.",
+        )
+
+
+def _symbols(loaded: LoadedConfig) -> Iterator[ConfigError]:
+    data = loaded.pipeline.data
+    yield from _repeated(loaded, ("data", "symbols"), data.symbols)
+    if isinstance(data.dataset, dict):
+        for symbol in data.dataset:
+            if symbol not in data.symbols:
+                yield loaded.error(
+                    ("data", "dataset", symbol),
+                    "is for a symbol that data.symbols does not hold",
+                    next_step="Add the symbol, or remove the line.",
+                )
+
+
+def _horizons(loaded: LoadedConfig) -> Iterator[ConfigError]:
+    """``horizons`` is bars by convention, whichever target takes it."""
+    horizons = loaded.pipeline.target.params.get("horizons")
+    if not isinstance(horizons, list):
+        return
+    for i, horizon in enumerate(horizons):
+        if isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 1:
+            yield loaded.error(
+                ("target", "horizons", i), f"is {horizon!r}", expected="a positive integer, the horizon in bars"
+            )
+    yield from _repeated(loaded, ("target", "horizons"), horizons)
+
+
+def _features(loaded: LoadedConfig) -> Iterator[ConfigError]:
+    seen: dict[str, int] = {}
+    for i, feature in enumerate(loaded.pipeline.features):
+        if "." not in feature.use.strip("."):
+            yield loaded.error(
+                ("features", i, "use"), f"is '{feature.use}'", expected="source.function, as in price.log_return"
+            )
+        same = repr((feature.use, sorted(feature.params.items(), key=lambda item: item[0])))
+        if same in seen:
+            yield loaded.error(("features", i), f"repeats features.{seen[same]}", next_step="Remove one.")
+        seen.setdefault(same, i)
+
+
+def _repeated(loaded: LoadedConfig, path: tuple[str, ...], items: Sequence[Any]) -> Iterator[ConfigError]:
+    for i, item in enumerate(items):
+        if item in items[:i]:
+            yield loaded.error((*path, i), f"is {item}, which is there twice", next_step="Remove one.")
