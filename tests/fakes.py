@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from mnpu.metrics.compute import compute
 from mnpu.types import (
     DatasetInfo,
     FeatureSpec,
     Fold,
     Forecast,
     GateOutcome,
-    Metric,
     Panel,
     Positions,
     Result,
@@ -124,37 +124,7 @@ def _strategy(
         forecast=forecast,
         labels=labels,
     )
-    return replace(result, metrics=_metrics(result))
-
-
-def _metrics(result: Result) -> dict[str, Metric]:
-    net, years = result.net, len(result.net) / 252
-    total = float(result.equity[-1] - 1)
-    sharpe = float(net.mean() / net.std(ddof=1) * np.sqrt(252))
-    depth = float((result.equity / np.maximum.accumulate(result.equity) - 1).min())
-    silent = "this rule makes no forecast"
-    made = result.forecast is not None
-    listed = (
-        Metric("total_return", total, "fraction"),
-        Metric("total_return_gross", float(np.prod(1 + result.gross) - 1), "fraction"),
-        Metric("cagr", float((1 + total) ** (1 / years) - 1), "fraction per year"),
-        Metric("ann_vol", float(net.std(ddof=1) * np.sqrt(252)), "fraction per year"),
-        Metric("sharpe", sharpe, "ratio per year", se=float(np.sqrt((1 + sharpe**2 / 2 / 252) / years))),
-        Metric("sortino", 1.4 * sharpe, "ratio per year"),
-        Metric("max_drawdown", depth, "fraction"),
-        Metric("cvar_05", 0.0142, "fraction"),
-        Metric("turnover_oneway", float(result.turnover_oneway.mean() * 252), "fraction per year"),
-        Metric("cost_bps", 3.0, "bps"),
-        Metric("breakeven_bps", 5.4, "bps"),
-        Metric("hit_rate", 0.512 if made else None, "fraction", reason="" if made else silent),
-        Metric(
-            "rank_ic", 0.018 if made else None, "correlation", se=0.007 if made else None, reason="" if made else silent
-        ),
-        Metric("coverage_90", 0.861 if made else None, "fraction", reason="" if made else silent),
-        Metric("n", float(len(net)), "bars"),
-        Metric("years", years, "years"),
-    )
-    return {metric.name: metric for metric in listed}
+    return replace(result, metrics=compute(result))
 
 
 def _violations(times: pd.DatetimeIndex) -> tuple[Violation, ...]:

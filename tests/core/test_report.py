@@ -130,10 +130,9 @@ class TestLuck:
 
 
 class TestCharts:
-    def test_drawdown_is_measured_from_the_start_too(self):
-        equity = np.cumprod([1, 1.5, 1.5, 0.5, 0.5])
-        assert charts.drawdown(equity).min() == pytest.approx(-0.75)
-        assert charts.drawdown(np.array([1.0, 0.5])).min() == pytest.approx(-0.5)
+    def test_the_drawdown_curve_reaches_the_metric(self, result):
+        _, depths = charts.charts(result).blocks
+        assert depths.lines[0].y.min() == pytest.approx(100 * result.metrics["max_drawdown"].value)
 
     def test_equity_has_one_instant_more_than_there_are_decisions(self, result):
         stamps = charts.equity_stamps(result)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from mnpu.metrics.returns import drawdown
 from mnpu.types import Figure, Line, Result, Section
 
-__all__ = ["charts", "drawdown", "equity_stamps"]
+__all__ = ["charts", "equity_stamps"]
 
 _LOG_FROM = 3.0  # a curve that spans more than this factor is unreadable on a linear axis
 
@@ -27,12 +28,6 @@ def charts(result: Result) -> Section:
             Figure("Drawdown from the highest value so far", depths, kind="area", y_label="%"),
         ),
     )
-
-
-def drawdown(equity: np.ndarray) -> np.ndarray:
-    """Value over its running maximum, minus one, start included: never positive."""
-    value = np.asarray(equity, dtype=float)
-    return value / np.maximum.accumulate(value) - 1
 
 
 def equity_stamps(result: Result) -> pd.DatetimeIndex:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 
 import numpy as np
 
+from mnpu.metrics import forecast as metrics
 from mnpu.report.format import NOT_AVAILABLE, count, number, percent, stamp
 from mnpu.types import Figure, Forecast, Line, Result, Section, Table, Violation
 
@@ -15,7 +17,7 @@ _EXAMPLES = 5
 
 
 def coverage(forecast: Forecast, labels: np.ndarray, horizon: int = 0) -> list[tuple[float, float, int]]:
-    """Nominal and observed coverage of each central interval.
+    """Nominal and observed coverage of each central interval of one horizon.
 
     Parameters
     ----------
@@ -28,18 +30,17 @@ def coverage(forecast: Forecast, labels: np.ndarray, horizon: int = 0) -> list[t
     Returns
     -------
     rows : list of (nominal, observed, n)
-        From the narrowest interval to the widest; the ends belong to the interval. ``observed`` is NaN if n = 0.
+        From the narrowest interval to the widest. ``observed`` is NaN if n = 0.
     """
-    levels = np.asarray(forecast.levels)
-    outcome = labels[:, :, horizon]
-    rows = []
-    for low in range(len(levels) // 2 - 1, -1, -1):
-        lower, upper = forecast.quantiles[:, :, horizon, low], forecast.quantiles[:, :, horizon, -1 - low]
-        known = np.isfinite(outcome) & np.isfinite(lower) & np.isfinite(upper)
-        inside = (outcome[known] >= lower[known]) & (outcome[known] <= upper[known])
-        n = int(known.sum())
-        rows.append((float(levels[-1 - low] - levels[low]), float(inside.mean()) if n else float("nan"), n))
-    return rows
+    alone = replace(
+        forecast, horizons=(forecast.horizons[horizon],), quantiles=forecast.quantiles[:, :, [horizon]], evidence=None
+    )
+    outcome = labels[:, :, [horizon]]
+    n = int((alone.available & np.isfinite(outcome[:, :, 0])).sum())
+    nominal = [forecast.levels[-1 - low] - level for low, level in enumerate(forecast.levels) if level < 0.5]
+    observed = [metric.value for metric in metrics.coverage(alone, outcome).values()]
+    rows = [(share, float("nan") if seen is None else seen, n) for share, seen in zip(nominal, observed, strict=True)]
+    return rows[::-1]
 
 
 def calibration(result: Result) -> Section:

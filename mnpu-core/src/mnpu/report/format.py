@@ -41,30 +41,31 @@ class _Look:
 
 # Labels of the metrics that definitions name; anything else shows its own name, and its unit decides the style.
 _LOOKS = {
-    "total_return": _Look("Net return", "percent"),
     "total_return_net": _Look("Net return", "percent"),
     "total_return_gross": _Look("Gross return", "percent"),
     "cagr": _Look("CAGR, net", "percent2"),
-    "ann_return_arith": _Look("Mean return a year", "percent2"),
     "ann_vol": _Look("Volatility a year", "percent"),
     "sharpe": _Look("Sharpe ± se", "ratio"),
-    "sharpe_se": _Look("Sharpe, standard error", "ratio"),
-    "sharpe_gross": _Look("Sharpe, gross", "ratio"),
+    "sharpe_bar": _Look("Sharpe a bar ± se", "fine"),
     "sortino": _Look("Sortino", "ratio"),
     "calmar": _Look("Calmar", "ratio"),
     "max_drawdown": _Look("Max drawdown", "percent"),
-    "cvar_05": _Look("CVaR 5%, one bar", "percent2"),
-    "cvar": _Look("CVaR 5%, one bar", "percent2"),
-    "turnover_oneway": _Look("Turnover a year", "percent0"),
+    "cvar_0.05": _Look("CVaR 5%, one bar", "percent2"),
+    "turnover_oneway": _Look("Turnover a bar", "percent2"),
+    "turnover_oneway_ann": _Look("Turnover a year", "percent0"),
     "cost_bps": _Look("Cost, bps of traded", "tenth"),
     "cost_total": _Look("Costs, sum", "percent"),
     "breakeven_bps": _Look("Break-even cost, bps", "tenth"),
     "hit_rate": _Look("Hit rate", "percent"),
     "hit_rate_base": _Look("Hit rate, base", "percent"),
+    "ic": _Look("IC", "fine"),
     "rank_ic": _Look("Rank IC", "fine"),
     "icir": _Look("ICIR", "ratio"),
     "pinball": _Look("Pinball loss", "loss"),
+    "gross_exposure": _Look("Gross exposure, mean", "percent"),
+    "net_exposure": _Look("Net exposure, mean", "percent"),
     "n": _Look("Bars", "count"),
+    "periods_per_year": _Look("Bars a year", "tenth"),
     "years": _Look("Years", "tenth"),
 }
 
@@ -75,6 +76,7 @@ _STYLE_OF_UNIT = {
     "probability": "percent",
     "return": "loss",
     "bps": "tenth",
+    "fraction of equity": "percent",
     "correlation": "fine",
     "count": "count",
     "bars": "count",
@@ -141,9 +143,9 @@ def is_numeric(cell: str) -> bool:
 def _look(metric: Metric) -> _Look:
     if metric.name in _LOOKS:
         return _LOOKS[metric.name]
-    coverage = re.fullmatch(r"coverage_?(\d+)", metric.name)
+    coverage = re.fullmatch(r"coverage_(0?\.\d+)", metric.name)
     if coverage:
-        return _Look(f"Coverage {coverage[1]}%", "percent")
+        return _Look(f"Coverage {percent(float(coverage[1]), 0)}", "percent")
     label = metric.name.replace("_", " ")
     return _Look(label[:1].upper() + label[1:], _STYLE_OF_UNIT.get(metric.unit, "ratio"))
 

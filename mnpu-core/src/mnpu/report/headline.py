@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from math import erfc, sqrt
 
 import numpy as np
@@ -13,36 +14,29 @@ from mnpu.types import Metric, Result, Section, Table
 __all__ = ["comparison", "comparison_table", "headline", "luck", "missing_reasons", "summary_table"]
 
 _TILES = (
-    ("total_return", "total_return_net"),
-    ("cagr",),
-    ("sharpe",),
-    ("max_drawdown",),
-    ("turnover_oneway",),
-    ("cost_bps",),
-    ("rank_ic",),
-    ("coverage_90",),
+    "total_return_net",
+    "cagr",
+    "sharpe",
+    "max_drawdown",
+    "turnover_oneway_ann",
+    "cost_bps",
+    "rank_ic",
+    "coverage_0.90",
 )
 _COMPARED = (
-    ("total_return", "total_return_net"),
-    ("cagr",),
-    ("ann_vol",),
-    ("sharpe",),
-    ("sortino",),
-    ("max_drawdown",),
-    ("cvar_05", "cvar"),
-    ("turnover_oneway",),
-    ("breakeven_bps",),
-    ("rank_ic",),
-    ("coverage_90",),
+    "total_return_net",
+    "cagr",
+    "ann_vol",
+    "sharpe",
+    "sortino",
+    "max_drawdown",
+    "cvar_0.05",
+    "turnover_oneway_ann",
+    "breakeven_bps",
+    "rank_ic",
+    "coverage_0.90",
 )
-_SUMMARY = (
-    ("total_return", "total_return_net"),
-    ("sharpe",),
-    ("max_drawdown",),
-    ("turnover_oneway",),
-    ("rank_ic",),
-    ("coverage_90",),
-)
+_SUMMARY = ("total_return_net", "sharpe", "max_drawdown", "turnover_oneway_ann", "rank_ic", "coverage_0.90")
 _NO_STATEMENT = (
     "The datasets of this run say nothing about survivorship. Read the universe as chosen with hindsight: "
     "securities that failed may be missing, which flatters any long position."
@@ -51,9 +45,8 @@ _NO_STATEMENT = (
 
 def headline(result: Result) -> Section:
     """The handful of numbers a reader wants first, with what flatters them right beside."""
-    tiles = tuple(
-        (label_of(metric.name), metric_cell(metric)) for metric in (_pick(result, names) for names in _TILES) if metric
-    )
+    shown = [result.metrics[name] for name in _TILES if name in result.metrics]
+    tiles = tuple((label_of(metric.name), metric_cell(metric)) for metric in shown)
     failed = [gate.name for gate in result.gates if not gate.passed]
     blocks: list[str | Table] = [
         f"**{result.name}** on {_universe(result)}, out of sample from {period(result.times)}: "
@@ -66,7 +59,7 @@ def headline(result: Result) -> Section:
         )
     blocks.append(Table(columns=("Measure", "Value"), rows=tiles, kind="tiles"))
     blocks.append("> **Survivorship and hindsight.** " + " ".join(_hindsight(result)))
-    blocks.extend(missing_reasons([m for m in (_pick(result, names) for names in _TILES) if m]))
+    blocks.extend(missing_reasons(shown))
     return Section("Headline", tuple(blocks))
 
 
@@ -104,7 +97,7 @@ def summary_table(result: Result) -> Table:
 def comparison(result: Result) -> Section:
     """The comparison table, then every metric of every strategy."""
     strategies = (result, *result.comparisons)
-    names = dict.fromkeys(name for strategy in strategies for name in strategy.metrics if name != "sharpe_se")
+    names = dict.fromkeys(name for strategy in strategies for name in strategy.metrics)
     rows = tuple(
         (label_of(name), *(metric_cell(strategy.metrics.get(name)) for strategy in strategies)) for name in names
     )
@@ -129,17 +122,11 @@ def missing_reasons(metrics: list[Metric]) -> list[str]:
     return [f"{NOT_AVAILABLE} means not available. {told}."] if told else []
 
 
-def _table(result: Result, wanted: tuple[tuple[str, ...], ...]) -> Table:
+def _table(result: Result, names: Sequence[str]) -> Table:
     strategies = (result, *result.comparisons)
-    picked = [[_pick(strategy, names) for strategy in strategies] for names in wanted]
-    kept = [column for column in picked if any(metric is not None for metric in column)]
-    labels = tuple(label_of(next(metric.name for metric in column if metric)) for column in kept)
-    rows = tuple((strategy.name, *(metric_cell(column[i]) for column in kept)) for i, strategy in enumerate(strategies))
-    return Table(("Strategy", *labels), rows, highlight=0)
-
-
-def _pick(result: Result, names: tuple[str, ...]) -> Metric | None:
-    return next((result.metrics[name] for name in names if name in result.metrics), None)
+    kept = [name for name in names if any(name in strategy.metrics for strategy in strategies)]
+    rows = tuple((s.name, *(metric_cell(s.metrics.get(name)) for name in kept)) for s in strategies)
+    return Table(("Strategy", *(label_of(name) for name in kept)), rows, highlight=0)
 
 
 def _universe(result: Result) -> str:
@@ -156,12 +143,10 @@ def _hindsight(result: Result) -> list[str]:
 
 def _against_zero(result: Result) -> str:
     metric = result.metrics.get("sharpe")
-    se_metric = result.metrics.get("sharpe_se")
-    se = None if metric is None else metric.se if metric.se is not None else se_metric and se_metric.value
-    if metric is None or metric.value is None or not se:
+    if metric is None or metric.value is None or not metric.se:
         reason = metric.reason if metric is not None and metric.reason else "it has no standard error"
         return f"The Sharpe ratio cannot be judged: {reason}."
-    z = metric.value / se
+    z = metric.value / metric.se
     trials = max(1, result.run.trials if result.run else 1)
     chance = min(1.0, trials * erfc(abs(z) / sqrt(2)))
     verdict = (
@@ -173,7 +158,7 @@ def _against_zero(result: Result) -> str:
     )
     tried = "one recipe was tried" if trials == 1 else f"{trials} recipes were tried"
     return (
-        f"{verdict} The net Sharpe ratio is {number(metric.value)} with a standard error of {number(se)}: "
+        f"{verdict} The net Sharpe ratio is {number(metric.value)} with a standard error of {number(metric.se)}: "
         f"{number(abs(z), 1)} standard errors from zero. So far {tried} in this folder; the best of that many "
         f"worthless strategies would look this far from zero with a probability of at most {percent(chance)}."
     )
