@@ -50,7 +50,7 @@ def test_a_plugin_is_found_by_its_entry_point_and_nothing_of_it_is_imported(site
         ("MNPU_API = 2", "written for plugin API 2, this mnpu-core provides API 1: upgrade mnpu-core"),
         ("MNPU_API = '0.9'", "written for plugin API 0.9, this mnpu-core provides API 1: upgrade the plugin"),
         ("MNPU_API = 'one'", "MNPU_API is 'one'"),
-        (GOOD.replace("mnpu_backbones", "mnpu_backbone"), "unknown hook 'mnpu_backbone', did you mean 'mnpu_backbones'?"),
+        (GOOD.replace("backbones", "backbone"), "unknown hook 'mnpu_backbone', did you mean 'mnpu_backbones'?"),
         (GOOD.replace("@hookimpl", ""), "mnpu_backbones is not marked, expected @hookimpl above it"),
         (GOOD.replace("mnpu_backbones()", "mnpu_backbones(registry)"), "PluginValidationError"),
         (GOOD.replace('{"tidy": "tidy_model:Tidy"}', "['tidy']"), "mnpu_backbones returned ['tidy'] (list)"),

@@ -160,7 +160,7 @@ def test_a_parameter_may_have_a_name_that_pydantic_uses_itself():
 
 
 def test_an_annotation_that_cannot_be_read_is_the_plugins_fault():
-    with pytest.raises(PluginError, match="'n_features' cannot be read.*TYPE_CHECKING"):
+    with pytest.raises(PluginError, match=r"'n_features' cannot be read.*TYPE_CHECKING"):
         model_from_signature(Model)
 
 

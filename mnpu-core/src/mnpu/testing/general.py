@@ -27,7 +27,7 @@ SIZES = {"n_features": 3, "lookback": 8, "d_in": 6, "n_horizons": 2}
 def laws(component: Component, target: Any) -> list[LawOutcome]:
     """What holds for a component of any kind: it says what it is, and its signature is a schema."""
     summary = summarise(component) if component.dist != "local" else (inspect.getdoc(target) or "").partition("\n")[0]
-    outcomes = [LawOutcome("says in one line what it is", bool(summary), f"{component.target} has no docstring")]
+    outcomes = [_outcome("says in one line what it is", bool(summary), f"{component.target} has no docstring")]
     if component.kind in ("feature_source", "command"):
         return outcomes  # a feature's own signature is checked with the feature; a command declares click options
     return [*outcomes, *_schema_laws(component, target)]
@@ -49,9 +49,13 @@ def plugin_laws(module: ModuleType) -> list[LawOutcome]:
     """What holds for a plugin module: it is cheap to import, and states the API it was written for."""
     stated = hasattr(module, "MNPU_API")
     return [
-        LawOutcome(f"{module.__name__}: states its API", stated, f"write MNPU_API = {API}"),
+        _outcome(f"{module.__name__}: states its API", stated, f"write MNPU_API = {API}"),
         _is_light(module.__name__),
     ]
+
+
+def _outcome(law: str, passed: bool, complaint: str) -> LawOutcome:
+    return LawOutcome(law, passed, "" if passed else complaint)
 
 
 def _is_light(module: str) -> LawOutcome:
@@ -67,7 +71,7 @@ def _is_light(module: str) -> LawOutcome:
     )
     heavy = done.stdout.split("\n")[-2] if done.stdout else ""
     detail = f"it imports {heavy}; name them as text, 'package.module:Attribute', instead" if heavy else done.stderr
-    return LawOutcome(f"{module}: imports nothing heavy", done.returncode == 0 and not heavy, detail.strip())
+    return _outcome(f"{module}: imports nothing heavy", done.returncode == 0 and not heavy, detail.strip())
 
 
 def _schema_laws(component: Component, target: Any) -> list[LawOutcome]:
@@ -82,7 +86,7 @@ def _schema_laws(component: Component, target: Any) -> list[LawOutcome]:
     unknown = "a_parameter_that_nobody_has"
     refused = bool(find_problems(target, {unknown: 1}, skip=kind.supplied, keyword_only=bare_function)[1])
     return [
-        LawOutcome("its signature is a schema", not untyped, f"no type for {', '.join(untyped)}"),
-        LawOutcome("takes what the framework supplies", not absent, f"no argument named {', '.join(absent)}"),
-        LawOutcome("refuses an unknown parameter", refused, "it accepts any key, so a misspelt one would be lost"),
+        _outcome("its signature is a schema", not untyped, f"no type for {', '.join(untyped)}"),
+        _outcome("takes what the framework supplies", not absent, f"no argument named {', '.join(absent)}"),
+        _outcome("refuses an unknown parameter", refused, "it accepts any key, so a misspelt one would be lost"),
     ]

@@ -1,0 +1,205 @@
+"""Laws of validators, targets, metrics, report sections, renderers and commands."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mnpu.errors import MnpuError
+from mnpu.testing import LawOutcome
+from mnpu.testing.features import synthetic_panel, synthetic_side
+from mnpu.testing.results import bare_result, sample_sections, synthetic_result
+from mnpu.types import Figure, Labels, Metric, Panel, Section, Table
+
+__all__ = ["laws"]
+
+Factory = Callable[..., Any]
+
+
+def laws(kind: str, factory: Factory, *, seed: int = 0) -> list[LawOutcome]:
+    """The laws of one of these kinds; none for a kind that nothing calls yet.
+
+    Parameters
+    ----------
+    kind : str
+    factory : callable
+        Builds the component from its defaults.
+    seed : int, default=0
+        Of the made-up market.
+    """
+    checks = _LAWS.get(kind, {})
+    outcomes = []
+    for law, check in checks.items():
+        try:
+            detail = check(factory, np.random.default_rng(seed))
+        except MnpuError as error:
+            detail = str(error)
+        except Exception as error:  # a stranger's component: whatever it raises is what is wrong with it
+            detail = f"it raised {type(error).__name__}: {error}"
+        outcomes.append(LawOutcome(law, not detail, detail))
+    return outcomes
+
+
+def _clean_data_passes(factory: Factory, rng: np.random.Generator) -> str:
+    panel = synthetic_panel(rng)
+    validator = factory()
+    for table in (panel, synthetic_side(("rate",), panel, rng)):
+        errors = [finding for finding in validator.check(table, None) if finding.severity == "error"]
+        if errors:
+            return f"it refuses clean data: {errors[0].rule} (first: {errors[0].sample})"
+    return ""
+
+
+def _validator_leaves_alone(factory: Factory, rng: np.random.Generator) -> str:
+    panel = synthetic_panel(rng)
+    before = {name: values.copy() for name, values in panel.fields.items()}
+    factory().check(panel, None)
+    changed = [name for name in before if not np.array_equal(before[name], panel[name], equal_nan=True)]
+    return f"it changed {', '.join(changed)}" if changed else ""
+
+
+def _labels(factory: Factory, panel: Panel) -> Labels:
+    labels: Labels = factory()(panel, "next_close")
+    return labels
+
+
+def _label_shapes(factory: Factory, rng: np.random.Generator) -> str:
+    panel = synthetic_panel(rng)
+    labels = _labels(factory, panel)
+    expected = (*panel.shape, len(labels.horizons))
+    if labels.values.shape != expected:
+        return f"values have shape {labels.values.shape}, expected {expected}"
+    lengths = {len(labels.start), *(len(end) for end in labels.end)}
+    return "" if lengths == {panel.shape[0]} else f"intervals have {sorted(lengths)} rows, expected {panel.shape[0]}"
+
+
+def _labels_after_decision(factory: Factory, rng: np.random.Generator) -> str:
+    panel = synthetic_panel(rng)
+    labels = _labels(factory, panel)
+    known = np.asarray(~labels.start.isna())
+    if (labels.start[known] <= panel.times[known]).any():
+        return "a label starts at or before its decision"
+    for horizon, end in zip(labels.horizons, labels.end, strict=True):
+        both = known & np.asarray(~end.isna())
+        if (end[both] < labels.start[both]).any():
+            return f"a label of horizon {horizon} ends before it starts"
+    return ""
+
+
+def _labels_have_intervals(factory: Factory, rng: np.random.Generator) -> str:
+    labels = _labels(factory, synthetic_panel(rng))
+    for place, end in enumerate(labels.end):
+        open_ended = np.isfinite(labels.values[:, :, place]).any(axis=1) & np.asarray(end.isna() | labels.start.isna())
+        if open_ended.any():
+            return f"row {int(np.flatnonzero(open_ended)[0])} has a value but no interval"
+    return "" if np.isfinite(labels.values).any() else "it has no finite label on a market that has everything"
+
+
+def _labels_end_where_they_say(factory: Factory, rng: np.random.Generator) -> str:
+    """Prices after a label's end are replaced; the label must not change, or the purge would be too short."""
+    panel = synthetic_panel(rng)
+    labels = _labels(factory, panel)
+    for cut in (len(panel.times) // 3, 2 * len(panel.times) // 3):
+        fields = {name: values.copy() for name, values in panel.fields.items()}
+        for name in ("open", "high", "low", "close"):
+            fields[name][cut:] *= np.exp(rng.normal(scale=0.2, size=fields[name][cut:].shape))
+        other = _labels(factory, replace(panel, fields=fields))
+        for place, end in enumerate(labels.end):
+            over = np.asarray(end < panel.times[cut])
+            same = np.array_equal(labels.values[over, :, place], other.values[over, :, place], equal_nan=True)
+            if not same:
+                return f"a label of horizon {labels.horizons[place]} depends on prices after its end"
+    return ""
+
+
+def _metric_on(result_of: Callable[[np.random.Generator], Any]) -> Callable[[Factory, np.random.Generator], str]:
+    def check(factory: Factory, rng: np.random.Generator) -> str:
+        metric = factory()(result_of(rng))
+        if not isinstance(metric, Metric):
+            return f"it returned {type(metric).__name__}, expected a Metric"
+        if not (metric.name and metric.unit):
+            return "it has no name or no unit"
+        if metric.value is None:
+            return "" if metric.reason else "its value is None without a reason"
+        return "" if math.isfinite(metric.value) else f"its value is {metric.value}; None with a reason says why"
+
+    return check
+
+
+def _section_on(result_of: Callable[[np.random.Generator], Any]) -> Callable[[Factory, np.random.Generator], str]:
+    def check(factory: Factory, rng: np.random.Generator) -> str:
+        section = factory()(result_of(rng))
+        if not isinstance(section, Section):
+            return f"it returned {type(section).__name__}, expected a Section"
+        return next(filter(None, map(_block_problem, section.blocks)), "" if section.title else "it has no title")
+
+    return check
+
+
+def _block_problem(block: object) -> str:
+    if isinstance(block, Table):
+        ragged = [row for row in block.rows if len(row) != len(block.columns)]
+        if ragged:
+            return f"a row has {len(ragged[0])} cells, expected {len(block.columns)}"
+        unformatted = [cell for row in block.rows for cell in row if not isinstance(cell, str)]
+        return f"the cell {unformatted[0]!r} is not text" if unformatted else ""
+    drawable = isinstance(block, (str, Figure))
+    return "" if drawable else f"a block is {type(block).__name__}, expected text, Table or Figure"
+
+
+def _deterministic(factory: Factory, rng: np.random.Generator) -> str:
+    result = synthetic_result(rng)
+    function = factory()
+    return "" if repr(function(result)) == repr(function(result)) else "two calls gave two answers"
+
+
+def _renders_everything(factory: Factory, rng: np.random.Generator) -> str:
+    sections = sample_sections()
+    text = factory()("A title", sections)
+    if not isinstance(text, str):
+        return f"it returned {type(text).__name__}, expected text"
+    tables = [block for section in sections for block in section.blocks if isinstance(block, Table)]
+    wanted = ["A title", *(section.title for section in sections), "The first paragraph."]
+    wanted += [cell for table in tables for row in (table.columns, *table.rows) for cell in row]
+    plain = html.unescape(text).replace("\\", "")
+    missing = [words for words in wanted if words not in plain]
+    return f"{missing[0]!r} is not in the text" if missing else ""
+
+
+def _is_a_command(factory: Factory, rng: np.random.Generator) -> str:
+    import click
+
+    command = factory()
+    if not isinstance(command, click.Command):
+        return f"it is a {type(command).__name__}, expected a click command"
+    return "" if command.help else "it has no help"
+
+
+_LAWS: Mapping[str, Mapping[str, Callable[[Factory, np.random.Generator], str]]] = {
+    "validator": {
+        "finds no error in clean data": _clean_data_passes,
+        "leaves the data as it is": _validator_leaves_alone,
+    },
+    "target": {
+        "has one value and one interval for each decision and horizon": _label_shapes,
+        "every label starts after its decision and ends after its start": _labels_after_decision,
+        "every value has an interval": _labels_have_intervals,
+        "depends on nothing after its end": _labels_end_where_they_say,
+    },
+    "metric": {
+        "gives a number with its unit": _metric_on(synthetic_result),
+        "is null with a reason where it is undefined": _metric_on(lambda rng: bare_result()),
+        "gives the same answer twice": _deterministic,
+    },
+    "report_section": {
+        "gives a section that any renderer can draw": _section_on(synthetic_result),
+        "copes with a result of which little is known": _section_on(lambda rng: bare_result()),
+    },
+    "renderer": {"writes every title, paragraph and cell": _renders_everything},
+    "command": {"is a click command with a help text": _is_a_command},
+}
