@@ -113,9 +113,9 @@ def meta_of(function: object) -> FeatureMeta | None:
 
 def _check_signature(function: Callable[..., Any]) -> None:
     """A feature takes its view first and every parameter by keyword, so that a recipe can name each one."""
-    first, *others = inspect.signature(function).parameters.values() or [None]
-    keyword = all(p.kind is inspect.Parameter.KEYWORD_ONLY for p in others)
-    if first is None or first.kind is inspect.Parameter.KEYWORD_ONLY or not keyword:
+    kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    if not kinds or kinds[0] not in by_position or set(kinds[1:]) - {inspect.Parameter.KEYWORD_ONLY}:
         raise PluginError(
             f"the signature is {inspect.signature(function)}",
             where=f"feature {function.__module__}.{function.__name__}",

@@ -123,10 +123,10 @@ def _check_levels(spec: FeatureSpec, panel: Panel) -> None:
 
 
 def _check_fields(spec: FeatureSpec, panel: Panel) -> None:
-    listed = panel.tradable.any(axis=0)
+    listed: np.ndarray = np.any(panel.tradable, axis=0)
     for name in spec.fields:
         values = panel.fields.get(name)
-        present = np.zeros(len(listed), bool) if values is None else np.isfinite(values).any(axis=0)
+        present: np.ndarray = np.zeros(len(listed), bool) if values is None else np.isfinite(values).any(axis=0)
         lacking = np.flatnonzero(listed & ~present)
         if len(lacking) == 0:
             continue

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mnpu.data.clock import from_ns, utc
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.features.compute import evaluate
 from mnpu.features.leaks import choose_cuts, future_perturbation, truncation
@@ -143,25 +144,28 @@ def synthetic_side(series: Sequence[str], panel: Panel, rng: np.random.Generator
     side : SideTable
         A period is published 3 bars after its end and revised 13 bars later, when the next one is out.
     """
-    step = (panel.times[-1] - panel.times[0]) / max(len(panel.times) - 1, 1)
+    start, stop = utc(panel.times).asi8[[0, -1]]
+    step = int(stop - start) // max(len(panel.times) - 1, 1)
     n_periods = history + len(panel.times) // 10 + 1
-    ends = panel.times[0] + (np.arange(n_periods) - history) * (10 * step)
-    parts = []
+    ends = start + (np.arange(n_periods, dtype=np.int64) - history) * (10 * step)
+    events, knowns, names, values = [], [], [], []
     for name in series:
         first = 100.0 * np.exp(np.cumsum(rng.normal(scale=0.01, size=n_periods)))
         revised = first * np.exp(rng.normal(scale=0.002, size=n_periods))
-        for delay, value in ((3 * step, first), (16 * step, revised)):
-            parts.append(pd.DataFrame({"event": ends, "known": ends + delay, "series": name, "value": value}))
-    columns = ["event", "known", "series", "value"]
-    rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({name: [] for name in columns})
-    rows = rows.sort_values(["known", "event", "series"], kind="stable")
-    info = SeriesInfo("", "10 bars", "index", "observed", "", 60 * step, "made up", "none")
+        for bars_late, printed in ((3, first), (16, revised)):
+            events.append(ends)
+            knowns.append(ends + bars_late * step)
+            names += [name] * n_periods
+            values.append(printed)
+    event, known = (np.concatenate([np.empty(0, dtype=np.int64), *parts]) for parts in (events, knowns))
+    order = np.lexsort((event, known))
+    info = SeriesInfo("", "10 bars", "index", "observed", "", pd.Timedelta(60 * step, "ns"), "made up", "none")
     return SideTable(
-        event_time=pd.DatetimeIndex(pd.to_datetime(rows["event"], utc=True)).as_unit("ns"),
-        knowledge_time=pd.DatetimeIndex(pd.to_datetime(rows["known"], utc=True)).as_unit("ns"),
-        series=rows["series"].to_numpy(dtype=object),
-        symbol=np.full(len(rows), "", dtype=object),
-        value=rows["value"].to_numpy(dtype=float),
+        event_time=from_ns(event[order]),
+        knowledge_time=from_ns(known[order]),
+        series=np.array(names, dtype=object)[order],
+        symbol=np.full(len(order), "", dtype=object),
+        value=np.concatenate([np.empty(0), *values])[order],
         info={name: replace(info, series=name) for name in series},
     )
 
