@@ -1,0 +1,1 @@
+"""Metrics: one definition per number, with its unit, and a reason where it is undefined."""

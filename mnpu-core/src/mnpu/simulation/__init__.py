@@ -1,0 +1,1 @@
+"""Simulation: what the positions would have earned, after costs."""

@@ -1,0 +1,152 @@
+"""The account between decisions, along two routes that must agree: step by step, and all of time at once.
+
+An order decided at t is filled at fill t, on weights that have drifted since fill t - 1. Its cost is a fraction of
+the equity before the trade, paid by the whole book in proportion; then the book earns its return to fill t + 1::
+
+    cost[t]   = bps / 1e4 * sum |wanted[t] - drifted[t]|       over the symbols that trade
+    gross[t]  = sum weights[t] * returns[t]                    not below -1: no one owes more than the account
+    net[t]    = (1 - cost[t]) * (1 + gross[t]) - 1
+    drifted[t + 1] = weights[t] * (1 + returns[t]) / (1 + gross[t])
+
+A symbol that does not trade keeps its shares. An account that is lost stops, in cash.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mnpu.guard import Chain
+from mnpu.simulation.costs import CostModel
+from mnpu.simulation.market import Market
+from mnpu.types import Book, Positions, Violation
+
+__all__ = ["Books", "closed_books", "is_path_free", "stepped_books"]
+
+
+@dataclass(frozen=True)
+class Books:
+    """The book around each fill.
+
+    Attributes
+    ----------
+    targets : float64 (T, A)
+        What the guardrails allowed at the decision.
+    before, after : float64 (T, A)
+        Weights just before and after the fill.
+    traded : float64 (T, A)
+        Bought (positive) or sold, fraction of equity before the trade; the cost is charged on it.
+    cost, gross, net : float64 (T,)
+    violations : tuple of Violation
+    lost_at : int or None
+        Row in which the account was lost.
+    """
+
+    targets: np.ndarray
+    before: np.ndarray
+    after: np.ndarray
+    traded: np.ndarray
+    cost: np.ndarray
+    gross: np.ndarray
+    net: np.ndarray
+    violations: tuple[Violation, ...]
+    lost_at: int | None
+
+
+def is_path_free(positions: Positions, allowed: Positions, market: Market, chain: Chain) -> bool:
+    """Whether ``allowed``, limited as if from cash, is what a step by step account would hold after each fill."""
+    if chain.path_dependent or not positions.rebalance.all() or not np.isfinite(positions.weights).all():
+        return False
+    held = allowed.weights != 0
+    held[1:] |= allowed.weights[:-1] != 0
+    return not (held & ~market.fillable).any()
+
+
+def closed_books(allowed: Positions, market: Market, costs: CostModel) -> Books:
+    """All of time at once; right only where ``is_path_free``."""
+    weights, returns = allowed.weights, market.returns
+    gross = np.maximum((weights * returns).sum(axis=1), -1.0)
+    before = np.zeros_like(weights)
+    growth = np.where(gross > -1.0, 1.0 + gross, 1.0)[:-1, None]
+    before[1:] = weights[:-1] * (1.0 + returns[:-1]) / growth
+    traded = weights - before
+    cost = _total(costs, traded)
+    net = np.maximum((1.0 - cost) * (1.0 + gross) - 1.0, -1.0)
+    lost = np.flatnonzero((net <= -1.0) | (cost >= 1.0))
+    books = Books(weights, before, weights, traded, cost, gross, net, allowed.violations, None)
+    return _stopped(books, int(lost[0]), allowed) if len(lost) else books
+
+
+def _stopped(books: Books, lost_at: int, allowed: Positions) -> Books:
+    """The books with nothing after the row in which the account was lost."""
+    cut = lambda x: np.where((np.arange(len(x)) <= lost_at).reshape(-1, *[1] * (x.ndim - 1)), x, 0.0)  # noqa: E731
+    gross, net, after = cut(books.gross), cut(books.net), cut(books.after)
+    net[lost_at] = -1.0
+    if books.cost[lost_at] >= 1.0:  # nothing is left to hold
+        gross[lost_at], after[lost_at] = 0.0, 0.0
+    violations = tuple(v for v in books.violations if v.time <= allowed.times[lost_at])
+    return Books(
+        cut(books.targets), cut(books.before), after, cut(books.traded), cut(books.cost), gross, net,
+        violations, lost_at,
+    )  # fmt: skip
+
+
+def stepped_books(positions: Positions, market: Market, chain: Chain, costs: CostModel) -> Books:
+    """Bar by bar, with the drifted book in front of the guardrails."""
+    n_rows, n_assets = positions.weights.shape
+    targets, before, after, traded = (np.zeros((n_rows, n_assets)) for _ in range(4))
+    cost, gross, net = np.zeros(n_rows), np.zeros(n_rows), np.zeros(n_rows)
+    violations: list[Violation] = list(positions.violations)
+    weights, drifted, equity, peak = np.zeros(n_assets), np.zeros(n_assets), 1.0, 1.0
+    for t in range(n_rows):
+        book = _seen(weights, equity, peak, market, positions, t)
+        peak = float(book.peak)
+        orders, targets[t], reasons = _orders(positions, chain, book, t)
+        violations += reasons
+        before[t] = drifted
+        orders &= market.fillable[t]
+        traded[t] = np.where(orders, targets[t] - drifted, 0.0)
+        cost[t] = _total(costs, traded[t])
+        if cost[t] >= 1.0:
+            net[t] = -1.0
+            return Books(targets, before, after, traded, cost, gross, net, tuple(violations), t)
+        weights = np.where(orders, targets[t], drifted / (1.0 - cost[t]))
+        after[t] = weights
+        gross[t] = max(float(weights @ market.returns[t]), -1.0)
+        net[t] = max((1.0 - cost[t]) * (1.0 + gross[t]) - 1.0, -1.0)
+        if net[t] <= -1.0:
+            return Books(targets, before, after, traded, cost, gross, net, tuple(violations), t)
+        equity *= 1.0 + net[t]
+        drifted = weights * (1.0 + market.returns[t]) / (1.0 + gross[t])
+    return Books(targets, before, after, traded, cost, gross, net, tuple(violations), None)
+
+
+def _seen(weights: np.ndarray, equity: float, peak: float, market: Market, positions: Positions, t: int) -> Book:
+    """The account at decision t: the book after the last fill, marked to the decision."""
+    growth = 1.0 + float(weights @ market.marks[t])
+    if growth <= 0.0:  # lost between fill and decision; the fill will say so, until then the last book stands
+        growth, marked = 1.0, weights
+    else:
+        marked = weights * (1.0 + market.marks[t]) / growth
+    now = equity * growth
+    return Book(marked, market.tradable[t], now, max(peak, now), positions.times[t], positions.symbols)
+
+
+def _orders(
+    positions: Positions, chain: Chain, book: Book, t: int
+) -> tuple[np.ndarray, np.ndarray, tuple[Violation, ...]]:
+    """Which symbols get an order (A,), the target (A,), and why the guardrails changed what was proposed.
+
+    Without a rebalance, or with an unreadable proposal, the book is left alone unless the guardrails reduce it.
+    """
+    wanted = positions.weights[t]
+    rebalance = bool(positions.rebalance[t])
+    decided = chain.decide(wanted if rebalance else book.weights, book)
+    if rebalance and np.isfinite(wanted).all():
+        return np.ones(len(wanted), dtype=bool), decided.weights, decided.violations
+    return np.abs(decided.weights - book.weights) > 1e-12, decided.weights, decided.violations
+
+
+def _total(costs: CostModel, traded: np.ndarray) -> np.ndarray:
+    return sum(costs.by_kind(traded).values())  # type: ignore[return-value]

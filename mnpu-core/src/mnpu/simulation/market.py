@@ -1,0 +1,99 @@
+"""What the simulation knows of the market: fill prices, and what a book earns between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mnpu.errors import DataError
+from mnpu.types import Positions
+
+__all__ = ["Market", "market_for"]
+
+
+@dataclass(frozen=True)
+class Market:
+    """Prices over the decisions of one simulation.
+
+    Attributes
+    ----------
+    prices : float64 (T, A)
+        Price at which an order of decision t is filled, NaN where it cannot be.
+    fill_times : DatetimeIndex (T,)
+    returns : float64 (T, A)
+        From fill t to fill t + 1, at the last known price: 0 while a symbol does not trade, then the whole gap.
+    marks : float64 (T, A)
+        From the last fill before decision t to that decision: how far the book has drifted when it is decided.
+    fillable : bool (T, A)
+        Where an order can be sent and filled: tradable at the decision, with a fill price.
+    tradable : bool (T, A)
+    """
+
+    prices: np.ndarray
+    fill_times: pd.DatetimeIndex
+    returns: np.ndarray
+    marks: np.ndarray
+    fillable: np.ndarray
+    tradable: np.ndarray
+
+
+def market_for(
+    positions: Positions,
+    prices: np.ndarray,
+    fill_times: pd.DatetimeIndex,
+    *,
+    tradable: np.ndarray | None = None,
+    marks: np.ndarray | None = None,
+) -> Market:
+    """Check the arrays against the positions and derive the rest.
+
+    Parameters
+    ----------
+    positions : Positions
+        T decisions over A symbols.
+    prices : float64 ndarray (T + 1, A)
+        Fill price of each decision and, last, the price that values the final book. NaN where there is none.
+    fill_times : DatetimeIndex (T,) or (T + 1,)
+    tradable : bool ndarray (T, A), optional
+        Default: everywhere that has a fill price.
+    marks : float64 ndarray (T, A), optional
+        Return from the last fill to the decision; NaN counts as 0. Default 0: a decision at the instant of that fill.
+
+    Raises
+    ------
+    DataError
+        Shapes that disagree, or a price that is not positive.
+    """
+    n_rows, n_assets = positions.weights.shape
+    prices = np.asarray(prices, dtype=np.float64)
+    _expect_shape("prices", prices.shape, (n_rows + 1, n_assets), "one row per decision and one more to value the last")
+    if (prices <= 0).any() or np.isinf(prices).any():
+        t, i = np.argwhere((prices <= 0) | np.isinf(prices))[0]
+        raise DataError(
+            f"the fill price of {positions.symbols[i]} is {prices[t, i]} in row {t}",
+            where="simulation",
+            expected="a positive price, or NaN where there is none",
+        )
+    if len(fill_times) not in (n_rows, n_rows + 1):
+        _expect_shape("fill_times", (len(fill_times),), (n_rows,), "one per decision")
+    known = np.isfinite(prices)
+    value = _last_known(prices, known)
+    returns = np.where(np.isfinite(value[:-1]), value[1:] / value[:-1] - 1.0, 0.0)
+    tradable = known[:-1] if tradable is None else np.asarray(tradable, dtype=bool)
+    _expect_shape("tradable", tradable.shape, (n_rows, n_assets), "one row per decision")
+    marks = np.zeros((n_rows, n_assets)) if marks is None else np.nan_to_num(np.asarray(marks, dtype=np.float64))
+    _expect_shape("marks", marks.shape, (n_rows, n_assets), "one row per decision")
+    return Market(prices[:-1], fill_times[:n_rows], returns, marks, tradable & known[:-1], tradable)
+
+
+def _last_known(prices: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """The newest price up to each row: what a holder's account shows. NaN before the first."""
+    newest = np.maximum.accumulate(np.where(known, np.arange(len(prices))[:, None], 0), axis=0)
+    return np.take_along_axis(prices, newest, axis=0)
+
+
+def _expect_shape(name: str, got: tuple[int, ...], expected: tuple[int, ...], meaning: str) -> None:
+    if got != expected:
+        raise DataError(f"{name} has the shape {got}", where="simulation", expected=f"{expected}, {meaning}")

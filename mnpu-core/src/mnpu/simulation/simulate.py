@@ -1,0 +1,166 @@
+"""From positions and prices to returns after costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from mnpu.errors import MnpuError
+from mnpu.guard import Chain
+from mnpu.simulation.books import Books, closed_books, is_path_free, stepped_books
+from mnpu.simulation.costs import CostModel
+from mnpu.simulation.market import Market, market_for
+from mnpu.types import Positions
+
+__all__ = ["SimulationOutcome", "simulate"]
+
+
+@dataclass(frozen=True)
+class SimulationOutcome:
+    """What the positions earned.
+
+    Attributes
+    ----------
+    gross, net : float64 (T,)
+        Simple return from fill t to fill t + 1 before and after costs.
+    equity : float64 (T + 1,)
+        Net asset value, starting at 1.
+    turnover_oneway : float64 (T,)
+        Half the traded fraction of equity, against drifted weights.
+    costs : mapping of str to float64 (T,)
+        By kind, fraction of equity before the trade.
+    targets : Positions
+        What the guardrails allowed at each decision, with their violations.
+    positions : Positions
+        What is held after each fill, same violations. It differs from ``targets`` where an order could not be filled
+        and where none was sent.
+    fills : DataFrame
+        One row per trade: ``time``, ``symbol``, ``weight_before``, ``weight_after``, ``price``, ``cost``.
+    method : {"closed", "stepped"}
+        Which route was taken; they agree.
+    notes : tuple of str
+        What a reader must know: a lost account, books that stood still for want of a price.
+    """
+
+    gross: np.ndarray
+    net: np.ndarray
+    equity: np.ndarray
+    turnover_oneway: np.ndarray
+    costs: Mapping[str, np.ndarray]
+    targets: Positions
+    positions: Positions
+    fills: pd.DataFrame
+    method: Literal["closed", "stepped"]
+    notes: tuple[str, ...] = ()
+
+
+def simulate(
+    positions: Positions,
+    prices: np.ndarray,
+    fill_times: pd.DatetimeIndex,
+    *,
+    tradable: np.ndarray | None = None,
+    marks: np.ndarray | None = None,
+    chain: Chain | None = None,
+    costs: CostModel | None = None,
+    method: Literal["auto", "closed", "stepped"] = "auto",
+) -> SimulationOutcome:
+    """Trade the positions through the guardrails at the fill prices, starting from cash.
+
+    Parameters
+    ----------
+    positions : Positions
+        T decisions over A symbols, before the guardrails.
+    prices : float64 ndarray (T + 1, A)
+        Fill price of each decision, NaN where there is none; the last row values the final book.
+    fill_times : DatetimeIndex (T,) or (T + 1,)
+    tradable : bool ndarray (T, A), optional
+        Where an order may be sent at the decision. Default: wherever there is a fill price.
+    marks : float64 ndarray (T, A), optional
+        Return from the last fill to the decision, for the book that the guardrails see. Default 0.
+    chain : Chain, optional
+        Guardrails; default none.
+    costs : CostModel, optional
+        Default: free of cost.
+    method : {"auto", "closed", "stepped"}, default="auto"
+        ``closed`` handles all of time at once and refuses what depends on the path. ``auto`` takes it where it can.
+
+    Returns
+    -------
+    outcome : SimulationOutcome
+
+    Notes
+    -----
+    NaN: no fill price means no trade, and the shares are kept; they are worth their last price until there is a new
+    one. Semantics and formulas: `mnpu.simulation.books`. Cash earns nothing.
+    """
+    chain = chain or Chain()
+    costs = costs or CostModel(0.0, 0.0)
+    market = market_for(positions, prices, fill_times, tradable=tradable, marks=marks)
+    books, taken = _run(positions, market, chain, costs, method)
+    return _outcome(positions, market, costs, books, taken)
+
+
+def _run(
+    positions: Positions, market: Market, chain: Chain, costs: CostModel, method: str
+) -> tuple[Books, Literal["closed", "stepped"]]:
+    if method == "stepped" or (method == "auto" and chain.path_dependent):
+        return stepped_books(positions, market, chain, costs), "stepped"
+    if positions.rebalance.all() and np.isfinite(positions.weights).all():
+        allowed = chain.apply(positions, market.tradable)
+        if is_path_free(positions, allowed, market, chain):
+            return closed_books(allowed, market, costs), "closed"
+    if method == "closed":
+        raise MnpuError(
+            "these positions depend on the path",
+            where="simulation",
+            expected="an order in every row, fills for everything held, and guardrails that do not look back",
+            next_step="Use method 'auto'.",
+        )
+    return stepped_books(positions, market, chain, costs), "stepped"
+
+
+def _outcome(
+    positions: Positions, market: Market, costs: CostModel, books: Books, method: Literal["closed", "stepped"]
+) -> SimulationOutcome:
+    targets = replace(positions, weights=books.targets, violations=books.violations)
+    return SimulationOutcome(
+        gross=books.gross,
+        net=books.net,
+        equity=np.concatenate([[1.0], np.cumprod(1.0 + books.net)]),
+        turnover_oneway=np.abs(books.traded).sum(axis=1) / 2,
+        costs=costs.by_kind(books.traded),
+        targets=targets,
+        positions=replace(targets, weights=books.after),
+        fills=_fills(positions, market, costs, books),
+        method=method,
+        notes=_notes(positions, market, books),
+    )
+
+
+def _fills(positions: Positions, market: Market, costs: CostModel, books: Books) -> pd.DataFrame:
+    row, column = np.nonzero(books.traded)
+    return pd.DataFrame(
+        {
+            "time": market.fill_times[row],
+            "symbol": np.asarray(positions.symbols, dtype=object)[column],
+            "weight_before": books.before[row, column],
+            "weight_after": books.after[row, column],
+            "price": market.prices[row, column],
+            "cost": np.abs(books.traded[row, column]) * costs.bps / 1e4,
+        }
+    )
+
+
+def _notes(positions: Positions, market: Market, books: Books) -> tuple[str, ...]:
+    notes = []
+    if books.lost_at is not None:
+        notes.append(f"The account was lost on {positions.times[books.lost_at]:%Y-%m-%d} and stops there.")
+    stuck = int(((books.after != 0) & ~market.fillable).sum())
+    if stuck:
+        notes.append(f"{stuck} positions were kept over a bar for want of a price, at their last known value.")
+    return tuple(notes)

@@ -1,0 +1,208 @@
+"""The laws of a guardrail, checked on many random books: legal, illegal, suspended and unreadable ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mnpu.testing import LawOutcome
+from mnpu.types import Book
+
+__all__ = ["laws", "random_books"]
+
+#: Parallel books, and symbols in each.
+BOOKS, SYMBOLS = 600, 6
+#: Books on which the laws of single books are checked.
+ROWS = 80
+TOLERANCE = 1e-8
+CODE = re.compile(r"[A-Z0-9]+(_[A-Z0-9]+)+")
+
+
+def laws(factory: Callable[..., Any], *, seed: int = 0) -> list[LawOutcome]:
+    """Check every law of a guardrail, built by ``factory()``.
+
+    Parameters
+    ----------
+    factory : callable
+        Gives a new guardrail each time.
+    seed : int, default=0
+        Of the random books.
+
+    Returns
+    -------
+    outcomes : list of LawOutcome
+    """
+    states = isinstance(getattr(factory(), "path_dependent", None), bool)
+    proposed, book = random_books(BOOKS, SYMBOLS, seed=seed)
+    checks = [
+        _stays_between,
+        _gross_never_grows,
+        _leaves_suspended_alone,
+        _is_idempotent,
+        _leaves_flat_book_alone,
+        _fails_closed,
+        _batches,
+        _explains,
+        _leaves_input_alone,
+        *([_agrees_with_torch] if find_spec("torch") else []),
+    ]
+    said = LawOutcome("says whether it is path dependent", states, "no attribute path_dependent: bool")
+    return [said, *(_outcome(check, factory, proposed, book) for check in checks)]
+
+
+def random_books(books: int, symbols: int, *, seed: int = 0) -> tuple[np.ndarray, Book]:
+    """Proposals and drifted books, from flat to far above any sensible limit.
+
+    Parameters
+    ----------
+    books, symbols : int
+    seed : int, default=0
+
+    Returns
+    -------
+    proposed : float64 ndarray (books, symbols)
+    book : Book
+        A fifth of the symbols do not trade, equity is below its peak in most books.
+    """
+    rng = np.random.default_rng(seed)
+    scale = rng.choice([0.0, 0.02, 0.1, 0.3, 1.0], size=(2, books, 1))
+    proposed, held = scale * rng.standard_normal((2, books, symbols))
+    proposed[rng.random((books, symbols)) < 0.15] = 0.0
+    held[rng.random((books, symbols)) < 0.3] = 0.0
+    same = rng.random(books) < 0.1
+    held[same] = proposed[same]
+    peak = 1.0 + rng.random(books)
+    time = pd.Timestamp("2020-01-02 21:00", tz="UTC")
+    names = tuple(f"S{i}" for i in range(symbols))
+    tradable = rng.random((books, symbols)) < 0.8
+    return proposed, Book(held, tradable, peak * rng.uniform(0.5, 1.0, books), peak, time, names)
+
+
+def _outcome(check: Callable[..., str], *inputs: Any) -> LawOutcome:
+    law = (check.__doc__ or "").partition("\n")[0].rstrip(".")
+    try:
+        detail = check(*inputs)
+    except Exception as error:  # foreign code on trial: whatever it raises is a broken law, not a broken kit
+        detail = f"raised {type(error).__name__}: {error}"
+    return LawOutcome(law, not detail, detail)
+
+
+def _stays_between(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
+    """Keeps each weight between the drifted, the proposed, and zero."""
+    allowed = factory().limit(proposed, book)
+    least = np.minimum(np.minimum(proposed, book.weights), 0.0)
+    most = np.maximum(np.maximum(proposed, book.weights), 0.0)
+    outside = ~((allowed >= least - TOLERANCE) & (allowed <= most + TOLERANCE))
+    return _first(outside, proposed, allowed, book)
+
+
+def _gross_never_grows(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
+    """Never has more gross than both the drifted and the proposed book."""
+    allowed = factory().limit(proposed, book)
+    larger = np.maximum(np.abs(proposed).sum(axis=1), np.abs(book.weights).sum(axis=1))
+    # A suspended symbol keeps its weight, and where the rest is flat nothing can make room for it.
+    stuck = np.where(book.tradable, 0.0, np.abs(book.weights)).sum(axis=1)
+    grown = np.abs(allowed).sum(axis=1) > np.maximum(larger, stuck) + TOLERANCE
+    return _first(grown[:, None] & np.ones_like(book.tradable), proposed, allowed, book)
+
+
+def _leaves_suspended_alone(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
+    """Leaves a symbol that is not tradable at its drifted weight."""
+    allowed = factory().limit(proposed, book)
+    return _first(~book.tradable & ~(np.abs(allowed - book.weights) <= TOLERANCE), proposed, allowed, book)
+
+
+def _is_idempotent(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
+    """Allows what it has allowed."""
+    allowed = factory().limit(proposed, book)
+    again = factory().limit(allowed, book)
+    return _first(~(np.abs(again - allowed) <= TOLERANCE), allowed, again, book)
+
+
+def _leaves_flat_book_alone(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
+    """Leaves a flat proposal to a flat book alone."""
+    flat = np.zeros_like(proposed)
+    empty = replace(book, weights=flat)
+    allowed = factory().limit(flat, empty)
+    return _first(allowed != 0, flat, allowed, empty)
+
+
+def _fails_closed(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
+    """Buys nothing new on an unreadable proposal, and says so."""
+    guardrail = factory()
+    for bad in (np.nan, np.inf, -np.inf):
+        unreadable = proposed.copy()
+        unreadable[:, 0] = bad
+        allowed = guardrail.limit(unreadable, book)
+        grown = ~(np.abs(allowed) <= np.abs(book.weights) + TOLERANCE) | (allowed * book.weights < 0)
+        if grown.any():
+            return _first(grown, unreadable, allowed, book)
+        one = _one(book, 0)
+        if not guardrail.explain(unreadable[0], allowed[0], one):
+            return f"no violation for a proposal with {bad}"
+    return ""
+
+
+def _batches(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
+    """Gives each of many books what it would get alone."""
+    guardrail = factory()
+    allowed = guardrail.limit(proposed, book)
+    alone = np.stack([guardrail.limit(proposed[i], _one(book, i)) for i in range(ROWS)])
+    return _first(~(np.abs(alone - allowed[:ROWS]) <= 1e-12), proposed[:ROWS], alone, book)
+
+
+def _explains(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
+    """Gives a reason for each change, with a code, and none without a cause."""
+    guardrail = factory()
+    for i in range(ROWS):
+        one = _one(book, i)
+        allowed = guardrail.limit(proposed[i], one)
+        reasons = guardrail.explain(proposed[i], allowed, one)
+        if np.abs(allowed - proposed[i]).max() > TOLERANCE and not reasons:
+            return f"{np.round(proposed[i], 4)} became {np.round(allowed, 4)} without a violation"
+        codes = [v.code for v in reasons if not CODE.fullmatch(v.code)]
+        if codes:
+            return f"the code {codes[0]!r} does not read CATEGORY_CONDITION"
+        if any(not v.rule or v.time != one.time or v.symbol not in ("", *one.symbols) for v in reasons):
+            return "a violation without a rule, with another time, or with an unknown symbol"
+    flat = replace(_one(book, 0), weights=np.zeros(SYMBOLS))
+    return "a violation for a flat book" if guardrail.explain(flat.weights, flat.weights, flat) else ""
+
+
+def _leaves_input_alone(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
+    """Leaves its input alone."""
+    given = (proposed, book.weights, book.tradable, book.equity, book.peak)
+    copies = [array.copy() for array in given]
+    factory().limit(proposed, book)
+    return "" if all(np.array_equal(a, b) for a, b in zip(given, copies, strict=True)) else "it wrote into its input"
+
+
+def _agrees_with_torch(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
+    """Gives torch tensors what it gives arrays."""
+    torch = import_module("torch")
+    tensors = [torch.as_tensor(x) for x in (book.weights, book.tradable, book.equity, book.peak)]
+    allowed = factory().limit(torch.as_tensor(proposed), Book(*tensors, book.time, book.symbols))
+    if not isinstance(allowed, torch.Tensor):
+        return f"gave a {type(allowed).__name__} for tensors"
+    expected = factory().limit(proposed, book)
+    return _first(~(np.abs(allowed.numpy() - expected) <= 1e-12), proposed, allowed.numpy(), book)
+
+
+def _one(book: Book, i: int) -> Book:
+    return Book(book.weights[i], book.tradable[i], book.equity[i], book.peak[i], book.time, book.symbols)
+
+
+def _first(broken: np.ndarray, proposed: np.ndarray, allowed: np.ndarray, book: Book) -> str:
+    """The first book that breaks a law, in words; empty if none does."""
+    if not broken.any():
+        return ""
+    i = int(np.flatnonzero(broken.any(axis=1))[0])
+    held, open_ = np.round(book.weights[i], 4), book.tradable[i]
+    return f"held {held}, tradable {open_}: {np.round(proposed[i], 4)} became {np.round(allowed[i], 4)}"
