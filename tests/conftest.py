@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+
+from mnpu.types import DatasetInfo, Panel
 
 
 @pytest.fixture(scope="session")
 def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of the bundled data, built once for all tests; copy it before changing it."""
+    """A store of the bundled data, built once for all tests; use ``store_copy`` to change one."""
     from mnpu.data.build import init_store
 
     path = tmp_path_factory.mktemp("store") / "market.db"
@@ -19,6 +24,42 @@ def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def store_copy(demo_store: Path, tmp_path: Path) -> Path:
+    """A store that a test may change."""
+    return Path(shutil.copy(demo_store, tmp_path / "copy.db"))
+
+
+@pytest.fixture
 def rng() -> np.random.Generator:
     """Random numbers, the same in every run."""
     return np.random.default_rng(20240229)
+
+
+@pytest.fixture(scope="session")
+def make_panel() -> Callable[..., Panel]:
+    """A panel of made-up prices: ``make_panel(close, times=..., open=...)``, all arrays (T, A)."""
+
+    def make(
+        close: np.ndarray, *, times: pd.DatetimeIndex | None = None, calendar: str = "XNYS", **fields: np.ndarray
+    ) -> Panel:
+        close = np.asarray(close, dtype="float64")
+        n_times, n_assets = close.shape
+        if times is None:
+            days = pd.bdate_range("2015-01-05", periods=n_times).as_unit("ns")
+            times = (days + pd.Timedelta(hours=16)).tz_localize("America/New_York").tz_convert("UTC")
+        frequency = "1d" if calendar == "XNYS" else "1h"
+        info = DatasetInfo("made_up", "nobody", frequency, "close", "none", "", calendar, "USD", "none")
+        columns: Mapping[str, np.ndarray] = {"close": close, "split_factor": np.ones_like(close), **fields}
+        return Panel(
+            times=times,
+            sessions=times.tz_convert("America/New_York").tz_localize(None).to_numpy().astype("datetime64[D]"),
+            symbols=tuple(f"S{a}" for a in range(n_assets)),
+            fields=columns,
+            tradable=np.isfinite(close),
+            datasets=(info,) * n_assets,
+            frequency=frequency,
+            calendar=calendar,
+            periods_per_year=252.0,
+        )
+
+    return make

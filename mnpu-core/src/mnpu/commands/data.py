@@ -74,9 +74,9 @@ def _print(held: StoreInfo) -> None:
     for d in held.datasets:
         click.echo(f"\n{d.info.name}: {d.info.vendor}\n  {', '.join(a.symbol for a in d.assets)}\n  {d.info.note}")
     click.echo("\nA series is known after its release lag (declared), or from the day on which it was published.\n")
-    columns = ("series", "unit", "every", "known", "max age", "rows", "revised", "missing", "first", "last", "licence")
+    headings = ("series", "unit", "every", "known", "max age", "rows", "revised", "missing", "first", "last", "licence")
     rows = [_series_row(s) for s in held.series]
-    click.echo(table(columns, rows, right=("max age", "rows", "revised", "missing")))
+    click.echo(table(headings, rows, right=("max age", "rows", "revised", "missing")))
 
 
 def _dataset_row(d: DatasetSummary) -> tuple[str, ...]:

@@ -39,7 +39,8 @@ def command(folder: Path, as_json: bool) -> None:
     def progress(done: int, total: int, what: str) -> None:
         click.echo(f"\r{done}/{total} {what:<40}", nl=done == total, err=True)
 
-    done = initialise(folder, progress=progress if watched else None)
+    watcher: Callable[[int, int, str], None] | None = progress if watched else None
+    done = initialise(folder, progress=watcher)
     emit(as_json, _payload(done), lambda: _print(done))
 
 

@@ -86,7 +86,7 @@ def init_store(path: str | Path, *, progress: Progress | None = None) -> StoreSu
 
 def create_schema(connection: sqlite3.Connection) -> None:
     """Create the empty tables; STRICT where this SQLite knows it (3.37)."""
-    text = files("mnpu.data").joinpath("schema.sql").read_text("utf-8")
+    text = (files("mnpu.data") / "schema.sql").read_text("utf-8")
     if sqlite3.sqlite_version_info < (3, 37):
         text = text.replace(") STRICT, WITHOUT ROWID", ") WITHOUT ROWID")
     connection.executescript(text)
@@ -96,10 +96,21 @@ def create_schema(connection: sqlite3.Connection) -> None:
 
 def summarise(path: Path) -> StoreSummary:
     """Count what a store holds."""
-    tables = ("datasets", "assets", "prices", "corporate_actions", "series", "observations")
     with closing(sqlite3.connect(path)) as connection:
-        counts = [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
-    return StoreSummary(path, *counts, n_bytes=path.stat().st_size)
+
+        def count(table: str) -> int:
+            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+        return StoreSummary(
+            path=path,
+            n_datasets=count("datasets"),
+            n_assets=count("assets"),
+            n_bars=count("prices"),
+            n_splits=count("corporate_actions"),
+            n_series=count("series"),
+            n_observations=count("observations"),
+            n_bytes=path.stat().st_size,
+        )
 
 
 def _fill(connection: sqlite3.Connection, progress: Progress) -> None:
@@ -179,7 +190,7 @@ def _insert_meta(connection: sqlite3.Connection) -> None:
 
 
 def _digests() -> Iterator[tuple[str, str]]:
-    folder = files("mnpu.data").joinpath("bundle")
+    folder = files("mnpu.data") / "bundle"
     for entry in sorted(folder.iterdir(), key=lambda item: item.name):
         if entry.name.endswith((".parquet", ".csv", ".json")):
             yield entry.name, hashlib.sha256(entry.read_bytes()).hexdigest()

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,7 +54,7 @@ class Observations:
 
 
 def _resource(name: str) -> bytes:
-    return files("mnpu.data").joinpath("bundle", name).read_bytes()
+    return (files("mnpu.data") / "bundle" / name).read_bytes()
 
 
 def _frame(name: str) -> pd.DataFrame:
@@ -66,7 +67,8 @@ def _table(name: str) -> list[dict[str, str]]:
 
 def datasets() -> list[dict[str, str]]:
     """What each dataset of prices declares, with the file that it is in."""
-    return json.loads(_resource("datasets.json"))
+    declared: list[dict[str, str]] = json.loads(_resource("datasets.json"))
+    return declared
 
 
 def series() -> list[dict[str, str]]:
@@ -85,7 +87,8 @@ def load_bars(declared: Mapping[str, str]) -> Bars:
     if "quotes" in declared:
         frame = frame[frame["quotes"] == declared["quotes"]]
     frame = frame.sort_values(["symbol", "timestamp"], kind="stable")
-    info = DatasetInfo(**{key: text for key, text in declared.items() if key not in ("file", "quotes")})
+    fields: dict[str, Any] = {key: text for key, text in declared.items() if key not in ("file", "quotes")}
+    info = DatasetInfo(**fields)
     times = bar_close(utc(frame["timestamp"], where=info.name), info)
     if "close" not in frame:  # the vendor publishes adjusted closes only: they are the close
         frame = frame.rename(columns={"adj_close": "close"})

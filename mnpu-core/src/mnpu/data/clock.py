@@ -47,9 +47,9 @@ def day_end(dates: pd.DatetimeIndex) -> pd.DatetimeIndex:
 def parse_date(value: Any, *, where: str) -> np.datetime64:
     """A calendar date as ``datetime64[D]``; ConfigError if it is none."""
     try:
-        stamp = pd.NaT if isinstance(value, (int, float)) else pd.Timestamp(value)
+        stamp = None if isinstance(value, (int, float)) else pd.Timestamp(value)
     except (TypeError, ValueError):
-        stamp = pd.NaT
-    if stamp is pd.NaT:
+        stamp = None
+    if not isinstance(stamp, pd.Timestamp) or pd.isna(stamp):
         raise ConfigError(f"{value!r} is not a date", where=where, expected="a date such as 2005-01-31")
-    return np.datetime64(stamp.date(), "D")
+    return np.datetime64(stamp.strftime("%Y-%m-%d"), "D")

@@ -215,7 +215,10 @@ class Store:
         columns = "series, frequency, unit, basis, release_lag, max_age, source, licence"
         with self._reading() as connection:
             rows = connection.execute(f"SELECT {columns} FROM series ORDER BY series").fetchall()
-        known = {row[0]: SeriesInfo(*row[:5], pd.Timedelta(row[5], "ns"), *row[6:]) for row in rows}
+        known = {
+            name: SeriesInfo(name, frequency, unit, basis, lag, pd.Timedelta(max_age, "ns"), source, licence)
+            for name, frequency, unit, basis, lag, max_age, source, licence in rows
+        }
         for name in series:
             if name not in known:
                 close = difflib.get_close_matches(name, known, n=1)
