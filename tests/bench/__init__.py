@@ -1,0 +1,1 @@
+"""Measurements against peers, each in an environment of its own: ``nox -s bench -- TOPIC``."""
