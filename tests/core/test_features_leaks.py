@@ -151,22 +151,25 @@ def test_replacing_the_future_leaves_the_past_and_the_tables_alone(
         assert not np.array_equal(other[name][121:], values[121:], equal_nan=True)
     known, other_known = np.asarray(side.knowledge_time <= now), np.asarray(other_side.knowledge_time <= now)
     np.testing.assert_array_equal(other_side.value[other_known], side.value[known])
+    np.testing.assert_array_equal(other.tradable[:121], panel.tradable[:121])
+    assert not other.tradable[121:].all()
     if replaced is with_noise_after:
         assert (other_side.value[~other_known] != side.value[~known]).all()
     else:
         assert other_known.all()
+        assert not other.tradable[121:].any()
 
 
-def test_cuts_fall_where_a_wrong_join_would_show(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("seed", range(10))
+def test_cuts_fall_where_a_wrong_join_would_show(seed: int) -> None:
     _, panel, side = market(exact_stamp_join)
-    cuts = choose_cuts(panel, side, count=5, rng=rng)
+    cuts = list(choose_cuts(panel, side, count=5, rng=np.random.default_rng(seed)))
+    now = panel.times[cuts]
     assert len(set(cuts)) == 5
-    assert any(not panel.tradable[cut].all() for cut in cuts)
-    waiting = [
-        np.asarray((side.event_time <= panel.times[cut]) & (side.knowledge_time > panel.times[cut])).any()
-        for cut in cuts
-    ]
-    assert any(waiting)
+    assert not panel.tradable[cuts, 0].all()  # before the first symbol is listed
+    assert not panel.tradable[cuts, 1].all()  # in the hole of the second, three bars of 300
+    next_decision = panel.times[[cut + 1 for cut in cuts]]
+    assert any(((side.knowledge_time > now[i]) & (side.knowledge_time <= next_decision[i])).any() for i in range(5))
 
 
 def test_a_short_panel_has_as_many_cuts_as_rows_with_a_future(rng: np.random.Generator) -> None:
