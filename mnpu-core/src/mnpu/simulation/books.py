@@ -99,8 +99,9 @@ def stepped_books(positions: Positions, market: Market, chain: Chain, costs: Cos
     cost, gross, net = np.zeros(n_rows), np.zeros(n_rows), np.zeros(n_rows)
     violations: list[Violation] = list(positions.violations)
     weights, drifted, equity, peak = np.zeros(n_assets), np.zeros(n_assets), 1.0, 1.0
+    at_fill = equity  # just after the last fill: what decision t may know, unlike ``equity``, which is that at fill t
     for t in range(n_rows):
-        book = _seen(weights, equity, peak, market, positions, t)
+        book = _seen(weights, at_fill, peak, market, positions, t)
         peak = float(book.peak)
         orders, targets[t], reasons = _orders(positions, chain, book, t)
         violations += reasons
@@ -117,19 +118,19 @@ def stepped_books(positions: Positions, market: Market, chain: Chain, costs: Cos
         net[t] = max((1.0 - cost[t]) * (1.0 + gross[t]) - 1.0, -1.0)
         if net[t] <= -1.0:
             return Books(targets, before, after, traded, cost, gross, net, tuple(violations), t)
-        equity *= 1.0 + net[t]
+        at_fill, equity = equity * (1.0 - cost[t]), equity * (1.0 + net[t])
         drifted = weights * (1.0 + market.returns[t]) / (1.0 + gross[t])
     return Books(targets, before, after, traded, cost, gross, net, tuple(violations), None)
 
 
-def _seen(weights: np.ndarray, equity: float, peak: float, market: Market, positions: Positions, t: int) -> Book:
+def _seen(weights: np.ndarray, at_fill: float, peak: float, market: Market, positions: Positions, t: int) -> Book:
     """The account at decision t: the book after the last fill, marked to the decision."""
     growth = 1.0 + float(weights @ market.marks[t])
     if growth <= 0.0:  # lost between fill and decision; the fill will say so, until then the last book stands
         growth, marked = 1.0, weights
     else:
         marked = weights * (1.0 + market.marks[t]) / growth
-    now = equity * growth
+    now = at_fill * growth
     return Book(marked, market.tradable[t], now, max(peak, now), positions.times[t], positions.symbols)
 
 
