@@ -145,7 +145,7 @@ def new(name: str, kind: str, folder: Path, as_json: bool) -> None:
             click.echo(f"  {path.relative_to(written.root)}")
         click.echo(f"\nNext:\n  pip install -e {written.root}\n  mnpu plugins check {written.dist}")
 
-    emit(as_json, vars(written), human)
+    emit(as_json, written._asdict(), human)
 
 
 def match(registry: Registry, name: str) -> list[Component]:
