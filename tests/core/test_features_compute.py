@@ -62,14 +62,19 @@ def test_scale_free_features_of_adjusted_prices_are_welcome(panel: Panel) -> Non
 def test_a_symbol_without_volume_is_named_with_its_dataset(panel: Panel) -> None:
     volume = panel["volume"].copy()
     volume[:, 3] = np.nan
-    with pytest.raises(DataError, match="S3 in dataset synthetic has no volume"):
+    with pytest.raises(DataError, match="dataset synthetic has no volume for S3"):
         computed(columns(price.volume_zscore), replace(panel, fields={**panel.fields, "volume": volume}))
 
 
 def test_a_panel_of_closes_has_no_high(panel: Panel) -> None:
     closes = replace(panel, fields={"close": panel["close"]})
-    with pytest.raises(DataError, match=r"S0, S1, S2 and 2 more in dataset synthetic has no high"):
+    with pytest.raises(DataError, match=r"dataset synthetic has no high for S0, S1, S2 and 2 more"):
         computed(columns(price.high_low_range), closes)
+
+
+def test_only_the_symbols_of_the_dataset_at_fault_are_named(panel: Panel) -> None:
+    with pytest.raises(DataError, match="those of S0 in dataset vendor are adjusted"):
+        computed(columns(price.log_price), adjusted(panel))
 
 
 def test_a_symbol_that_is_not_listed_yet_is_not_accused_of_lacking_a_field(panel: Panel) -> None:

@@ -62,9 +62,9 @@ def test_a_real_crash_is_a_crash(demo_store: Path, nothing: SideTable) -> None:
 
 def test_closes_have_no_volume_and_no_high(demo_store: Path, nothing: SideTable) -> None:
     panel = load(demo_store, ["KO", "PEP"], "us_adjclose_daily", "2010-01-04", "2012-12-31")
-    with pytest.raises(DataError, match="KO, PEP in dataset us_adjclose_daily has no volume"):
+    with pytest.raises(DataError, match="dataset us_adjclose_daily has no volume for KO, PEP"):
         compute(planned(volume_zscore={}), panel, nothing)
-    with pytest.raises(DataError, match="KO, PEP in dataset us_adjclose_daily has no high"):
+    with pytest.raises(DataError, match="dataset us_adjclose_daily has no high for KO, PEP"):
         compute(planned(high_low_range={}), panel, nothing)
 
 

@@ -25,7 +25,7 @@ DAY = pd.Timedelta(days=1)
 
 
 def utc(*stamps: str) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(pd.to_datetime(list(stamps), utc=True)).as_unit("ns")
+    return pd.DatetimeIndex(pd.to_datetime(list(stamps), utc=True, format="ISO8601")).as_unit("ns")
 
 
 def decisions(times: pd.DatetimeIndex) -> Panel:

@@ -112,10 +112,10 @@ def _check_levels(spec: FeatureSpec, panel: Panel) -> None:
     adjusted = [a for a, info in enumerate(panel.datasets) if info.adjustment != "none"]
     if spec.scale_free or not spec.fields or not adjusted:
         return
-    info = panel.datasets[adjusted[0]]
+    info, symbols = _of_first_dataset(adjusted, panel)
     raise DataError(
-        f"it reads price levels, and those of {_some([panel.symbols[a] for a in adjusted])} in dataset {info.name} "
-        f"are adjusted ({info.adjustment}) with knowledge of {info.adjusted_as_of}, so nobody knew them at the time",
+        f"it reads price levels, and those of {symbols} in dataset {info.name} are adjusted ({info.adjustment}) with "
+        f"knowledge of {info.adjusted_as_of}, so nobody knew them at the time",
         where=f"feature {spec.name}",
         expected="prices as traded, or a scale-free feature",
         next_step="Remove the feature or choose a dataset without adjustment.",
@@ -127,16 +127,23 @@ def _check_fields(spec: FeatureSpec, panel: Panel) -> None:
     for name in spec.fields:
         values = panel.fields.get(name)
         present: np.ndarray = np.zeros(len(listed), bool) if values is None else np.isfinite(values).any(axis=0)
-        lacking = np.flatnonzero(listed & ~present)
-        if len(lacking) == 0:
-            continue
-        info: DatasetInfo = panel.datasets[lacking[0]]
-        raise DataError(
-            f"{_some([panel.symbols[a] for a in lacking])} in dataset {info.name} has no {name}",
-            where=f"feature {spec.name}",
-            expected=f"the field {name} for every symbol",
-            next_step="Remove the feature or the symbol, or choose another dataset.",
-        )
+        lacking = np.flatnonzero(listed & ~present).tolist()
+        if lacking:
+            info, symbols = _of_first_dataset(lacking, panel)
+            raise DataError(
+                f"dataset {info.name} has no {name} for {symbols}",
+                where=f"feature {spec.name}",
+                expected=f"the field {name} for every symbol",
+                next_step="Remove the feature or the symbol, or choose another dataset.",
+            )
+
+
+def _of_first_dataset(rows: Sequence[int], panel: Panel) -> tuple[DatasetInfo, str]:
+    """The dataset of the first of these symbols, and up to three of those that are in it."""
+    info = panel.datasets[rows[0]]
+    symbols = [panel.symbols[a] for a in rows if panel.datasets[a] == info]
+    more = f" and {len(symbols) - 3} more" if len(symbols) > 3 else ""
+    return info, ", ".join(symbols[:3]) + more
 
 
 def _check_series(column: PlannedFeature, side: SideTable) -> None:
@@ -183,8 +190,3 @@ def _span(panel: Panel) -> str:
     if len(panel.times) == 0:
         return ""
     return f" from {panel.times[0]:%Y-%m-%d} to {panel.times[-1]:%Y-%m-%d}"
-
-
-def _some(symbols: Sequence[str]) -> str:
-    """Up to three names."""
-    return ", ".join(symbols[:3]) + (f" and {len(symbols) - 3} more" if len(symbols) > 3 else "")
