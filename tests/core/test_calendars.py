@@ -62,7 +62,9 @@ def test_no_sessions_have_no_closes():
 
 
 def test_a_time_is_contained_only_between_open_and_close():
-    times = utc(pd.DatetimeIndex(["2018-11-23 14:30", "2018-11-23 14:31", "2018-11-23 18:00", "2018-11-23 18:01"], tz="UTC"))
+    times = utc(
+        pd.DatetimeIndex(["2018-11-23 14:30", "2018-11-23 14:31", "2018-11-23 18:00", "2018-11-23 18:01"], tz="UTC")
+    )
     assert get_calendar("XNYS").contains(times).tolist() == [False, True, True, False]
 
 

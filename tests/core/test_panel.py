@@ -41,7 +41,9 @@ def assert_same_rows(one, other, n):
 
 
 def test_the_panel_of_the_demo(store):
-    panel = store.panel(store.symbols("us_adjclose_daily"), start="1990-01-01", end="2018-12-31", dataset="us_adjclose_daily")
+    panel = store.panel(
+        store.symbols("us_adjclose_daily"), start="1990-01-01", end="2018-12-31", dataset="us_adjclose_daily"
+    )
     assert panel.shape == (7307, 24)
     assert panel.times.is_monotonic_increasing
     assert panel.times.is_unique
@@ -54,7 +56,9 @@ def test_the_panel_of_the_demo(store):
 def test_daily_bars_are_known_at_the_close_of_their_session_in_both_seasons(store):
     panel = store.panel(["IBM"], start="2012-03-09", end="2012-03-12")
     assert panel.times.strftime("%Y-%m-%d %H:%M").tolist() == ["2012-03-09 21:00", "2012-03-12 20:00"]
-    assert store.panel(["IBM"], start="2012-11-23", end="2012-11-23").times[0] == pd.Timestamp("2012-11-23 18:00", tz="UTC")
+    assert store.panel(["IBM"], start="2012-11-23", end="2012-11-23").times[0] == pd.Timestamp(
+        "2012-11-23 18:00", tz="UTC"
+    )
 
 
 def test_hourly_bars_are_stamped_at_their_close(store):
@@ -89,7 +93,9 @@ def test_values_are_those_of_the_bundle(store):
     from importlib.resources import files
 
     raw = pd.read_parquet(str(files("mnpu.data") / "bundle" / "prices_ohlcv_daily.parquet"))
-    raw = raw[(raw["symbol"] == "GOOGL") & (raw["timestamp"].dt.strftime("%Y-%m-%d").isin(["2014-04-01", "2014-04-02"]))]
+    raw = raw[
+        (raw["symbol"] == "GOOGL") & (raw["timestamp"].dt.strftime("%Y-%m-%d").isin(["2014-04-01", "2014-04-02"]))
+    ]
     for name in ("open", "high", "low", "close", "volume"):
         np.testing.assert_array_equal(panel[name][:, 0], raw[name].to_numpy())
 
@@ -167,7 +173,9 @@ def test_a_correction_never_replaces_what_was_known_first(store_copy, store):
 def test_a_bar_that_arrived_after_its_own_close_was_not_known_at_its_decision(store_copy, store):
     times = store.panel(["IBM", "FB"], start="2012-06-01", end="2012-06-29", dataset="us_ohlcv_daily").times
     change(
-        store_copy, "UPDATE prices SET knowledge_time = event_time + 1 WHERE symbol = 'IBM' AND event_time = ?", times[3].value
+        store_copy,
+        "UPDATE prices SET knowledge_time = event_time + 1 WHERE symbol = 'IBM' AND event_time = ?",
+        times[3].value,
     )
     late = Store.open(store_copy).panel(["IBM", "FB"], start="2012-06-01", end="2012-06-29", dataset="us_ohlcv_daily")
     assert (late.times == times).all()
@@ -183,9 +191,7 @@ def test_the_range_includes_both_ends(store):
 def test_a_symbol_in_two_datasets_needs_a_choice(store):
     with pytest.raises(ConfigError, match=r"AAPL is in several datasets \(us_adjclose_daily, us_ohlcv_daily\)"):
         store.panel(["KO", "AAPL"], start="2001-01-01", end="2001-12-31")
-    chosen = store.panel(
-        ["KO", "AAPL"], start="2001-01-01", end="2001-12-31", dataset={"AAPL": "us_ohlcv_daily"}
-    )
+    chosen = store.panel(["KO", "AAPL"], start="2001-01-01", end="2001-12-31", dataset={"AAPL": "us_ohlcv_daily"})
     assert [info.name for info in chosen.datasets] == ["us_adjclose_daily", "us_ohlcv_daily"]
     assert chosen.tradable.all()
 

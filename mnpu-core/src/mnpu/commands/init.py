@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +35,7 @@ def command(folder: Path, as_json: bool) -> None:
 
     Nothing is downloaded and nothing is overwritten.
     """
-    watched = not as_json and click.get_text_stream("stderr").isatty()
+    watched = not as_json and sys.stderr.isatty()
 
     def progress(done: int, total: int, what: str) -> None:
         click.echo(f"\r{done}/{total} {what:<40}", nl=done == total, err=True)

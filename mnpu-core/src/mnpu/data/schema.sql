@@ -54,7 +54,7 @@ CREATE TABLE corporate_actions (
     kind           TEXT NOT NULL CHECK (kind = 'split'),
     ratio          REAL NOT NULL CHECK (ratio > 0),
     source         TEXT NOT NULL,
-    PRIMARY KEY (dataset, symbol, event_time, kind, knowledge_time),
+    PRIMARY KEY (dataset, symbol, event_time, knowledge_time, kind),
     FOREIGN KEY (dataset, symbol) REFERENCES assets (dataset, symbol)
 ) STRICT, WITHOUT ROWID;
 
