@@ -133,7 +133,7 @@ def _core_alone(session: nox.Session) -> None:
     install(session, *TEST_TOOLS, editable=(CORE,))
     session.run("python", "-c", NO_TORCH)
     session.run("mnpu", "plugins", "list", env=ENV)
-    session.run("python", "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile", "tests/core", env=ENV)
+    session.run("python", "-m", "pytest", "-q", "-p", "tests.house.without_torch", "tests/core", env=ENV)
 
 
 def _plugin_alone(session: nox.Session, plugin: str) -> None:

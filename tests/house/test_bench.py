@@ -21,7 +21,10 @@ def test_a_topic_replaces_its_own_rows_only(tmp_path):
     keep([row("startup", 90.0)], tmp_path)
     held = {kept["topic"]: kept["mnpu"] for kept in json.loads((tmp_path / "bench.json").read_text())}
     assert held == {"simulate": 5.0, "startup": 90.0}
-    assert "| mnpu --help | ms | 90.0 | kedro --help | 351.0 | 3.9 | 150.0 |" in (tmp_path / "docs/benchmarks.md").read_text()
+    assert (
+        "| mnpu --help | ms | 90.0 | kedro --help | 351.0 | 3.9 | 150.0 |"
+        in (tmp_path / "docs/benchmarks.md").read_text()
+    )
 
 
 @pytest.mark.parametrize(("took", "code"), [(149.9, 0), (150.1, 1)])

@@ -23,7 +23,10 @@ each_package = pytest.mark.parametrize("name", PROJECTS)
 
 
 def requirements(project):
-    return [*project.get("dependencies", []), *(r for extra in project.get("optional-dependencies", {}).values() for r in extra)]
+    return [
+        *project.get("dependencies", []),
+        *(r for extra in project.get("optional-dependencies", {}).values() for r in extra),
+    ]
 
 
 @each_package

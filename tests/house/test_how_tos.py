@@ -1,0 +1,44 @@
+"""Every module that a how-to page shows is written to disk, imported, and held to the laws of its kind."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mnpu.plugins.registry import Registry
+from mnpu.testing import check_component
+
+PAGES = Path(__file__).parents[2] / "docs" / "how-to"
+SHOWN = {
+    "add-a-feature": ("feature_source", ""),
+    "add-a-backbone": ("backbone", ":Gru"),
+    "add-to-the-report": ("report_section", ":extreme_days"),
+}
+
+
+def module_of(page):
+    """The block that begins with a docstring is a whole module."""
+    blocks = re.findall(r"^```python\n(.*?)^```", (PAGES / f"{page}.md").read_text(encoding="utf-8"), flags=re.M | re.S)
+    return next(block for block in blocks if block.startswith('"""'))
+
+
+@pytest.mark.parametrize("page", SHOWN)
+def test_what_a_how_to_shows_holds_the_laws(page, tmp_path, monkeypatch):
+    kind, attribute = SHOWN[page]
+    if kind == "backbone":
+        pytest.importorskip("torch")
+    name = f"shown_{page.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(module_of(page), encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry = Registry.discover()
+    registry.add(kind, "shown", f"{name}{attribute}")
+    outcomes = check_component(registry, kind, "local/shown")
+    assert outcomes
+    assert [outcome for outcome in outcomes if not outcome.passed] == []
+
+
+def test_every_how_to_that_shows_a_module_is_tested():
+    shown = {path.stem for path in PAGES.glob("*.md") if re.search(r'^```python\n"""', path.read_text("utf-8"), re.M)}
+    assert shown == set(SHOWN)

@@ -1,0 +1,40 @@
+"""A pytest plugin for an environment without torch: leaves out the test files that import it, and says which.
+
+``pytest -p tests.house.without_torch tests/core``. It refuses to run where torch is installed.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+NEEDS_TORCH = re.compile(
+    r"^\s*(?:from|import) (?:torch|lightning|safetensors|mnpu\.nn|mnpu\.training|mnpu import training)\b", re.M
+)
+LEFT_OUT: list[str] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if find_spec("torch") is not None:
+        raise pytest.UsageError("torch is installed here, so nothing would be proven")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    if collection_path.suffix == ".py" and NEEDS_TORCH.search(collection_path.read_text(encoding="utf-8")):
+        LEFT_OUT.append(collection_path.name)
+        return True
+    return None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    kept = [item for item in items if item.get_closest_marker("torch") is None]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if LEFT_OUT:
+        terminalreporter.write_line(f"left out, because they import torch: {', '.join(sorted(set(LEFT_OUT)))}")
