@@ -29,7 +29,6 @@ from mnpu.types import FeatureFrame, Fold, Labels
 
 __all__ = ["TrainSettings", "fit"]
 
-GRADIENT_CLIP = 1.0  # of the norm: one extreme return must not throw the weights away
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 VALIDATION_BATCH = 512
 
@@ -154,7 +153,6 @@ def _run(
             devices=1,
             precision=_precision(train.precision),
             max_epochs=train.epochs,
-            gradient_clip_val=GRADIENT_CLIP,
             callbacks=callbacks,
             logger=False,
             enable_checkpointing=False,

@@ -13,6 +13,8 @@ from mnpu.types import WindowBatch
 
 __all__ = ["LightningForecaster"]
 
+GRADIENT_CLIP = 1.0  # of the norm: one extreme return must not throw the weights away
+
 
 class LightningForecaster(LightningModule):
     """Fit a network on windows by its head's own loss.
@@ -51,6 +53,10 @@ class LightningForecaster(LightningModule):
             (rest if parameter.ndim < 2 or name in spared else decay).append(parameter)
         groups = [{"params": decay, "weight_decay": self.weight_decay}, {"params": rest, "weight_decay": 0.0}]
         return torch.optim.AdamW([g for g in groups if g["params"]], lr=self.lr, fused=True)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Clip the gradient; Lightning's own clipping refuses the fused optimizer in mixed precision."""
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), GRADIENT_CLIP)
 
     def transfer_batch_to_device(self, batch: WindowBatch, device: torch.device, dataloader_idx: int) -> Any:
         """Batches are gathered where the network is."""

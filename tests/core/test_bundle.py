@@ -1,0 +1,97 @@
+"""A bundle gives back what was saved, or nothing at all."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnpu import training
+from mnpu.errors import DataError, MnpuError
+from mnpu.nn.linear import Linear
+from mnpu.nn.omni import Omni
+from mnpu.nn.quantile import Quantile
+from mnpu.training import Fitted
+from tests.core.training_world import FOLD, World, fit, make_world, settings
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world(np.random.default_rng(1))
+
+
+@pytest.fixture(scope="module")
+def fitted(world: World) -> Fitted:
+    return fit(world, backbone=Omni, train=settings(epochs=1))
+
+
+@pytest.fixture
+def bundle(fitted: Fitted, tmp_path: Path) -> Path:
+    return fitted.save(tmp_path / "bundle", extra={"resolved.yaml": "name: test\n"})
+
+
+def test_a_loaded_network_gives_the_same_bits(bundle: Path, fitted: Fitted, world: World) -> None:
+    loaded = training.load(bundle, Omni, Quantile)
+    before = training.forecast(fitted, world.frame, rows=FOLD.test)
+    after = training.forecast(loaded, world.frame, rows=FOLD.test)
+    np.testing.assert_array_equal(after.quantiles, before.quantiles)
+    assert (after.levels, after.horizons) == (before.levels, before.horizons)
+    assert (loaded.fold, loaded.history, loaded.names) == (fitted.fold, fitted.history, fitted.names)
+    assert loaded.scaler.to_dict() == fitted.scaler.to_dict()
+
+
+def test_nothing_in_it_is_pickled(bundle: Path) -> None:
+    names = {"fitted.json", "manifest.json", "resolved.yaml", "weights.safetensors"}
+    assert {path.name for path in bundle.iterdir()} == names
+    assert not any(path.read_bytes().startswith((b"\x80", b"PK")) for path in bundle.iterdir())
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "fitted.json", "resolved.yaml"])
+@pytest.mark.parametrize("place", [0, -2])
+def test_one_changed_byte_is_refused(bundle: Path, name: str, place: int) -> None:
+    content = bytearray((bundle / name).read_bytes())
+    content[place] ^= 1
+    (bundle / name).write_bytes(content)
+    with pytest.raises(DataError, match=f"{name} has changed since the bundle was written"):
+        training.load(bundle, Omni, Quantile)
+
+
+def test_a_bundle_without_its_manifest_was_never_finished(bundle: Path) -> None:
+    (bundle / "manifest.json").unlink()
+    with pytest.raises(DataError, match="manifest.json cannot be read"):
+        training.load(bundle, Omni, Quantile)
+
+
+def test_a_missing_file_is_named(bundle: Path) -> None:
+    (bundle / "weights.safetensors").unlink()
+    with pytest.raises(DataError, match="weights.safetensors cannot be read"):
+        training.load(bundle, Omni, Quantile)
+
+
+def test_a_damaged_manifest_is_refused(bundle: Path) -> None:
+    (bundle / "manifest.json").write_text("{")
+    with pytest.raises(DataError, match="not readable"):
+        training.load(bundle, Omni, Quantile)
+
+
+def test_a_bundle_of_a_later_format_is_refused(bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    (bundle / "manifest.json").write_text(json.dumps({**manifest, "format": 99}))
+    with pytest.raises(DataError, match="bundle format 99"):
+        training.load(bundle, Omni, Quantile)
+
+
+@pytest.mark.parametrize("other", [Linear, partial(Omni, d_model=16)])
+def test_weights_of_another_network_are_refused(bundle: Path, other: type) -> None:
+    with pytest.raises(DataError, match="not those of the network"):
+        training.load(bundle, other, Quantile)
+
+
+def test_a_folder_that_holds_something_is_left_alone(fitted: Fitted, tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("mine")
+    with pytest.raises(MnpuError, match="it is not empty"):
+        fitted.save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
