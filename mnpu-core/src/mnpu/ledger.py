@@ -102,8 +102,7 @@ def read_rows(root: str | Path) -> tuple[list[dict[str, Any]], list[str]]:
 def n_trials(root: str | Path, run: Run) -> int:
     """How many other recipes were tried under this run's name or on its data, this run's own not counted.
 
-    Repeats of a recipe are one trial, failed runs are trials, and so is a recipe that lies only in an unfinished run
-    directory's row.
+    Repeats of a recipe are one trial; failed runs are trials too.
     """
     rows, _ = read_rows(root)
     same = (row for row in rows if row.get("name") == run.name or row.get("data_hash") == run.data_hash)

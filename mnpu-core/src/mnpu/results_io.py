@@ -20,9 +20,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,23 +32,11 @@ from mnpu.results_read import read_metrics, read_result
 from mnpu.results_tables import cell_keys, quantile_name, repeated, texts, utc_ns, write_table
 from mnpu.rundir import run_record, write_atomically
 from mnpu.types import (
-    DatasetInfo,
-    FeatureSpec,
-    Fold,
-    Forecast,
-    GateOutcome,
     Metric,
     Panel,
-    Positions,
     Result,
-    Run,
-    SeriesInfo,
     Split,
-    Violation,
 )
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 __all__ = ["read_metrics", "read_result", "write_result"]
 

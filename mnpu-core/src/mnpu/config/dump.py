@@ -40,6 +40,10 @@ def dump(resolved: Mapping[str, Any]) -> str:
     )
 
 
+class _Key(str):
+    """A key, in which nothing is interpolated."""
+
+
 class _Dumper(yaml.SafeDumper):
     """Writes scalars by our own rules; lists indented below their key, no aliases."""
 
@@ -58,11 +62,15 @@ class _Dumper(yaml.SafeDumper):
             raise ConfigError(f"{value} cannot be saved", expected="a finite number")
         return yaml.ScalarNode("tag:yaml.org,2002:float", repr(value))
 
+    def represent_block(self, value: Mapping[str, Any]) -> yaml.MappingNode:
+        keyed = [(_Key(key), item) for key, item in value.items()]
+        return self.represent_mapping("tag:yaml.org,2002:map", keyed)
+
     def represent_text(self, value: str) -> yaml.ScalarNode:
         if isinstance(value, Reference):
             text, style = str(value), '"'
         else:
-            text = escape(_PASSWORD.sub(r"\1:***@", value))
+            text = str(value) if isinstance(value, _Key) else escape(_PASSWORD.sub(r"\1:***@", value))
             safe = _PLAIN.fullmatch(text) and isinstance(parse_scalar(text), str) and not _special(text)
             style = None if safe else '"'
         return yaml.ScalarNode("tag:yaml.org,2002:str", text, style=style)
@@ -80,6 +88,8 @@ _OTHERS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null", "~")
 
 _Dumper.add_representer(float, _Dumper.represent_plain_float)
 _Dumper.add_representer(str, _Dumper.represent_text)
+_Dumper.add_representer(dict, _Dumper.represent_block)
+_Dumper.add_representer(_Key, _Dumper.represent_text)
 _Dumper.add_representer(Reference, _Dumper.represent_text)
 _Dumper.add_representer(tuple, _Dumper.represent_list)
 for _type in (bytes, set, dt.date, dt.datetime):

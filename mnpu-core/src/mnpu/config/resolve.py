@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mnpu.config.explain import first_of
+from mnpu.config.explain import first_of, show
 from mnpu.config.interpolate import Reference
 from mnpu.config.load import LoadedConfig
 from mnpu.config.models import Use
@@ -20,6 +20,9 @@ from mnpu.errors import ConfigError, MnpuError
 from mnpu.plugins.kinds import KINDS
 from mnpu.plugins.registry import Registry
 from mnpu.plugins.schema import Problem, find_problems
+
+if TYPE_CHECKING:
+    from mnpu.features.plan import PlannedFeature
 
 __all__ = ["components", "resolve"]
 
@@ -64,8 +67,9 @@ def resolve(loaded: LoadedConfig, registry: Registry) -> dict[str, Any]:
     if errors:
         raise first_of(errors)
     _refuse_repeated_columns(loaded, registry)
-    _hide(resolved, loaded)
-    return _plain(resolved)
+    saved: dict[str, Any] = _plain(resolved)
+    _hide(saved, loaded)
+    return saved
 
 
 def components(loaded: LoadedConfig) -> Iterator[tuple[str, Path, Use]]:
@@ -123,16 +127,26 @@ def _features(loaded: LoadedConfig, registry: Registry, path: Path, use: Use) ->
     try:
         columns = plan([use], registry)
     except MnpuError as error:
-        raise _placed(error, loaded, _feature_path(error, path)) from error
-    return {**columns[0].spec.params, **use.params}
+        raise _placed(error, loaded, _feature_path(error, path, use)) from error
+    return {name: _values(name, use, columns) for name in columns[0].spec.params}
 
 
-def _feature_path(error: MnpuError, path: Path) -> Path:
-    """Where in the file: the planner saw this feature alone, as ``features.0``."""
+def _values(name: str, use: Use, columns: Sequence[PlannedFeature]) -> Any:
+    """The value that all columns share, or the list that was spread over them."""
+    first = columns[0].spec.params[name]
+    if not isinstance(use.params.get(name), list) or isinstance(first, (list, tuple)):
+        return first
+    return list(dict.fromkeys(column.spec.params[name] for column in columns))
+
+
+def _feature_path(error: MnpuError, path: Path, use: Use) -> Path:
+    """Where in the file: the planner saw this feature alone, as ``features.0``, and each entry of a list alone."""
     match = re.fullmatch(r"features\.0\.([A-Za-z_][A-Za-z0-9_]*)(\[\d+\])*", error.where)
-    if match:
-        return (*path, match[1])
-    return path if error.where.startswith("features.0") and "is an empty list" in error.what else (*path, "use")
+    if match is None:
+        return (*path, "use")
+    value = use.params.get(match[1])
+    entries = [f"it is {show(entry)}" for entry in value] if isinstance(value, list) else []
+    return (*path, match[1], entries.index(error.what)) if error.what in entries else (*path, match[1])
 
 
 def _refuse_repeated_columns(loaded: LoadedConfig, registry: Registry) -> None:
@@ -164,9 +178,9 @@ def _fault(problem: Problem, loaded: LoadedConfig, path: Path) -> ConfigError:
 
 def _placed(error: MnpuError, loaded: LoadedConfig, path: Path) -> MnpuError:
     """The same error with its place in the file."""
-    head = dotted(path)
-    what = f"{head} {error.what.removeprefix('it ')}" if error.what.startswith("it is ") else f"{head}: {error.what}"
-    origin = loaded.tree.where_key(path) if path[-1] != "use" else loaded.tree.where(path)
+    head, of_value = dotted(path), error.what.startswith("it is ")
+    what = f"{head} {error.what.removeprefix('it ')}" if of_value else f"{head}: {error.what}"
+    origin = loaded.tree.where(path) if of_value or path[-1] == "use" else loaded.tree.where_key(path)
     return type(error)(
         what, where=origin or str(loaded.path), expected=error.expected, next_step=error.next_step, others=error.others
     )

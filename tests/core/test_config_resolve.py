@@ -1,0 +1,311 @@
+"""Components are checked where they are named, defaults are filled in, and what is saved loads back equal."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field
+
+import mnpu.recipes
+from mnpu.config.dump import dump
+from mnpu.config.interpolate import Reference
+from mnpu.config.json_schema import json_schema
+from mnpu.config.load import load_config, load_text
+from mnpu.config.resolve import resolve
+from mnpu.config.yaml import read_text
+from mnpu.errors import ConfigError, PluginError
+from mnpu.hashing import hash_config
+from mnpu.plugins.registry import Registry
+
+RECIPES = Path(mnpu.recipes.__file__).parent
+
+TEXT = """\
+name: demo
+data: {store: market.db, symbols: [ON, NO, TRUE, 005930], start: 2005-01-01, end: 2018-12-31}
+features:
+  - {use: price.log_return, window: [1, 5]}
+  - {use: price.momentum}
+split: {use: walk_forward, train: 5y, validation: 6mo, test: 1y}
+model:
+  lookback: 16
+  backbone: {use: toy, width: 8}
+  head: {use: toy_head}
+policy: {use: rank_long_short}
+"""
+
+
+class Toy:
+    def __init__(
+        self, n_features: int, lookback: int, *, width: Annotated[int, Field(ge=1)] = 4, rate: float = 0.5
+    ) -> None:
+        if width == 13:
+            raise ValueError("a width of 13 brings bad luck")
+
+
+class ToyHead:
+    def __init__(self, d_in: int, n_horizons: int, *, levels: tuple[float, ...] = (0.1, 0.5, 0.9)) -> None:
+        pass
+
+
+@pytest.fixture
+def registry():
+    registry = Registry.discover()
+    registry.add("backbone", "toy", Toy)
+    registry.add("head", "toy_head", ToyHead)
+    return registry
+
+
+def resolved(registry, *sets, text=TEXT, **env):
+    return resolve(load_text(text, name="p.yaml", sets=sets, env=env), registry)
+
+
+def refused(registry, *sets, text=TEXT):
+    with pytest.raises(ConfigError) as caught:
+        resolved(registry, *sets, text=text)
+    return str(caught.value)
+
+
+def test_every_default_is_filled_in(registry):
+    found = resolved(registry)
+    assert found["model"]["backbone"] == {"use": "toy", "width": 8, "rate": 0.5}
+    assert found["model"]["head"] == {"use": "toy_head", "levels": [0.1, 0.5, 0.9]}
+    assert found["features"][0] == {"use": "price.log_return", "window": [1, 5]}
+    assert set(found["features"][1]) > {"use", "window"}
+    assert found["policy"]["gross"] == 1.0
+    assert found["train"]["epochs"] == 5
+    json.dumps(found, allow_nan=False)
+
+
+def test_resolving_does_not_change_the_configuration(registry):
+    loaded = load_text(TEXT, name="p.yaml", env={})
+    before = repr(loaded.pipeline)
+    resolve(loaded, registry)
+    assert repr(loaded.pipeline) == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("width: 8", "width: -4", "p.yaml:9:31: model.backbone.width is -4, expected a number of at least 1"),
+        ("width: 8", "widht: 8", "p.yaml:9:24: model.backbone.widht: unknown key 'widht'"),
+        ("width: 8", "widht: 8", "Did you mean 'width'?"),
+        ("width: 8", "n_features: 8", "p.yaml:9:24: model.backbone.n_features: n_features is given by the framework"),
+        ("use: toy,", "use: tyo,", "p.yaml:9:19: model.backbone.use: No backbone named 'tyo'. Did you mean 'toy'?"),
+        ("width: 8", "width: 13", "p.yaml:9:3: model.backbone: a width of 13 brings bad luck"),
+        (
+            "window: [1, 5]",
+            "window: [1, -5]",
+            "p.yaml:4:41: features.0.window.1 is -5, expected a number of at least 1",
+        ),
+        ("window: [1, 5]", "windwo: 5", "p.yaml:4:29: features.0.windwo"),
+        ("price.momentum", "price.momentun", "p.yaml:5:11: features.1.use: source 'price' has no feature 'momentun'"),
+        ("price.momentum", "prices.momentum", "p.yaml:5:11: features.1.use: No feature source named 'prices'"),
+        ("rank_long_short", "rank_long_shrot", "Did you mean 'rank_long_short'?"),
+    ],
+)
+def test_a_wrong_component_or_parameter_is_found_where_it_is_written(registry, old, new, message):
+    assert message in refused(registry, text=TEXT.replace(old, new))
+
+
+def test_an_override_is_named_as_the_place(registry):
+    assert refused(registry, "model.backbone.width=0").startswith(
+        "--set model.backbone.width: model.backbone.width is 0, expected"
+    )
+
+
+def test_several_components_are_wrong_at_once(registry):
+    message = refused(registry, "policy={use: nosuch}", "model.backbone.width=0", "report.formats=[pfd]")
+    assert [line.partition(": ")[0] for line in message.splitlines()] == [
+        "--set model.backbone.width",
+        "--set policy",
+        "--set report.formats",
+    ]
+
+
+def test_the_same_column_twice_is_refused(registry):
+    message = refused(registry, "features.2={use: price.log_return, window: 5}")
+    assert message.startswith("--set features.2: features.2: column price.log_return[window=5]")
+
+
+def test_a_missing_first_party_plugin_says_what_to_install(monkeypatch):
+    monkeypatch.setenv("MNPU_PLUGINS", "none-of-them")
+    registry = Registry.discover()
+    registry.add("backbone", "toy", Toy)
+    registry.add("head", "toy_head", ToyHead)
+    with pytest.raises(PluginError, match="html") as caught:
+        resolved(registry, "report.formats=[html]")
+    assert caught.value.exit_code == 5
+    assert caught.value.where == "--set report.formats"
+
+
+def test_without_torch_a_network_asks_for_the_train_extra(tmp_path):
+    (tmp_path / "p.yaml").write_text(
+        TEXT.replace("{use: toy, width: 8}", "{use: linear}").replace("toy_head", "quantile")
+    )
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from mnpu.config.load import load_config\n"
+        "from mnpu.config.resolve import resolve\n"
+        "from mnpu.plugins.registry import Registry\n"
+        "from mnpu.errors import PluginError\n"
+        "try:\n"
+        f"    resolve(load_config({str(tmp_path / 'p.yaml')!r}), Registry.discover())\n"
+        "except PluginError as error:\n"
+        "    print(error.exit_code, error)\n"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.startswith("5 ")
+    assert 'pip install "mnpu-core[train]"' in out
+
+
+@pytest.mark.parametrize("name", ["us_equities_daily", "eurusd_hourly"])
+def test_a_shipped_recipe_resolves_and_loads_back_equal(name):
+    pytest.importorskip("torch", reason="its networks need mnpu-core[train]")
+    registry = Registry.discover()
+    first = resolve(load_config(RECIPES / f"{name}.yaml", env={}), registry)
+    again = resolve(load_text(dump(first), env={}), registry)
+    assert again == first
+    assert hash_config(again) == hash_config(first)
+
+
+def test_secrets_are_not_saved_but_count(registry):
+    text = TEXT.replace("store: market.db", "store: 'db://me:${env:PW}@host'").replace("[ON,", "['${env:SYM}',")
+    one = resolved(registry, text=text, PW="hunter2", SYM="ON")
+    two = resolved(registry, text=text, PW="hunter3", SYM="ON")
+    other = resolved(registry, text=text, PW="hunter2", SYM="SPY")
+    saved = dump(one) + json.dumps(one)
+    assert "hunter2" not in saved
+    assert "db://me:${env:PW}@host" in saved
+    assert hash_config(one) == hash_config(two), "where the data lies is not what it is"
+    assert hash_config(one) != hash_config(other), "what a value was counts, not how it was written"
+    assert hash_config(one) == hash_config(resolved(registry)), "as if it were written out"
+    assert resolved(registry, text=dump(one), PW="hunter2", SYM="ON") == one
+
+
+def test_a_password_in_a_url_is_not_saved(registry):
+    saved = dump(resolved(registry, "data.store=postgresql://me:hunter2@host/db"))
+    assert "hunter2" not in saved
+    assert "postgresql://me:***@host/db" in saved
+
+
+def test_numbers_from_the_environment_are_saved_as_they_were_used(registry):
+    found = resolved(
+        registry,
+        text=TEXT.replace("width: 8", "width: 8, rate: 1").replace("name: demo", "name: demo\nseed: ${env:SEED}"),
+        SEED="9",
+    )
+    assert found["seed"] == 9
+    assert found["model"]["backbone"]["rate"] == 1.0
+    assert isinstance(found["model"]["backbone"]["rate"], float)
+
+
+TICKLISH = ["ON", "NO", "TRUE", "005930", "5930", "1e-4", "null", "", "~", "${env:X}", "$${", "$", "a: b", "- x"]
+AWKWARD = [
+    "*a",
+    "&b",
+    "#c",
+    "%d",
+    "@e",
+    "`f",
+    "'",
+    '"',
+    "\\",
+    "\n",
+    " lead",
+    "trail ",
+    "\ttab",
+    "12:30",
+    "=",
+    "?",
+    "...",
+]
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(TICKLISH + AWKWARD)
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(texts.filter(lambda key: key != "<<"), plain, min_size=1, max_size=4))
+def test_whatever_is_dumped_loads_back_equal(value):
+    back = read_text(dump(value), name="d.yaml", env={}).value
+    assert back == value
+    assert repr(back) == repr(value), "types and signs too"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), b"x", {1}, object()])
+def test_what_cannot_be_saved_is_refused(value):
+    with pytest.raises(ConfigError, match="cannot be saved"):
+        dump({"a": value})
+
+
+def test_a_reference_is_saved_as_it_was_written():
+    assert dump({"a": Reference("${env:X}", "secret")}) == 'a: "${env:X}"\n'
+
+
+def validate(instance):
+    jsonschema = pytest.importorskip("jsonschema")
+    errors = list(jsonschema.Draft202012Validator(json_schema(Registry.discover())).iter_errors(instance))
+    return [f"{'.'.join(map(str, e.absolute_path))}: {e.message}" for e in errors]
+
+
+@pytest.mark.parametrize("name", ["us_equities_daily", "eurusd_hourly"])
+def test_the_json_schema_accepts_the_shipped_recipes(name):
+    loaded = load_config(RECIPES / f"{name}.yaml", env={})
+    assert validate(loaded.tree.value) == []
+
+
+def test_the_json_schema_is_a_schema():
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json_schema(Registry.discover())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    names = [choice["const"] for choice in schema["$defs"]["feature"]["properties"]["use"]["anyOf"]]
+    assert {"price.log_return", "mnpu-core/price.log_return"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "where"),
+    [
+        (("train", "epochs"), "many", "train.epochs"),
+        (("train", "epochs"), 0, "train.epochs"),
+        (("sede",), 1, ""),
+        (("policy",), {"use": "rank_long_short", "grosss": 1}, "policy"),
+        (("policy",), {"use": "nosuch"}, "policy.use"),
+        (("features", 0), {"use": "price.log_return", "window": 0.5}, "features.0.window"),
+        (("compare",), [{"policy": {"gross": 1}}], "compare.0.policy"),
+    ],
+)
+def test_the_json_schema_refuses_what_validate_refuses(path, value, where):
+    instance = load_config(RECIPES / "us_equities_daily.yaml", env={}).tree.value
+    node = instance
+    for part in path[:-1]:
+        node = node[part]
+    node[path[-1]] = value
+    assert any(error.startswith(f"{where}: ") for error in validate(instance))
+
+
+def test_the_json_schema_allows_values_from_the_environment():
+    instance = load_config(RECIPES / "us_equities_daily.yaml", env={}).tree.value
+    instance["seed"] = "${env:SEED:-7}"
+    instance["train"]["lr"] = "${env:LR}"
+    instance["data"]["start"] = "${env:START}"
+    assert validate(instance) == []
+
+
+def test_the_json_schema_imports_no_component():
+    code = (
+        "import sys\nfrom mnpu.config.json_schema import json_schema\nfrom mnpu.plugins.registry import Registry\n"
+        "json_schema(Registry.discover())\n"
+        "heavy = ('torch', 'lightning', 'pyarrow', 'mnpu.nn.omni', 'mnpu.features.price')\n"
+        "print([m for m in heavy if m in sys.modules])"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"
