@@ -13,7 +13,7 @@ from mnpu.errors import ConfigError
 from mnpu.features.plan import PlannedFeature, plan
 from mnpu.guard import Chain
 from mnpu.plugins.registry import Registry
-from mnpu.simulation import CostModel
+from mnpu.simulation.costs import CostModel
 
 __all__ = ["Forecaster", "Parts", "Strategy", "assemble", "contributors"]
 

@@ -17,19 +17,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from mnpu import gates, metrics
+from mnpu import gates
 from mnpu.assembly import Forecaster, Parts, Strategy
 from mnpu.config.periods import parse_period
-from mnpu.data.fills import Fills, fill_prices, holding_returns, marks
+from mnpu.data.fills import Fills, fill_prices, marks
 from mnpu.data.splits import walk_forward
 from mnpu.data.store import Store
-from mnpu.errors import DataError
 from mnpu.features.compute import compute as compute_features
+from mnpu.features.leaks import choose_cuts
 from mnpu.features.plan import series_needed
+from mnpu.metrics.compute import compute as compute_metrics
 from mnpu.progress import Progress
-from mnpu.simulation import CostModel, simulate
+from mnpu.simulation.simulate import simulate
 from mnpu.types import (
     FeatureFrame,
     Fold,
@@ -43,11 +43,12 @@ from mnpu.types import (
     SideTable,
     Split,
 )
+from mnpu.validation.findings import Context, refuse_errors
 
 __all__ = ["Prepared", "Study", "run"]
 
 #: How many instants the future is replaced after, in the gate on features.
-CUTS = 5
+CUTS = 10
 
 
 @dataclass(frozen=True)
@@ -120,14 +121,8 @@ def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
 def validate(parts: Parts, panel: Panel, side: SideTable) -> None:
     """Run every validator; the first error finding refuses the data."""
     for validator in parts.validators:
-        for table in (panel, side):
-            for finding in validator.check(table, None):
-                if finding.severity == "error":
-                    raise DataError(
-                        f"{finding.count} rows break the rule {finding.rule} (first: {finding.sample})",
-                        where=type(table).__name__,
-                        next_step=finding.hint,
-                    )
+        for name, table in (("prices", panel), ("side data", side)):
+            refuse_errors(validator.check(table, Context(name)), where=name)
 
 
 def prepare(parts: Parts, panel: Panel, side: SideTable, progress: Progress) -> Prepared:
@@ -196,13 +191,7 @@ def evaluate(
     first, stop = prepared.rows
     source = strategy.forecaster.name if strategy.forecaster else parts.forecasters[0].name
     proposed = _rows(strategy.policy(forecasts[source], context), first, stop)
-    outcome = simulate(
-        proposed,
-        tradable=prepared.panel.tradable[first:stop],
-        chain=parts.chain,
-        costs=parts.costs,
-        **market(prepared),
-    )
+    outcome = simulate(proposed, **market(prepared), chain=parts.chain, costs=parts.costs)
     forecast = forecasts[source].rows(first, stop) if strategy.forecaster else None
     result = Result(
         name=strategy.name,
@@ -219,16 +208,16 @@ def evaluate(
         forecast=forecast,
         labels=prepared.labels.values[first:stop],
     )
-    return replace(result, metrics=metrics.compute(result))
+    return replace(result, metrics=compute_metrics(result))
 
 
 def market(prepared: Prepared) -> dict[str, Any]:
-    """What the market did after each evaluated decision, as the simulator takes it."""
+    """What the market did around each evaluated decision, as the simulator takes it."""
     first, stop = prepared.rows
     return {
-        "hold_returns": holding_returns(prepared.fills)[first:stop],
-        "fill_prices": prepared.fills.prices[first:stop],
+        "prices": prepared.fills.prices[first : stop + 1],
         "fill_times": prepared.fills.times[first:stop],
+        "tradable": prepared.panel.tradable[first:stop],
         "marks": marks(prepared.panel, prepared.fills)[first:stop],
     }
 
@@ -236,17 +225,15 @@ def market(prepared: Prepared) -> dict[str, Any]:
 def judge(parts: Parts, prepared: Prepared, forecast: Forecast, context: PolicyContext) -> tuple[GateOutcome, ...]:
     """The four honesty gates, on the judged strategy's positions before guardrails and without costs."""
     first, stop = prepared.rows
-    free, nothing = CostModel(commission_bps=0.0, half_spread_bps=0.0), type(parts.chain)([])
-    tradable, moves = prepared.panel.tradable[first:stop], market(prepared)
+    moves = market(prepared)
 
     def gross_of(positions: Positions) -> np.ndarray:
-        evaluated = _rows(positions, first, stop)
-        return simulate(evaluated, tradable=tradable, chain=nothing, costs=free, **moves).gross
+        return simulate(_rows(positions, first, stop), **moves).gross  # no guardrails, no costs
 
     policy = parts.strategies[0].policy
     trial = gates.Trial(policy, context, gross_of)
     rng = np.random.default_rng(parts.config.seed)
-    cuts = sorted(rng.choice(np.arange(first, stop), size=min(CUTS, stop - first), replace=False).tolist())
+    cuts = choose_cuts(prepared.panel, prepared.side, count=CUTS, rng=rng)
     return (
         gates.permuted(trial, forecast, rng),
         gates.constant(trial, forecast),

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnpu.guard import Chain
+from mnpu.simulation.account import Account, order, total_cost
 from mnpu.simulation.costs import CostModel
 from mnpu.simulation.market import Market
-from mnpu.types import Book, Positions, Violation
+from mnpu.types import Positions, Violation
 
 __all__ = ["Books", "closed_books", "is_path_free", "stepped_books"]
 
@@ -71,7 +72,7 @@ def closed_books(allowed: Positions, market: Market, costs: CostModel) -> Books:
     growth = np.where(gross > -1.0, 1.0 + gross, 1.0)[:-1, None]
     before[1:] = weights[:-1] * (1.0 + returns[:-1]) / growth
     traded = weights - before
-    cost = _total(costs, traded)
+    cost = total_cost(costs, traded)
     net = np.maximum((1.0 - cost) * (1.0 + gross) - 1.0, -1.0)
     lost = np.flatnonzero((net <= -1.0) | (cost >= 1.0))
     books = Books(weights, before, weights, traded, cost, gross, net, allowed.violations, None)
@@ -98,56 +99,17 @@ def stepped_books(positions: Positions, market: Market, chain: Chain, costs: Cos
     targets, before, after, traded = (np.zeros((n_rows, n_assets)) for _ in range(4))
     cost, gross, net = np.zeros(n_rows), np.zeros(n_rows), np.zeros(n_rows)
     violations: list[Violation] = list(positions.violations)
-    weights, drifted, equity, peak = np.zeros(n_assets), np.zeros(n_assets), 1.0, 1.0
-    at_fill = equity  # just after the last fill: what decision t may know, unlike ``equity``, which is that at fill t
+    account = Account(n_assets)
     for t in range(n_rows):
-        book = _seen(weights, at_fill, peak, market, positions, t)
-        peak = float(book.peak)
-        orders, targets[t], reasons = _orders(positions, chain, book, t)
+        book = account.seen(market.marks[t], market.tradable[t], positions.times[t], positions.symbols)
+        sent, targets[t], reasons = order(positions.weights[t], bool(positions.rebalance[t]), chain, book)
         violations += reasons
-        before[t] = drifted
-        orders &= market.fillable[t]
-        traded[t] = np.where(orders, targets[t] - drifted, 0.0)
-        cost[t] = _total(costs, traded[t])
-        if cost[t] >= 1.0:
+        before[t], traded[t], cost[t] = account.fill(targets[t], sent & market.fillable[t], costs)
+        after[t] = account.weights
+        if account.lost:
             net[t] = -1.0
+        else:
+            gross[t], net[t] = account.hold(market.returns[t])
+        if account.lost:
             return Books(targets, before, after, traded, cost, gross, net, tuple(violations), t)
-        weights = np.where(orders, targets[t], drifted / (1.0 - cost[t]))
-        after[t] = weights
-        gross[t] = max(float(weights @ market.returns[t]), -1.0)
-        net[t] = max((1.0 - cost[t]) * (1.0 + gross[t]) - 1.0, -1.0)
-        if net[t] <= -1.0:
-            return Books(targets, before, after, traded, cost, gross, net, tuple(violations), t)
-        at_fill, equity = equity * (1.0 - cost[t]), equity * (1.0 + net[t])
-        drifted = weights * (1.0 + market.returns[t]) / (1.0 + gross[t])
     return Books(targets, before, after, traded, cost, gross, net, tuple(violations), None)
-
-
-def _seen(weights: np.ndarray, at_fill: float, peak: float, market: Market, positions: Positions, t: int) -> Book:
-    """The account at decision t: the book after the last fill, marked to the decision."""
-    growth = 1.0 + float(weights @ market.marks[t])
-    if growth <= 0.0:  # lost between fill and decision; the fill will say so, until then the last book stands
-        growth, marked = 1.0, weights
-    else:
-        marked = weights * (1.0 + market.marks[t]) / growth
-    now = at_fill * growth
-    return Book(marked, market.tradable[t], now, max(peak, now), positions.times[t], positions.symbols)
-
-
-def _orders(
-    positions: Positions, chain: Chain, book: Book, t: int
-) -> tuple[np.ndarray, np.ndarray, tuple[Violation, ...]]:
-    """Which symbols get an order (A,), the target (A,), and why the guardrails changed what was proposed.
-
-    Without a rebalance, or with an unreadable proposal, the book is left alone unless the guardrails reduce it.
-    """
-    wanted = positions.weights[t]
-    rebalance = bool(positions.rebalance[t])
-    decided = chain.decide(wanted if rebalance else book.weights, book)
-    if rebalance and np.isfinite(wanted).all():
-        return np.ones(len(wanted), dtype=bool), decided.weights, decided.violations
-    return np.abs(decided.weights - book.weights) > 1e-12, decided.weights, decided.violations
-
-
-def _total(costs: CostModel, traded: np.ndarray) -> np.ndarray:
-    return sum(costs.by_kind(traded).values())  # type: ignore[return-value]

@@ -50,4 +50,7 @@ class CostModel:
         """
         xp = array_namespace(traded)
         notional = xp.sum(xp.abs(traded), axis=-1)
-        return {"commission": notional * (self.commission_bps / 1e4), "half_spread": notional * (self.half_spread_bps / 1e4)}
+        return {
+            "commission": notional * (self.commission_bps / 1e4),
+            "half_spread": notional * (self.half_spread_bps / 1e4),
+        }

@@ -1,0 +1,106 @@
+"""The account, one bar at a time: what a guardrail sees of it, what a fill costs it, what it then earns.
+
+The stepped simulation and a live agent keep the same account through the same four calls: ``seen`` at a decision,
+``order`` what the guardrails allow, ``fill`` it, ``hold`` until the next fill.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mnpu.guard import Chain
+from mnpu.simulation.costs import CostModel
+from mnpu.types import Book, Violation
+
+__all__ = ["Account", "Fill", "Order", "order", "total_cost"]
+
+#: A smaller change of a weight is rounding, not an order.
+ROUNDING = 1e-12
+
+
+class Order(NamedTuple):
+    """What is sent at a decision: ``sent`` (A,) says which symbols get an order, toward ``targets`` (A,)."""
+
+    sent: np.ndarray
+    targets: np.ndarray
+    violations: tuple[Violation, ...]
+
+
+class Fill(NamedTuple):
+    """What a fill did: weights ``before`` (A,), what was ``traded`` (A,), and its ``cost``, fractions of equity."""
+
+    before: np.ndarray
+    traded: np.ndarray
+    cost: float
+
+
+class Account:
+    """An account that starts in cash with a net asset value of 1.
+
+    Attributes
+    ----------
+    weights : float64 (A,)
+        Just after the last fill.
+    drifted : float64 (A,)
+        As they have drifted since, at the next fill.
+    lost : bool
+        Nothing is left; the account stops, in cash.
+    """
+
+    def __init__(self, n_assets: int) -> None:
+        self.weights, self.drifted = np.zeros(n_assets), np.zeros(n_assets)
+        self.lost = False
+        self._equity = self._at_fill = self._peak = 1.0
+        self._cost = 0.0
+
+    def seen(self, marks: np.ndarray, tradable: np.ndarray, time: pd.Timestamp, symbols: tuple[str, ...]) -> Book:
+        """The account at a decision: the book after the last fill, marked by its return (A,) since then."""
+        growth = 1.0 + float(self.weights @ marks)
+        if growth <= 0.0:  # lost between fill and decision; the fill will say so, until then the last book stands
+            growth, marked = 1.0, self.weights
+        else:
+            marked = self.weights * (1.0 + marks) / growth
+        now = self._at_fill * growth
+        self._peak = max(self._peak, now)
+        return Book(marked, tradable, now, self._peak, time, symbols)
+
+    def fill(self, targets: np.ndarray, sent: np.ndarray, costs: CostModel) -> Fill:
+        """Trade the symbols of ``sent`` from the drifted weights to ``targets``; the whole book pays the cost."""
+        before = self.drifted
+        traded = np.where(sent, targets - before, 0.0)
+        self._cost = float(total_cost(costs, traded))
+        self.lost = self._cost >= 1.0
+        if self.lost:
+            self.weights = self.drifted = np.zeros_like(before)
+        else:
+            self.weights = np.where(sent, targets, before / (1.0 - self._cost))
+            self._at_fill = self._equity * (1.0 - self._cost)
+        return Fill(before, traded, self._cost)
+
+    def hold(self, returns: np.ndarray) -> tuple[float, float]:
+        """Earn ``returns`` (A,) up to the next fill; the gross return and that net of the last fill's cost."""
+        gross = max(float(self.weights @ returns), -1.0)
+        net = max((1.0 - self._cost) * (1.0 + gross) - 1.0, -1.0)
+        self.lost = net <= -1.0
+        self._equity *= 1.0 + net
+        self.drifted = np.zeros_like(self.weights) if self.lost else self.weights * (1.0 + returns) / (1.0 + gross)
+        return gross, net
+
+
+def order(wanted: np.ndarray, rebalance: bool, chain: Chain, book: Book) -> Order:
+    """The order that the guardrails allow for the book ``wanted`` (A,).
+
+    Without a rebalance, or with an unreadable proposal, the book is left alone unless the guardrails reduce it.
+    """
+    decided = chain.decide(wanted if rebalance else book.weights, book)
+    if rebalance and np.isfinite(wanted).all():
+        return Order(np.ones(len(wanted), dtype=bool), decided.weights, decided.violations)
+    return Order(np.abs(decided.weights - book.weights) > ROUNDING, decided.weights, decided.violations)
+
+
+def total_cost(costs: CostModel, traded: np.ndarray) -> np.ndarray:
+    """Cost of all kinds together, fraction of equity before the trade, (...,)."""
+    return sum(costs.by_kind(traded).values())  # type: ignore[return-value]
