@@ -1,0 +1,40 @@
+"""Our own components pass the kit that a stranger's are held to."""
+
+from __future__ import annotations
+
+import pytest
+
+from mnpu.plugins.loader import load_plugins
+from mnpu.plugins.registry import Component, Registry
+from mnpu.testing import check_component, check_plugin
+
+NEEDS_TORCH = ("backbone", "head")
+
+
+def first_party() -> Registry:
+    """Core and every first-party plugin that is installed."""
+    plugins = load_plugins(env={})
+    return Registry(plugins)
+
+
+def ours(component: Component) -> bool:
+    return component.dist.startswith("mnpu-") and not component.dist.startswith("mnpu-faulty-")
+
+
+COMPONENTS = [component for component in first_party().components() if ours(component)]
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: f"{component.kind}:{component.canonical}")
+def test_it_keeps_the_laws_of_its_kind(component):
+    if component.kind in NEEDS_TORCH:
+        pytest.importorskip("torch", reason="a network needs the train extra")
+    outcomes = check_component(first_party(), component.kind, component.canonical)
+    assert len(outcomes) > 1
+    assert [outcome for outcome in outcomes if not outcome.passed] == []
+
+
+@pytest.mark.parametrize("dist", sorted({component.dist for component in COMPONENTS}))
+def test_its_plugin_module_is_cheap_and_states_its_api(dist):
+    outcomes = check_plugin(first_party(), dist)
+    assert outcomes
+    assert [outcome for outcome in outcomes if not outcome.passed] == []

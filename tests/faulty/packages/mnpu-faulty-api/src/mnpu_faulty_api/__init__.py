@@ -1,0 +1,1 @@
+"""A plugin that was written for a newer API."""

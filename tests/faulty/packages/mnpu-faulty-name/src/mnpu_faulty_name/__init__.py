@@ -1,0 +1,1 @@
+"""A plugin that claims names which core has taken."""
