@@ -40,7 +40,8 @@ def table(rows: Sequence[Row]) -> str:
     lines.append("|" + "|".join("---:" if i in (2, 4, 5, 6) else "---" for i in range(len(COLUMNS))) + "|")
     for row in rows:
         cells = [getattr(row, name) for name in COLUMNS]
-        lines.append("| " + " | ".join(f"{cell:,.1f}" if isinstance(cell, float) else f"{cell}" for cell in cells) + " |")
+        shown = [f"{cell:,.1f}" if isinstance(cell, float) else str(cell) for cell in cells]
+        lines.append(f"| {' | '.join(shown)} |")
     return "\n".join(lines)
 
 

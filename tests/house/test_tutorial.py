@@ -18,7 +18,8 @@ def page(tmp_path, text):
 
 
 def test_files_are_written_and_commands_run_where_the_last_block_ended(tmp_path, capfd):
-    text = "'''bash\nmkdir a && cd a\n'''\n'''yaml title=\"b/c.yaml\"\nx: 1\n'''\n'''bash\ncat b/c.yaml; basename $PWD\n'''\n"
+    make, write = "'''bash\nmkdir a && cd a\n'''\n", "'''yaml title=\"b/c.yaml\"\nx: 1\n'''\n"
+    text = f"{make}{write}'''bash\ncat b/c.yaml; basename $PWD\n'''\n"
     assert execute(page(tmp_path, text)) == 0
     assert capfd.readouterr().out.endswith("x: 1\na\n")
 

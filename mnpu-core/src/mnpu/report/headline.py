@@ -156,11 +156,12 @@ def _against_zero(result: Result) -> str:
         if z > 0
         else "**It loses more than luck explains.**"
     )
+    as_good = "a worthless strategy" if trials == 1 else "the best of that many worthless strategies"
     tried = "one recipe was tried" if trials == 1 else f"{trials} recipes were tried"
     return (
         f"{verdict} The net Sharpe ratio is {number(metric.value)} with a standard error of {number(metric.se)}: "
-        f"{number(abs(z), 1)} standard errors from zero. So far {tried} in this folder; the best of that many "
-        f"worthless strategies would look this far from zero with a probability of at most {percent(chance)}."
+        f"{number(abs(z), 1)} standard errors from zero. So far {tried} in this folder; {as_good} would look this far "
+        f"from zero with a probability of at most {percent(chance)}."
     )
 
 
