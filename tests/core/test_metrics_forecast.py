@@ -102,7 +102,7 @@ def test_pinball_is_the_mean_over_every_cell_horizon_and_level(rng):
 
 def test_pinball_is_least_for_the_true_law(rng):
     outcome = rng.standard_normal((4000, 5, 1))
-    loss = lambda shift, width: metrics.pinball(forecast_of(np.full((4000, 5), shift), width=width), outcome).value  # noqa: E731
+    loss = lambda shift, width: metrics.pinball(forecast_of(np.full((4000, 5), shift), width=width), outcome).value
     assert loss(0.0, 1.0) < min(loss(0.2, 1.0), loss(-0.2, 1.0), loss(0.0, 1.3), loss(0.0, 0.7))
 
 

@@ -113,7 +113,7 @@ def test_expected_shortfall_is_the_minimum_of_rockafellar_and_uryasev(returns, t
 @given(RETURNS, st.integers(0, 1000))
 def test_expected_shortfall_is_subadditive_and_no_less_than_the_quantile(returns, seed):
     other = np.random.default_rng(seed).permutation(returns)
-    shortfall = lambda r: metrics.expected_shortfall(r).value  # noqa: E731
+    shortfall = lambda r: metrics.expected_shortfall(r).value
     assert shortfall(returns + other) <= shortfall(returns) + shortfall(other) + 1e-12
     assert shortfall(returns) >= -np.quantile(returns, 0.05, method="inverted_cdf") - 1e-12
 

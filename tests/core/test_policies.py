@@ -92,7 +92,7 @@ def test_mirrored_forecasts_give_the_mirrored_book_to_the_last_bit(medians):
 
 
 def test_fewer_than_four_symbols_are_refused():
-    with pytest.raises(ConfigError, match="3 symbol.*at least 4"):
+    with pytest.raises(ConfigError, match=r"3 symbol.*at least 4"):
         RankLongShort().check(["A", "B", "C"])
     with pytest.raises(ConfigError):
         RankLongShort()(*decisions([[0.1, 0.2, 0.3]]))

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mnpu_guardrails.exposure import Exposure
 
 from mnpu.guard import Chain
 from mnpu.testing.guardrails import laws, random_books
 from mnpu.types import Book
+from mnpu_guardrails.exposure import Exposure
 
 AT = pd.Timestamp("2020-01-02 21:00", tz="UTC")
 NAMES = tuple("ABCDEFGH")
@@ -28,7 +28,11 @@ def book_of(held, tradable=None) -> Book:
 def excess(weights, gross, net, symbol):
     """Excess over each limit, (..., 2 + A)."""
     weights = np.asarray(weights)
-    over = [np.abs(weights).sum(-1) - gross, np.abs(weights.sum(-1)) - net, *np.moveaxis(np.abs(weights) - symbol, -1, 0)]
+    over = [
+        np.abs(weights).sum(-1) - gross,
+        np.abs(weights.sum(-1)) - net,
+        *np.moveaxis(np.abs(weights) - symbol, -1, 0),
+    ]
     return np.maximum(np.stack(over, axis=-1), 0.0)
 
 
@@ -77,7 +81,7 @@ def test_limits_that_cannot_all_be_met_are_named_with_what_remains():
 
 def test_each_limit_has_its_own_code():
     book = book_of([0.0, 0.0])
-    codes = lambda rule, w: [v.code for v in Chain([rule]).decide(np.array(w), book).violations]  # noqa: E731
+    codes = lambda rule, w: [v.code for v in Chain([rule]).decide(np.array(w), book).violations]
     assert codes(Exposure(None, None, 0.2), [0.5, 0.1]) == ["EXPOSURE_SYMBOL"]
     assert codes(Exposure(None, 0.2, None), [0.5, 0.1]) == ["EXPOSURE_NET"]
     assert codes(Exposure(0.2, None, None), [0.5, 0.1]) == ["EXPOSURE_GROSS"]

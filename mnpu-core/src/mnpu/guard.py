@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Protocol
 
 import numpy as np
+import pandas as pd
 from array_api_compat import array_namespace
 from pydantic import Field
 
@@ -118,12 +119,13 @@ class Reporter:
 
     def add(self, code: str, limit: float, value: float, *, symbol: str = "", action: Any = "scale") -> None:
         """Note one violation."""
-        self.violations.append(Violation(self.rule, code, self.book.time, symbol, float(limit), float(value), action))
+        time: Any = pd.NaT if self.book.time is None else self.book.time
+        self.violations.append(Violation(self.rule, code, time, symbol, float(limit), float(value), action))
 
-    def exceeded(self, code: str, limit: float | None, value: float, *, symbol: str = "", action: Any = "scale") -> None:
+    def exceeded(self, code: str, limit: float | None, value: float, *, action: Any = "scale") -> None:
         """Note one violation if ``value`` is above ``limit`` in size by more than rounding; None is no limit."""
         if limit is not None and abs(value) > limit + 1e-9:
-            self.add(code, limit, value, symbol=symbol, action=action)
+            self.add(code, limit, value, action=action)
 
     def unreadable(self, proposed: np.ndarray) -> np.ndarray:
         """Note a proposal with NaN or infinity, counting them; the proposal or, failing that, the drifted book."""
@@ -213,9 +215,21 @@ class Chain:
             time=None,
             symbols=positions.symbols,
         )
-        allowed = self.limit(positions.weights, book)
+        weights = finite_or_held(np, positions.weights, book.weights)
         violations = list(positions.violations)
-        for t in np.flatnonzero((allowed != positions.weights).any(axis=1)):
-            row = Book(book.weights[t], tradable[t], 1.0, 1.0, positions.times[t], positions.symbols)
-            violations += self.decide(positions.weights[t], row).violations
-        return replace(positions, weights=allowed, violations=tuple(violations))
+        for t in map(int, np.flatnonzero(~np.isfinite(positions.weights).all(axis=1))):
+            report = Reporter("chain", _row(book, t, positions))
+            report.unreadable(positions.weights[t])
+            violations += report.violations
+        for rule in self.guardrails:
+            allowed = rule.limit(weights, book)
+            for t in map(int, np.flatnonzero((allowed != weights).any(axis=1))):
+                violations += rule.explain(weights[t], allowed[t], _row(book, t, positions))
+            weights = allowed
+        violations.sort(key=lambda violation: violation.time)
+        return replace(positions, weights=weights, violations=tuple(violations))
+
+
+def _row(book: Book, t: int, positions: Positions) -> Book:
+    """One of many parallel books, with its time."""
+    return Book(book.weights[t], book.tradable[t], book.equity[t], book.peak[t], positions.times[t], book.symbols)

@@ -10,7 +10,14 @@ import numpy as np
 
 from mnpu.types import Forecast, Metric
 
-__all__ = ["coverage", "hit_rate", "information_coefficient", "newey_west_se", "pinball", "rank_information_coefficient"]
+__all__ = [
+    "coverage",
+    "hit_rate",
+    "information_coefficient",
+    "newey_west_se",
+    "pinball",
+    "rank_information_coefficient",
+]
 
 MIN_CROSS_SECTION = 3  #: With two symbols a correlation is always plus or minus one.
 NO_OUTCOMES = "no forecast has a known outcome"

@@ -187,8 +187,8 @@ def _leaves_input_alone(factory: Callable[..., Any], proposed: np.ndarray, book:
 def _agrees_with_torch(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
     """Gives torch tensors what it gives arrays."""
     torch = import_module("torch")
-    tensors = [torch.as_tensor(x) for x in (book.weights, book.tradable, book.equity, book.peak)]
-    allowed = factory().limit(torch.as_tensor(proposed), Book(*tensors, book.time, book.symbols))
+    weights, tradable, equity, peak = map(torch.as_tensor, (book.weights, book.tradable, book.equity, book.peak))
+    allowed = factory().limit(torch.as_tensor(proposed), Book(weights, tradable, equity, peak, book.time, book.symbols))
     if not isinstance(allowed, torch.Tensor):
         return f"gave a {type(allowed).__name__} for tensors"
     expected = factory().limit(proposed, book)
