@@ -46,7 +46,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def keep(rows: Sequence[Row], root: Path) -> None:
-    """Replace the topics of ``rows`` in ``bench.json``, and write ``docs/benchmarks.md`` from all that it then holds."""
+    """Replace the topics of ``rows`` in ``bench.json``, and write ``docs/benchmarks.md`` from all that is then held."""
     path = root / "bench.json"
     held = [Row(**row) for row in json.loads(path.read_text(encoding="utf-8"))] if path.exists() else []
     topics = {row.topic for row in rows}

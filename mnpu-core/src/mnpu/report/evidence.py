@@ -47,7 +47,8 @@ def calibration(result: Result) -> Section:
     """How often outcomes fell inside the interval that claimed to hold them."""
     if result.forecast is None or result.labels is None:
         return Section("Calibration", (f"`{result.name}` makes no forecast, so there is nothing to calibrate.",))
-    lines, rows = [], []
+    lines: list[Line] = []
+    rows: list[tuple[str, ...]] = []
     for i, horizon in enumerate(result.forecast.horizons):
         measured = coverage(result.forecast, result.labels, i)
         bars = f"{horizon} bar" if horizon == 1 else f"{horizon} bars"

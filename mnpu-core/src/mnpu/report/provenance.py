@@ -51,7 +51,7 @@ def features(result: Result) -> Section:
     rows = tuple(
         (
             f"`{spec.name}`",
-            spec.description,
+            spec.description.replace("``", "`"),
             spec.unit or NOT_AVAILABLE,
             count(spec.warmup),
             "yes" if spec.scale_free else "no",
@@ -74,7 +74,7 @@ def costs(result: Result) -> Section:
     config: Mapping[str, Any] = result.run.config if result.run else {}
     years = len(result.net) / result.periods_per_year
     rates = config.get("costs") or {}
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for kind, paid in result.costs.items():
         rate = rates.get(f"{kind}_bps")
         total = float(np.nansum(paid))
