@@ -29,11 +29,19 @@ class Forecaster:
 
 @dataclass(frozen=True)
 class Strategy:
-    """A row of the comparison: a policy, and the forecaster whose forecasts it reads (None for a rule)."""
+    """A row of the comparison: a policy, and the forecaster whose forecasts it reads.
+
+    A rule has no forecaster. It is a yardstick, so it is not bent by the guardrails of the strategy that it measures.
+    """
 
     name: str
     policy: Any
     forecaster: Forecaster | None
+
+    @property
+    def is_rule(self) -> bool:
+        """Whether it decides without a forecast."""
+        return self.forecaster is None
 
 
 @dataclass(frozen=True)
@@ -108,7 +116,10 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
 
 
 def contributors(config: Pipeline, registry: Registry) -> list[str]:
-    """The distributions whose code makes this pipeline's numbers, sorted, core always among them."""
+    """The distributions whose code makes this pipeline's numbers, sorted, core always among them.
+
+    A component that was added by hand in a notebook or a test stands for the module that defines it.
+    """
     uses = [
         *(("feature_source", use.use.rpartition(".")[0]) for use in config.features),
         *(("validator", use.use) for use in config.validators),
@@ -120,7 +131,8 @@ def contributors(config: Pipeline, registry: Registry) -> list[str]:
         ("head", config.model.head.use),
         ("policy", config.policy.use),
     ]
-    return sorted({"mnpu-core", *(registry.find(kind, name).dist for kind, name in uses)})
+    found = [registry.find(kind, name) for kind, name in uses]
+    return sorted({"mnpu-core", *(c.target.partition(":")[0] if c.version == "local" else c.dist for c in found)})
 
 
 def _supply(build: Callable[..., Any], kind: str, use: Any, **supplied: Any) -> Any:
@@ -146,13 +158,7 @@ def _refuse_twins(strategies: Sequence[Strategy]) -> None:
 
 
 def _refuse_few_symbols(config: Pipeline, strategies: Sequence[Strategy]) -> None:
-    have = len(config.data.symbols)
     for strategy in strategies:
-        need = getattr(strategy.policy, "min_symbols", 1)
-        if have < need:
-            raise ConfigError(
-                f"{have} symbols for the policy of '{strategy.name}'",
-                where="data.symbols",
-                expected=f"at least {need}",
-                next_step="Add symbols, or use signed_quantile, which works for one.",
-            )
+        check = getattr(strategy.policy, "check", None)
+        if check is not None:
+            check(config.data.symbols)

@@ -25,7 +25,17 @@ from mnpu.types import Forecast, GateOutcome, Panel, PolicyContext, Positions, S
 if TYPE_CHECKING:
     from mnpu.features.plan import PlannedFeature
 
-__all__ = ["Trial", "all_equal", "constant", "future", "mirrored", "negated", "permuted", "same_size", "shuffled_within_symbol"]
+__all__ = [
+    "Trial",
+    "all_equal",
+    "constant",
+    "future",
+    "mirrored",
+    "negated",
+    "permuted",
+    "same_size",
+    "shuffled_within_symbol",
+]
 
 #: Two gross series closer than this, bar by bar, are the same series.
 SAME = 1e-12

@@ -154,7 +154,8 @@ def fit_and_forecast(
     config, folds = parts.config, prepared.split.folds
     fitted, pieces = [], []
     for fold in folds:
-        with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)}{_span(prepared, fold)}"):
+        span = _span(prepared, fold)
+        with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)} ({span})"):
             fitted.append(
                 training.fit(
                     prepared.frame,
@@ -177,11 +178,16 @@ def fit_and_forecast(
 
 def decisions(prepared: Prepared, forecasts: Sequence[Forecast]) -> PolicyContext:
     """What a policy may know, over the whole panel; the decision set is where *every* model has a forecast."""
-    panel = prepared.panel
+    context = context_of(prepared.panel)
+    everyone = np.logical_and.reduce([forecast.available for forecast in forecasts])
+    return replace(context, tradable=context.tradable & everyone)
+
+
+def context_of(panel: Panel) -> PolicyContext:
+    """What the bars alone tell a policy: returns up to each decision, and what trades."""
     returns = np.full(panel.shape, np.nan)
     returns[1:] = panel["close"][1:] / panel["close"][:-1] - 1
-    everyone = np.logical_and.reduce([forecast.available for forecast in forecasts])
-    return PolicyContext(panel.times, panel.symbols, returns, panel.tradable & everyone, panel.periods_per_year)
+    return PolicyContext(panel.times, panel.symbols, returns, panel.tradable, panel.periods_per_year)
 
 
 def evaluate(
@@ -191,8 +197,9 @@ def evaluate(
     first, stop = prepared.rows
     source = strategy.forecaster.name if strategy.forecaster else parts.forecasters[0].name
     proposed = _rows(strategy.policy(forecasts[source], context), first, stop)
-    outcome = simulate(proposed, **market(prepared), chain=parts.chain, costs=parts.costs)
-    forecast = forecasts[source].rows(first, stop) if strategy.forecaster else None
+    chain = None if strategy.is_rule else parts.chain
+    outcome = simulate(proposed, **market(prepared), chain=chain, costs=parts.costs)
+    forecast = None if strategy.is_rule else forecasts[source].rows(first, stop)
     result = Result(
         name=strategy.name,
         times=proposed.times,
@@ -253,7 +260,7 @@ def notes(panel: Panel) -> tuple[str, ...]:
 
 def _span(prepared: Prepared, fold: Fold) -> str:
     times = prepared.panel.times
-    return f" (test {times[fold.test[0]]:%Y-%m} to {times[fold.test[1] - 1]:%Y-%m})"
+    return f"test {times[fold.test[0]]:%Y-%m} to {times[fold.test[1] - 1]:%Y-%m}"
 
 
 def _join(pieces: Sequence[Forecast], folds: Sequence[Fold]) -> Forecast:

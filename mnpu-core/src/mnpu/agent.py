@@ -1,0 +1,259 @@
+"""An agent: the pipeline's verbs for one instant, from the newest rows to one guarded decision.
+
+What is tested is what is served: `replay` drives an agent bar by bar through the history of a finished run, and its
+decisions equal the run's. The agent keeps only what the recipe looks back over: bars for the longest warm-up,
+feature rows for one window, forecasts for the policy, and the account that its own orders made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mnpu import pipeline
+from mnpu.assembly import Parts, assemble
+from mnpu.config.load import load_config
+from mnpu.config.resolve import resolve
+from mnpu.data.fills import fill_prices
+from mnpu.errors import DataError
+from mnpu.features.compute import compute_latest
+from mnpu.plugins.registry import Registry
+from mnpu.progress import Silent
+from mnpu.simulation.account import Account, Order, order
+from mnpu.types import Decision, FeatureFrame, Forecast, Panel, PolicyContext, SideTable
+
+__all__ = ["Agent", "FoldModel", "replay"]
+
+
+@dataclass(frozen=True)
+class FoldModel:
+    """A network (``mnpu.training.Fitted``) and the first decision that it may make."""
+
+    since: pd.Timestamp
+    fitted: object
+
+
+class Agent:
+    """Decides bar by bar.
+
+    Parameters
+    ----------
+    parts : Parts
+        The recipe's components.
+    models : sequence of FoldModel
+        In time order; a decision is made by the newest that may.
+    history : Panel
+        Bars before the first step, at least ``parts``' warm-up, lookback and policy rows together: `Agent.needs`.
+    side : SideTable
+        Side data known so far.
+
+    Raises
+    ------
+    DataError
+        The history is too short.
+    """
+
+    def __init__(self, parts: Parts, models: Sequence[FoldModel], history: Panel, side: SideTable) -> None:
+        need = self.needs(parts)
+        if len(history.times) < need:
+            raise DataError(
+                f"{len(history.times)} bars of history",
+                where="agent",
+                expected=f"at least {need}: the longest warm-up, one window and the policy's rows",
+                next_step="Pass more bars.",
+            )
+        self._parts, self._models = parts, models
+        self._policy = parts.strategies[0].policy
+        self._panel, self._side = history.rows(len(history.times) - need, len(history.times)), side
+        self._frame = compute_latest(parts.planned, self._panel, side)
+        self._account = Account(len(history.symbols))
+        self._pending: Order | None = None
+        self._value = np.full(len(history.symbols), np.nan)  # price of each symbol at its last fill
+        past = range(need - self._policy.lookback + 1, need)
+        self._forecasts = [self._forecast(self._frame, t) for t in past]
+
+    @staticmethod
+    def needs(parts: Parts) -> int:
+        """Bars of history that the first decision looks back over."""
+        warmup = max(feature.spec.warmup for feature in parts.planned)
+        return warmup + parts.config.model.lookback + parts.strategies[0].policy.lookback
+
+    def step(self, rows: Panel, news: SideTable | None = None) -> Decision:
+        """Decide at the close of the one bar in ``rows``, with the side data that became known since the last step.
+
+        Parameters
+        ----------
+        rows : Panel
+            One bar, T = 1, after the last; same symbols and fields as the history.
+        news : SideTable, optional
+            Rows with ``knowledge_time`` at or before the bar.
+
+        Returns
+        -------
+        Decision
+            ``forecast`` has one row; ``proposed`` and ``weights`` are (A,), before and after the guardrails.
+
+        Raises
+        ------
+        DataError
+            More than one bar, one that is not new, or side data from the future.
+        """
+        self._check(rows, news)
+        self._panel = _extended(self._panel, rows)
+        self._side = self._side if news is None else _joined(self._side, news)
+        newest = compute_latest(self._parts.planned, self._panel, self._side)
+        self._frame = replace(newest, values=_shifted(self._frame.values, newest.values[-1]))
+        last = len(self._panel.times) - 1
+        self._forecasts = [*self._forecasts, self._forecast(self._frame, last)][-self._policy.lookback :]
+        marks = self._settle()
+        wanted, rebalance = self._decide()
+        book = self._account.seen(marks, self._panel.tradable[-1], rows.times[0], rows.symbols)
+        self._pending = order(wanted, rebalance, self._parts.chain, book)
+        return Decision(
+            time=rows.times[0],
+            symbols=rows.symbols,
+            proposed=wanted,
+            weights=self._pending.targets,
+            forecast=self._forecasts[-1],
+            violations=self._pending.violations,
+        )
+
+    def _decide(self) -> tuple[np.ndarray, bool]:
+        """The policy's last row on the forecasts and bars that it looks back over."""
+        rows = self._policy.lookback
+        forecast = replace(
+            self._forecasts[-1],
+            times=self._panel.times[-rows:],
+            quantiles=np.concatenate([f.quantiles for f in self._forecasts]),
+        )
+        context = pipeline.context_of(self._panel)
+        context = PolicyContext(
+            context.times[-rows:],
+            context.symbols,
+            context.returns[-rows:],
+            context.tradable[-rows:] & forecast.available,
+            context.periods_per_year,
+        )
+        positions = self._policy(forecast, context)
+        return positions.weights[-1], bool(positions.rebalance[-1])
+
+    def _forecast(self, frame: FeatureFrame, t: int) -> Forecast:
+        """The forecast of row ``t`` alone, by the network whose turn it is."""
+        from mnpu import training  # torch lives only here
+
+        due = [model for model in self._models if model.since <= frame.times[t]]
+        if not due:  # before the first test range there is no network that may decide
+            levels, horizons = self._models[0].fitted.levels, self._models[0].fitted.horizons  # type: ignore[attr-defined]
+            empty = np.full((1, len(frame.symbols), len(horizons), len(levels)), np.nan)
+            return Forecast(frame.times[t : t + 1], frame.symbols, horizons, levels, empty)
+        made = training.forecast(due[-1].fitted, frame, rows=(t, t + 1))
+        return made.rows(t, t + 1)
+
+    def _settle(self) -> np.ndarray:
+        """Fill the order of the last decision, if any, and return the move (A,) since that fill."""
+        if self._pending is None:
+            return np.zeros(len(self._panel.symbols))
+        last_two = self._panel.rows(len(self._panel.times) - 2, len(self._panel.times))
+        price = fill_prices(last_two, self._parts.config.fill).prices[0]
+        value = np.where(np.isfinite(price), price, self._value)
+        moved = np.where(np.isfinite(self._value), value / self._value - 1.0, 0.0)
+        self._account.hold(moved)
+        fillable = self._panel.tradable[-2] & np.isfinite(price)
+        self._account.fill(self._pending.targets, self._pending.sent & fillable, self._parts.costs)
+        self._value = value
+        return np.nan_to_num(self._panel["close"][-1] / value - 1.0)
+
+    def _check(self, rows: Panel, news: SideTable | None) -> None:
+        if len(rows.times) != 1 or rows.times[0] <= self._panel.times[-1]:
+            raise DataError(
+                f"{len(rows.times)} bars, the first at {rows.times[0] if len(rows.times) else 'no time'}",
+                where="agent",
+                expected=f"one bar after {self._panel.times[-1]}",
+            )
+        if rows.symbols != self._panel.symbols:
+            raise DataError(f"symbols {rows.symbols}", where="agent", expected=str(self._panel.symbols))
+        if news is not None and len(news) and news.knowledge_time.max() > rows.times[0]:
+            raise DataError(
+                f"side data known at {news.knowledge_time.max()}",
+                where="agent",
+                expected=f"nothing that becomes known after the bar, {rows.times[0]}",
+                next_step="Pass it with the first bar after that.",
+            )
+
+
+def replay(run: Path, registry: Registry, *, sessions: int) -> tuple[Agent, Iterator[tuple[Panel, SideTable]]]:
+    """An agent made from a finished run, and the last ``sessions`` bars of its out-of-sample range to step it by.
+
+    Raises
+    ------
+    DataError
+        The run's store, recipe or networks are not what they were.
+    """
+    from mnpu import training
+
+    loaded = load_config(run / "resolved.yaml")
+    parts = assemble(loaded.pipeline, resolve(loaded, registry), registry, base=run)
+    panel, side = pipeline.load(parts, Silent())
+    judged = parts.forecasters[0]
+    fitted = [training.load(folder, judged.backbone, judged.head) for folder in sorted((run / "bundle").iterdir())]
+    models = [FoldModel(panel.times[one.fold.test[0]], one) for one in fitted]
+    stop = min(fitted[-1].fold.test[1], len(panel.times) - 2)
+    first = stop - sessions
+    agent = Agent(parts, models, panel.rows(0, first), _known(side, None, panel.times[first - 1]))
+
+    def bars() -> Iterator[tuple[Panel, SideTable]]:
+        for t in range(first, stop):
+            yield panel.rows(t, t + 1), _known(side, panel.times[t - 1], panel.times[t])
+
+    return agent, bars()
+
+
+def _known(side: SideTable, after: pd.Timestamp | None, until: pd.Timestamp) -> SideTable:
+    """The rows that became known after ``after``, up to and at ``until``."""
+    keep = np.asarray(side.knowledge_time <= until)
+    if after is not None:
+        keep &= np.asarray(side.knowledge_time > after)
+    return _picked(side, keep)
+
+
+def _picked(side: SideTable, keep: np.ndarray) -> SideTable:
+    return replace(
+        side,
+        event_time=side.event_time[keep],
+        knowledge_time=side.knowledge_time[keep],
+        series=side.series[keep],
+        symbol=side.symbol[keep],
+        value=side.value[keep],
+    )
+
+
+def _joined(old: SideTable, new: SideTable) -> SideTable:
+    """Both tables, in order of knowledge, as a side table is sorted."""
+    together = SideTable(
+        event_time=old.event_time.append(new.event_time),
+        knowledge_time=old.knowledge_time.append(new.knowledge_time),
+        series=np.concatenate([old.series, new.series]),
+        symbol=np.concatenate([old.symbol, new.symbol]),
+        value=np.concatenate([old.value, new.value]),
+        info={**old.info, **new.info},
+    )
+    return _picked(together, np.lexsort([together.event_time.asi8, together.knowledge_time.asi8]))
+
+
+def _extended(panel: Panel, rows: Panel) -> Panel:
+    """The panel with the new bar, and without its oldest."""
+    return replace(
+        panel,
+        times=panel.times[1:].append(rows.times),
+        sessions=np.concatenate([panel.sessions[1:], rows.sessions]),
+        fields={name: np.concatenate([values[1:], rows.fields[name]]) for name, values in panel.fields.items()},
+        tradable=np.concatenate([panel.tradable[1:], rows.tradable]),
+    )
+
+
+def _shifted(values: np.ndarray, newest: np.ndarray) -> np.ndarray:
+    return np.concatenate([values[1:], newest[None]])
