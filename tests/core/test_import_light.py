@@ -71,7 +71,7 @@ def test_no_floor_below_the_networks_reaches_torch():
     code = f"""
 import importlib, pkgutil, sys
 import mnpu
-for floor in {[*floors.split(), 'cli']!r}:
+for floor in {[*floors.split(), "cli"]!r}:
     if floor not in [module.name for module in pkgutil.iter_modules(mnpu.__path__)]:
         continue
     module = importlib.import_module("mnpu." + floor)

@@ -72,7 +72,7 @@ def test_a_broken_plugin_is_remembered_with_its_cause_and_takes_nothing_down(sit
 
 def test_the_traceback_of_a_broken_plugin_leads_to_its_own_line(site):
     site.add("bad-lib", "x = 1\nraise ValueError('here')\n")
-    assert "bad_lib_plugin.py\", line 2" in broken(load_plugins(env={}), "bad-lib").traceback
+    assert 'bad_lib_plugin.py", line 2' in broken(load_plugins(env={}), "bad-lib").traceback
 
 
 def test_a_half_registered_plugin_leaves_no_hook_behind(site):

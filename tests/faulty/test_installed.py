@@ -15,7 +15,8 @@ NAMES = {*BROKEN, "mnpu-faulty-name"}
 INSTALLED = NAMES & {dist.metadata["Name"] for dist in distributions()}
 
 pytestmark = pytest.mark.skipif(
-    INSTALLED != NAMES, reason=f"not installed: {', '.join(sorted(NAMES - INSTALLED))} (nox -s faulty installs them)"
+    INSTALLED != NAMES and "MNPU_FAULTY_INSTALLED" not in os.environ,
+    reason=f"not installed: {', '.join(sorted(NAMES - INSTALLED))} (nox -s faulty installs them)",
 )
 
 

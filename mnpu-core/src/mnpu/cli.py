@@ -22,14 +22,14 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import click
 
+from mnpu.commands import own_commands
 from mnpu.errors import MnpuError, PluginError
 
-__all__ = ["cli", "main", "own_commands"]
+__all__ = ["cli", "main"]
 
 
 Resolved = tuple[str | None, click.Command | None, list[str]]
@@ -85,12 +85,6 @@ class LazyGroup(click.Group):
             names = ", ".join(dict.fromkeys(plugin.dist for plugin in broken))
             formatter.write_paragraph()
             formatter.write_text(f"Failed to load: {names}. See: mnpu plugins doctor.")
-
-
-def own_commands() -> dict[str, Path]:
-    """Name to file of mnpu's own commands, in the order of the alphabet."""
-    folder = Path(__file__).parent / "commands"
-    return {p.stem.replace("_", "-"): p for p in sorted(folder.glob("*.py")) if not p.name.startswith("_")}
 
 
 def _registry(ctx: click.Context) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mnpu.commands import own_commands
 from mnpu.commands._shared import emit, json_option, table
 from mnpu.errors import ConfigError, PluginError
 from mnpu.plugins.catalog import KNOWN
@@ -330,8 +331,6 @@ def _clashes(plugins: PluginSet) -> list[str]:
 
 
 def _shadowed(owners: dict[tuple[str, str], list[str]]) -> list[str]:
-    from mnpu.cli import own_commands
-
     return [
         f"the command {name!r} of {dist} does not replace mnpu's own: it runs as mnpu {dist}/{name}"
         for (kind, name), dists in owners.items()

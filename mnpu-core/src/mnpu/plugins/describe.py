@@ -153,43 +153,51 @@ def _features(source: Source, component: Component) -> list[Description]:
     return features
 
 
-def _parameters(home: Source, node: Definition, *, supplied: tuple[str, ...], called: bool) -> tuple[Parameter, ...]:
-    if isinstance(node, ast.ClassDef):
-        owner = _constructor(home, node)
-        if owner is None:
-            return ()
-        source, function, doc = owner
-        docs = parameter_docs(doc)
-        fields = isinstance(function, list)
-        pairs = function if fields else _arguments(function, skip_first=True, keyword_only=False)
-    else:
-        source, docs = home, parameter_docs(ast.get_docstring(node) or "")
-        pairs = _arguments(node, skip_first=False, keyword_only=called)
-    return tuple(_parameter(source, *pair, docs) for pair in pairs if pair[0] not in supplied)
-
-
+#: Name, annotation and default of a parameter.
 Argument = tuple[str, ast.expr | None, ast.expr | None]
 
 
-def _arguments(node: ast.FunctionDef | ast.AsyncFunctionDef, *, skip_first: bool, keyword_only: bool) -> list[Argument]:
+class _Constructor(NamedTuple):
+    """What a class is built with, where that is written, and the docstrings that explain it."""
+
+    source: Source
+    arguments: list[Argument]
+    doc: str
+
+
+def _parameters(home: Source, node: Definition, *, supplied: tuple[str, ...], called: bool) -> tuple[Parameter, ...]:
+    if isinstance(node, ast.ClassDef):
+        built = _constructor(home, node)
+        if built is None:
+            return ()
+    else:
+        built = _Constructor(home, _arguments(node, keyword_only=called), ast.get_docstring(node) or "")
+    docs = parameter_docs(built.doc)
+    return tuple(
+        _parameter(built.source, name, annotation, default, docs)
+        for name, annotation, default in built.arguments
+        if name not in supplied
+    )
+
+
+def _arguments(node: ast.FunctionDef | ast.AsyncFunctionDef, *, keyword_only: bool) -> list[Argument]:
     spec = node.args
     positional = [*spec.posonlyargs, *spec.args]
     defaults: list[ast.expr | None] = [None] * (len(positional) - len(spec.defaults)) + list(spec.defaults)
     pairs = [(arg.arg, arg.annotation, default) for arg, default in zip(positional, defaults, strict=True)]
     keywords = [(a.arg, a.annotation, d) for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True)]
-    return keywords if keyword_only else pairs[skip_first:] + keywords
+    return keywords if keyword_only else pairs + keywords
 
 
-def _constructor(home: Source, node: ast.ClassDef) -> tuple[Source, ast.FunctionDef | list[Argument], str] | None:
+def _constructor(home: Source, node: ast.ClassDef) -> _Constructor | None:
     """The ``__init__`` of a class (the fields of a dataclass), its own or inherited from a class we can read."""
     doc = ast.get_docstring(node) or ""
     for item in node.body:
         if isinstance(item, ast.FunctionDef) and item.name == "__init__":
-            return home, item, f"{doc}\n\n{ast.get_docstring(item) or ''}"
+            own = f"{doc}\n\n{ast.get_docstring(item) or ''}"
+            return _Constructor(home, _arguments(item, keyword_only=False)[1:], own)  # without self
     if any(_called_name(decorator) == "dataclass" for decorator in node.decorator_list):
-        fields = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
-        own = [(f.target.id, f.annotation, f.value) for f in fields if "ClassVar" not in ast.unparse(f.annotation)]  # type: ignore[union-attr]
-        return home, own, doc
+        return _Constructor(home, _fields(node), doc)
     for base in node.bases:
         if not isinstance(base, ast.Name):
             continue
@@ -197,11 +205,16 @@ def _constructor(home: Source, node: ast.ClassDef) -> tuple[Source, ast.Function
         if origin.partition(".")[0] not in (home.module.partition(".")[0], "mnpu"):
             continue  # torch.nn.Module and the like have nothing to configure
         found = home.definition(base.id)
-        if found and isinstance(found[1], ast.ClassDef):
-            inherited = _constructor(found[0], found[1])
-            if inherited:
-                return inherited[0], inherited[1], f"{doc}\n\n{inherited[2]}"
+        inherited = _constructor(found[0], found[1]) if found and isinstance(found[1], ast.ClassDef) else None
+        if inherited:
+            return inherited._replace(doc=f"{doc}\n\n{inherited.doc}")
     return None
+
+
+def _fields(node: ast.ClassDef) -> list[Argument]:
+    named = [item for item in node.body if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name)]
+    fields = [item for item in named if "ClassVar" not in ast.unparse(item.annotation)]
+    return [(ast.unparse(item.target), item.annotation, item.value) for item in fields]
 
 
 def _parameter(

@@ -152,7 +152,7 @@ def _parameters(function: Callable[..., Any], *, skip: Sequence[str], keyword_on
 
 
 def _constructor_doc(function: Callable[..., Any]) -> str:
-    return inspect.getdoc(function.__init__) or "" if isinstance(function, type) else ""
+    return inspect.getdoc(vars(function).get("__init__")) or "" if isinstance(function, type) else ""
 
 
 def _resolve(function: Callable[..., Any], parameter: inspect.Parameter) -> Any:
@@ -185,7 +185,8 @@ def _strict(annotation: Any) -> Any:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
         base, *extras = arguments
-        return Annotated[(_strict(base), *extras)]
+        parts = (_strict(base), *extras)
+        return Annotated[parts]
     if origin in (typing.Union, types.UnionType):
         return typing.Union[tuple(_strict(argument) for argument in arguments)]  # noqa: UP007 - built at run time
     if origin is None or origin is typing.Literal or not arguments or origin.__module__ not in _CONTAINERS:

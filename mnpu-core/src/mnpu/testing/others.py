@@ -81,11 +81,11 @@ def _label_shapes(factory: Factory, rng: np.random.Generator) -> str:
 def _labels_after_decision(factory: Factory, rng: np.random.Generator) -> str:
     panel = synthetic_panel(rng)
     labels = _labels(factory, panel)
-    known = np.asarray(~labels.start.isna())
+    known = ~np.asarray(labels.start.isna())
     if (labels.start[known] <= panel.times[known]).any():
         return "a label starts at or before its decision"
     for horizon, end in zip(labels.horizons, labels.end, strict=True):
-        both = known & np.asarray(~end.isna())
+        both = known & ~np.asarray(end.isna())
         if (end[both] < labels.start[both]).any():
             return f"a label of horizon {horizon} ends before it starts"
     return ""
