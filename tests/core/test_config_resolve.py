@@ -121,9 +121,15 @@ def test_an_override_is_named_as_the_place(registry):
 
 
 def test_several_components_are_wrong_at_once(registry):
-    message = refused(registry, "policy={use: nosuch}", "model.backbone.width=0", "report.formats=[pfd]")
-    assert [line.partition(": ")[0] for line in message.splitlines()] == [
-        "--set model.backbone.width",
+    sets = [
+        "policy={use: rank_long_short, gross: x, hold: x}",
+        "model.backbone={use: toy, width: 0, rate: x}",
+        "report.formats=[pfd]",
+    ]
+    assert [line.partition(": ")[0] for line in refused(registry, *sets).splitlines()] == [
+        "--set model.backbone",
+        "--set model.backbone",
+        "--set policy",
         "--set policy",
         "--set report.formats",
     ]

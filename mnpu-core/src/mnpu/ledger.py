@@ -74,12 +74,9 @@ def read(root: str | Path, *, warn: bool = True) -> pd.DataFrame:
     if warn:
         for problem in broken:
             warnings.warn(problem, LedgerWarning, stacklevel=2)
-    frame = pd.DataFrame(rows)
-    return (
-        frame.sort_values(["started_at", "run_id"], kind="stable", ignore_index=True)
-        if "started_at" in frame
-        else frame
-    )
+    rows.sort(key=lambda row: (str(row.get("started_at", "")), row["run_id"]))
+    frame: pd.DataFrame = pd.DataFrame(rows)
+    return frame
 
 
 def read_rows(root: str | Path) -> tuple[list[dict[str, Any]], list[str]]:

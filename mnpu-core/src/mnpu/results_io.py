@@ -65,7 +65,7 @@ def write_result(run_dir: str | Path, result: Result, *, fills: Mapping[str, Any
     if result.folds is not None and result.folds.times is not None:
         write_table(folder / "bars.parquet", [{"time": utc_ns(result.folds.times)}])
     if fills is not None:
-        write_table(folder / "fills.parquet", [{name: np.asarray(fills[name]) for name in fills}])
+        write_table(folder / "fills.parquet", [{str(name): np.asarray(values) for name, values in fills.items()}])
 
 
 # What is written.

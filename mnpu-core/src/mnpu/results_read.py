@@ -125,7 +125,8 @@ def _read_violations(table: pa.Table | None, name: str, book: str) -> tuple[Viol
 
 
 def _instant(value: Any) -> pd.Timestamp:
-    return pd.Timestamp(value).tz_convert("UTC").as_unit("ns")
+    instant: pd.Timestamp = pd.Timestamp(value).tz_convert("UTC").as_unit("ns")
+    return instant
 
 
 def _read_forecast(own: Mapping[str, Any], rows: Rows) -> Forecast:
@@ -188,7 +189,7 @@ def _run(own: Mapping[str, Any]) -> Run:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise MnpuError(
             "the run holds no result", where=str(path.parent), next_step="See why with: mnpu runs show RUN."

@@ -29,15 +29,17 @@ class Rows:
 
     def floats(self, name: str) -> np.ndarray:
         """A column as float64; null is NaN."""
-        return self.table[name].to_numpy().astype(np.float64)
+        return np.asarray(self.table[name].to_numpy(), dtype=np.float64)
 
     def flags(self, name: str) -> np.ndarray:
         """A column as bool."""
-        return self.table[name].to_numpy().astype(bool)
+        return np.asarray(self.table[name].to_numpy(), dtype=bool)
 
     def instants(self, name: str) -> pd.DatetimeIndex:
         """A column as UTC instants; null is NaT."""
-        return pd.DatetimeIndex(self.table[name].cast("timestamp[ns]").to_numpy()).as_unit("ns").tz_localize("UTC")
+        values = np.asarray(self.table[name].cast("timestamp[ns]").to_numpy(), dtype="datetime64[ns]")
+        index: pd.DatetimeIndex = pd.DatetimeIndex(values, tz="UTC")
+        return index
 
 
 def cell_keys(times: pd.DatetimeIndex, symbols: tuple[str, ...]) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def texts(values: Iterable[str]) -> pa.Array:
 
 def utc_ns(times: pd.DatetimeIndex) -> np.ndarray:
     """Instants as datetime64[ns], UTC."""
-    return times.tz_convert("UTC").tz_localize(None).as_unit("ns").to_numpy()
+    return np.asarray(times.tz_convert("UTC").tz_localize(None).as_unit("ns"), dtype="datetime64[ns]")
 
 
 def write_table(path: Path, parts: Sequence[Mapping[str, Any]]) -> None:

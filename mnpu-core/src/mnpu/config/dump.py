@@ -53,7 +53,7 @@ class _Dumper(yaml.SafeDumper):
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
         """Our scalar rules in place of YAML 1.1's, so that ``1e-4`` needs no tag."""
         if kind is not yaml.ScalarNode or not implicit[0]:
-            return super().resolve(kind, value, implicit)
+            return str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
         names = {bool: "bool", int: "int", float: "float", type(None): "null"}
         return f"tag:yaml.org,2002:{names.get(type(parse_scalar(value)), 'str')}"
 
@@ -67,6 +67,7 @@ class _Dumper(yaml.SafeDumper):
         return self.represent_mapping("tag:yaml.org,2002:map", keyed)
 
     def represent_text(self, value: str) -> yaml.ScalarNode:
+        style: str | None
         if isinstance(value, Reference):
             text, style = str(value), '"'
         else:

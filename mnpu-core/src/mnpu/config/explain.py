@@ -50,8 +50,12 @@ def explain(error: ValidationError, tree: Tree, model: type[BaseModel], *, at: P
 def first_of(errors: Sequence[MnpuError]) -> MnpuError:
     """The error to raise for several: the first configuration error, else the first, with the others listed."""
     first = next((e for e in errors if isinstance(e, ConfigError)), errors[0])
-    others = [e for e in errors if e is not first]
-    return type(first)(first.what, where=first.where, expected=first.expected, next_step=first.next_step, others=others)
+    rest = [*first.others, *(each for e in errors if e is not first for each in (e, *e.others))]
+    return _with_others(first, [_with_others(each, ()) for each in rest])
+
+
+def _with_others(error: MnpuError, others: Sequence[MnpuError]) -> MnpuError:
+    return type(error)(error.what, where=error.where, expected=error.expected, next_step=error.next_step, others=others)
 
 
 def show(value: Any) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -40,6 +40,10 @@ __all__ = [
 ]
 
 
+_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_SYMBOL = r"^\S{1,32}$"
+
+
 def _date(value: Any) -> dt.date:
     if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
         return value
@@ -51,15 +55,19 @@ def _date(value: Any) -> dt.date:
     raise PydanticCustomError("date", "a date that exists, as in 2005-01-31")
 
 
-def _matching(pattern: str, expected: str) -> Any:
-    """Text that matches ``pattern``; an error says ``expected``."""
+def _matching(pattern: str, expected: str) -> Callable[[str], str]:
+    """A validator of text; an error says ``expected``."""
 
     def check(text: str) -> str:
         if re.fullmatch(pattern, text) is None:
-            raise PydanticCustomError("pattern", expected)  # type: ignore[arg-type]
+            raise PydanticCustomError("pattern", "{expected}", {"expected": expected})
         return text
 
-    return Annotated[str, AfterValidator(check), WithJsonSchema({"type": "string", "pattern": pattern})]
+    return check
+
+
+def _pattern(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern})
 
 
 def _datasets(value: Any) -> Any:
@@ -88,9 +96,17 @@ Dataset = Annotated[
         }
     ),
 ]
-Name = _matching(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", "up to 64 letters, digits, dots, dashes and underscores")
-Period = _matching(PERIOD, "a whole number and y, mo, w or d, as in 5y, 6mo, 2w or 30d")
-Symbol = _matching(r"^\S{1,32}$", "a symbol of up to 32 characters without spaces")
+Name = Annotated[
+    str, AfterValidator(_matching(_NAME, "up to 64 letters, digits, dots, dashes and underscores")), _pattern(_NAME)
+]
+Period = Annotated[
+    str,
+    AfterValidator(_matching(PERIOD, "a whole number and y, mo, w or d, as in 5y, 6mo, 2w or 30d")),
+    _pattern(PERIOD),
+]
+Symbol = Annotated[
+    str, AfterValidator(_matching(_SYMBOL, "a symbol of up to 32 characters without spaces")), _pattern(_SYMBOL)
+]
 
 
 class _Block(BaseModel):
@@ -223,7 +239,9 @@ class Pipeline(_Block):
     validators: list[Use] = Field(
         default=[Use(use="ohlcv"), Use(use="point_in_time")], description="Checks that may refuse the data."
     )
-    target: Use = Field(default=Use(use="forward_return", horizons=[5]), description="What is forecast.")
+    target: Use = Field(
+        default=Use.model_validate({"use": "forward_return", "horizons": [5]}), description="What is forecast."
+    )
     fill: Literal["next_close", "next_open"] = Field(default="next_close", description="Price that an order gets.")
     split: WalkForward
     model: ModelConfig

@@ -37,4 +37,4 @@ def parse_period(text: str) -> pd.DateOffset:
         )
     import pandas as pd
 
-    return pd.DateOffset(**{_UNITS[match[1]]: int(text[: -len(match[1])])})
+    return pd.DateOffset(**{_UNITS[match[1]]: int(text[: -len(match[1])])})  # type: ignore[arg-type]

@@ -107,7 +107,7 @@ def _check(loaded: LoadedConfig, registry: Registry, kind: str, path: Path, use:
     return values
 
 
-def _supplied(loaded: LoadedConfig, kind: str) -> dict[str, int]:
+def _supplied(loaded: LoadedConfig, kind: str) -> dict[str, Any]:
     """Plausible values of what the framework gives: the sizes of the data are not known yet."""
     config = loaded.pipeline
     horizons = config.target.params.get("horizons")
@@ -186,7 +186,7 @@ def _placed(error: MnpuError, loaded: LoadedConfig, path: Path) -> MnpuError:
     )
 
 
-def _block(resolved: dict[str, Any], path: Path) -> dict[str, Any]:
+def _block(resolved: dict[str, Any], path: Path) -> Any:
     node: Any = resolved
     for part in path:
         node = node[part]

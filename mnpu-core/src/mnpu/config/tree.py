@@ -130,7 +130,8 @@ def place(tree: Tree, path: Path, new: Tree, *, origin: str) -> None:
     ConfigError
         ``path`` leads through a scalar, or past the end of a list.
     """
-    node, here = tree.value, ()
+    node: Any = tree.value
+    here: Path = ()
     for i, part in enumerate(path):
         key = _key(node, part, tree, here, origin)
         here = (*here, key)

@@ -185,8 +185,9 @@ class _Reader:
         block: dict[str, Any] = {}
         while not isinstance(key_event := next(events), MappingEndEvent):
             key = self.key(key_event, block, path)
-            tree.key_origins[(*path, key)] = self.at(key_event)
-            block[key] = self.node(next(events), events, tree, (*path, key))
+            here: Path = (*path, key)
+            tree.key_origins[here] = self.at(key_event)
+            block[key] = self.node(next(events), events, tree, here)
         return block
 
     def scalar(self, event: ScalarEvent, tree: Tree, path: Path) -> Any:
@@ -239,5 +240,5 @@ class _Reader:
         )
 
     def at(self, event: Event) -> str:
-        mark = event.start_mark
+        mark: Any = event.start_mark
         return f"{self.name}:{mark.line + 1}:{mark.column + 1}"
