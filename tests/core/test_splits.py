@@ -124,8 +124,10 @@ def test_the_purge_is_by_time_across_symbols_not_by_row():
     end = labels.end[0].to_series().reset_index(drop=True)
     end[80] = times[120]  # the decision at row 80 is not settled before row 120
     slow = Labels(labels.values, labels.start, (pd.DatetimeIndex(end),), labels.horizons, "slow")
-    fold = walk_forward(times, slow, train=DAYS(100), validation=DAYS(80), test=DAYS(100)).folds[0]
-    assert fold.train[1] <= 80
+    split = walk_forward(times, slow, train=DAYS(100), validation=DAYS(80), test=DAYS(100))
+    fold = split.folds[0]
+    assert split.purge_bars == 20  # rows 80 to 99
+    assert fold.train[1] == 80 - split.embargo_bars == 40
     assert latest_end(slow, fold.train) < times[fold.validation[0]]
 
 
