@@ -237,3 +237,17 @@ def test_periods(text, offset):
 def test_what_is_not_a_period_is_refused(text):
     with pytest.raises(ConfigError, match="is not a period"):
         parse_period(text)
+
+
+def test_what_was_known_of_a_value_is_forgotten_when_it_is_replaced(tmp_path):
+    (tmp_path / "base.yaml").write_text(TEXT.replace("sqlite:///market.db", '"${env:STORE}"'))
+    (tmp_path / "over.yaml").write_text("data: {store: written.db, symbols: [A]}\n")
+    env = {"STORE": "secret.db"}
+    base = load_config(tmp_path / "base.yaml", env=env)
+    assert base.tree.references == {("data", "store"): "${env:STORE}"}
+    for loaded in (
+        load_config(tmp_path / "base.yaml", overlays=[tmp_path / "over.yaml"], env=env),
+        load_config(tmp_path / "base.yaml", sets=["data.store=written.db", "data.symbols=[A]"], env=env),
+    ):
+        assert loaded.tree.references == {}
+        assert ("data", "symbols", 2) not in loaded.tree.origins

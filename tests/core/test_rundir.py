@@ -128,14 +128,22 @@ def test_a_root_that_cannot_be_written_is_an_error(tmp_path):
     assert caught.value.exit_code == 1
 
 
-def _create_some(root, queue):
+def test_a_number_that_was_taken_since_the_folder_was_listed_is_left_alone(tmp_path, monkeypatch):
+    RunDirectory.create(tmp_path, "r")
+    (tmp_path / "r-001" / "theirs").write_text("x")
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: iter(()))
+    assert RunDirectory.create(tmp_path, "r").run_id == "r-002"
+
+
+def _create_some(root, queue, ready):
+    ready.wait()
     queue.put([RunDirectory.create(root, "r").run_id for _ in range(20)])
 
 
 def test_many_processes_never_share_a_run(tmp_path):
     context = get_context("spawn")
-    queue = context.Queue()
-    workers = [context.Process(target=_create_some, args=(tmp_path, queue)) for _ in range(3)]
+    queue, ready = context.Queue(), context.Barrier(3)
+    workers = [context.Process(target=_create_some, args=(tmp_path, queue, ready)) for _ in range(3)]
     for worker in workers:
         worker.start()
     ids = [run_id for _ in workers for run_id in queue.get(timeout=60)]

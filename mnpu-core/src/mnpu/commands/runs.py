@@ -131,7 +131,7 @@ def _summary(run_id: str, name: str, status: str, started_at: str, row: Mapping[
 
 def _facts(directory: Any) -> dict[str, Any]:
     """Everything that is known about a run."""
-    from mnpu.results_read import read_metrics
+    from mnpu.results_io import read_metrics
 
     state, status = directory.state, directory.status
     # A run that ended badly may hold numbers; a report of a failed gate shows them, a table does not.
