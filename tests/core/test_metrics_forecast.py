@@ -81,6 +81,14 @@ def test_the_error_of_the_mean_allows_for_overlap(rng):
     assert naive < 0.6 * spread
 
 
+def test_outcomes_over_twenty_bars_widen_the_error_of_the_rank_ic(rng):
+    medians, outcome = rng.standard_normal((200, 6)), rng.standard_normal((200, 6))
+    ranks = [(a.argsort().argsort(), b.argsort().argsort()) for a, b in zip(medians, outcome, strict=True)]
+    by_date = np.array([np.corrcoef(a, b)[0, 1] for a, b in ranks])
+    found = metrics.rank_information_coefficient(forecast_of(medians, horizons=(20,)), outcome[..., None])
+    assert found.se == pytest.approx(metrics.newey_west_se(by_date, lags=19))
+
+
 def test_newey_west_without_lags_is_the_plain_error(rng):
     values = rng.standard_normal(50)
     assert metrics.newey_west_se(values, lags=0) == pytest.approx(values.std() / np.sqrt(50))

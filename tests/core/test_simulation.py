@@ -204,6 +204,13 @@ def test_a_lost_account_stops_in_cash():
         assert "lost on 2020-01-01" in outcome.notes[0]
 
 
+@pytest.mark.parametrize("method", ["closed", "stepped"])
+def test_costs_above_the_equity_lose_the_account_too(method):
+    outcome = run([[1.0, -1.0]] * 2, np.full((3, 2), 10.0), costs=CostModel(commission_bps=6000.0), method=method)
+    assert outcome.equity.tolist() == [1.0, 0.0, 0.0]
+    assert (outcome.positions.weights == 0).all()
+
+
 class Watching:
     """Changes nothing, remembers each book it was shown."""
 
