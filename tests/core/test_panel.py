@@ -69,6 +69,17 @@ def test_daily_bars_are_known_at_the_close_of_their_session_in_both_seasons(stor
     )
 
 
+def test_every_session_of_the_exchange_has_its_bar(store):
+    """Independent route: the number of sessions that the calendar's own library counts."""
+    import exchange_calendars
+
+    calendar = exchange_calendars.get_calendar("XNYS", start="1990-01-01", end="2023-01-31")
+    for asset in store.assets():
+        if asset.dataset != "eurusd_hourly":
+            sessions = calendar.sessions_in_range(asset.first_bar.date(), asset.last_bar.date())
+            assert asset.n_bars == len(sessions), asset
+
+
 def test_hourly_bars_are_stamped_at_their_close(store):
     panel = store.panel(["EURUSD"], start="2017-01-01", end="2017-01-02", frequency="1h")
     assert panel.times[0] == pd.Timestamp("2017-01-01 23:00", tz="UTC")  # the vendor's stamp is 22:00, the open
