@@ -61,13 +61,13 @@ def test_one_changed_byte_is_refused(bundle: Path, name: str, place: int) -> Non
 
 def test_a_bundle_without_its_manifest_was_never_finished(bundle: Path) -> None:
     (bundle / "manifest.json").unlink()
-    with pytest.raises(DataError, match="manifest.json cannot be read"):
+    with pytest.raises(DataError, match=r"manifest\.json cannot be read"):
         training.load(bundle, Omni, Quantile)
 
 
 def test_a_missing_file_is_named(bundle: Path) -> None:
     (bundle / "weights.safetensors").unlink()
-    with pytest.raises(DataError, match="weights.safetensors cannot be read"):
+    with pytest.raises(DataError, match=r"weights\.safetensors cannot be read"):
         training.load(bundle, Omni, Quantile)
 
 

@@ -23,7 +23,13 @@ def test_our_head_keeps_every_law() -> None:
 
 @pytest.mark.parametrize(
     ("level", "quantile", "outcome", "loss"),
-    [(0.9, 1.0, 3.0, 0.9 * 2), (0.9, 3.0, 1.0, 0.1 * 2), (0.5, 1.0, 3.0, 1.0), (0.1, 3.0, 1.0, 0.9 * 2), (0.1, 2.0, 2.0, 0.0)],
+    [
+        (0.9, 1.0, 3.0, 0.9 * 2),
+        (0.9, 3.0, 1.0, 0.1 * 2),
+        (0.5, 1.0, 3.0, 1.0),
+        (0.1, 3.0, 1.0, 0.9 * 2),
+        (0.1, 2.0, 2.0, 0.0),
+    ],
 )
 def test_pinball_is_the_tilted_absolute_error(level: float, quantile: float, outcome: float, loss: float) -> None:
     computed = pinball(torch.tensor([[quantile]]), torch.tensor([outcome]), torch.tensor([level]))
@@ -92,7 +98,7 @@ def test_a_trained_head_recovers_the_quantiles_of_a_distribution_that_depends_on
     [(), (0.1, 0.9), (0.5, 0.1, 0.9), (0.1, 0.5, 0.8), (0.0, 0.5, 1.0), (0.1, 0.1, 0.5, 0.9, 0.9), (-0.1, 0.5, 1.1)],
 )
 def test_levels_that_make_no_interval_are_refused(levels: tuple[float, ...]) -> None:
-    with pytest.raises(ConfigError, match="head.levels is"):
+    with pytest.raises(ConfigError, match=r"head\.levels is"):
         Quantile(4, 1, levels=levels)
 
 

@@ -53,7 +53,9 @@ def test_windows_are_the_slices_of_their_symbol(rng: np.random.Generator) -> Non
 
 
 def test_an_epoch_shows_no_window_twice_and_the_next_has_another_order(rng: np.random.Generator) -> None:
-    windows = gather(rng.standard_normal((50, 2, 1)).astype("float32"), np.arange(10, 40), np.zeros(30, int), lookback=3)
+    windows = gather(
+        rng.standard_normal((50, 2, 1)).astype("float32"), np.arange(10, 40), np.zeros(30, int), lookback=3
+    )
     batches = ShuffledBatches(windows, 8, max_steps=None, seed=1)
     first, second = ([batch.time for batch in batches] for _ in range(2))
     assert [len(times) for times in first] == [8, 8, 8]
@@ -69,7 +71,9 @@ def test_a_planted_signal_is_recovered(backbone: type, world: World) -> None:
     fitted = fit(world, backbone=backbone)
     learnt = forecast(fitted, world)
     assert rank_ic(learnt.median(), world.labels.values[..., 0]) > 0.6
-    start = training.forecast(fit(world, backbone=backbone, train=settings(epochs=1, lr=1e-9)), world.frame, rows=FOLD.test)
+    start = training.forecast(
+        fit(world, backbone=backbone, train=settings(epochs=1, lr=1e-9)), world.frame, rows=FOLD.test
+    )
     assert _pinball(learnt, world) < 0.8 * _pinball(start, world)
 
 
@@ -243,7 +247,7 @@ def test_a_fold_without_windows_says_which_setting_to_change(world: World) -> No
 
 def test_a_target_without_values_is_refused(world: World) -> None:
     nothing = replace(world.labels, values=np.full_like(world.labels.values, np.nan))
-    with pytest.raises(DataError, match="fold 3: no usable window .* forward_return has no value"):
+    with pytest.raises(DataError, match=r"fold 3: no usable window .* forward_return has no value"):
         fit(World(world.frame, nothing))
 
 

@@ -1,4 +1,4 @@
-"""A small made-up market for tests of training: features are noise, and the label depends on two of them, or on none."""
+"""A small made-up market for tests of training: features are noise, the label depends on two of them or on none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class World:
 
 
 def make_world(rng: np.random.Generator, *, signal: float = 1.0, horizons: int = 1) -> World:
-    """900 bars of 6 symbols with 4 features; the label is ``signal`` times a mix of two lags, plus noise, in percent."""
+    """900 bars of 6 symbols with 4 features; the label is ``signal`` times a mix of two lags, plus noise."""
     n_times, n_assets, n_features = 900, 6, 4
     times = pd.date_range("2000-01-03 21:00", periods=n_times, freq="D", tz="UTC").as_unit("ns")
     values = rng.standard_normal((n_times, n_assets, n_features))

@@ -5,7 +5,7 @@ Shape letters: B batch, L lookback, F input columns, D model width, H horizons, 
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -13,7 +13,6 @@ from torch import Tensor
 __all__ = ["Backbone", "Head", "StreamingBackbone", "summary_of"]
 
 
-@runtime_checkable
 class Backbone(Protocol):
     """``nn.Module`` built as ``cls(n_features, lookback, **settings)``.
 
@@ -41,7 +40,6 @@ class Backbone(Protocol):
         ...
 
 
-@runtime_checkable
 class StreamingBackbone(Backbone, Protocol):
     """A backbone that also takes one step at a time, with a state of fixed size."""
 
@@ -54,7 +52,6 @@ class StreamingBackbone(Backbone, Protocol):
         ...
 
 
-@runtime_checkable
 class Head(Protocol):
     """``nn.Module`` built as ``cls(d_in, n_horizons, **settings)``, with its own proper loss.
 

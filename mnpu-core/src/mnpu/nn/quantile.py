@@ -10,8 +10,8 @@ Equations
 ``q_{M+j} = m + sum_{i<=j} softplus(u_i)`` and ``q_{M-j} = m - sum_{i<=j} softplus(d_i)``: sums of non-negative
 increments outward from the median, so ``q`` is monotone at any weights (Gasthaus et al. 2019 build a quantile
 function from non-negative increments in the same way).
-``loss = mean over B, H, Q of max(tau (y - q), (tau - 1)(y - q))``: the pinball loss (Koenker and Bassett 1978, eq. 2.1),
-a proper scoring rule for each level (Gneiting and Raftery 2007, section 6.1).
+``loss = mean over B, H, Q of max(tau (y - q), (tau - 1)(y - q))``: the pinball loss (Koenker and Bassett 1978), a
+proper scoring rule for each level (Gneiting and Raftery 2007, section 6.1).
 
 At the start the biases make the quantiles those of a standard normal, because targets arrive with unit spread.
 

@@ -214,7 +214,7 @@ def _levels_make_sense(trial: Trial) -> str:
     levels = tuple(trial.module().levels)
     mirrored = all(abs(a + b - 1) < 1e-9 for a, b in zip(levels, reversed(levels), strict=True))
     increasing = all(a < b for a, b in pairwise(levels))
-    sound = increasing and mirrored and 0.5 in levels and 0 < levels[0]
+    sound = increasing and mirrored and 0.5 in levels and levels[0] > 0
     return "" if sound else f"levels are {levels}, expected increasing ones, symmetric around 0.5, which is one of them"
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,8 +48,8 @@ def fit(
     labels: Labels,
     fold: Fold,
     *,
-    backbone: Callable[[int, int], nn.Module],
-    head: Callable[[int, int], nn.Module],
+    backbone: Callable[..., nn.Module],
+    head: Callable[..., nn.Module],
     lookback: int,
     min_present: float,
     train: TrainSettings,
@@ -69,9 +67,9 @@ def fit(
     fold : Fold
         Windows of the training range lie in it with every bar; those of the validation range end in it.
     backbone : callable
-        ``(n_features, lookback) -> nn.Module``, called as ``backbone(n_features=..., lookback=...)``.
+        ``backbone(n_features=..., lookback=...)`` builds it.
     head : callable
-        ``(d_in, n_horizons) -> nn.Module``, called as ``head(d_in=..., n_horizons=...)``.
+        ``head(d_in=..., n_horizons=...)`` builds it.
     lookback : int
         Bars per window, L.
     min_present : float
@@ -167,18 +165,13 @@ def _run(
 
 
 def _keep_interrupts(run: Callable[[], None], trainer: Trainer) -> None:
-    """Let Ctrl-C end the command: Lightning turns it into ``exit(1)`` and ignores SIGINT from then on."""
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT) if main else None
+    """Let Ctrl-C stay what it is: Lightning turns it into ``exit(1)``, and older versions only stop training."""
     try:
         run()
     except SystemExit as stopped:
         if isinstance(stopped.__context__, KeyboardInterrupt):
             raise KeyboardInterrupt from None
         raise
-    finally:
-        if main and handler is not None:
-            signal.signal(signal.SIGINT, handler)
     if trainer.interrupted:
         raise KeyboardInterrupt
 

@@ -64,9 +64,7 @@ def forecast(fitted: Fitted, frame: FeatureFrame, *, rows: tuple[int, int], batc
     return Forecast(frame.times, frame.symbols, fitted.horizons, fitted.levels, quantiles)
 
 
-def _quantiles(
-    fitted: Fitted, scaled: np.ndarray, time: np.ndarray, symbol: np.ndarray, batch_size: int
-) -> np.ndarray:
+def _quantiles(fitted: Fitted, scaled: np.ndarray, time: np.ndarray, symbol: np.ndarray, batch_size: int) -> np.ndarray:
     """Quantiles (N, H, Q), float64: float32 widens exactly and a positive factor keeps the order."""
     device = next(fitted.network.parameters()).device
     windows = gather(scaled, time, symbol, lookback=fitted.lookback, device=device)

@@ -48,7 +48,8 @@ class LightningForecaster(LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW with two groups of parameters."""
         spared = {f"backbone.{name}" for name in getattr(self.network.backbone, "no_weight_decay", ())}
-        decay, rest = [], []
+        decay: list[Tensor] = []
+        rest: list[Tensor] = []
         for name, parameter in self.network.named_parameters():
             (rest if parameter.ndim < 2 or name in spared else decay).append(parameter)
         groups = [{"params": decay, "weight_decay": self.weight_decay}, {"params": rest, "weight_decay": 0.0}]
