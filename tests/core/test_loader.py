@@ -75,10 +75,18 @@ def test_the_traceback_of_a_broken_plugin_leads_to_its_own_line(site):
     assert 'bad_lib_plugin.py", line 2' in broken(load_plugins(env={}), "bad-lib").traceback
 
 
-def test_a_half_registered_plugin_leaves_no_hook_behind(site):
-    site.add("bad-lib", GOOD + "\n@hookimpl\ndef mnpu_run_started(run, colour):\n    pass\n")
+@pytest.mark.parametrize(
+    ("fault", "cause"),
+    [
+        ("def mnpu_run_started(run, colour):\n    pass\n", "colour"),
+        ("def mnpu_heads():\n    return 42\n", "mnpu_heads returned 42"),
+        ("def mnpu_heads():\n    raise SystemExit\n", "SystemExit"),
+    ],
+)
+def test_a_half_registered_plugin_leaves_no_hook_behind(site, fault, cause):
+    site.add("bad-lib", f"{GOOD}\n@hookimpl\n{fault}")
     plugins = load_plugins(env={})
-    assert "colour" in broken(plugins, "bad-lib").cause
+    assert cause in broken(plugins, "bad-lib").cause
     modules = {impl.plugin.__name__ for impl in plugins.manager.hook.mnpu_backbones.get_hookimpls()}
     assert "bad_lib_plugin" not in modules
     assert not plugins.manager.has_plugin("bad-lib:bad-lib")

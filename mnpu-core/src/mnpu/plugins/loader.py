@@ -240,7 +240,7 @@ def _register(
                 raise _Refusal(f"it provides the {kind} {component!r} twice, expected each name once")
         return components
     except (Exception, SystemExit):
-        # pluggy keeps what it registered before it failed
+        # what was registered before the failure must go (older versions of pluggy keep it in their own failures too)
         if manager.get_plugin(name) is module:
             manager.unregister(name=name)
         raise
