@@ -117,8 +117,8 @@ def _words(dist: str, package: str, kind: str, component: str) -> dict[str, str]
     core = "mnpu-core[train]" if kind in ("backbone", "head") else "mnpu-core"
     required = (f'"{core}>={_floor()},<1"', *_REQUIREMENTS[kind])
     requirements = "".join(f"    {requirement},\n" for requirement in required)
-    example = Template(_EXAMPLES.get(kind, "")).substitute(component=component)
-    use = f"In a pipeline file:\n\n```yaml\n{example}\n```" if example else _USED_WHEN_INSTALLED.get(kind, "")
+    yaml = f"In a pipeline file:\n\n```yaml\n{_EXAMPLES.get(kind)}\n```"
+    use = Template(yaml if kind in _EXAMPLES else _OTHER_USES[kind]).substitute(component=component)
     return {
         "dist": dist,
         "package": package,
@@ -135,8 +135,9 @@ def _words(dist: str, package: str, kind: str, component: str) -> dict[str, str]
     }
 
 
-_USED_WHEN_INSTALLED = {
-    "metric": "It appears among the metrics of every run as soon as it is installed.",
+#: How the other kinds are used.
+_OTHER_USES = {
+    "metric": 'From Python: `Registry.discover().build("metric", "$component", {})(result)`.',
     "report_section": "It appears in every report as soon as it is installed.",
     "command": "It appears in `mnpu --help` as soon as it is installed.",
 }
