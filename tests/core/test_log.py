@@ -15,7 +15,10 @@ from mnpu import log
 
 
 def lines(path):
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    """What was said between the first line and the end."""
+    said = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert said[0]["event"] == "started"
+    return [line for line in said[1:] if line["event"] != "finished"]
 
 
 def test_every_line_is_json_with_the_run_and_the_time(tmp_path):
@@ -43,11 +46,19 @@ def test_a_failure_is_logged_and_raised_on(tmp_path):
     assert (line["level"], line["error"], line["message"]) == ("error", "ZeroDivisionError", "division by zero")
 
 
+def test_a_log_says_how_it_ended(tmp_path):
+    with log.to_file(tmp_path / "log.jsonl"):
+        pass
+    assert json.loads(tmp_path.joinpath("log.jsonl").read_text().splitlines()[-1])["event"] == "finished"
+
+
 def test_what_the_standard_loggers_say_is_kept_while_the_log_is_open(tmp_path):
     with log.to_file(tmp_path / "log.jsonl", run_id="a-001"):
+        logging.getLogger("mnpu.progress").info("fitting")
         logging.getLogger("mnpu.plugins").warning("%s is muted", "observer")
     logging.getLogger("mnpu.plugins").warning("too late")
-    (line,) = lines(tmp_path / "log.jsonl")
+    first, line = lines(tmp_path / "log.jsonl")
+    assert (first["event"], first["level"]) == ("fitting", "info")
     assert (line["event"], line["logger"], line["run_id"]) == ("observer is muted", "mnpu.plugins", "a-001")
 
 

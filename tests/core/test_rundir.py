@@ -152,10 +152,12 @@ def test_many_processes_never_share_a_run(tmp_path):
     assert sorted(ids) == [f"r-{i:03d}" for i in range(1, 61)]
 
 
-def test_runs_are_opened_by_id_beginning_or_folder(tmp_path):
+def test_runs_are_opened_by_id_beginning_or_folder(tmp_path, monkeypatch):
     one, two = (RunDirectory.create(tmp_path, recipe) for recipe in ("aa11", "ab22"))
     assert open_run(tmp_path, "aa11-001") == one
     assert open_run(tmp_path, "ab").path == two.path
+    monkeypatch.chdir(one.path)
+    assert open_run(tmp_path, ".").run_id == "aa11-001"
     assert open_run(tmp_path / "nowhere", one.path).run_id == "aa11-001"
     with pytest.raises(ConfigError, match="is the beginning of aa11-001, ab22-001"):
         open_run(tmp_path, "a")

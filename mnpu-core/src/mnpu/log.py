@@ -27,8 +27,9 @@ def to_file(path: str | Path, **bound: Any) -> Iterator[Any]:
     Yields
     ------
     log : structlog.BoundLogger
-        ``log.info("fold_fitted", fold=3, loss=0.1)``. What the standard ``mnpu`` loggers say goes into the file too.
-        An exception that leaves the block is logged with its type and message, and raised on.
+        ``log.info("fold_fitted", fold=3, loss=0.1)``. What the standard ``mnpu`` loggers say (from INFO on) goes into
+        the file too. The first line says ``started``, the last one ``finished``, or ``failed`` with the type and
+        message of the exception that left the block, which is raised on.
     """
     import structlog
 
@@ -43,15 +44,20 @@ def to_file(path: str | Path, **bound: Any) -> Iterator[Any]:
             wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
             **bound,
         ).bind()
-        handler = _Forward(log)
-        logging.getLogger("mnpu").addHandler(handler)
+        handler, ours = _Forward(log), logging.getLogger("mnpu")
+        level = ours.level
+        ours.addHandler(handler)
+        ours.setLevel(logging.INFO)
+        log.info("started")
         try:
             yield log
+            log.info("finished")
         except BaseException as error:
             log.error("failed", error=type(error).__name__, message=str(error))
             raise
         finally:
-            logging.getLogger("mnpu").removeHandler(handler)
+            ours.removeHandler(handler)
+            ours.setLevel(level)
 
 
 class _Forward(logging.Handler):

@@ -164,11 +164,11 @@ def open_run(root: str | Path, run: str | Path) -> RunDirectory:
     root, text = Path(root), str(run)
     for path in (Path(text), root / text):
         if text and (path / _STATE).is_file():
-            return RunDirectory(path)
+            return RunDirectory(path.resolve())
     ids = [directory.run_id for directory in list_runs(root)]
     begun = [name for name in ids if text and name.startswith(text)]
     if len(begun) == 1:
-        return RunDirectory(root / begun[0])
+        return RunDirectory((root / begun[0]).resolve())
     if begun:
         raise ConfigError(f"'{text}' is the beginning of {', '.join(begun)}", expected="one run")
     hint = f"Latest: {', '.join(ids[-3:])}." if ids else "There is no run in it yet; begin one with: mnpu run FILE."
