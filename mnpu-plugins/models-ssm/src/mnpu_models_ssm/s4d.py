@@ -15,8 +15,8 @@ continuous     ``x' = A x + B u``, ``y = 2 Re(C x) + skip u``, with B = 1, since
 stable         ``A = -exp(log_decay) + i frequency``, so the real part stays negative (section 3.4)
 zero-order hold ``Abar = exp(Delta A)``, ``Bbar = (Abar - 1) / A`` (section 3.1)
 recurrence     ``x_t = Abar x_{t-1} + Bbar u_t``, ``y_t = 2 Re(C x_t) + skip u_t``
-convolution    ``K_k = 2 Re(sum_n C_n Bbar_n Abar_n^k)``: a Vandermonde product (section 3.2); ``y = K * u`` by FFT,
-               padded with zeros to 2L so that nothing wraps round from the future
+convolution    ``K_k = 2 Re(sum_n C_n Bbar_n Abar_n^k)``, plus the skip at k = 0: a Vandermonde product (section 3.2);
+               ``y = K * u`` by FFT, padded with zeros to 2L so that nothing wraps round from the future
 S4D-Lin        ``A_n = -1/2 + i pi n`` (section 4.3)
 S4D-Inv        ``A_n = -1/2 + i N/pi (N / (2n + 1) - 1)`` (section 4.3)
 
@@ -176,27 +176,29 @@ class DiagonalSSM(nn.Module):
         return dt_a, torch.expm1(dt_a) / a, torch.view_as_complex(self.readout)
 
     def kernel(self, length: int) -> Tensor:
-        """The impulse response K, (D, L), without the skip."""
+        """The impulse response K, (D, L); the skip is part of its lag 0."""
         dt_a, b, c = self.discrete()
         lags = torch.arange(length, device=b.device)
         powers = torch.exp(dt_a.unsqueeze(-1) * lags)  # (D, N/2, L): the Vandermonde matrix of Abar
-        return 2 * torch.einsum("dn,dnl->dl", c * b, powers).real
+        response = 2 * torch.einsum("dn,dnl->dl", c * b, powers).real
+        return response + F.pad(self.skip.unsqueeze(-1), (0, length - 1))
 
     def forward(self, u: Tensor) -> Tensor:
-        """``(B, L, D) -> (B, L, D)``: causal convolution with K, and the skip."""
+        """``(B, L, D) -> (B, L, D)``: causal convolution with K."""
         with torch.autocast(device_type=u.device.type, enabled=False):
-            u = u.float().transpose(1, 2)  # (B, D, L)
-            length = u.shape[-1]
-            spectrum = torch.fft.rfft(u, n=2 * length) * torch.fft.rfft(self.kernel(length), n=2 * length)
+            u = u.float()
+            length = u.shape[1]
+            response = torch.fft.rfft(self.kernel(length), n=2 * length)  # (D, L+1)
+            spectrum = torch.fft.rfft(u.transpose(1, 2), n=2 * length) * response  # (B, D, L+1)
             y = torch.fft.irfft(spectrum, n=2 * length)[..., :length]  # (B, D, L)
-            return (y + self.skip.unsqueeze(-1) * u).transpose(1, 2)  # (B, L, D)
+            # contiguous: what follows acts on channels, and mixed strides would make it several times slower
+            return y.transpose(1, 2).contiguous()  # (B, L, D)
 
     def last(self, u: Tensor) -> Tensor:
         """``(B, L, D) -> (B, D)``: the last step of ``forward``, as one weighted sum."""
         with torch.autocast(device_type=u.device.type, enabled=False):
-            u = u.float()
             weights = self.kernel(u.shape[1]).flip(-1).T  # (L, D): the newest step meets lag 0
-            return (u * weights).sum(1) + self.skip * u[:, -1]
+            return (u.float() * weights).sum(1)
 
     def initial_state(self, batch: int) -> Tensor:
         """Zero state, complex (B, D, N/2)."""
