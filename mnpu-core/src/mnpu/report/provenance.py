@@ -55,7 +55,7 @@ def features(result: Result) -> Section:
             spec.unit or NOT_AVAILABLE,
             count(spec.warmup),
             "yes" if spec.scale_free else "no",
-            ", ".join((*spec.fields, *spec.series)) or NOT_AVAILABLE,
+            ", ".join((*spec.fields, *spec.series)) or "the date",
         )
         for spec in result.features
     )
