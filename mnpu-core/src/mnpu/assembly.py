@@ -14,6 +14,7 @@ from mnpu.features.plan import PlannedFeature, plan
 from mnpu.guard import Chain
 from mnpu.plugins.registry import Registry
 from mnpu.simulation.costs import CostModel
+from mnpu.types import Metric, Result
 
 __all__ = ["Forecaster", "Parts", "Strategy", "assemble", "contributors"]
 
@@ -57,6 +58,7 @@ class Parts:
     strategies: Sequence[Strategy]
     chain: Chain
     costs: CostModel
+    metrics: Mapping[str, Callable[[Result], Metric]]
     distributions: Sequence[str]
 
     @property
@@ -111,6 +113,7 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         strategies=strategies,
         chain=Chain([build("guardrail", use) for use in config.guardrails]),
         costs=CostModel(**config.costs.model_dump()),
+        metrics={c.name: registry.build("metric", c.canonical, {}) for c in registry.components("metric")},
         distributions=contributors(config, registry),
     )
 

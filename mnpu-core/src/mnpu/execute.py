@@ -60,6 +60,7 @@ def execute(loaded: LoadedConfig, registry: Registry, *, runs: Path, progress: P
     directory = RunDirectory.create(runs, run.recipe_id)
     run = replace(run, run_id=directory.run_id)
     started = time.perf_counter()
+    result: Result | None = None
     try:
         directory.start(run, resolved)
         with log.to_file(directory.path / "log.jsonl", run_id=run.run_id):
@@ -73,7 +74,8 @@ def execute(loaded: LoadedConfig, registry: Registry, *, runs: Path, progress: P
         directory.finish()
     except BaseException as error:  # Ctrl-C too: no half-written run may look finished
         directory.fail(error)
-        ledger.append(runs, row(run, "failed", time.perf_counter() - started, error=str(error)))
+        seconds = time.perf_counter() - started
+        ledger.append(runs, row(run, "failed", seconds, result=result, error=str(error) or type(error).__name__))
         registry.notify("mnpu_run_finished", run=run, outcome="failed")
         raise
     ledger.append(runs, row(run, "finished", time.perf_counter() - started, result=result))
@@ -107,7 +109,7 @@ def keep(
 ) -> list[Path]:
     """Write forecasts, positions, metrics, networks and reports into the run directory."""
     with progress.stage("writing the run and its report"):
-        results_io.write_result(directory.path, result)
+        results_io.write_result(directory.path, result, fills=result.fills)
         judged = parts.forecasters[0].name
         for fitted in study.fitted[judged]:
             fitted.save(directory.path / "bundle" / f"fold-{fitted.fold.number:02d}")

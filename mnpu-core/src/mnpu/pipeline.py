@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from mnpu import gates
 from mnpu.assembly import Forecaster, Parts, Strategy
@@ -36,6 +37,7 @@ from mnpu.types import (
     Forecast,
     GateOutcome,
     Labels,
+    Metric,
     Panel,
     PolicyContext,
     Positions,
@@ -75,7 +77,7 @@ class Study:
 
 def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress) -> Study:
     """Run the pipeline on loaded data: compute, split, fit, forecast, decide, limit, simulate, and pass the gates."""
-    validate(parts, panel, side)
+    validate(parts, panel, side, progress)
     prepared = prepare(parts, panel, side, progress)
     forecasts: dict[str, Forecast] = {}
     fitted: dict[str, list[Any]] = {}
@@ -93,7 +95,7 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress) -> S
         comparisons=tuple(results[1:]),
         gates=outcomes,
         panel=prepared.panel.rows(*prepared.rows),
-        notes=notes(panel),
+        notes=(*notes(panel), *results[0].notes),
         series=tuple(prepared.side.info.values()),
         features=prepared.frame.specs,
         folds=prepared.split,
@@ -118,11 +120,15 @@ def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
         return panel, store.side(series_needed(parts.planned), end=panel.times[-1])
 
 
-def validate(parts: Parts, panel: Panel, side: SideTable) -> None:
-    """Run every validator; the first error finding refuses the data."""
+def validate(parts: Parts, panel: Panel, side: SideTable, progress: Progress) -> None:
+    """Run every validator: the first error finding refuses the data, warnings are said."""
     for validator in parts.validators:
         for name, table in (("prices", panel), ("side data", side)):
-            refuse_errors(validator.check(table, Context(name)), where=name)
+            findings = validator.check(table, Context(name))
+            refuse_errors(findings, where=name)
+            for finding in findings:
+                what = f"{finding.count} x {finding.rule} (first: {finding.sample})"
+                progress.say(f"warning: {name}: {what}. {finding.hint}")
 
 
 def prepare(parts: Parts, panel: Panel, side: SideTable, progress: Progress) -> Prepared:
@@ -214,8 +220,31 @@ def evaluate(
         periods_per_year=prepared.panel.periods_per_year,
         forecast=forecast,
         labels=prepared.labels.values[first:stop],
+        notes=outcome.notes,
+        fills=as_quoted(outcome.fills, prepared),
     )
-    return replace(result, metrics=compute_metrics(result))
+    return replace(result, metrics={**compute_metrics(result), **plugin_metrics(parts, result)})
+
+
+def plugin_metrics(parts: Parts, result: Result) -> dict[str, Metric]:
+    """Metrics that installed plugins add; one that raises has no value, and its error is the reason."""
+    found = {}
+    for name, metric in parts.metrics.items():
+        try:
+            found[name] = metric(result)
+        except Exception as error:  # a stranger's metric must not cost the user a finished training
+            found[name] = Metric(name, None, "", reason=f"the plugin failed: {type(error).__name__}: {error}")
+    return found
+
+
+def as_quoted(fills: pd.DataFrame, prepared: Prepared) -> pd.DataFrame:
+    """The fills at the prices on the screen: split-continuous prices over the splits up to the fill."""
+    panel = prepared.panel
+    if "split_factor" not in panel.fields or fills.empty:
+        return fills
+    bar = panel.times.searchsorted(fills["time"])  # a fill at an open belongs to the bar that closes after it
+    column = pd.Index(panel.symbols).get_indexer(fills["symbol"])
+    return fills.assign(price=fills["price"].to_numpy() / panel["split_factor"][bar, column])
 
 
 def market(prepared: Prepared) -> dict[str, Any]:

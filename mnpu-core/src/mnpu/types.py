@@ -464,6 +464,8 @@ class Result:
         The side series that were read.
     features : tuple of FeatureSpec
     folds : Split or None
+    fills : DataFrame or None
+        One row per trade: ``time``, ``symbol``, ``weight_before``, ``weight_after``, ``price`` (as quoted), ``cost``.
     """
 
     name: str
@@ -488,6 +490,7 @@ class Result:
     series: tuple[SeriesInfo, ...] = ()
     features: tuple[FeatureSpec, ...] = ()
     folds: Split | None = None
+    fills: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
