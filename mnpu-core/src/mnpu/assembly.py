@@ -145,7 +145,7 @@ def _supply(build: Callable[..., Any], kind: str, use: Any, **supplied: Any) -> 
 def _store_path(url: str, base: Path) -> str:
     """An absolute path for ``sqlite:///relative.db`` and plain paths, which start from the recipe's folder."""
     path = Path(url.removeprefix("sqlite:///")).expanduser()
-    return str(path if path.is_absolute() else base / path)
+    return str(path if path.is_absolute() else (base / path).resolve())
 
 
 def _refuse_twins(strategies: Sequence[Strategy]) -> None:

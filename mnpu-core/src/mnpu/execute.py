@@ -17,6 +17,7 @@ import pandas as pd
 
 from mnpu import hashing, ledger, log, pipeline, report, results_io
 from mnpu.assembly import Parts, assemble
+from mnpu.config.interpolate import Reference
 from mnpu.config.load import LoadedConfig
 from mnpu.config.resolve import resolve
 from mnpu.errors import GateVeto
@@ -62,7 +63,7 @@ def execute(loaded: LoadedConfig, registry: Registry, *, runs: Path, progress: P
     started = time.perf_counter()
     result: Result | None = None
     try:
-        directory.start(run, resolved)
+        directory.start(run, with_store(resolved, parts.store))
         with log.to_file(directory.path / "log.jsonl", run_id=run.run_id):
             registry.notify("mnpu_run_started", run=run)
             study = pipeline.run(parts, panel, side, progress=progress)
@@ -81,6 +82,17 @@ def execute(loaded: LoadedConfig, registry: Registry, *, runs: Path, progress: P
     ledger.append(runs, row(run, "finished", time.perf_counter() - started, result=result))
     registry.notify("mnpu_run_finished", run=run, outcome="finished")
     return Executed(directory.path, result, tuple(reports))
+
+
+def with_store(resolved: Mapping[str, Any], store: str) -> dict[str, Any]:
+    """The resolved configuration with the store's full path, so that it means the same from any folder.
+
+    What came from the environment stays the reference that it is.
+    """
+    data = dict(resolved["data"])
+    if not isinstance(data["store"], Reference):
+        data["store"] = f"sqlite:///{store}"
+    return {**resolved, "data": data}
 
 
 def describe(parts: Parts, panel: Panel, side: SideTable) -> Run:

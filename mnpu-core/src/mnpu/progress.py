@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from collections.abc import Iterator
@@ -25,24 +26,25 @@ class Progress:
 
     @contextmanager
     def stage(self, text: str) -> Iterator[None]:
-        """Announce ``text``, and say how long the body took."""
+        """Announce ``text``, and say how long the body took, here and in the run's log."""
         started = time.perf_counter()
-        if not self.live:
-            yield
-            self._line(text, started)
-            return
-        from rich.console import Console
+        if self.live:
+            from rich.console import Console
 
-        with Console(file=self.stream).status(text):
+            with Console(file=self.stream).status(text):
+                yield
+        else:
             yield
-        self._line(text, started)
+        seconds = time.perf_counter() - started
+        logging.getLogger("mnpu.progress").info("%s: %.2f s", text, seconds)
+        self._line(text, seconds)
 
     def say(self, text: str) -> None:
         """One line without a clock."""
         print(text, file=self.stream, flush=True)
 
-    def _line(self, text: str, started: float) -> None:
-        print(f"{text:<66s} {time.perf_counter() - started:6.1f} s", file=self.stream, flush=True)
+    def _line(self, text: str, seconds: float) -> None:
+        print(f"{text:<66s} {seconds:6.1f} s", file=self.stream, flush=True)
 
 
 @dataclass
@@ -57,5 +59,5 @@ class Silent(Progress):
     def say(self, text: str) -> None:
         """Nothing."""
 
-    def _line(self, text: str, started: float) -> None:
+    def _line(self, text: str, seconds: float) -> None:
         """Nothing."""
