@@ -13,9 +13,7 @@ __all__ = ["command"]
 
 @click.command()
 @run_argument
-@click.option(
-    "--format", "formats", metavar="NAMES", help="As in html,md. Default: those of the run."
-)
+@click.option("--format", "formats", metavar="NAMES", help="As in html,md. Default: those of the run.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
