@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from mnpu.commands._shared import emit, json_option, run_argument, runs_option
+from mnpu.errors import ConfigError
 
 __all__ = ["command"]
 
@@ -31,11 +32,18 @@ def command(run: str, formats: str | None, out: Path | None, runs: Path, as_json
 
     found = open_run(runs, run)
     result = read_result(found.path)
+    if found.status != "finished" and all(gate.passed for gate in result.gates):
+        raise ConfigError(
+            f"the run is {found.status}, so a report of it would look like more than it is",
+            where=found.run_id,
+            expected="a finished run, or one that failed an honesty gate",
+            next_step=f"See: mnpu runs show {found.run_id}.",
+        )
     wanted = _names(formats) if formats else _configured(result.run.config if result.run else {})
     paths = report.write(result, out or found.path, wanted, Registry.discover())
     emit(
         as_json,
-        {"run": found.path.name, "reports": paths},
+        {"run": found.run_id, "reports": paths},
         lambda: click.echo("\n".join(f"report: {p}" for p in paths)),
     )
 
