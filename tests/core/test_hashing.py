@@ -23,7 +23,7 @@ CONFIG = {
     "data": {"store": "a.db", "symbols": ["ON"]},
     "train": {"lr": 1e-4},
     "report": {"formats": ["md"]},
-    "runtime": {"workers": 1},
+    "runtime": {"threads": 1},
 }
 
 

@@ -22,8 +22,6 @@ def test_an_agent_decides_what_the_run_decided_over_250_real_sessions(small_run,
         t = result.times.get_loc(decision.time)
         np.testing.assert_allclose(decision.proposed, result.proposed.weights[t], atol=1e-9)
         np.testing.assert_allclose(decision.weights, result.positions.weights[t], atol=1e-9)
-        np.testing.assert_allclose(
-            decision.forecast.quantiles[-1], result.forecast.quantiles[t], rtol=1e-6, atol=1e-9
-        )
+        np.testing.assert_allclose(decision.forecast.quantiles[-1], result.forecast.quantiles[t], rtol=1e-6, atol=1e-9)
         checked += 1
     assert checked >= 250

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from mnpu import pipeline
 from mnpu.assembly import Parts, assemble
 from mnpu.config.load import load_config
 from mnpu.config.resolve import resolve
+from mnpu.data.clock import from_ns
 from mnpu.data.fills import fill_prices
 from mnpu.errors import DataError
 from mnpu.features.compute import compute_latest
@@ -26,15 +28,18 @@ from mnpu.progress import Silent
 from mnpu.simulation.account import Account, Order, order
 from mnpu.types import Decision, FeatureFrame, Forecast, Panel, PolicyContext, SideTable
 
+if TYPE_CHECKING:
+    from mnpu.training import Fitted
+
 __all__ = ["Agent", "FoldModel", "replay"]
 
 
 @dataclass(frozen=True)
 class FoldModel:
-    """A network (``mnpu.training.Fitted``) and the first decision that it may make."""
+    """A fitted network and the first decision that it may make."""
 
     since: pd.Timestamp
-    fitted: object
+    fitted: Fitted
 
 
 class Agent:
@@ -147,7 +152,7 @@ class Agent:
 
         due = [model for model in self._models if model.since <= frame.times[t]]
         if not due:  # before the first test range there is no network that may decide
-            levels, horizons = self._models[0].fitted.levels, self._models[0].fitted.horizons  # type: ignore[attr-defined]
+            levels, horizons = self._models[0].fitted.levels, self._models[0].fitted.horizons
             empty = np.full((1, len(frame.symbols), len(horizons), len(levels)), np.nan)
             return Forecast(frame.times[t : t + 1], frame.symbols, horizons, levels, empty)
         made = training.forecast(due[-1].fitted, frame, rows=(t, t + 1))
@@ -234,8 +239,8 @@ def _picked(side: SideTable, keep: np.ndarray) -> SideTable:
 def _joined(old: SideTable, new: SideTable) -> SideTable:
     """Both tables, in order of knowledge, as a side table is sorted."""
     together = SideTable(
-        event_time=old.event_time.append(new.event_time),
-        knowledge_time=old.knowledge_time.append(new.knowledge_time),
+        event_time=from_ns(np.concatenate([old.event_time.asi8, new.event_time.asi8])),
+        knowledge_time=from_ns(np.concatenate([old.knowledge_time.asi8, new.knowledge_time.asi8])),
         series=np.concatenate([old.series, new.series]),
         symbol=np.concatenate([old.symbol, new.symbol]),
         value=np.concatenate([old.value, new.value]),

@@ -99,7 +99,7 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
     for other in config.compare:
         if other.policy is not None:
             strategies.append(Strategy(other.policy.use, build("policy", other.policy), None))
-        else:
+        if other.backbone is not None:
             strategies.append(Strategy(other.backbone.use, policy, forecaster(other.backbone)))
     _refuse_twins(strategies)
     _refuse_few_symbols(config, strategies)

@@ -59,7 +59,7 @@ def execute(loaded: LoadedConfig, registry: Registry, *, runs: Path, progress: P
     panel, side = pipeline.load(parts, progress)
     run = describe(parts, panel, side)
     directory = RunDirectory.create(runs, run.recipe_id)
-    run = replace(run, run_id=directory.run_id)
+    run = replace(run, run_id=directory.run_id, trials=ledger.n_trials(runs, run) + 1)
     started = time.perf_counter()
     result: Result | None = None
     try:
@@ -67,7 +67,7 @@ def execute(loaded: LoadedConfig, registry: Registry, *, runs: Path, progress: P
         with log.to_file(directory.path / "log.jsonl", run_id=run.run_id):
             registry.notify("mnpu_run_started", run=run)
             study = pipeline.run(parts, panel, side, progress=progress)
-            result = replace(study.result, run=replace(run, trials=ledger.n_trials(runs, run) + 1))
+            result = replace(study.result, run=run)
             for violation in result.positions.violations:
                 registry.notify("mnpu_guardrail_tripped", violation=violation)
             reports = keep(directory, study, result, parts, registry, progress)
@@ -97,22 +97,27 @@ def with_store(resolved: Mapping[str, Any], store: str) -> dict[str, Any]:
 
 def describe(parts: Parts, panel: Panel, side: SideTable) -> Run:
     """The four hashes of a run, and the recipe that they make together."""
-    config = parts.config
-    hashes = {
-        "config_hash": hashing.hash_config(parts.resolved),
-        "data_hash": hashing.hash_arrays(_data(panel, side)),
-        "code_hash": hashing.hash_code(parts.distributions),
-        "env_hash": hashing.hash_environment(config.runtime.device, config.runtime.threads),
-    }
+    from mnpu import training  # torch lives only here
+
+    runtime = parts.config.runtime
+    config_hash = hashing.hash_config(parts.resolved)
+    data_hash = hashing.hash_arrays(_data(panel, side))
+    code_hash = hashing.hash_code(parts.distributions)
+    env_hash = hashing.hash_environment(training.device_kind(runtime.device), runtime.threads)
     return Run(
         run_id="",
-        recipe_id=hashing.recipe_id(**hashes),
-        name=config.name,
-        seed=config.seed,
+        recipe_id=hashing.recipe_id(
+            config_hash=config_hash, data_hash=data_hash, code_hash=code_hash, env_hash=env_hash
+        ),
+        name=parts.config.name,
+        seed=parts.config.seed,
+        config_hash=config_hash,
+        data_hash=data_hash,
+        code_hash=code_hash,
+        env_hash=env_hash,
         versions=hashing.versions(parts.distributions),
         config=parts.resolved,
         started_at=pd.Timestamp.now("UTC"),
-        **hashes,
     )
 
 

@@ -146,7 +146,7 @@ def prepare(parts: Parts, panel: Panel, side: SideTable, progress: Progress) -> 
         anchored=config.split.anchored,
     )
     fills = fill_prices(panel, config.fill)
-    stop = int(np.flatnonzero(~fills.times.isna())[-1])  # the last fill has no later one to hold to
+    stop = int(np.flatnonzero(fills.times.notna())[-1])  # the last fill has no later one to hold to
     rows = (split.folds[0].test[0], min(split.folds[-1].test[1], stop))
     return Prepared(panel, side, frame, labels, split, fills, rows)
 
@@ -161,7 +161,7 @@ def fit_and_forecast(
     fitted, pieces = [], []
     for fold in folds:
         span = _span(prepared, fold)
-        with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)} ({span})"):
+        with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)} ({span})", bar=True):
             fitted.append(
                 training.fit(
                     prepared.frame,

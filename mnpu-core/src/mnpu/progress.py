@@ -25,10 +25,13 @@ class Progress:
         return self.stream.isatty()
 
     @contextmanager
-    def stage(self, text: str) -> Iterator[None]:
-        """Announce ``text``, and say how long the body took, here and in the run's log."""
+    def stage(self, text: str, *, bar: bool = False) -> Iterator[None]:
+        """Announce ``text``, and say how long the body took, here and in the run's log.
+
+        On a terminal a spinner turns meanwhile, unless the body draws a ``bar`` of its own.
+        """
         started = time.perf_counter()
-        if self.live:
+        if self.live and not bar:
             from rich.console import Console
 
             with Console(file=self.stream).status(text):

@@ -225,8 +225,7 @@ class RuntimeConfig(_Block):
     """How it runs, not what it is; only the device kind and the threads enter a hash, that of the environment."""
 
     threads: int = Field(default=1, ge=1, le=1024, description="Threads of a numeric library. Part of env_hash.")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field(default="auto", description="Where networks are fitted.")
-    workers: int = Field(default=1, ge=1, le=1024, description="Processes for independent work.")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where networks are fitted.")
 
 
 class Pipeline(_Block):

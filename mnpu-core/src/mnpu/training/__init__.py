@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mnpu.training.bundle import load as load
+    from mnpu.training.device import device_kind as device_kind
     from mnpu.training.fitted import Fitted as Fitted
     from mnpu.training.fitting import fit as fit
     from mnpu.training.forecasting import forecast as forecast
 
-__all__ = ["Fitted", "fit", "forecast", "load"]
+__all__ = ["Fitted", "device_kind", "fit", "forecast", "load"]
 
 _HOMES = {
     "Fitted": "mnpu.training.fitted",
+    "device_kind": "mnpu.training.device",
     "fit": "mnpu.training.fitting",
     "forecast": "mnpu.training.forecasting",
     "load": "mnpu.training.bundle",

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
-import torch
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import nn
@@ -20,6 +19,7 @@ from mnpu.errors import ConfigError, DataError
 from mnpu.nn.network import Network
 from mnpu.training.batches import OrderedBatches, ShuffledBatches, Windows, gather
 from mnpu.training.callbacks import Bar, KeepBest
+from mnpu.training.device import device_kind
 from mnpu.training.fitted import Fitted
 from mnpu.training.module import LightningForecaster
 from mnpu.training.reproducible import derived_seed, reproducible
@@ -39,8 +39,11 @@ class TrainSettings(Protocol):
     lr: float
     weight_decay: float
     patience: int
-    precision: int | str
     max_steps_per_epoch: int | None
+
+    @property
+    def precision(self) -> int | str:
+        """32 or ``bf16``."""
 
 
 def fit(
@@ -93,7 +96,7 @@ def fit(
         If the loss is not finite.
     """
     where = f"fold {fold.number}"
-    place = _device(device)
+    place = device_kind(device)
     scaler = _scaler(frame, fold, where)
     scaled = scaler.scale(frame.values)
     target_scale = np.zeros(0)
@@ -192,16 +195,6 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-def _device(device: str) -> str:
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device not in ("cpu", "cuda"):
-        raise ConfigError(f"runtime.device is {device!r}", expected="auto, cpu or cuda")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("runtime.device is 'cuda' and torch finds none", next_step="Use auto or cpu.")
-    return device
 
 
 def _precision(precision: int | str) -> str:

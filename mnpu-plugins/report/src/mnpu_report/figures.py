@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -159,7 +159,7 @@ def _dash(i: int) -> str:
     return _DASHES[i % len(_DASHES)]
 
 
-def _dashed(i: int) -> dict[str, Sequence[float]]:
+def _dashed(i: int) -> dict[str, Any]:
     pattern = _dash(i)
     return {"dashes": tuple(float(step) for step in pattern.split())} if pattern else {}
 
