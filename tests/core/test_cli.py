@@ -187,6 +187,7 @@ def test_ctrl_c_ends_a_running_command_with_130(tool):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job inherits a deaf one
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"

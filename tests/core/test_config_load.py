@@ -141,7 +141,7 @@ def test_several_errors_are_told_at_once():
         ),
         (["train.lr=1e999"], "train.lr is '1e999', expected a number"),
         (["name=a b"], "--set name: name is 'a b', expected up to 64 letters"),
-        (["runtime.device=cdua"], "expected auto, cpu, cuda or mps. Did you mean 'cuda'?"),
+        (["runtime.device=cdua"], "expected auto, cpu or cuda. Did you mean 'cuda'?"),
         (["features=[]"], "features is a list of 0, expected at least 1 item"),
         (["nosuch.key=1"], "--set nosuch.key: nosuch is not a known key"),
     ],

@@ -27,7 +27,6 @@ code by ``raise SystemExit(code)`` after the answer was printed.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -94,6 +93,8 @@ def emit(as_json: bool, payload: Mapping[str, Any], human: Callable[[], None]) -
 
 def echo_json(payload: Any, *, err: bool = False) -> None:
     """Print ``payload`` as indented JSON; see `plain` for what it may hold."""
+    import json
+
     click.echo(json.dumps(plain(payload), indent=2, ensure_ascii=False, allow_nan=False), err=err)
 
 

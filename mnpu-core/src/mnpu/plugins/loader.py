@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
-from importlib import import_module, metadata
+from importlib import import_module
 from types import ModuleType
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ import pluggy
 
 from mnpu.errors import PluginError
 from mnpu.plugins import hookspecs
+from mnpu.plugins.installed import EntryPoint, entry_points, normalise, version_of
 from mnpu.plugins.kinds import KIND_OF_HOOK
 
 __all__ = [
@@ -102,15 +103,6 @@ class PluginSet:
     notes: list[str] = field(default_factory=list)
 
 
-class _Found(NamedTuple):
-    """An entry point with the distribution that it comes from."""
-
-    dist: str
-    version: str
-    entry: str
-    value: str
-
-
 class _Refusal(Exception):
     """A plugin breaks the contract in a way that we can name without a traceback."""
 
@@ -137,8 +129,8 @@ def load_plugins(*, env: Mapping[str, str] = os.environ) -> PluginSet:
     plugins = PluginSet(manager)
     core = import_module("mnpu.plugin")
     components = _register(manager, core, f"{CORE}:core")
-    plugins.loaded.append(LoadedPlugin(CORE, _core_version(), "core", core, components))
-    found = _discover()
+    plugins.loaded.append(LoadedPlugin(CORE, version_of(CORE), "core", core, components))
+    found = entry_points(GROUP)
     allowed, denied = _names(env.get("MNPU_PLUGINS", "")), _names(env.get("MNPU_DISABLE_PLUGINS", ""))
     strict = env.get("MNPU_STRICT_PLUGINS", "") not in ("", "0")
     for plugin in found:
@@ -153,36 +145,7 @@ def load_plugins(*, env: Mapping[str, str] = os.environ) -> PluginSet:
     return plugins
 
 
-def normalise(name: str) -> str:
-    """The distribution name as package indexes compare it: ``Mnpu_Models.SSM`` is ``mnpu-models-ssm``."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _discover() -> list[_Found]:
-    found = []
-    for point in metadata.entry_points(group=GROUP):
-        dist, version = _identity(point.dist)
-        found.append(_Found(dist, version, point.name, point.value))
-    return sorted(set(found))
-
-
-def _identity(dist: metadata.Distribution | None) -> tuple[str, str]:
-    """Name and version from the head of METADATA; parsing it as an e-mail message costs ten times as much."""
-    text = (dist.read_text("METADATA") or dist.read_text("PKG-INFO") or "") if dist is not None else ""
-    head = text.partition("\n\n")[0]
-    name = re.search(r"^Name:[ \t]*(\S+)", head, re.MULTILINE)
-    version = re.search(r"^Version:[ \t]*(\S+)", head, re.MULTILINE)
-    return normalise(name.group(1)) if name else "unknown", version.group(1) if version else "unknown"
-
-
-def _core_version() -> str:
-    try:
-        return _identity(metadata.distribution(CORE))[1]
-    except metadata.PackageNotFoundError:
-        return "unknown"  # run from a source tree that was never installed
-
-
-def _load(found: _Found, plugins: PluginSet, *, strict: bool) -> None:
+def _load(found: EntryPoint, plugins: PluginSet, *, strict: bool) -> None:
     name = f"{found.dist}:{found.entry}"
     before = set(HEAVY) & sys.modules.keys()
     try:
@@ -316,19 +279,19 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(normalise(name.strip()) for name in text.split(",") if name.strip())
 
 
-def _switched_off(found: _Found, allowed: Iterable[str], denied: Iterable[str]) -> str:
+def _switched_off(found: EntryPoint, allowed: Iterable[str], denied: Iterable[str]) -> str:
     names = {found.dist, normalise(found.entry)}
     if names & set(denied):
         return "MNPU_DISABLE_PLUGINS"
     return "MNPU_PLUGINS" if allowed and not names & set(allowed) else ""
 
 
-def _unknown_switches(found: Iterable[_Found], names: Iterable[str], switch: str) -> list[str]:
+def _unknown_switches(found: Iterable[EntryPoint], names: Iterable[str], switch: str) -> list[str]:
     known = {CORE}.union(*({plugin.dist, normalise(plugin.entry)} for plugin in found))
     return [f"{switch} names {name!r}, which is not installed" for name in names if name not in known]
 
 
-def _shared_entry_names(found: Iterable[_Found]) -> list[str]:
+def _shared_entry_names(found: Iterable[EntryPoint]) -> list[str]:
     owners: dict[str, list[str]] = {}
     for plugin in found:
         owners.setdefault(plugin.entry, []).append(plugin.dist)

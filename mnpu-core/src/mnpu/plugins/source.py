@@ -14,6 +14,7 @@ __all__ = ["Definition", "Source", "first_line", "module_docstring", "open_sourc
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 _DOCSTRING = re.compile(r"\A(?:\s|#[^\n]*\n)*([rRuU]?(\"\"\"|''').*?\2)", re.DOTALL)
+_TRIPLE_QUOTED = re.compile(r"(\"\"\"|''').*?\1", re.DOTALL)
 _MAX_HOPS = 5  # re-exports followed before giving up
 
 
@@ -67,7 +68,7 @@ class Source:
         """Docstring of the class or function ``name``, of the module if empty. Reads no more than it needs."""
         if not name:
             return module_docstring(self.text)
-        node = self._slice(name)
+        node = self._head(name)
         if node is not None:
             return ast.get_docstring(node) or ""
         found = self.definition(name)
@@ -111,17 +112,17 @@ class Source:
         parts = parts[: len(parts) - node.level + self.is_package]
         return ".".join([*parts, node.module] if node.module else parts)
 
-    def _slice(self, name: str) -> Definition | None:
-        """Parse the lines of one definition only: listing thirty components stays a matter of milliseconds."""
+    def _head(self, name: str) -> Definition | None:
+        """Parse one definition up to its first string: listing thirty components stays a matter of milliseconds."""
         start = re.search(rf"^(?:class|def|async def) {re.escape(name)}\b", self.text, re.MULTILINE)
-        if start is None:
+        string = _TRIPLE_QUOTED.search(self.text, start.end()) if start else None
+        if start is None or string is None:
             return None
-        end = re.compile(r"^[^\s#)\]}]", re.MULTILINE).search(self.text, start.end())
         try:
-            body = ast.parse(self.text[start.start() : end.start() if end else len(self.text)]).body
-        except SyntaxError:  # a string inside it reaches the first column
+            body = ast.parse(self.text[start.start() : string.end()]).body
+        except SyntaxError:  # the string stands in the signature, or far below a definition without a docstring
             return None
-        return body[0] if body and isinstance(body[0], Definition) else None
+        return body[0] if len(body) == 1 and isinstance(body[0], Definition) else None
 
 
 def module_docstring(text: str) -> str:
