@@ -73,6 +73,12 @@ class TestHeadline:
         silent = replace(result, notes=(), panel=None)
         assert "say nothing about survivorship" in text_of(headline.headline(silent))
 
+    def test_whatever_a_dataset_calls_flattering_stands_there_too(self, result):
+        told = replace(result, notes=("Quotes are asks. Selling at them is flattering.",), panel=None)
+        text = text_of(headline.headline(told))
+        assert "Selling at them is flattering." in text
+        assert "say nothing about survivorship" in text
+
     def test_a_failed_gate_is_said_before_any_number(self, result):
         failed = replace(result, gates=(GateOutcome("negated", False, "same sign"),))
         assert text_of(headline.headline(failed)).index("This run failed") < text_of(headline.headline(failed)).index(
@@ -87,6 +93,13 @@ class TestHeadline:
         table = headline.comparison_table(result)
         assert [row[0] for row in table.rows] == ["omni", "buy_and_hold", "momentum", "linear"]
         assert table.highlight == 0
+
+    def test_rules_are_named_as_yardsticks_without_guardrails(self, result):
+        said = headline.comparison(result).blocks[0]
+        assert "`buy_and_hold` and `momentum` are yardsticks" in said
+        assert "no guardrail limits" in said
+        learned = tuple(other for other in result.comparisons if other.forecast is not None)
+        assert "yardstick" not in headline.comparison(replace(result, comparisons=learned)).blocks[0]
 
 
 class TestLuck:
@@ -139,6 +152,13 @@ class TestCharts:
         assert len(stamps) == len(result.equity)
         assert stamps.is_monotonic_increasing
         assert stamps[0] == result.fill_times[0]
+
+    def test_the_last_value_stands_at_the_next_bar(self, result):
+        two = pd.DatetimeIndex(["2018-12-27 21:00", "2018-12-28 21:00"], tz="UTC")
+        filled = replace(result, times=two, fill_times=two)
+        bars = filled.fill_times.append(pd.DatetimeIndex(["2018-12-31 21:00"], tz="UTC"))
+        assert charts.equity_stamps(filled, bars)[-1] == bars[-1]
+        assert charts.equity_stamps(filled)[-1] == pd.Timestamp("2018-12-29 21:00", tz="UTC")
 
     def test_an_unfilled_last_decision_does_not_break_the_axis(self, result):
         late = replace(result, fill_times=result.fill_times[:-1].append(pd.DatetimeIndex([pd.NaT], tz="UTC")))
@@ -236,6 +256,10 @@ class TestMarkdown:
     def test_numbers_are_set_flush_right(self):
         text = markdown.render("t", [Section("s", (Table(("name", "n"), (("a", "1.0"), ("b", "n/a"))),))])
         assert "| --- | ---: |" in text
+
+    def test_a_column_without_values_follows_its_neighbour(self):
+        table = Table(("name", "n", "none", "word", "nothing"), (("a", "1.0", "n/a", "x", "n/a"),))
+        assert format.numeric_columns(table) == [False, True, True, False, False]
 
     def test_a_flat_curve_and_an_empty_one_are_drawn(self):
         figure = Figure("f", (Line("flat", [0, 1], [1.0, 1.0]), Line("none", [], [])))

@@ -30,7 +30,7 @@ def entry_points(group: str) -> list[EntryPoint]:
     """The entry points of ``group``, sorted; of a name that is installed twice the first on ``sys.path`` counts."""
     if _other_than_folders():
         return _by_standard_library(group)
-    found = set()
+    found: set[EntryPoint] = set()
     for folder in _distributions():
         points = _points(_text(folder, "entry_points.txt"), group)
         if points:

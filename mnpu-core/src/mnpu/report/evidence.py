@@ -76,7 +76,10 @@ def guardrails(result: Result) -> Section:
     violations = result.positions.violations
     configured = result.run.config.get("guardrails") if result.run else None
     if not violations:
-        said = "No guardrail was configured." if configured == [] else "No guardrail changed a book."
+        named = ", ".join(f"`{rule['use']}`" for rule in configured or ())
+        said = "No guardrail was configured." if configured == [] else "No guardrail changed a book"
+        if configured != []:
+            said += f": the limits of {named} were never exceeded." if named else "."
         return Section("Guardrails", (said,))
     touched = len({violation.time for violation in violations})
     share = percent(touched / max(1, len(result.times)))

@@ -11,16 +11,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mnpu.types import Metric
+from mnpu.types import Figure, Metric, Table
 
 __all__ = [
     "NOT_AVAILABLE",
+    "caption_of",
     "count",
     "date",
     "is_numeric",
     "label_of",
     "metric_cell",
     "number",
+    "numeric_columns",
     "percent",
     "period",
     "stamp",
@@ -138,6 +140,23 @@ def metric_cell(metric: Metric | None) -> str:
 def is_numeric(cell: str) -> bool:
     """Whether a cell holds a number, so that its column can be set flush right."""
     return bool(_NUMERIC.fullmatch(cell))
+
+
+def numeric_columns(table: Table) -> list[bool]:
+    """Which columns are set flush right: those of numbers, and those without any value beside one of numbers."""
+    right: list[bool] = []
+    for i in range(len(table.columns)):
+        cells = [row[i] for row in table.rows]
+        numbers = all(is_numeric(cell) or cell in ("", NOT_AVAILABLE) for cell in cells)
+        known = any(is_numeric(cell) for cell in cells)
+        right.append(i > 0 and numbers and (known or right[-1]))
+    return right
+
+
+def caption_of(figure: Figure) -> str:
+    """The title of a figure, with the dates that its axis spans."""
+    x = figure.lines[0].x if figure.lines else None
+    return f"{figure.title}, {period(x)}" if isinstance(x, pd.DatetimeIndex) and len(x) else figure.title
 
 
 def _look(metric: Metric) -> _Look:

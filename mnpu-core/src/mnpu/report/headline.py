@@ -41,6 +41,10 @@ _NO_STATEMENT = (
     "The datasets of this run say nothing about survivorship. Read the universe as chosen with hindsight: "
     "securities that failed may be missing, which flatters any long position."
 )
+_ONE_SYMBOL = (
+    "The dataset says nothing about how its symbol was chosen. Read it as chosen with hindsight: a result on one "
+    "market says little about another."
+)
 
 
 def headline(result: Result) -> Section:
@@ -102,7 +106,7 @@ def comparison(result: Result) -> Section:
         (label_of(name), *(metric_cell(strategy.metrics.get(name)) for strategy in strategies)) for name in names
     )
     blocks: list[str | Table] = [
-        "Every row decides at the same instants, trades the same symbols and pays the same costs.",
+        f"Every row decides at the same instants, trades the same symbols and pays the same costs.{_rules(result)}",
         comparison_table(result),
     ]
     blocks.extend(missing_reasons([m for strategy in strategies for m in strategy.metrics.values()]))
@@ -110,6 +114,14 @@ def comparison(result: Result) -> Section:
         blocks.append("**Every metric.**")
         blocks.append(Table(("Metric", *(strategy.name for strategy in strategies)), rows))
     return Section("Beside the alternatives", tuple(blocks))
+
+
+def _rules(result: Result) -> str:
+    rules = [f"`{other.name}`" for other in result.comparisons if other.forecast is None]
+    if not rules:
+        return ""
+    them = f"{' and '.join(rules)} {'is a yardstick' if len(rules) == 1 else 'are yardsticks'}"
+    return f" {them}: {'a rule' if len(rules) == 1 else 'rules'} without a forecast, which no guardrail limits."
 
 
 def missing_reasons(metrics: list[Metric]) -> list[str]:
@@ -137,8 +149,11 @@ def _universe(result: Result) -> str:
 def _hindsight(result: Result) -> list[str]:
     declared = [*result.notes, *(info.note for info in (result.panel.datasets if result.panel else ()))]
     sentences = [part for note in declared for part in re.split(r"(?<=[.!?])\s+", note.strip())]
-    said = dict.fromkeys(part.rstrip(".") for part in sentences if re.search("surviv|hindsight", part, re.IGNORECASE))
-    return [f"{part[:1].upper()}{part[1:]}." for part in said] or [_NO_STATEMENT]
+    chosen = [part for part in sentences if re.search("surviv|hindsight", part, re.IGNORECASE)]
+    silent = _ONE_SYMBOL if len(result.positions.symbols) == 1 else _NO_STATEMENT
+    flattering = [part for part in sentences if re.search("flatter", part, re.IGNORECASE)]
+    said = dict.fromkeys(part.rstrip(".") for part in [*(chosen or [silent]), *flattering])
+    return [f"{part[:1].upper()}{part[1:]}." for part in said]
 
 
 def _against_zero(result: Result) -> str:

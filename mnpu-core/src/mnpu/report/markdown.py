@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from mnpu.report.format import date, is_numeric, number
+from mnpu.report.format import caption_of, number, numeric_columns
 from mnpu.types import Figure, Line, Section, Table
 
 __all__ = ["render"]
@@ -53,18 +51,10 @@ def _cell(text: str) -> str:
 
 
 def _table(table: Table) -> str:
-    flush = [
-        i > 0 and any(is_numeric(row[i]) for row in table.rows) and all(_fits_right(row[i]) for row in table.rows)
-        for i in range(len(table.columns))
-    ]
-    lines = [_row(table.columns), _row(["---:" if right else "---" for right in flush])]
+    lines = [_row(table.columns), _row(["---:" if right else "---" for right in numeric_columns(table)])]
     for i, row in enumerate(table.rows):
         lines.append(_row([f"**{cell}**" if cell else cell for cell in row] if i == table.highlight else row))
     return "\n".join(lines)
-
-
-def _fits_right(cell: str) -> bool:
-    return is_numeric(cell) or cell in ("", "n/a")
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -72,8 +62,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _figure(figure: Figure) -> str:
-    span = _span(figure.lines[0].x) if figure.lines else ""
-    caption = f"*{_text(figure.title)}{span}*"
+    caption = f"*{_text(caption_of(figure))}*"
     if figure.kind == "calibration":
         return f"{caption}: the numbers are in the table."
     rows = tuple(_sketch(line, log=figure.log_y) for line in figure.lines)
@@ -87,12 +76,6 @@ def _sketch(line: Line, *, log: bool) -> tuple[str, ...]:
         return (line.label, "n/a", "n/a", "n/a", "n/a", "")
     ends = tuple(number(value) for value in (known[0], known[-1], known.min(), known.max()))
     return (line.label, *ends, f"`{_sparkline(np.log(known) if log else known)}`")
-
-
-def _span(x: Any) -> str:
-    if isinstance(x, pd.DatetimeIndex) and len(x):
-        return f", {date(x[0])} to {date(x[-1])}"
-    return ""
 
 
 def _sparkline(y: np.ndarray) -> str:

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from mnpu.report.format import NOT_AVAILABLE, count, date, number, percent, period, stamp
-from mnpu.types import DatasetInfo, Fold, Result, Section, SeriesInfo, Split, Table
+from mnpu.types import DatasetInfo, Fold, Panel, Result, Section, SeriesInfo, Split, Table
 
 __all__ = ["costs", "data", "features", "folds", "reproducibility"]
 
+_BARS = {"1d": "daily", "1h": "hourly"}
 _STAMPS = {"session_date": "the session's date", "open": "the bar's open", "close": "the bar's close"}
 _ADJUSTED = {"none": "as traded", "split": "splits", "split+dividend": "splits and dividends"}
 
@@ -26,8 +27,8 @@ def data(result: Result) -> Section:
         blocks.append("\n".join(f"- {note}" for note in told))
     if result.panel is not None:
         blocks.append(
-            f"{len(result.panel.symbols)} symbols at {result.panel.frequency} on the {result.panel.calendar} calendar: "
-            f"{', '.join(result.panel.symbols)}. A bar becomes known at its close, and no earlier."
+            f"{_universe(result.panel)} on the {result.panel.calendar} calendar: {', '.join(result.panel.symbols)}. "
+            "A bar becomes known at its close, and no earlier."
         )
         blocks.extend(_datasets(result))
     if result.series:
@@ -156,6 +157,11 @@ def reproducibility(result: Result) -> Section:
             "about future ones.",
         ),
     )
+
+
+def _universe(panel: Panel) -> str:
+    n = len(panel.symbols)
+    return f"{n} {'symbol' if n == 1 else 'symbols'}, {_BARS.get(panel.frequency, panel.frequency)} bars"
 
 
 def _last(rows: list[tuple[str, ...]]) -> int | None:

@@ -18,13 +18,14 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from mnpu.report.format import caption_of
 from mnpu.types import Figure, Line
 
 __all__ = ["Picture", "draw"]
 
 _INK, _GRID, _MUTED = "#1f2933", "#e4e7eb", "#616e7c"
 _PALETTE = ("#0b5fa5", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b8794")
-_DASHES = ("", "", "6 2", "2 2", "8 2 2 2", "1 2", "4 4")
+_DASHES = ("", "", "6 2", "3 1.5", "9 2 2 2", "1 1", "4 4")
 _POINTS = 700  # more than this is finer than a printed line; the extremes of each stretch are kept
 _HEIGHTS = {"line": 3.5, "area": 2.5, "bar": 2.8, "calibration": 4.2}
 _RC = {
@@ -81,7 +82,7 @@ def draw(figure: Figure) -> Picture:
         page = io.StringIO()
         canvas.savefig(page, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     legend = tuple((line.label, _colour(i), _dash(i)) for i, line in enumerate(figure.lines))
-    return Picture(figure.title, _bare(page.getvalue(), figure.title), legend, figure.kind)
+    return Picture(caption_of(figure), _bare(page.getvalue(), figure.title), legend, figure.kind)
 
 
 def _lines(axes: Axes, figure: Figure) -> None:
@@ -91,7 +92,7 @@ def _lines(axes: Axes, figure: Figure) -> None:
             x,
             y,
             color=_colour(i),
-            linewidth=1.8 if i == 0 else 0.9,
+            linewidth=1.8 if i == 0 else 1.1,
             alpha=1.0 if i == 0 else 0.85,
             **_dashed(i),
             solid_joinstyle="round",
@@ -146,9 +147,16 @@ def _dress(axes: Axes, figure: Figure) -> None:
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=6))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]))
     suffix = "%" if figure.y_label.endswith("%") and figure.kind != "calibration" else ""
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}{suffix}".replace("-", "\N{MINUS SIGN}")))
+    style = "g" if figure.log_y else f".{_decimals(axes)}f"
+    label = FuncFormatter(lambda value, _: f"{value:{style}}{suffix}".replace("-", "\N{MINUS SIGN}"))
+    axes.yaxis.set_major_formatter(label)
+
+
+def _decimals(axes: Axes) -> int:
+    """As many as the ticks of the vertical axis need, so that all of them have the same."""
+    return max((len(f"{tick:g}".partition(".")[2]) for tick in axes.get_yticks()), default=0)
 
 
 def _colour(i: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from mnpu.report.format import is_numeric
+from mnpu.report.format import numeric_columns
 from mnpu.types import Figure, Section, Table
 from mnpu_report.figures import draw
 
@@ -67,9 +67,9 @@ def _block(block: str | Table | Figure) -> _Block:
 
 
 def _table(table: Table) -> dict[str, Any]:
-    right = [i > 0 and _is_numeric_column([row[i] for row in table.rows]) for i in range(len(table.columns))]
-    long = [not right[i] and max((len(row[i]) for row in table.rows), default=0) > 28 for i in range(len(right))]
-    css = ["num" if right[i] else "text" if long[i] else "" for i in range(len(right))]
+    right = numeric_columns(table)
+    widest = [max((len(row[i]) for row in table.rows), default=0) for i in range(len(right))]
+    css = ["num" if right[i] else _width(widest[i]) for i in range(len(right))]
     rows = [
         {
             "strong": i == table.highlight,
@@ -84,8 +84,9 @@ def _table(table: Table) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "css": "shaded" if table.shade else "wide" if len(css) > 9 else ""}
 
 
-def _is_numeric_column(cells: list[str]) -> bool:
-    return any(is_numeric(cell) for cell in cells) and all(is_numeric(cell) or cell in ("", "n/a") for cell in cells)
+def _width(widest: int) -> str:
+    """A column of sentences wraps anywhere, one of a few words on paper only, one of words or dates never."""
+    return "text" if widest > 28 else "words" if widest > 14 else ""
 
 
 def _cell_css(css: str, text: str) -> str:
