@@ -9,7 +9,16 @@ import pandas as pd
 import pytest
 
 from mnpu.features import View, feature, price
-from mnpu.features.leaks import choose_cuts, future_perturbation, truncation, with_noise_after, with_nothing_after
+from mnpu.features.leaks import (
+    choose_cuts,
+    choose_nearby,
+    future_perturbation,
+    nearby,
+    remembered,
+    truncation,
+    with_noise_after,
+    with_nothing_after,
+)
 from mnpu.features.plan import PlannedFeature, features_of, plan_function, series_needed
 from mnpu.testing.features import synthetic_panel, synthetic_side
 from mnpu.types import Panel, SideTable
@@ -66,6 +75,58 @@ def rescaled_by_all_publications(view: View) -> np.ndarray:
     """The newest value less the mean of every value there will be."""
     known = view.known("rate")
     return view.at_decision(known, known.values[:, 0] - known.values[:, 0].mean())
+
+
+def _ahead(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([values[1:], values[-1:]])
+
+
+@feature(fields=("close",), unit="fraction")
+def ahead_on_fridays(view: View) -> np.ndarray:
+    """The return of this bar, on Fridays that of the next."""
+    close = np.array(view["close"])
+    returns = pd.DataFrame(close).pct_change(fill_method=None).to_numpy()
+    return np.where(np.asarray(view.times.day_of_week)[:, None] == 4, _ahead(returns), returns)
+
+
+@feature(fields=("close", "volume"), unit="fraction")
+def ahead_before_spikes(view: View) -> np.ndarray:
+    """The return of this bar; for the last symbol, before its volume trebles, that of the next."""
+    returns = pd.DataFrame(np.array(view["close"])).pct_change(fill_method=None).to_numpy()
+    volume = np.where(view["volume"] > 0, view["volume"], np.nan)
+    spike = (_ahead(volume) > 3 * volume) & (np.arange(view.shape[1]) == view.shape[1] - 1)
+    return np.where(spike, _ahead(returns), returns)
+
+
+@feature(fields=("close",), unit="fraction")
+def ahead_at_the_end_of_a_month(view: View) -> np.ndarray:
+    """The return of this bar, at the end of a month that of the next."""
+    returns = pd.DataFrame(np.array(view["close"])).pct_change(fill_method=None).to_numpy()
+    month = view.sessions.astype("datetime64[M]")
+    return np.where((month != _ahead(month))[:, None], _ahead(returns), returns)
+
+
+@feature(scope="market", unit="days")
+def time_to_the_next_bar(view: View) -> np.ndarray:
+    """Days without trading that are to come: a closure that nobody had announced would be known the day before."""
+    return np.append(np.diff(view.times.asi8), 0) / 86_400e9
+
+
+RARE = [ahead_on_fridays, ahead_before_spikes, ahead_at_the_end_of_a_month, time_to_the_next_bar]
+
+ANSWERS: dict[tuple[int, ...], np.ndarray] = {}
+
+
+@feature(fields=("close",), unit="fraction")
+def kept_from_before(view: View) -> np.ndarray:
+    """The return of the next bar, as computed at the first call."""
+    return ANSWERS.setdefault(view.shape, one_bar_ahead(view))
+
+
+@feature(fields=("close",), unit="bars")
+def bars_since_listing(view: View) -> np.ndarray:
+    """Bars with a close so far: it depends on the gaps alone, and noise has none."""
+    return np.cumsum(np.isfinite(view["close"]), axis=0).astype(float)
 
 
 LEAKS = [
@@ -175,3 +236,48 @@ def test_cuts_fall_where_a_wrong_join_would_show(seed: int) -> None:
 def test_a_short_panel_has_as_many_cuts_as_rows_with_a_future(rng: np.random.Generator) -> None:
     panel = synthetic_panel(rng, bars=4)
     assert choose_cuts(panel, synthetic_side((), panel, rng), count=9, rng=rng) == (0, 1, 2)
+
+
+@pytest.mark.parametrize("function", [*LEAKS, *RARE], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_look_ahead_on_few_occasions_is_caught_nearby(function: Callable[..., np.ndarray], seed: int) -> None:
+    planned, panel, side = market(function)
+    rng = np.random.default_rng(seed)
+    cuts = [*choose_nearby(panel, warmup=2, random=20, rng=rng), *choose_cuts(panel, side, count=5, rng=rng)]
+    (leak,) = nearby(planned, panel, side, cuts=cuts, rng=rng)
+    assert leak.column == planned[0].name
+
+
+def test_nearby_an_honest_column_is_not_accused_beside_a_leak(rng: np.random.Generator) -> None:
+    planned, panel, side = market(ahead_on_fridays)
+    honest = [
+        column for name in features_of(price) for column in plan_function(features_of(price)[name], {}, source="p")
+    ]
+    cuts = choose_nearby(panel, warmup=260, random=20, rng=rng)
+    leaks = nearby([*honest[:4], *planned, *honest[4:]], panel, side, cuts=cuts, rng=rng)
+    assert [leak.column for leak in leaks] == [planned[0].name]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_nearby_cuts_hold_every_weekday_and_the_eve_of_a_split(seed: int) -> None:
+    _, panel, _ = market(one_bar_ahead)
+    cuts = choose_nearby(panel, warmup=20, random=0, rng=np.random.default_rng(seed), rows=(40, 290))
+    assert set(panel.times[list(cuts)].day_of_week) == {0, 1, 2, 3, 4}
+    assert BARS // 2 - 1 in cuts  # the third symbol splits on the next bar
+    assert min(cuts) >= 40
+    assert max(cuts) < 290
+
+
+def test_a_panel_without_room_has_no_nearby_cut(rng: np.random.Generator) -> None:
+    panel = synthetic_panel(rng, bars=4)
+    assert set(choose_nearby(panel, warmup=9, random=9, rng=rng)) <= {0, 1, 2}
+    assert choose_nearby(panel.rows(0, 1), warmup=1, random=9, rng=rng) == ()
+
+
+def test_a_column_that_answers_from_memory_is_found_and_others_are_not(rng: np.random.Generator) -> None:
+    planned, panel, side = market(kept_from_before)
+    ANSWERS.clear()
+    assert future_perturbation(planned, panel, side, cuts=[150], rng=rng) == []  # every comparison passes
+    honest = [*plan_function(bars_since_listing, {}, source="x"), *plan_function(price.day_of_week, {}, source="price")]
+    honest += plan_function(price.log_return, {}, source="price")
+    assert remembered([*honest, *planned], panel, side, rng=rng) == [planned[0].name]

@@ -5,8 +5,9 @@ The first three look at the per-bar gross return series of the policy's position
 * ``permuted``: forecasts shuffled over time within each symbol must change it;
 * ``constant``: one forecast for every cell must change it, and so must one size for every cell with the sign kept;
 * ``negated``: mirrored forecasts must flip the sign of its mean (long-only: of its mean active return against
-  equal weight of the same gross exposure);
-* ``future``: every feature, recomputed with everything after a decision replaced, must not change up to it.
+  equal weight of the same mean gross exposure, so that a bet on when to be invested counts too);
+* ``future``: every feature, recomputed with everything after a decision replaced, must not change up to it; nor must
+  the policy's positions, which are decided on whole arrays and could look ahead in them.
 
 They answer the question that most backtests never ask: would this number have been different with another model?
 """
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mnpu.features.leaks import future_perturbation
+from mnpu.features.leaks import AHEAD, future_perturbation, nearby, remembered
 from mnpu.types import Forecast, GateOutcome, Panel, PolicyContext, Positions, SideTable
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ __all__ = [
     "Trial",
     "all_equal",
     "constant",
+    "foresight",
     "future",
     "mirrored",
     "negated",
@@ -39,6 +41,9 @@ __all__ = [
 
 #: Two gross series closer than this, bar by bar, are the same series.
 SAME = 1e-12
+
+#: Scores closer than this are ties, here as in the policies.
+TIE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -83,10 +88,13 @@ def all_equal(forecast: Forecast) -> Forecast:
 
 def same_size(forecast: Forecast) -> Forecast:
     """One distribution for every cell, mirrored where the cell's median is negative: the sign without the size."""
-    cell = _mean_cell(forecast)
+    cell, median = _mean_cell(forecast), forecast.median()
     middle = forecast.levels.index(0.5)
-    cell = cell - cell[:, [middle]] + np.abs(forecast.median()[forecast.available]).mean()
-    return _in_every_cell(forecast, cell, forecast.median() >= 0)
+    cell = cell - cell[:, [middle]] + np.abs(median[forecast.available]).mean()
+    sized = _in_every_cell(forecast, cell, median >= 0)
+    # A median that counts as a tie with zero has no sign to keep; to give it one would be another change.
+    undecided = (np.abs(median) <= TIE)[..., None, None]
+    return replace(sized, quantiles=np.where(undecided, forecast.quantiles, sized.quantiles))
 
 
 def _mean_cell(forecast: Forecast) -> np.ndarray:
@@ -109,6 +117,8 @@ def permuted(trial: Trial, forecast: Forecast, rng: np.random.Generator) -> Gate
 
 def constant(trial: Trial, forecast: Forecast) -> GateOutcome:
     """Constant forecasts, and forecasts of constant size, must change the gross series."""
+    if not forecast.available.any():
+        return GateOutcome("constant", False, "there is no forecast")
     base = trial.gross(forecast)
     flat, sized = _changed(base, trial.gross(all_equal(forecast))), _changed(base, trial.gross(same_size(forecast)))
     detail = f"{flat:.1%} of bars change with one forecast for all, {sized:.1%} with one size for all"
@@ -118,35 +128,79 @@ def constant(trial: Trial, forecast: Forecast) -> GateOutcome:
 def negated(trial: Trial, forecast: Forecast, *, long_only: bool) -> GateOutcome:
     """Mirrored forecasts must flip the sign of the mean gross (long-only: mean active) return."""
     base, other = trial.positions(forecast), trial.positions(mirrored(forecast))
+    before, after = trial.gross_of(base), trial.gross_of(other)
+    if long_only:
+        invested = (np.abs(base.weights) + np.abs(other.weights)).sum(axis=1) > 0
+        before, after = before - _equal_weight(trial, base, invested), after - _equal_weight(trial, other, invested)
+    flips = bool(np.mean(before) * np.mean(after) < 0)
     what = "mean active return against equal weight" if long_only else "mean gross return"
-    measure = _active if long_only else _plain
-    before, after = float(np.mean(measure(trial, base))), float(np.mean(measure(trial, other)))
-    flips = bool(before * after < 0)
-    detail = f"{what} per bar {before * 1e4:+.3f} bps becomes {after * 1e4:+.3f} bps"
-    return GateOutcome("negated", flips, detail)
+    return GateOutcome("negated", flips, f"{what} per bar {_bps(before)} becomes {_bps(after)}")
 
 
 def future(
-    planned: Sequence[PlannedFeature], panel: Panel, side: SideTable, *, cuts: Sequence[int], rng: np.random.Generator
+    planned: Sequence[PlannedFeature],
+    panel: Panel,
+    side: SideTable,
+    *,
+    cuts: Sequence[int],
+    near: Sequence[int] = (),
+    rng: np.random.Generator,
 ) -> GateOutcome:
-    """No feature at or before a cut may change when everything after the cut is replaced."""
-    leaks = future_perturbation(planned, panel, side, cuts=cuts, rng=rng)
+    """No feature at or before a cut may change when everything after the cut is replaced.
+
+    Everything up to the end is recomputed for each of ``cuts``, a short stretch of bars for each of the many ``near``.
+    """
+    leaks = [*future_perturbation(planned, panel, side, cuts=cuts, rng=rng)]
+    leaks += nearby(planned, panel, side, cuts=near, rng=rng)
     if leaks:
         return GateOutcome("future", False, f"{len(leaks)} leaks: {'; '.join(map(str, leaks[:3]))}")
+    if deaf := remembered(planned, panel, side, rng=rng):
+        what = "do not change when all data that they read is replaced, so nothing can be said of the future"
+        return GateOutcome("future", False, f"{', '.join(deaf)} {what}")
     days = ", ".join(f"{panel.times[cut]:%Y-%m-%d}" for cut in cuts)
-    return GateOutcome("future", True, f"{len(planned)} features unchanged at {len(cuts)} cuts ({days})")
+    nearly = f", and around {len(near)} more" if near else ""
+    return GateOutcome("future", True, f"{len(planned)} features unchanged at {len(cuts)} cuts ({days}){nearly}")
 
 
-def _plain(trial: Trial, positions: Positions) -> np.ndarray:
-    return trial.gross_of(positions)
+def foresight(trial: Trial, forecast: Forecast, *, cuts: Sequence[int], rng: np.random.Generator) -> str:
+    """Where the policy's positions change although only what came after them did; empty where they do not.
+
+    Forecasts, returns and tradability after each cut are replaced by noise, on the rows around it that the policy
+    looks back over.
+    """
+    reach = max(int(getattr(trial.policy, "lookback", 1)), 1)
+    for cut in cuts:
+        rows = slice(max(cut - reach, 0), cut + 1 + AHEAD)
+        row, known, seen = cut - rows.start, _cut_context(trial.context, rows), forecast.rows(rows.start, rows.stop)
+        before, after = trial.policy(seen, known), trial.policy(*_with_noise_after(seen, known, row, rng))
+        same = np.array_equal(before.weights[: row + 1], after.weights[: row + 1], equal_nan=True)
+        if not same or not np.array_equal(before.rebalance[: row + 1], after.rebalance[: row + 1]):
+            when = f"{trial.context.times[cut]:%Y-%m-%d %H:%M}"
+            return f"the policy's positions up to {when} change when forecasts and returns after it are replaced"
+    return ""
 
 
-def _active(trial: Trial, positions: Positions) -> np.ndarray:
-    """Gross return less that of an equal-weight book with the same gross exposure on the same decisions."""
-    tradable = trial.context.tradable.astype(float)
+def _cut_context(context: PolicyContext, rows: slice) -> PolicyContext:
+    return replace(context, times=context.times[rows], returns=context.returns[rows], tradable=context.tradable[rows])
+
+
+def _with_noise_after(
+    forecast: Forecast, context: PolicyContext, row: int, rng: np.random.Generator
+) -> tuple[Forecast, PolicyContext]:
+    quantiles, returns, tradable = forecast.quantiles.copy(), context.returns.copy(), context.tradable.copy()
+    later = slice(row + 1, None)
+    quantiles[later] = np.sort(0.02 * rng.standard_normal(quantiles[later].shape), axis=-1)
+    returns[later] = 0.02 * rng.standard_normal(returns[later].shape)
+    tradable[later] = rng.random(tradable[later].shape) < 0.5
+    return replace(forecast, quantiles=quantiles), replace(context, returns=returns, tradable=tradable)
+
+
+def _equal_weight(trial: Trial, positions: Positions, invested: np.ndarray) -> np.ndarray:
+    """Gross return of equal weights on the ``invested`` rows (T,), with the mean gross exposure of ``positions``."""
+    tradable = trial.context.tradable & invested[:, None]
     share = tradable / np.maximum(tradable.sum(axis=1, keepdims=True), 1)
-    equal = share * np.abs(positions.weights).sum(axis=1, keepdims=True)
-    return trial.gross_of(positions) - trial.gross_of(replace(positions, weights=equal))
+    level = np.abs(positions.weights[invested]).sum(axis=1).mean() if invested.any() else 0.0
+    return trial.gross_of(replace(positions, weights=share * level))
 
 
 def _changed(base: np.ndarray, other: np.ndarray) -> float:

@@ -26,7 +26,7 @@ from mnpu.data.fills import Fills, fill_prices, marks
 from mnpu.data.splits import walk_forward
 from mnpu.data.store import Store
 from mnpu.features.compute import compute as compute_features
-from mnpu.features.leaks import choose_cuts
+from mnpu.features.leaks import choose_cuts, choose_nearby, longest_warmup
 from mnpu.features.plan import series_needed
 from mnpu.metrics.compute import compute as compute_metrics
 from mnpu.progress import Progress
@@ -51,6 +51,9 @@ __all__ = ["Prepared", "Study", "run"]
 
 #: How many instants the future is replaced after, in the gate on features.
 CUTS = 10
+
+#: How many more at random, on a short stretch of bars each, beside those that the calendar and large moves suggest.
+NEARBY = 20
 
 
 @dataclass(frozen=True)
@@ -269,13 +272,29 @@ def judge(parts: Parts, prepared: Prepared, forecast: Forecast, context: PolicyC
     policy = parts.strategies[0].policy
     trial = gates.Trial(policy, context, gross_of)
     rng = np.random.default_rng(parts.config.seed)
-    cuts = choose_cuts(prepared.panel, prepared.side, count=CUTS, rng=rng)
     return (
         gates.permuted(trial, forecast, rng),
         gates.constant(trial, forecast),
         gates.negated(trial, forecast, long_only=getattr(policy, "long_only", False)),
-        gates.future(parts.planned, prepared.panel, prepared.side, cuts=cuts, rng=rng),
+        unforeseen(parts, prepared, trial, forecast, rng),
     )
+
+
+def unforeseen(
+    parts: Parts, prepared: Prepared, trial: gates.Trial, forecast: Forecast, rng: np.random.Generator
+) -> GateOutcome:
+    """The gate on the future: no feature sees it over the whole panel, and no position over the evaluated rows."""
+    panel, side = prepared.panel, prepared.side
+    warmup = longest_warmup(parts.planned)
+    near = choose_nearby(panel, warmup=warmup, random=NEARBY, rng=rng)
+    evaluated = choose_nearby(panel, warmup=1, random=NEARBY, rng=rng, rows=prepared.rows)
+    of_features = gates.future(
+        parts.planned, panel, side, cuts=choose_cuts(panel, side, count=CUTS, rng=rng), near=near, rng=rng
+    )
+    seen = gates.foresight(trial, forecast, cuts=evaluated, rng=rng)
+    if not seen:
+        return of_features
+    return replace(of_features, passed=False, detail=seen if of_features.passed else f"{of_features.detail}; {seen}")
 
 
 def notes(panel: Panel) -> tuple[str, ...]:

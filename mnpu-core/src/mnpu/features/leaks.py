@@ -1,9 +1,14 @@
 """Does a feature see the future? Replace the future, compute again, and compare what came before.
 
-Two questions. *Future perturbation*: with everything that became known after a cut replaced, first by noise and then
-by nothing, must every value up to the cut stay the same to the last bit? *Truncation*: with the data cut short
-there, is it still the same number? The first is the stricter one and is what a run asks of every column; the second
-also notices a feature that looks at how much data there is.
+*Future perturbation*: with everything that became known after a cut replaced, first by noise and then by nothing,
+must every value up to the cut stay the same to the last bit? *Truncation*: with the data cut short there, is it still
+the same number? The first is the stricter one; the second also notices a feature that looks at how much data there
+is, or at when the next bar comes.
+
+A look one bar ahead shows at its own cut only. *Nearby* therefore asks both questions at many cuts, each on a short
+stretch of bars: one of every weekday, hour and end of a month, and the eve of every symbol's largest move, so that
+a feature that looks ahead on few occasions has few places to hide. *Remembered* asks whether a column answers to its
+data at all: one that returns what it computed before would pass every comparison.
 """
 
 from __future__ import annotations
@@ -21,8 +26,12 @@ from mnpu.types import Panel, SideTable
 __all__ = [
     "Leak",
     "choose_cuts",
+    "choose_nearby",
     "future_perturbation",
     "known_by",
+    "longest_warmup",
+    "nearby",
+    "remembered",
     "truncation",
     "with_noise_after",
     "with_nothing_after",
@@ -32,6 +41,10 @@ Same = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 #: Truncated data may round differently: relative tolerance of a value, and of its column's largest for those near 0.
 RELATIVE, OF_LARGEST = 1e-9, 1e-12
+
+#: Bars after a nearby cut, and before it beyond the warm-up; how many of each kind of bar are cut after; and how many
+#: eves of large moves.
+AHEAD, OF_EACH, EVES = 30, 3, 24
 
 
 @dataclass(frozen=True)
@@ -110,6 +123,74 @@ def truncation(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable,
     return leaks
 
 
+def nearby(
+    planned: Sequence[PlannedFeature], panel: Panel, side: SideTable, *, cuts: Sequence[int], rng: np.random.Generator
+) -> list[Leak]:
+    """Recompute the bars around each cut with noise after it, and cut short there; empty where nothing changes.
+
+    Parameters
+    ----------
+    planned : sequence of PlannedFeature
+    panel : Panel
+    side : SideTable
+    cuts : sequence of int
+        See :func:`choose_nearby`.
+    rng : Generator
+        Source of the noise.
+
+    Returns
+    -------
+    leaks : list of Leak
+        At most one for each column: a column that was caught is not asked again.
+    """
+    leaks: list[Leak] = []
+    suspects = list(planned)
+    for cut in cuts:
+        if suspects:
+            found = _around(suspects, panel, side, cut, max(cut - longest_warmup(planned) - AHEAD, 0), rng)
+            leaks += found
+            caught = {leak.column for leak in found}
+            suspects = [column for column in suspects if column.name not in caught]
+    return leaks
+
+
+def _around(
+    planned: Sequence[PlannedFeature], panel: Panel, side: SideTable, cut: int, start: int, rng: np.random.Generator
+) -> list[Leak]:
+    """The leaks of one cut, on the bars from ``start`` until a while after it."""
+    part, row = panel.rows(start, min(cut + 1 + AHEAD, len(panel.times))), cut - start
+    base = evaluate(planned, part, side)[: row + 1]
+    noisy = evaluate(planned, *with_noise_after(part, side, row, rng))[: row + 1]
+    short = evaluate(planned, part.rows(0, row + 1), known_by(side, part.times[row]))
+    found = {leak.column: leak for leak in _compare(planned, part, base, short, row, "cut off", _close)}
+    found.update({leak.column: leak for leak in _compare(planned, part, base, noisy, row, "noise", _identical)})
+    return list(found.values())
+
+
+def longest_warmup(planned: Sequence[PlannedFeature]) -> int:
+    """Bars, the present one included, that the most patient column looks back over."""
+    return max((column.spec.warmup for column in planned), default=1)
+
+
+def remembered(
+    planned: Sequence[PlannedFeature], panel: Panel, side: SideTable, *, rng: np.random.Generator
+) -> list[str]:
+    """Columns that vary, say what data they read, and do not change when every cell of it does.
+
+    Such a column gives an answer from memory (a module-level cache, a file), and whether that answer was computed
+    from the future cannot be seen by replacing the future.
+    """
+    base = evaluate(planned, panel, side)
+    suspects = [f for f, column in enumerate(planned) if _reads(column) and _varies(base[..., f])]
+    for noise in (True, False):
+        if not suspects:
+            break
+        columns = [planned[f] for f in suspects]
+        other = evaluate(columns, *(_all_noise(panel, side, rng) if noise else _all_missing(panel, side)))
+        suspects = [f for i, f in enumerate(suspects) if _identical(base[..., f], other[..., i]).all()]
+    return [planned[f].name for f in suspects]
+
+
 def choose_cuts(panel: Panel, side: SideTable, *, count: int, rng: np.random.Generator) -> tuple[int, ...]:
     """Rows after which a leak would show: some at random, the others where a wrong join would give itself away.
 
@@ -124,6 +205,45 @@ def choose_cuts(panel: Panel, side: SideTable, *, count: int, rng: np.random.Gen
     others = np.setdiff1d(np.arange(last), chosen)
     random = rng.choice(others, size=min(count - len(chosen), len(others)), replace=False).tolist()
     return tuple(sorted(int(cut) for cut in (*chosen, *random)))
+
+
+def choose_nearby(
+    panel: Panel, *, warmup: int, random: int, rng: np.random.Generator, rows: tuple[int, int] | None = None
+) -> tuple[int, ...]:
+    """Rows to ask :func:`nearby` about, after ``warmup`` bars where there are as many.
+
+    Three of every weekday, hour and last bar of a month; the eve of the largest move of a price or a volume, for up
+    to two dozen pairs of a symbol and a field; and ``random`` others. ``rows`` is the half-open range to choose
+    from, by default all.
+    """
+    first, stop = rows or (0, len(panel.times))
+    stop = min(stop, len(panel.times) - 1)  # the last bar has no future
+    first = min(max(first, warmup - 1), max(stop - 1, 0))
+    inside = np.arange(first, stop)
+    if not len(inside):
+        return ()
+    month = panel.sessions.astype("datetime64[M]").astype(np.int64)
+    weekday = (panel.sessions.astype("datetime64[D]").astype(np.int64) + 3) % 7
+    kinds = [weekday[inside], 100 + np.asarray(panel.times.hour)[inside], 200 + (np.diff(month) != 0)[inside]]
+    chosen = [rng.choice(inside, size=min(random, len(inside)), replace=False)]
+    for kind in kinds:
+        for value in np.unique(kind):
+            alike = inside[kind == value]
+            chosen.append(rng.choice(alike, size=min(OF_EACH, len(alike)), replace=False))
+    eves = _before_large_moves(panel, first, stop)
+    chosen.append(rng.permutation(eves)[:EVES])
+    return tuple(np.unique(np.concatenate(chosen)).astype(int).tolist())
+
+
+def _before_large_moves(panel: Panel, first: int, stop: int) -> np.ndarray:
+    """For each field and symbol, the row in ``[first, stop)`` before the largest relative move."""
+    eves = []
+    for values in panel.fields.values():
+        size = np.log(np.where(values > 0, values, np.nan)[first : stop + 1])
+        move = np.abs(np.diff(size, axis=0))
+        largest = np.where(np.isfinite(move), move, -1.0)
+        eves.append(first + largest.argmax(axis=0)[largest.max(axis=0) > 0])
+    return np.unique(np.concatenate(eves)) if eves else np.empty(0, dtype=int)
 
 
 def with_noise_after(panel: Panel, side: SideTable, cut: int, rng: np.random.Generator) -> tuple[Panel, SideTable]:
@@ -145,6 +265,27 @@ def with_nothing_after(panel: Panel, side: SideTable, cut: int) -> tuple[Panel, 
     tradable = panel.tradable.copy()
     tradable[cut + 1 :] = False
     return replace(panel, fields=fields, tradable=tradable), known_by(side, panel.times[cut])
+
+
+def _all_noise(panel: Panel, side: SideTable, rng: np.random.Generator) -> tuple[Panel, SideTable]:
+    fields = {name: _noisy(values, -1, rng) for name, values in panel.fields.items()}
+    value = (np.abs(side.value) + 1e-3) * np.exp(rng.normal(size=len(side)))
+    return replace(panel, fields=fields), replace(side, value=value)
+
+
+def _all_missing(panel: Panel, side: SideTable) -> tuple[Panel, SideTable]:
+    fields = {name: np.full_like(values, np.nan) for name, values in panel.fields.items()}
+    before_all = pd.Timestamp.min.tz_localize("UTC")
+    return replace(panel, fields=fields, tradable=np.zeros_like(panel.tradable)), known_by(side, before_all)
+
+
+def _reads(column: PlannedFeature) -> bool:
+    return bool(column.spec.fields or column.spec.series)
+
+
+def _varies(values: np.ndarray) -> bool:
+    finite = values[np.isfinite(values)]
+    return bool(len(finite)) and finite.min() < finite.max()
 
 
 def known_by(side: SideTable, time: pd.Timestamp) -> SideTable:
