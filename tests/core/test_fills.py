@@ -89,3 +89,10 @@ def test_data_with_closes_only_fills_at_closes_only(demo_store):
 def test_an_unknown_rule_is_refused(make_panel):
     with pytest.raises(ConfigError, match="'same_close' is no fill rule"):
         fill_prices(make_panel([[1.0], [2.0]]), "same_close")
+
+
+def test_a_symbol_without_an_open_is_refused_as_a_whole_but_not_in_a_few_rows_of_a_checked_panel(make_panel):
+    panel = make_panel([[10.0, NAN], [11.0, NAN]], open=np.array([[9.0, NAN], [12.0, NAN]]))
+    with pytest.raises(DataError, match="has no open"):
+        fill_prices(panel, "next_open")
+    np.testing.assert_array_equal(fill_prices(panel, "next_open", whole=False).prices[0], [12.0, NAN])

@@ -163,7 +163,7 @@ class Agent:
         if self._pending is None:
             return np.zeros(len(self._panel.symbols))
         last_two = self._panel.rows(len(self._panel.times) - 2, len(self._panel.times))
-        price = fill_prices(last_two, self._parts.config.fill).prices[0]
+        price = fill_prices(last_two, self._parts.config.fill, whole=False).prices[0]
         value = np.where(np.isfinite(price), price, self._value)
         moved = np.where(np.isfinite(self._value), value / self._value - 1.0, 0.0)
         self._account.hold(moved)

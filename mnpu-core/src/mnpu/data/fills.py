@@ -34,7 +34,7 @@ class Fills:
     times: pd.DatetimeIndex
 
 
-def fill_prices(panel: Panel, fill: str = "next_close") -> Fills:
+def fill_prices(panel: Panel, fill: str = "next_close", *, whole: bool = True) -> Fills:
     """Price and time of the first fill after each decision.
 
     Parameters
@@ -43,6 +43,9 @@ def fill_prices(panel: Panel, fill: str = "next_close") -> Fills:
         Uses ``close``, or ``open``.
     fill : {"next_close", "next_open"}
         At the close, or at the open, of the bar after the decision.
+    whole : bool, default=True
+        False for a few rows of a panel that was checked as a whole: in them a symbol may well have no open, because
+        it is not listed yet or has a gap.
 
     Raises
     ------
@@ -54,7 +57,9 @@ def fill_prices(panel: Panel, fill: str = "next_close") -> Fills:
     if fill == "next_close":
         prices, times = panel["close"], panel.times
     elif fill == "next_open":
-        _check_opens(panel)
+        _check_clock(panel)
+        if whole:
+            _check_opens(panel)
         prices, times = panel["open"], get_calendar(panel.calendar).session_open(panel.sessions)
     else:
         raise ConfigError(f"{fill!r} is no fill rule", where="fill", expected="next_close or next_open")
@@ -63,7 +68,7 @@ def fill_prices(panel: Panel, fill: str = "next_close") -> Fills:
     return Fills(later, utc(times[1:].append(pd.DatetimeIndex([pd.NaT], tz="UTC").as_unit("ns"))))
 
 
-def _check_opens(panel: Panel) -> None:
+def _check_clock(panel: Panel) -> None:
     if get_calendar(panel.calendar).continuous or panel.frequency != "1d":
         raise ConfigError(
             f"the next open of {panel.frequency} bars on calendar {panel.calendar} is the instant of the decision",
@@ -71,6 +76,9 @@ def _check_opens(panel: Panel) -> None:
             expected="a fill after the decision",
             next_step="Use next_close.",
         )
+
+
+def _check_opens(panel: Panel) -> None:
     opens = panel.fields.get("open")
     for a, symbol in enumerate(panel.symbols):
         if opens is None or not np.isfinite(opens[:, a]).any():
