@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from mnpu.commands._shared import config_options, emit, json_option, plain, run_argument, runs_option, table
+from mnpu.commands._shared import config_options, emit, json_option, lay_out, plain, run_argument, runs_option, table
 
 
 class Pair(NamedTuple):
@@ -51,6 +51,16 @@ def test_any_answer_becomes_plain_json(value, expected):
 
 def test_a_table_is_as_wide_as_its_widest_cells():
     assert table(("name", "n"), [("a", 1), ("bcdef", 22)], right=("n",)) == "name    n\na       1\nbcdef  22"
+
+
+def test_the_last_column_wraps_in_a_terminal_and_nowhere_else():
+    rows = [("a", "one two three four five six seven"), ("b", "eight")]
+    assert lay_out(rows) == "a  one two three four five six seven\nb  eight"
+    assert lay_out(rows, indent="  ", width=30) == "  a  one two three four five\n     six seven\n  b  eight"
+
+
+def test_where_there_is_no_room_for_a_sentence_the_terminal_wraps():
+    assert lay_out([("a" * 20, "one two three four")], width=30) == f"{'a' * 20}  one two three four"
 
 
 @click.command()

@@ -28,13 +28,25 @@ code by ``raise SystemExit(code)`` after the answer was printed.
 from __future__ import annotations
 
 import math
+import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-__all__ = ["config_options", "echo_json", "emit", "json_option", "plain", "run_argument", "runs_option", "table"]
+__all__ = [
+    "config_options",
+    "echo_json",
+    "emit",
+    "json_option",
+    "lay_out",
+    "plain",
+    "run_argument",
+    "runs_option",
+    "table",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -122,11 +134,49 @@ def plain(value: Any) -> Any:
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> str:
     """Lay out a plain text table: columns padded to their widest cell, those named in ``right`` right-aligned."""
-    cells = [tuple(columns), *(tuple(str(cell) for cell in row) for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(columns))]
-    aligned = [str.rjust if name in right else str.ljust for name in columns]
-    lines = []
+    return lay_out([tuple(columns), *rows], right=[name in right for name in columns])
+
+
+def lay_out(
+    rows: Sequence[Sequence[object]], *, right: Sequence[bool] = (), indent: str = "", width: int | None = None
+) -> str:
+    """Lay out rows of cells in columns; in a terminal the last column wraps instead of running into the first.
+
+    Parameters
+    ----------
+    rows : sequence of sequences
+        At least one; all have the same length.
+    right : sequence of bool, optional
+        Which columns are right-aligned.
+    indent : str, optional
+        What every line begins with.
+    width : int, optional
+        Where lines end. By default that of the terminal; what is not shown in one is never wrapped.
+    """
+    cells = [tuple(str(cell) for cell in row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    aligned = [str.rjust if flush else str.ljust for flush in (*right, *[False] * (len(widths) - len(right)))]
+    before = len(indent) + sum(widths[:-1]) + 2 * (len(widths) - 1)
+    room = (width or _terminal_width()) - before
+    lines: list[str] = []
     for row in cells:
-        padded = (put(cell, width) for put, cell, width in zip(aligned, row, widths, strict=True))
-        lines.append("  ".join(padded).rstrip())
-    return "\n".join(lines)
+        start = indent + "".join(f"{put(cell, w)}  " for put, cell, w in zip(aligned, row, widths[:-1], strict=False))
+        parts = _wrapped(row[-1], room) if not any(right[len(widths) - 1 :]) else [row[-1].rjust(widths[-1])]
+        lines.extend((start if i == 0 else " " * before) + part for i, part in enumerate(parts))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _wrapped(text: str, room: int) -> list[str]:
+    """``text`` in lines that fit into ``room``; one line where it fits, or where there is no room for sentences."""
+    if len(text) <= room or room < 24:
+        return [text]
+    from textwrap import wrap
+
+    return wrap(text, room, break_on_hyphens=False)
+
+
+def _terminal_width() -> int:
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else sys.maxsize
+    except (OSError, ValueError):
+        return sys.maxsize

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mnpu.commands import own_commands
-from mnpu.commands._shared import emit, json_option, table
+from mnpu.commands._shared import emit, json_option, lay_out, table
 from mnpu.errors import ConfigError, PluginError
 from mnpu.plugins.catalog import KNOWN
 from mnpu.plugins.describe import Description, describe, summarise, without_section
@@ -199,20 +199,14 @@ def _print_list(rows: Sequence[tuple[Component, str]], plugins: PluginSet) -> No
             if component.kind == kind:
                 ambiguous = names.count((kind, component.name)) > 1
                 lines.append((component.canonical if ambiguous else component.name, component.canonical, summary))
-        click.echo(_indented(lines))
+        click.echo(lay_out(lines, indent="  "))
     if plugins.broken:
         click.secho("failed to load", bold=True)
-        click.echo(_indented([(f"{p.dist} {p.version}", p.cause) for p in plugins.broken]))
+        click.echo(lay_out([(f"{p.dist} {p.version}", p.cause) for p in plugins.broken], indent="  "))
         click.echo("  See: mnpu plugins doctor.")
     if plugins.disabled:
         click.secho("left out", bold=True)
-        click.echo(_indented([(f"{p.dist} {p.version}", p.switch) for p in plugins.disabled]))
-
-
-def _indented(rows: Sequence[tuple[str, ...]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join(f"  {line}" for line in lines)
+        click.echo(lay_out([(f"{p.dist} {p.version}", p.switch) for p in plugins.disabled], indent="  "))
 
 
 def _narrowed(description: Description, name: str) -> Description:
@@ -368,5 +362,5 @@ def _print_check(results: Sequence[tuple[str, str, Sequence[LawOutcome]]], passe
     for kind, name, outcomes in results:
         click.secho(f"{kind.replace('_', ' ')} {name}", bold=True)
         rows = [("ok" if o.passed else "FAILED", o.law, "" if o.passed else o.detail) for o in outcomes]
-        click.echo(_indented(rows) if rows else "  (no laws for this kind)")
+        click.echo(lay_out(rows, indent="  ") if rows else "  (no laws for this kind)")
     click.echo("All laws hold." if passed else "Not all laws hold.")
