@@ -1,4 +1,4 @@
-"""Look into a store: datasets, symbols, series, and when they were known."""
+"""Look into a store (datasets, symbols, series, and when they were known), or make a synthetic one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import click
 from mnpu.commands._shared import emit, json_option, table
 
 if TYPE_CHECKING:
+    from mnpu.data.fixture.write import Written
     from mnpu.data.store import DatasetSummary, SeriesSummary, StoreInfo
 
 
 @click.group()
 def command() -> None:
-    """Look into a store."""
+    """Look into a store, or make one of synthetic data."""
 
 
 @command.command()
@@ -31,6 +32,57 @@ def info(store: str, as_json: bool) -> None:
     path = Path(store) / "market.db" if "://" not in store and Path(store).is_dir() else store
     held = Store.open(path).info()
     emit(as_json, _payload(held), lambda: _print(held))
+
+
+@command.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--symbols", type=int, default=24, show_default=True, help="How many symbols, at least 4.")
+@click.option("--sessions", type=int, default=1250, show_default=True, help="How many sessions of XNYS, at least 250.")
+@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
+@click.option(
+    "--plant",
+    default="signal",
+    show_default=True,
+    metavar="KIND",
+    help="What can be predicted: signal, null (nothing), or leak (nothing, beside series that only seem to).",
+)
+@click.option("--ic", type=float, default=0.1, show_default=True, help="Information coefficient of the signal.")
+@click.option("--defect", "defects", multiple=True, metavar="NAME", help="A fault to inject, or all. Repeatable.")
+@json_option
+def fixture(
+    folder: Path, symbols: int, sessions: int, seed: int, plant: str, ic: float, defects: tuple[str, ...], as_json: bool
+) -> None:
+    """Write a synthetic market whose truth is known into the new folder DIR.
+
+    DIR/fixture.db is a store, DIR/fixture.yaml a recipe that trains on it in seconds, and DIR/fixture.json says what
+    was planted, what was measured, and which rows each defect touched.
+    """
+    from mnpu.commands._fixture import checks_of
+    from mnpu.data.fixture.defects import DEFECTS
+    from mnpu.data.fixture.plan import Plan
+    from mnpu.data.fixture.write import write_fixture
+    from mnpu.plugins.registry import Registry
+
+    named = tuple(DEFECTS) if "all" in defects else defects
+    plan = Plan(symbols=symbols, sessions=sessions, seed=seed, plant=plant, ic=ic, defects=named)
+    written = write_fixture(folder, plan, checks_of(Registry.discover()))
+    payload = {"store": written.store, "recipe": written.recipe, "facts": written.facts}
+    emit(as_json, payload, lambda: _print_fixture(written))
+
+
+def _print_fixture(written: Written) -> None:
+    facts, truth = written.facts, written.facts["truth"]
+    measured = truth["measured"]["ic"]
+    click.echo(f"{written.store}: {facts['bars']:,} bars of {facts['symbols']} symbols, {facts['splits']} splits,")
+    click.echo(f"  {facts['first']} to {facts['last']}, {len(facts['series'])} side series")
+    click.echo(f"planted: {truth['about']}")
+    click.echo(
+        f"  {truth['feature']} has an information coefficient of {truth['ic']:g},"
+        f" measured {measured['value']:.4f} ± {measured['se']:.4f}"
+    )
+    for defect in written.defects:
+        click.echo(f"defect: {defect.name} in {defect.subject}: {defect.about} ({len(defect.changes)} changes)")
+    click.echo(f"Next: mnpu run {written.recipe}")
 
 
 def _payload(held: StoreInfo) -> dict[str, object]:
