@@ -266,6 +266,30 @@ def test_null_and_leak_measure_nothing(checks, tmp_path):
     assert len(facts["truth"]["leak"]["series"]) == 16
 
 
+NULL_FEATURES = (
+    {"use": "price.log_return", "window": 1},
+    {"use": "price.log_return", "window": 5},
+    {"use": "price.momentum", "window": 60, "skip": 5},
+    {"use": "price.realised_volatility", "window": 20},
+    {"use": "price.distance_from_average", "window": 20},
+    {"use": "price.drawdown", "window": 60},
+    {"use": "price.high_low_range", "window": 5},
+    {"use": "price.volume_zscore", "window": 20},
+    {"use": "price.log_price"},
+)
+
+
+def test_in_a_null_no_shipped_price_feature_forecasts_anything(checks, tmp_path):
+    from mnpu.commands._fixture import measure
+
+    written = write_fixture(tmp_path / "null", Plan(symbols=30, sessions=900, seed=2, plant="null"), checks)
+    panel, registry = panel_of(written), Registry.discover()
+    found = [metric for use in NULL_FEATURES for metric in measure(panel, registry, use).values()]
+    scores = np.array([metric.value / metric.se for metric in found])
+    # 18 scores of about N(0, 1): at most one set in 100 has one beyond three and a half
+    assert np.abs(scores).max() < 3.5
+
+
 def run(*arguments):
     return CliRunner().invoke(data.command, ["fixture", *map(str, arguments)], catch_exceptions=False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from mnpu.validation.findings import Context, refuse_errors
 __all__ = ["VALIDATORS", "checks_of", "measure"]
 
 VALIDATORS = ("ohlcv", "point_in_time")
+READER = {"use": PREDICTOR, "window": WINDOW}
 NOTHING = np.zeros(0, dtype=object)
 
 
@@ -35,11 +37,11 @@ def checks_of(registry: Registry) -> Checks:
     return Checks(validate, lambda panel: measure(panel, registry))
 
 
-def measure(panel: Panel, registry: Registry) -> Mapping[str, Metric]:
-    """``ic`` and ``rank_ic`` of the feature that reads the plant, as if it were the forecast."""
-    planned = plan([Use.model_validate({"use": PREDICTOR, "window": WINDOW})], registry)
+def measure(panel: Panel, registry: Registry, use: Mapping[str, Any] = READER) -> Mapping[str, Metric]:
+    """``ic`` and ``rank_ic`` of one feature, by default the one that reads the plant, as if it were the forecast."""
+    (planned,) = plan([Use.model_validate(use)], registry)
     nothing = SideTable(from_ns([]), from_ns([]), NOTHING, NOTHING, np.zeros(0), {})
-    values = compute(planned, panel, nothing).values.astype(float)  # (T, A, 1): one horizon
+    values = compute([planned], panel, nothing).values.astype(float)  # (T, A, 1): one horizon
     forecast = Forecast(panel.times, panel.symbols, (HORIZON,), (0.5,), values[..., None])
     labels = ForwardReturn((HORIZON,))(panel, "next_close").values
     found = (information_coefficient(forecast, labels), rank_information_coefficient(forecast, labels))
