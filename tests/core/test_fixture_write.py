@@ -262,7 +262,7 @@ def test_null_and_leak_measure_nothing(checks, tmp_path):
         facts = write_fixture(tmp_path / plant, Plan(**SMALL, plant=plant), checks).facts
         assert facts["truth"]["ic"] == 0
         for measured in facts["truth"]["measured"].values():
-            assert abs(measured["value"]) < 4 * measured["se"]
+            assert abs(measured["value"]) < 3 * measured["se"]
     assert len(facts["truth"]["leak"]["series"]) == 16
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mnpu.commands._shared import emit, json_option, table
+from mnpu.data.fixture.plan import Plan
 
 if TYPE_CHECKING:
     from mnpu.data.fixture.write import Written
@@ -36,17 +37,17 @@ def info(store: str, as_json: bool) -> None:
 
 @command.command()
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--symbols", type=int, default=24, show_default=True, help="How many symbols, at least 4.")
-@click.option("--sessions", type=int, default=1250, show_default=True, help="How many sessions of XNYS, at least 250.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--symbols", type=int, default=Plan.symbols, show_default=True, help="How many, at least 4.")
+@click.option("--sessions", type=int, default=Plan.sessions, show_default=True, help="Sessions of XNYS, at least 250.")
+@click.option("--seed", type=int, default=Plan.seed, show_default=True, help="The same seed gives the same bytes.")
 @click.option(
     "--plant",
-    default="signal",
+    default=Plan.plant,
     show_default=True,
     metavar="KIND",
     help="What can be predicted: signal, null (nothing), or leak (nothing, beside series that only seem to).",
 )
-@click.option("--ic", type=float, default=0.1, show_default=True, help="Information coefficient of the signal.")
+@click.option("--ic", type=float, default=Plan.ic, show_default=True, help="Information coefficient of the signal.")
 @click.option("--defect", "defects", multiple=True, metavar="NAME", help="A fault to inject, or all. Repeatable.")
 @json_option
 def fixture(
@@ -59,7 +60,6 @@ def fixture(
     """
     from mnpu.commands._fixture import checks_of
     from mnpu.data.fixture.defects import DEFECTS
-    from mnpu.data.fixture.plan import Plan
     from mnpu.data.fixture.write import write_fixture
     from mnpu.plugins.registry import Registry
 
