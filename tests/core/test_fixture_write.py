@@ -241,6 +241,28 @@ def test_a_split_that_shows_in_a_return_is_caught_when_it_is_read_back(checks, t
         write_fixture(tmp_path / "new", Plan(**SMALL), checks)
 
 
+def plants_nothing(noise, volume, listed, *, ic):
+    return noise
+
+
+def plants_a_bar_late(noise, volume, listed, *, ic):
+    from mnpu.data.fixture.plant import plant_signal
+
+    planted = noise.copy()
+    planted[1:] = plant_signal(noise[1:], volume[:-1], listed[1:], ic=ic)
+    return planted
+
+
+@pytest.mark.parametrize("planted", [plants_nothing, plants_a_bar_late])
+def test_a_signal_that_is_missing_or_at_another_bar_is_caught(planted, checks, tmp_path, monkeypatch):
+    from mnpu.data.fixture import write
+
+    monkeypatch.setattr(write, "plant_signal", planted)
+    with pytest.raises(DataError, match="standard errors off"):
+        write_fixture(tmp_path / "new", Plan(**{**SMALL, "ic": 0.3}), checks)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_interrupt_leaves_nothing_behind(checks, tmp_path, monkeypatch):
     def interrupted(*args, **options):
         raise KeyboardInterrupt
