@@ -20,7 +20,7 @@ from mnpu.assembly import Parts, assemble
 from mnpu.config.load import load_config
 from mnpu.config.resolve import resolve
 from mnpu.data.clock import from_ns
-from mnpu.data.fills import fill_prices
+from mnpu.data.fills import next_prices
 from mnpu.errors import DataError
 from mnpu.features.compute import compute_latest
 from mnpu.plugins.registry import Registry
@@ -163,7 +163,7 @@ class Agent:
         if self._pending is None:
             return np.zeros(len(self._panel.symbols))
         last_two = self._panel.rows(len(self._panel.times) - 2, len(self._panel.times))
-        price = fill_prices(last_two, self._parts.config.fill, whole=False).prices[0]
+        price = next_prices(last_two, self._parts.config.fill)[0]
         value = np.where(np.isfinite(price), price, self._value)
         moved = np.where(np.isfinite(self._value), value / self._value - 1.0, 0.0)
         self._account.hold(moved)
