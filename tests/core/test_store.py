@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mnpu.data import build, bundled
+from mnpu.data import bundled, migrations
 from mnpu.data.build import init_store
 from mnpu.data.store import Store
 from mnpu.errors import ConfigError, DataError, MnpuError
@@ -125,9 +125,9 @@ def test_the_schema_enforces_its_own_rules(store_copy):
 def test_the_schema_is_written_without_strict_tables_for_an_old_sqlite(monkeypatch):
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 31, 0))
     with closing(sqlite3.connect(":memory:")) as connection:
-        build.create_schema(connection)
+        migrations.create_schema(connection)
         texts = [row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'")]
-    assert len(texts) == 7
+    assert len(texts) == 8
     assert not any("STRICT" in text for text in texts)
 
 
@@ -192,8 +192,8 @@ def test_a_store_without_a_table_is_refused_by_the_name_of_the_table(store_copy)
 
 
 def test_a_store_of_a_newer_version_asks_for_an_upgrade(store_copy):
-    change(store_copy, "PRAGMA user_version = 2")
-    with pytest.raises(DataError, match=r"schema version 2, expected version 1\. Upgrade mnpu-core"):
+    change(store_copy, "PRAGMA user_version = 3")
+    with pytest.raises(DataError, match=r"schema version 3, expected version 2 or older\. Upgrade mnpu-core"):
         Store.open(store_copy)
 
 

@@ -17,12 +17,11 @@ import numpy as np
 
 from mnpu.data import bundled
 from mnpu.data.calendars import get_calendar
+from mnpu.data.migrations import create_schema
 from mnpu.errors import ConfigError, MnpuError
 
-__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "StoreSummary", "create_schema", "init_store"]
+__all__ = ["StoreSummary", "init_store"]
 
-APPLICATION_ID = 0x4D4E5055  #: "MNPU": tells a store from any other SQLite file.
-SCHEMA_VERSION = 1
 PRICE_COLUMNS = ("open", "high", "low", "close", "adj_close", "volume")
 
 Progress = Callable[[int, int, str], None]
@@ -84,16 +83,6 @@ def init_store(path: str | Path, *, progress: Progress | None = None) -> StoreSu
     return summarise(target)
 
 
-def create_schema(connection: sqlite3.Connection) -> None:
-    """Create the empty tables; STRICT where this SQLite knows it (3.37)."""
-    text = (files("mnpu.data") / "schema.sql").read_text("utf-8")
-    if sqlite3.sqlite_version_info < (3, 37):
-        text = text.replace(") STRICT, WITHOUT ROWID", ") WITHOUT ROWID")
-    connection.executescript(text)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-
 def summarise(path: Path) -> StoreSummary:
     """Count what a store holds."""
     with closing(sqlite3.connect(path)) as connection:
@@ -137,7 +126,10 @@ def _fill(connection: sqlite3.Connection, progress: Progress) -> None:
 
 
 def _insert(connection: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]], width: int) -> None:
-    connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * width)})", rows)
+    """Insert rows of the first ``width`` columns; the others take their defaults."""
+    names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")][:width]
+    marks = ", ".join("?" * width)
+    connection.executemany(f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})", rows)
 
 
 def _insert_bars(connection: sqlite3.Connection, bars: bundled.Bars) -> None:
@@ -180,7 +172,8 @@ def _insert_observations(connection: sqlite3.Connection, o: bundled.Observations
     fields = (i.series, i.frequency, i.unit, i.basis, i.release_lag, i.max_age.value, i.source, i.licence)
     _insert(connection, "series", [(*fields, o.note, o.n_missing)], 10)
     columns = (o.event_time.asi8.tolist(), o.knowledge_time.asi8.tolist(), o.value.tolist(), o.basis.tolist())
-    _insert(connection, "observations", sorted(zip([i.series] * len(o.value), *columns, strict=True)), 5)
+    keys = ([i.series] * len(o.value), [""] * len(o.value))  # market-wide
+    _insert(connection, "observations", sorted(zip(*keys, *columns, strict=True)), 6)
 
 
 def _insert_meta(connection: sqlite3.Connection) -> None:

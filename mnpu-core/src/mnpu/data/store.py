@@ -13,15 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mnpu.data.build import APPLICATION_ID, SCHEMA_VERSION
 from mnpu.data.clock import DAY_NS, from_ns, parse_date, utc
+from mnpu.data.migrations import check_file, check_version
 from mnpu.data.panel import build_panel, choose_datasets
 from mnpu.errors import DataError
 from mnpu.types import DatasetInfo, Panel, SeriesInfo, SideTable
 
 __all__ = ["Asset", "DatasetSummary", "SeriesSummary", "Store", "StoreInfo"]
-
-TABLES = frozenset({"meta", "datasets", "assets", "prices", "corporate_actions", "series", "observations"})
 
 
 @dataclass(frozen=True)
@@ -115,9 +113,13 @@ class Store:
         with self._reading() as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             n_splits = connection.execute("SELECT count(*) FROM corporate_actions").fetchone()[0]
+            periods = (
+                f"SELECT series, {_symbol(connection)}, event_time, count(*) AS n, max(knowledge_time) AS known"
+                " FROM observations GROUP BY 1, 2, 3"
+            )
             rows = connection.execute(
-                "SELECT series, count(*), count(*) - count(DISTINCT event_time), min(event_time), max(event_time),"
-                " max(knowledge_time) FROM observations GROUP BY series ORDER BY series"
+                "SELECT series, sum(n), sum(n) - count(*), min(event_time), max(event_time), max(known)"
+                f" FROM ({periods}) GROUP BY series ORDER BY series"
             ).fetchall()
             notes = {name: rest for name, *rest in connection.execute("SELECT series, note, n_missing FROM series")}
         declared = self._declared([row[0] for row in rows])
@@ -194,19 +196,19 @@ class Store:
         """
         info = self._declared(series)
         last = np.iinfo("int64").max if end is None else _last_instant(end)
-        query = (
-            "SELECT event_time, knowledge_time, series, value FROM observations"
-            f" WHERE series IN ({', '.join('?' * len(info))}) AND knowledge_time <= ?"
-            " ORDER BY knowledge_time, event_time, series"
-        )
         with self._reading() as connection:
-            rows = connection.execute(query, (*info, last)).fetchall()
-        event, known, name, value = zip(*rows, strict=True) if rows else ((), (), (), ())
+            rows = connection.execute(
+                f"SELECT event_time, knowledge_time, series, {_symbol(connection)} AS symbol, value FROM observations"
+                f" WHERE series IN ({', '.join('?' * len(info))}) AND knowledge_time <= ?"
+                " ORDER BY knowledge_time, event_time, series, symbol",
+                (*info, last),
+            ).fetchall()
+        event, known, name, symbol, value = zip(*rows, strict=True) if rows else ((), (), (), (), ())
         return SideTable(
             event_time=from_ns(event),
             knowledge_time=from_ns(known),
             series=np.array(name, dtype=object),
-            symbol=np.full(len(name), "", dtype=object),
+            symbol=np.array(symbol, dtype=object),
             value=np.array(value, dtype="float64"),
             info=info,
         )
@@ -267,27 +269,9 @@ class Store:
             ) from error
 
     def _check(self) -> None:
-        rebuild = "Build one with: mnpu init DIR"
-        where = str(self.path)
-        if not self.path.is_file():
-            raise DataError("no store there", where=where, expected="a database file", next_step=rebuild)
-        if self.path.stat().st_size == 0:
-            raise DataError("the file is empty", where=where, expected="a store", next_step=rebuild)
+        check_file(self.path)
         with self._reading() as connection:
-            application = connection.execute("PRAGMA application_id").fetchone()[0]
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if application != APPLICATION_ID:
-            raise DataError("an SQLite file that is no store", where=where, expected="a store", next_step=rebuild)
-        if version != SCHEMA_VERSION:
-            advice = "Upgrade mnpu-core." if version > SCHEMA_VERSION else rebuild
-            raise DataError(
-                f"schema version {version}", where=where, expected=f"version {SCHEMA_VERSION}", next_step=advice
-            )
-        if missing := sorted(TABLES - tables):
-            raise DataError(
-                f"tables are missing: {', '.join(missing)}", where=where, expected="a whole store", next_step=rebuild
-            )
+            check_version(connection, self.path)
 
 
 def _path_of(url: str | Path) -> Path:
@@ -299,6 +283,11 @@ def _path_of(url: str | Path) -> Path:
     if scheme != "sqlite" or not rest.startswith("/") or rest == "/":
         raise DataError(f"{text!r} is no store URL", where="data.store", expected="sqlite:///market.db")
     return Path(rest[1:])
+
+
+def _symbol(connection: sqlite3.Connection) -> str:
+    """The symbol of an observation, as SQL: in a store of version 1 all are market-wide."""
+    return "symbol" if connection.execute("PRAGMA user_version").fetchone()[0] >= 2 else "''"
 
 
 def _instant(ns: int) -> pd.Timestamp:
