@@ -33,6 +33,20 @@ def info(store: str, as_json: bool) -> None:
     emit(as_json, _payload(held), lambda: _print(held))
 
 
+@command.command()
+@click.argument("store", metavar="[STORE]", default="market.db")
+@json_option
+def migrate(store: str, as_json: bool) -> None:
+    """Upgrade STORE to the newest schema version: completely, or not at all."""
+    from mnpu.data.migrations import migrate as upgrade
+    from mnpu.data.store import path_of
+
+    path = Path(store) / "market.db" if "://" not in store and Path(store).is_dir() else path_of(store)
+    done = upgrade(path)
+    news = f"from version {done.before} to {done.after}" if done.before < done.after else f"is at version {done.after}"
+    emit(as_json, {"path": done.path, "before": done.before, "after": done.after}, lambda: click.echo(f"{path} {news}"))
+
+
 def _payload(held: StoreInfo) -> dict[str, object]:
     datasets = [
         {

@@ -1,7 +1,7 @@
 """Versions of the store's schema: one SQL file a step, and the upgrade of a store in one transaction.
 
 A new store runs every step, an old one the steps that it lacks, so there is one definition of each version. A store
-of an older version can still be read; writing into it asks for the upgrade first.
+of an older version is refused with the command that upgrades it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ __all__ = [
 
 APPLICATION_ID = 0x4D4E5055  #: "MNPU": tells a store from any other SQLite file.
 SCHEMA_VERSION = 2
+WAIT_SECONDS = 10.0  #: For another process to finish its own writing.
 REBUILD = "Build one with: mnpu init DIR"
 TABLES = frozenset({"meta", "datasets", "assets", "prices", "corporate_actions", "series", "observations"})
-ADDED = {2: frozenset({"imports"})}
+ADDED = {2: frozenset({"universes", "calendar_events", "news", "news_scores", "imports"})}
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,10 @@ def migrate(path: str | Path) -> Migrated:
     target = Path(path)
     check_file(target)
     try:
-        with closing(sqlite3.connect(target, isolation_level=None, timeout=10)) as connection:
+        with closing(sqlite3.connect(target, isolation_level=None, timeout=WAIT_SECONDS)) as connection:
             # Checked under the lock: someone else may have been upgrading it a moment ago.
             connection.execute("BEGIN IMMEDIATE")
-            before = check_version(connection, target)
+            before = check_version(connection, target, older=True)
             if before < SCHEMA_VERSION:
                 n = _count(connection)
                 run_steps(connection, before, SCHEMA_VERSION)
@@ -94,20 +95,24 @@ def check_file(path: Path) -> None:
         raise DataError("the file is empty", where=where, expected="a store", next_step=REBUILD)
 
 
-def check_version(connection: sqlite3.Connection, path: Path) -> int:
-    """The schema version of an open store; DataError if it is no store, newer than this code, or not whole."""
+def check_version(connection: sqlite3.Connection, path: Path, *, older: bool = False) -> int:
+    """The schema version of an open store; DataError if it is no store, of another version, or not whole.
+
+    ``older`` lets an older version pass, for whoever is about to upgrade it.
+    """
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     where = str(path)
     if application != APPLICATION_ID:
         raise DataError("an SQLite file that is no store", where=where, expected="a store", next_step=REBUILD)
-    if not 1 <= version <= SCHEMA_VERSION:
+    if not (1 if older else SCHEMA_VERSION) <= version <= SCHEMA_VERSION:
+        known = "Upgrade mnpu-core." if version > SCHEMA_VERSION else f"Upgrade it with: mnpu data migrate {path}"
         raise DataError(
             f"schema version {version}",
             where=where,
-            expected=f"version {SCHEMA_VERSION} or older",
-            next_step="Upgrade mnpu-core." if version > SCHEMA_VERSION else REBUILD,
+            expected=f"version {SCHEMA_VERSION}",
+            next_step=known if version >= 1 else REBUILD,
         )
     wanted = TABLES.union(*(names for added, names in ADDED.items() if added <= version))
     if missing := sorted(wanted - tables):
