@@ -238,6 +238,9 @@ def test_other_columns_are_refused(world: World) -> None:
 def test_a_fold_without_windows_says_which_setting_to_change(world: World) -> None:
     with pytest.raises(DataError, match=r"fold 3: no usable window in the training range .* model.lookback, 700 bars"):
         fit(world, lookback=700)
+    begin, end = (f"{world.frame.times[row]:%Y-%m-%d}" for row in (FOLD.train[0], FOLD.train[1] - 1))
+    with pytest.raises(DataError, match=f"in the training range {begin} to {end}: the range is shorter"):
+        fit(world, lookback=700)
     sparse = world.frame.values.copy()
     sparse[..., 1] = np.nan
     sparse[0, :, 1] = 1.0
