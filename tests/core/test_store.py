@@ -243,6 +243,14 @@ def test_every_source_is_credited():
             assert file.name in notice
 
 
+def test_a_store_without_any_row_is_refused_as_data(tmp_path):
+    path = tmp_path / "market.db"
+    with closing(sqlite3.connect(path)) as connection:
+        build.create_schema(connection)
+    with pytest.raises(DataError, match="the store holds no dataset"):
+        Store.open(path).panel(["KO"], start="2010-01-01", end="2010-12-31", dataset="us_adjclose_daily")
+
+
 def test_a_store_that_is_in_use_is_not_called_broken(demo_store, tmp_path, monkeypatch):
     path = tmp_path / "market.db"
     path.write_bytes(demo_store.read_bytes())
