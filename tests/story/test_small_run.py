@@ -116,7 +116,7 @@ def test_a_full_disk_hides_neither_the_cause_nor_the_other_runs(small_recipe, re
 def test_a_store_of_another_kind_is_not_taken_for_a_file(small_recipe, registry, tmp_path, store):
     from mnpu.errors import ConfigError
 
-    with pytest.raises(ConfigError, match="names no store, expected sqlite:///market.db, or a path") as caught:
+    with pytest.raises(ConfigError, match=r"names no store, expected sqlite:///market\.db, or a path") as caught:
         _run(small_recipe, registry, tmp_path, f"data.store={store}")
     assert "hunter2" not in str(caught.value)
     assert not list(tmp_path.iterdir())
