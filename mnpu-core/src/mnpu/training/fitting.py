@@ -95,7 +95,7 @@ def fit(
     MnpuError
         If the loss is not finite.
     """
-    where = f"fold {fold.number}"
+    where = f"fold {fold.number + 1}"
     place = device_kind(device)
     scaler = _scaler(frame, fold, where)
     scaled = scaler.scale(frame.values)

@@ -156,7 +156,7 @@ def _check_kind(kind: str) -> None:
     if kind in _REQUIREMENTS:
         return
     if kind in KINDS:
-        what = f"nothing in this mnpu-core calls a {kind.replace('_', ' ')} yet"
+        what = f"nothing in this mnpu-core calls components of kind {kind.replace('_', ' ')} yet"
     else:
         what = f"No kind of component is named {kind!r}"
     guess = suggest(kind, _REQUIREMENTS)
