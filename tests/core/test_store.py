@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from contextlib import closing
+from functools import partial
 from importlib.resources import files
 
 import numpy as np
@@ -240,3 +241,23 @@ def test_every_source_is_credited():
     for file in (files("mnpu.data") / "bundle").iterdir():
         if file.name.endswith(".parquet"):
             assert file.name in notice
+
+
+def test_a_store_without_any_row_is_refused_as_data(tmp_path):
+    path = tmp_path / "market.db"
+    with closing(sqlite3.connect(path)) as connection:
+        migrations.create_schema(connection)
+    with pytest.raises(DataError, match="the store holds no dataset"):
+        Store.open(path).panel(["KO"], start="2010-01-01", end="2010-12-31", dataset="us_adjclose_daily")
+
+
+def test_a_store_that_is_in_use_is_not_called_broken(demo_store, tmp_path, monkeypatch):
+    path = tmp_path / "market.db"
+    path.write_bytes(demo_store.read_bytes())
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, timeout=0))
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(DataError, match=r"is in use .* Wait for the program") as caught:
+            Store.open(path).info()
+        assert "Move it away" not in str(caught.value)
+    assert Store.open(path).info().datasets

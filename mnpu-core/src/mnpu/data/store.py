@@ -252,17 +252,24 @@ class Store:
             with closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
                 yield connection
         except sqlite3.DatabaseError as error:
-            raise DataError(
-                f"cannot be read as a store ({error})",
-                where=str(self.path),
-                expected="a database written by mnpu init",
-                next_step="Move it away and build a new one: mnpu init DIR",
-            ) from error
+            raise _unreadable(self.path, error) from error
 
     def _check(self) -> None:
         check_file(self.path)
         with self._reading() as connection:
             check_version(connection, self.path)
+
+
+def _unreadable(path: Path, error: sqlite3.DatabaseError) -> DataError:
+    """What SQLite could not do; only a damaged file is to be moved away, one that is in use is whole."""
+    if "locked" in str(error):
+        what, expected, step = "is in use", "a store that can be read", "Wait for the program that writes to it."
+    elif "unable to open" in str(error):
+        what, expected, step = "cannot be opened", "a file that may be read", "Look at its permissions."
+    else:
+        what, expected = "cannot be read as a store", "a database written by mnpu init"
+        step = "Move it away and build a new one: mnpu init DIR"
+    return DataError(f"{what} ({error})", where=str(path), expected=expected, next_step=step)
 
 
 def path_of(url: str | Path) -> Path:
