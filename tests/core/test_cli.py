@@ -36,6 +36,9 @@ def command(how, as_json):
         raise RuntimeError("it broke\\nbadly")
     if how == "torch":
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
+    if how == "full":
+        import errno, os
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if how == "abort":
         raise KeyboardInterrupt
     if how == "exit":
@@ -177,6 +180,31 @@ def test_an_interrupt_is_one_line_and_130(run):
     code, out, err = run("tool", "--how", "abort")
     assert (code, out) == (130, "")
     assert err.strip() == "Interrupted."
+
+
+def test_an_interrupt_answers_a_machine_in_json(run):
+    code, out, err = run("tool", "--how", "abort", "--json")
+    assert (code, out) == (130, "")
+    assert json.loads(err)["exit_code"] == 130
+
+
+def test_a_full_disk_is_said_and_is_no_bug(run):
+    code, out, err = run("tool", "--how", "full")
+    assert (code, out) == (1, "")
+    assert err.startswith("Error: the system refused it (No space left on device), expected room")
+
+
+def test_a_closed_stdout_is_no_error(tool):
+    paths = os.pathsep.join([str(tool.path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        f'"{sys.executable}" -m mnpu plugins list >&-',
+        shell=True,
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_ctrl_c_ends_a_running_command_with_130(tool):

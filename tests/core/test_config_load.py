@@ -72,6 +72,11 @@ def test_a_value_knows_where_it_was_written():
             "p.yaml:15:13: train.lr is 'fast', expected a number."
             " Write it plainly: 5, 0.5, 1e-4, true; quotes make text.",
         ),
+        (
+            "lr: 3e-4",
+            "lr: 0",
+            "p.yaml:15:13: train.lr is 0, expected a number above 0.0. Remove it to use the default, 0.001.",
+        ),
         ("seed: 7", "sede: 7", "p.yaml:2:1: sede is not a known key. Did you mean 'seed'?"),
         (
             "lr: 3e-4",

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnpu.data.fills import fill_prices, holding_returns, marks
+from mnpu.data.fills import fill_prices, holding_returns, marks, next_prices
 from mnpu.data.store import Store
 from mnpu.errors import ConfigError, DataError
 
@@ -95,4 +95,4 @@ def test_a_symbol_without_an_open_is_refused_as_a_whole_but_not_in_a_few_rows_of
     panel = make_panel([[10.0, NAN], [11.0, NAN]], open=np.array([[9.0, NAN], [12.0, NAN]]))
     with pytest.raises(DataError, match="has no open"):
         fill_prices(panel, "next_open")
-    np.testing.assert_array_equal(fill_prices(panel, "next_open", whole=False).prices[0], [12.0, NAN])
+    np.testing.assert_array_equal(next_prices(panel, "next_open")[0], [12.0, NAN])

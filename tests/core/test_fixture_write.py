@@ -225,7 +225,9 @@ def test_a_generator_that_loses_a_bar_is_caught_when_it_is_read_back(checks, tmp
         bars = whole(market)
         keep = np.arange(len(bars.symbol)) != 700
         columns = {name: values[keep] for name, values in bars.columns.items()}
-        return type(bars)(bars.info, bars.symbol[keep], bars.event_time[keep], bars.knowledge_time[keep], columns)
+        return type(bars)(
+            bars.info, bars.symbol[keep], bars.event_time[keep], bars.knowledge_time[keep], columns, bars.asset_class
+        )
 
     monkeypatch.setattr(write, "_long", without_one)
     with pytest.raises(DataError, match="a bar is missing"):

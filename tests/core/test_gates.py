@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from mnpu import gates
+from mnpu.commands._scaffold import write_plugin
 from mnpu.policies.rank_long_short import RankLongShort
 from mnpu.policies.signed_quantile import SignedQuantile
 from mnpu.testing.policies import synthetic_decisions
@@ -110,6 +112,17 @@ def test_a_policy_that_uses_what_is_known_passes(policy, rng) -> None:
     assert gates.permuted(case, forecast, rng).passed
     assert gates.constant(case, forecast).passed
     assert gates.negated(case, forecast, long_only=policy.long_only).passed
+
+
+@pytest.mark.parametrize("symbols", [1, SYMBOLS])
+def test_the_policy_that_a_new_plugin_begins_with_passes(symbols, tmp_path, rng) -> None:
+    written = write_plugin("gate-idea", "policy", tmp_path)
+    module = runpy.run_path(str(written.root / "src" / "gate_idea" / "policy.py"))
+    case, forecast = trial(module["GateIdea"](), symbols=symbols)
+    assert gates.foresight(case, forecast, cuts=range(ROWS - 1), rng=rng) == ""
+    assert gates.permuted(case, forecast, rng).passed
+    assert gates.constant(case, forecast).passed
+    assert gates.negated(case, forecast, long_only=False).passed
 
 
 def test_a_sign_without_a_size_fails_though_some_medians_tie_with_zero() -> None:

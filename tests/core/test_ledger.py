@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from multiprocessing import get_context
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from mnpu import ledger
 from mnpu.errors import MnpuError
+from mnpu.rundir import RunDirectory
 from mnpu.types import Run
 
 
@@ -95,6 +97,17 @@ def test_trials_are_other_recipes_on_the_same_name_or_data(tmp_path):
     assert ledger.n_trials(tmp_path, run("a")) == 3, "a repeat is not a trial of its own"
     assert ledger.n_trials(tmp_path, run("x", name="other", data_hash="other")) == 3
     assert ledger.n_trials(tmp_path / "nowhere", run("a")) == 0
+
+
+def test_a_run_that_was_killed_before_its_row_is_a_trial(tmp_path):
+    ledger.append(tmp_path, row("a-001"))
+    killed = replace(run("b"), config={})
+    RunDirectory.create(tmp_path, "b").start(killed, {})
+    assert ledger.n_trials(tmp_path, run("new")) == 2
+    assert ledger.n_trials(tmp_path, run("b")) == 1
+    damaged = tmp_path / "b-001" / "run.json"
+    damaged.write_text("{")
+    assert ledger.n_trials(tmp_path, run("new")) == 1
 
 
 def _append_some(root, worker, queue):

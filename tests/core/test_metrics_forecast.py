@@ -33,6 +33,13 @@ def test_hit_rate_leaves_out_what_has_no_sign_and_names_the_base_rate():
     assert base.value == pytest.approx(2 / 3)  # down, down, up
 
 
+def test_a_forecast_without_a_sign_has_no_hit_rate_and_the_reason_is_not_the_outcomes():
+    outcome = np.array([[0.3, -0.1], [0.2, 0.1]])[..., None]
+    hit, base = metrics.hit_rate(forecast_of(np.zeros((2, 2))), outcome)
+    assert (hit.value, base.value) == (None, None)
+    assert hit.reason == "no forecast with a known outcome has a sign"
+
+
 def test_rank_ic_is_the_mean_of_spearman_over_dates(rng):
     spearman = pytest.importorskip("scipy.stats", reason="scipy gives the reference").spearmanr
     medians, outcome = rng.standard_normal((30, 6)).round(1), rng.standard_normal((30, 6)).round(1)

@@ -161,3 +161,7 @@ def test_figures_equal_those_of_empyrical(series):
     whole = np.sort(returns)[: int((len(returns) - 1) * 0.05) + 1]
     assert -whole.mean() == pytest.approx(-figures["conditional_value_at_risk_5pct"], rel=1e-8)
     assert metrics.expected_shortfall(returns).value == pytest.approx(-whole.mean(), rel=0.01)
+
+
+def test_without_a_loss_the_expected_shortfall_is_zero_and_not_minus_zero():
+    assert str(metrics.expected_shortfall(np.zeros(400)).value) == "0.0"

@@ -36,6 +36,12 @@ def test_without_trades_there_is_no_cost_per_trade():
     assert metrics.turnover(nothing).value == 0.0
 
 
+def test_an_account_lost_at_once_traded_and_has_no_break_even_cost():
+    lost = metrics.breakeven_bps(np.array([-1.0, 0.0, 0.0]), np.array([0.5, 0.0, 0.0]))
+    assert lost.value is None
+    assert "all was lost" in lost.reason
+
+
 def test_exposure_is_gross_and_net():
     weights = np.array([[0.5, -0.5], [0.3, 0.1]])
     assert metrics.gross_exposure(weights).value == pytest.approx(0.7)

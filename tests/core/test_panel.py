@@ -162,7 +162,8 @@ def test_rewriting_the_future_changes_no_earlier_row(store_copy, store, rng):
     change(store_copy, "UPDATE corporate_actions SET ratio = 5 WHERE event_time > ?", cut)
     change(
         store_copy,
-        "INSERT INTO corporate_actions VALUES ('us_ohlcv_daily', 'IBM', ?, ?, 'split', 3, 'invented')",
+        "INSERT INTO corporate_actions"
+        " VALUES ('us_ohlcv_daily', 'IBM', ?, ?, 'split', 3, NULL, 'invented', 'declared')",
         cut + 1,
         cut + 1,
     )
@@ -180,7 +181,7 @@ def test_a_later_end_changes_no_earlier_row(store):
 def test_a_correction_never_replaces_what_was_known_first(store_copy, store):
     before = store.panel(["IBM"], start="2001-01-02", end="2001-01-31")
     at = before.times[5].value
-    text = "INSERT INTO prices VALUES ('us_ohlcv_daily', 'IBM', ?, ?, 1, 1, 1, 1, 1, 1)"
+    text = "INSERT INTO prices VALUES ('us_ohlcv_daily', 'IBM', ?, ?, 1, 1, 1, 1, 1, 1, 'declared')"
     change(store_copy, text, at, at + 3_600_000_000_000)
     assert_same_rows(before, Store.open(store_copy).panel(["IBM"], start="2001-01-02", end="2001-01-31"), 20)
 

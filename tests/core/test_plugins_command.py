@@ -231,8 +231,10 @@ def test_new_says_how_to_go_on(tmp_path):
     ("name", "kind", "message"),
     [
         ("my-idea", "polcy", "Did you mean 'policy'?"),
-        ("my-idea", "engine", "nothing in this mnpu-core calls a engine yet"),
+        ("my-idea", "engine", "nothing in this mnpu-core calls components of kind engine yet"),
         ("9lives", "policy", "'9lives' cannot name a package"),
+        ("true", "policy", "'true' is no text in a pipeline file"),
+        ("null", "policy", "'null' is no text in a pipeline file"),
         ("class", "policy", "'class' cannot name a package"),
         ("json", "policy", "a module named 'json' is installed already"),
         ("mnpu-report", "policy", "one of MNPU's own packages"),

@@ -75,3 +75,30 @@ def test_a_run_that_failed_a_gate_says_so_first(runs, tmp_path):
     directory = kept(runs, end="fail", gates=(GateOutcome("negated", False, "the sign stays"),))
     assert mnpu("report", directory.run_id, "--runs", runs, "--out", tmp_path / "again") == 0
     assert "This run failed" in (tmp_path / "again" / "report.md").read_text(encoding="utf-8")
+
+
+def test_no_format_at_all_is_refused(runs, capsys):
+    directory = kept(runs)
+    for formats in (",", ""):
+        assert mnpu("report", directory.run_id, "--runs", runs, "--format", formats) == 2
+        assert "names no format, expected names, as in html,md" in capsys.readouterr().err
+
+
+def test_numbers_that_changed_after_the_run_are_not_passed_off_as_its_own(runs, capsys):
+    directory = kept(runs)
+    path = directory.path / "metrics.json"
+    path.write_text(path.read_text(encoding="utf-8") + " ", encoding="utf-8")
+    assert mnpu("report", directory.run_id, "--runs", runs, "--json") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["changed"] == ["metrics.json"]
+    assert err.startswith("warning: metrics.json changed after the run")
+
+
+def test_a_folder_that_cannot_be_made_is_no_bug(runs, capsys):
+    directory = kept(runs)
+    blocking = runs / "ledger.txt"
+    blocking.write_text("")
+    assert mnpu("report", directory.run_id, "--runs", runs, "--out", blocking / "new") == 1
+    err = capsys.readouterr().err
+    assert "the system refused it" in err
+    assert "bug" not in err

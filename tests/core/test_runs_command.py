@@ -72,6 +72,18 @@ def test_list_shows_every_run_with_its_state(mnpu, runs):
     ]
 
 
+@pytest.mark.parametrize("name", ["run", "error", "files"])
+def test_a_damaged_state_does_not_hide_the_other_runs(mnpu, runs, name):
+    state = runs / "aaaa-001" / "run.json"
+    state.write_text(json.dumps({**json.loads(state.read_text()), name: 5}))
+    code, out, _ = mnpu("runs", "list", "--runs", runs)
+    assert code == 0
+    assert {line.split()[0]: line.split()[-4] for line in out.splitlines()[1:]}["aaaa-001"] == "damaged"
+    code, _, err = mnpu("runs", "show", "aaaa", "--runs", runs)
+    assert code == 1
+    assert f"run.json: {name} is no map. Run the pipeline again" in err
+
+
 def test_a_damaged_ledger_row_is_named_and_does_not_hide_the_rest(mnpu, runs):
     (runs / "ledger" / "aaaa-001.parquet").write_bytes(b"x")
     code, out, err = mnpu("runs", "list", "--runs", runs)

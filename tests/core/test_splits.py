@@ -157,7 +157,7 @@ def test_a_range_without_room_for_the_embargo_says_how_much_is_missing():
     times = pd.date_range("2000-01-01", periods=400, freq="D", tz="UTC").as_unit("ns")
     arguments = {"train": DAYS(100), "test": DAYS(100)}
     with pytest.raises(
-        ConfigError, match=r"split\.validation: fold 0 has 10 bars .* take 42, expected at least 33 bars more"
+        ConfigError, match=r"split\.validation: fold 1 has 10 bars .* take 42, expected at least 33 bars more"
     ):
         walk_forward(times, labels_of(times, (20,)), validation=DAYS(10), **arguments)
     enough = walk_forward(times, labels_of(times, (20,)), validation=DAYS(43), **arguments).folds[0]

@@ -236,31 +236,34 @@ def test_other_columns_are_refused(world: World) -> None:
 
 
 def test_a_fold_without_windows_says_which_setting_to_change(world: World) -> None:
-    with pytest.raises(DataError, match=r"fold 3: no usable window in the training range .* model.lookback, 700 bars"):
+    with pytest.raises(DataError, match=r"fold 4: no usable window in the training range .* model.lookback, 700 bars"):
+        fit(world, lookback=700)
+    begin, end = (f"{world.frame.times[row]:%Y-%m-%d}" for row in (FOLD.train[0], FOLD.train[1] - 1))
+    with pytest.raises(DataError, match=f"in the training range {begin} to {end}: the range is shorter"):
         fit(world, lookback=700)
     sparse = world.frame.values.copy()
     sparse[..., 1] = np.nan
     sparse[0, :, 1] = 1.0
-    with pytest.raises(DataError, match=r"fold 3: no usable window .* model.min_present asks for 80%"):
+    with pytest.raises(DataError, match=r"fold 4: no usable window .* model.min_present asks for 80%"):
         fit(World(replace(world.frame, values=sparse), world.labels))
 
 
 def test_a_target_without_values_is_refused(world: World) -> None:
     nothing = replace(world.labels, values=np.full_like(world.labels.values, np.nan))
-    with pytest.raises(DataError, match=r"fold 3: no usable window .* forward_return has no value"):
+    with pytest.raises(DataError, match=r"fold 4: no usable window .* forward_return has no value"):
         fit(World(world.frame, nothing))
 
 
 def test_a_target_without_spread_is_refused(world: World) -> None:
     constant = replace(world.labels, values=np.zeros_like(world.labels.values))
-    with pytest.raises(DataError, match="fold 3: the target forward_return has a standard deviation of"):
+    with pytest.raises(DataError, match="fold 4: the target forward_return has a standard deviation of"):
         fit(World(world.frame, constant))
 
 
 def test_a_feature_without_values_in_training_is_refused_by_name(world: World) -> None:
     values = world.frame.values.copy()
     values[:600, :, 2] = np.nan
-    with pytest.raises(DataError, match=r"fold 3: noise.f2 has no value in the training range 2000-01-03"):
+    with pytest.raises(DataError, match=r"fold 4: noise.f2 has no value in the training range 2000-01-03"):
         fit(World(replace(world.frame, values=values), world.labels))
 
 
@@ -269,7 +272,7 @@ def test_a_loss_that_is_not_a_number_ends_the_fit(world: World) -> None:
         def loss(self, h: Tensor, y: Tensor) -> Tensor:
             return super().loss(h, y) * torch.nan
 
-    with pytest.raises(MnpuError, match=r"fold 3: the training loss is nan in epoch 1.*Lower train.lr"):
+    with pytest.raises(MnpuError, match=r"fold 4: the training loss is nan in epoch 1.*Lower train.lr"):
         fit(world, head=Broken)
 
 

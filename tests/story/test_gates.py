@@ -44,6 +44,18 @@ class IgnoresSign(_Planted):
         return np.abs(forecast.median()) / forecast.width()
 
 
+class LooksAhead(_Planted):
+    """The forecast, and only where the next bar will rise: its mirror image loses what it wins."""
+
+    def weights(self, forecast):
+        rises = np.roll(np.nan_to_num(self.returns), -1, axis=0) > 0
+        return np.sign(forecast.median()) * np.minimum(np.abs(forecast.median()) / forecast.width() * 5, 1) * rises
+
+    def __call__(self, forecast, context):
+        self.returns = context.returns
+        return super().__call__(forecast, context)
+
+
 def _outcomes(small_recipe, tmp_path, sets=(), **planted):
     from mnpu.config import load_config
     from mnpu.execute import execute
@@ -71,6 +83,14 @@ def test_a_policy_that_ignores_part_of_the_forecast_fails_its_gate(policy, gate,
     assert error.exit_code == 4
     assert not passed[gate]
     assert passed["future"]
+
+
+def test_a_policy_that_peeks_one_bar_ahead_fails_the_run(small_recipe, tmp_path):
+    error, passed = _outcomes(small_recipe, tmp_path, ("policy={use: planted}",), policy=("planted", LooksAhead))
+    assert "the policy's positions up to" in str(error)
+    assert not passed["future"]
+    assert passed["permuted"]
+    assert passed["constant"]
 
 
 def test_a_feature_that_peeks_one_bar_ahead_fails_the_run(small_recipe, tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 
 import numpy as np
 import pytest
@@ -89,3 +91,32 @@ def test_ctrl_c_leaves_a_failed_run_and_a_ledger_row(small_recipe, registry, tmp
     (path,) = [p for p in tmp_path.iterdir() if (p / "run.json").exists()]
     assert json.loads((path / "run.json").read_text())["status"] == "failed"
     assert list(ledger.read(tmp_path).status) == ["failed"]
+
+
+def test_a_full_disk_hides_neither_the_cause_nor_the_other_runs(small_recipe, registry, tmp_path, monkeypatch):
+    from mnpu import ledger, results_io
+    from mnpu.errors import MnpuError
+    from mnpu.rundir import RunDirectory
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(results_io, "write_result", full)
+    monkeypatch.setattr(RunDirectory, "fail", full)
+    monkeypatch.setattr(ledger, "_write_new", full)
+    with pytest.raises(MnpuError, match=r"-001: cannot be written \(No space left on device\), expected") as caught:
+        _run(small_recipe, registry, tmp_path, "compare=[]")
+    assert caught.value.exit_code == 1
+    (path,) = [p for p in tmp_path.iterdir() if (p / "run.json").exists()]
+    assert RunDirectory(path).status == "running"  # this process is alive; it is interrupted once that has ended
+    assert ledger.read(tmp_path).empty
+
+
+@pytest.mark.parametrize("store", ["postgres://me:hunter2@db/x", "sqlite://market.db", "sqlite:///"])
+def test_a_store_of_another_kind_is_not_taken_for_a_file(small_recipe, registry, tmp_path, store):
+    from mnpu.errors import ConfigError
+
+    with pytest.raises(ConfigError, match=r"names no store, expected sqlite:///market\.db, or a path") as caught:
+        _run(small_recipe, registry, tmp_path, f"data.store={store}")
+    assert "hunter2" not in str(caught.value)
+    assert not list(tmp_path.iterdir())

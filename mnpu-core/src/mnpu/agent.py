@@ -20,7 +20,7 @@ from mnpu.assembly import Parts, assemble
 from mnpu.config.load import load_config
 from mnpu.config.resolve import resolve
 from mnpu.data.clock import from_ns
-from mnpu.data.fills import fill_prices
+from mnpu.data.fills import next_prices
 from mnpu.errors import DataError
 from mnpu.features.compute import compute_latest
 from mnpu.plugins.registry import Registry
@@ -163,7 +163,7 @@ class Agent:
         if self._pending is None:
             return np.zeros(len(self._panel.symbols))
         last_two = self._panel.rows(len(self._panel.times) - 2, len(self._panel.times))
-        price = fill_prices(last_two, self._parts.config.fill, whole=False).prices[0]
+        price = next_prices(last_two, self._parts.config.fill)[0]
         value = np.where(np.isfinite(price), price, self._value)
         moved = np.where(np.isfinite(self._value), value / self._value - 1.0, 0.0)
         self._account.hold(moved)
@@ -219,21 +219,8 @@ def replay(run: Path, registry: Registry, *, sessions: int) -> tuple[Agent, Iter
 
 def _known(side: SideTable, after: pd.Timestamp | None, until: pd.Timestamp) -> SideTable:
     """The rows that became known after ``after``, up to and at ``until``."""
-    keep = np.asarray(side.knowledge_time <= until)
-    if after is not None:
-        keep &= np.asarray(side.knowledge_time > after)
-    return _picked(side, keep)
-
-
-def _picked(side: SideTable, keep: np.ndarray) -> SideTable:
-    return replace(
-        side,
-        event_time=side.event_time[keep],
-        knowledge_time=side.knowledge_time[keep],
-        series=side.series[keep],
-        symbol=side.symbol[keep],
-        value=side.value[keep],
-    )
+    known = side.known_by(until)
+    return known if after is None else known.rows(np.asarray(known.knowledge_time > after))
 
 
 def _joined(old: SideTable, new: SideTable) -> SideTable:
@@ -245,8 +232,15 @@ def _joined(old: SideTable, new: SideTable) -> SideTable:
         symbol=np.concatenate([old.symbol, new.symbol]),
         value=np.concatenate([old.value, new.value]),
         info={**old.info, **new.info},
+        text=_texts(old, new),
     )
-    return _picked(together, np.lexsort([together.event_time.asi8, together.knowledge_time.asi8]))
+    return together.rows(np.lexsort([together.event_time.asi8, together.knowledge_time.asi8]))
+
+
+def _texts(old: SideTable, new: SideTable) -> np.ndarray | None:
+    if old.text is None and new.text is None:
+        return None
+    return np.concatenate([np.full(len(t), "", object) if t.text is None else t.text for t in (old, new)])
 
 
 def _extended(panel: Panel, rows: Panel) -> Panel:

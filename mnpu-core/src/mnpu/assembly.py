@@ -144,7 +144,14 @@ def _supply(build: Callable[..., Any], kind: str, use: Any, **supplied: Any) -> 
 
 def _store_path(url: str, base: Path) -> str:
     """An absolute path for ``sqlite:///relative.db`` and plain paths, which start from the recipe's folder."""
-    path = Path(url.removeprefix("sqlite:///")).expanduser()
+    rest = url.removeprefix("sqlite:///")
+    if "://" in rest or not rest:
+        raise ConfigError(
+            f"{url.partition('://')[0]}:// names no store",  # what follows may hold a password
+            where="data.store",
+            expected="sqlite:///market.db, or a path",
+        )
+    path = Path(rest).expanduser()
     return str(path if path.is_absolute() else (base / path).resolve())
 
 

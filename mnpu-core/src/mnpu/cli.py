@@ -18,6 +18,7 @@ code  meaning
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -149,7 +150,13 @@ def _run(args: list[str]) -> int:
         returned = cli.main(args, prog_name="mnpu", standalone_mode=False)
         return returned if type(returned) is int else 0
     except (click.exceptions.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+        fact = {
+            "type": "KeyboardInterrupt",
+            "exit_code": 130,
+            "what": "interrupted by Ctrl-C",
+            "message": "Interrupted.",
+        }
+        _report(fact, "Interrupted.", as_json, prefix="")
         return 130
     except click.ClickException as error:
         return _report_usage(error, as_json)
@@ -158,7 +165,7 @@ def _run(args: list[str]) -> int:
             import traceback
 
             traceback.print_exc()
-        known = error if isinstance(error, MnpuError) else _missing_extra(error)
+        known = error if isinstance(error, MnpuError) else _missing_extra(error) or _refused(error)
         if known is None:
             return _report_bug(error, as_json)
         _report(known.as_dict(), str(known), as_json)
@@ -171,6 +178,22 @@ def _missing_extra(error: Exception) -> PluginError | None:
     if missing not in ("torch", "lightning", "safetensors"):
         return None
     return PluginError(f"{missing} is not installed", next_step='Run: pip install "mnpu-core[train]"')
+
+
+#: What the machine refuses, and nobody's bug: no room, no permission, a file in place of a folder, a broken disk.
+_REFUSALS = ("ENOSPC", "EDQUOT", "EFBIG", "EROFS", "EACCES", "EPERM", "EEXIST", "ENOTDIR", "EISDIR", "EIO")
+
+
+def _refused(error: Exception) -> MnpuError | None:
+    """Say what the operating system would not write or read."""
+    if not isinstance(error, OSError) or errno.errorcode.get(error.errno or 0) not in _REFUSALS:
+        return None
+    return MnpuError(
+        f"the system refused it ({error.strerror})",
+        where=str(error.filename or ""),
+        expected="room and permission for what is written",
+        next_step="Make room, or choose another folder; what was finished before is untouched.",
+    )
 
 
 def _report_bug(error: Exception, as_json: bool) -> int:
@@ -191,13 +214,13 @@ def _report_usage(error: click.ClickException, as_json: bool) -> int:
     return error.exit_code
 
 
-def _report(payload: Mapping[str, Any], message: str, as_json: bool) -> None:
+def _report(payload: Mapping[str, Any], message: str, as_json: bool, *, prefix: str = "Error: ") -> None:
     if as_json:
         from mnpu.commands._shared import echo_json
 
         echo_json(payload, err=True)
     else:
-        click.echo(f"Error: {message}", err=True)
+        click.echo(f"{prefix}{message}", err=True)
 
 
 def _wants_traceback() -> bool:

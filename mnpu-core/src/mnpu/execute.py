@@ -8,7 +8,8 @@ leaves it ``running`` with a process that is gone, which is shown as interrupted
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from mnpu.assembly import Parts, assemble
 from mnpu.config.interpolate import Reference
 from mnpu.config.load import LoadedConfig
 from mnpu.config.resolve import resolve
-from mnpu.errors import GateVeto
+from mnpu.errors import GateVeto, MnpuError
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Progress
 from mnpu.rundir import RunDirectory
@@ -74,14 +75,31 @@ def execute(loaded: LoadedConfig, registry: Registry, *, runs: Path, progress: P
             veto(result)
         directory.finish()
     except BaseException as error:  # Ctrl-C too: no half-written run may look finished
-        directory.fail(error)
         seconds = time.perf_counter() - started
-        ledger.append(runs, row(run, "failed", seconds, result=result, error=str(error) or type(error).__name__))
+        failed = row(run, "failed", seconds, result=result, error=str(error) or type(error).__name__)
+        remember_failure(directory, runs, failed, error, progress)
         registry.notify("mnpu_run_finished", run=run, outcome="failed")
         raise
     ledger.append(runs, row(run, "finished", time.perf_counter() - started, result=result))
     registry.notify("mnpu_run_finished", run=run, outcome="finished")
     return Executed(directory.path, result, tuple(reports))
+
+
+def remember_failure(
+    directory: RunDirectory, runs: Path, failed: Mapping[str, Any], error: BaseException, progress: Progress
+) -> None:
+    """Mark the run failed and add its row; where not even that can be written, the cause of the failure is not lost.
+
+    A run that could not be marked is shown as interrupted when its process is gone.
+    """
+    try:
+        directory.fail(error)
+    except OSError as also:
+        progress.say(f"warning: {directory.path} could not be marked failed ({also.strerror or also})")
+    try:
+        ledger.append(runs, failed)
+    except MnpuError as also:
+        progress.say(f"warning: the run has no row in the ledger. {also}")
 
 
 def with_store(resolved: Mapping[str, Any], store: str) -> dict[str, Any]:
@@ -125,12 +143,26 @@ def keep(
     directory: RunDirectory, study: pipeline.Study, result: Result, parts: Parts, registry: Registry, progress: Progress
 ) -> list[Path]:
     """Write forecasts, positions, metrics, networks and reports into the run directory."""
-    with progress.stage("writing the run and its report"):
+    with progress.stage("writing the run and its report"), writing(directory.path):
         results_io.write_result(directory.path, result, fills=result.fills)
         judged = parts.forecasters[0].name
         for fitted in study.fitted[judged]:
             fitted.save(directory.path / "bundle" / f"fold-{fitted.fold.number:02d}")
         return report.write(result, directory.path, parts.config.report.formats, registry)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Name the folder where the system refuses to write: a full disk says only that it is full."""
+    try:
+        yield
+    except OSError as error:
+        raise MnpuError(
+            f"cannot be written ({error.strerror or error})",
+            where=str(folder),
+            expected="room for the whole run",
+            next_step="Make room, or choose another folder with --runs DIR; nothing in this one counts as finished.",
+        ) from error
 
 
 def veto(result: Result) -> None:
@@ -179,4 +211,5 @@ def _data(panel: Panel, side: SideTable) -> dict[str, Any]:
         "side.series": side.series,
         "side.symbol": side.symbol,
         "side.value": side.value,
+        **({} if side.text is None else {"side.text": side.text}),
     }

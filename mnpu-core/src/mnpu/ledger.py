@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnpu.errors import MnpuError
+from mnpu.rundir import RunDirectory, list_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,11 +100,22 @@ def read_rows(root: str | Path) -> tuple[list[dict[str, Any]], list[str]]:
 def n_trials(root: str | Path, run: Run) -> int:
     """How many other recipes were tried under this run's name or on its data, this run's own not counted.
 
-    Repeats of a recipe are one trial; failed runs are trials too.
+    Repeats of a recipe are one trial. Failed runs are trials too, and so are those that were killed before they could
+    write their row: their directory tells of them.
     """
     rows, _ = read_rows(root)
-    same = (row for row in rows if row.get("name") == run.name or row.get("data_hash") == run.data_hash)
+    tried: list[Mapping[str, Any]] = [*rows, *(_begun(directory) for directory in list_runs(root))]
+    same = (row for row in tried if row.get("name") == run.name or row.get("data_hash") == run.data_hash)
     return len({row.get("recipe_id") for row in same} - {run.recipe_id, None})
+
+
+def _begun(directory: RunDirectory) -> Mapping[str, Any]:
+    """The run that a directory was made for; nothing where its record is damaged."""
+    try:
+        begun: Mapping[str, Any] = directory.state.get("run", {})
+    except MnpuError:
+        return {}
+    return begun
 
 
 def _parquet(row: Mapping[str, Any]) -> bytes:

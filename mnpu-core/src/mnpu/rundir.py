@@ -29,6 +29,7 @@ __all__ = ["RunDirectory", "list_runs", "open_run", "write_atomically"]
 
 _STATE = "run.json"
 _LOG = "log.jsonl"  # still written to while the run ends, so it has no hash
+_DAMAGED = "Run the pipeline again; what is there was left as it is."
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,12 @@ class RunDirectory:
         except FileNotFoundError:
             raise MnpuError("is not a run", where=str(self.path), expected=f"a folder with a {_STATE}") from None
         except (OSError, ValueError) as error:
-            raise MnpuError(f"cannot be read ({error})", where=str(self.path / _STATE)) from error
+            raise MnpuError(f"cannot be read ({error})", where=str(self.path / _STATE), next_step=_DAMAGED) from error
         if not isinstance(state, dict) or "status" not in state:
-            raise MnpuError("holds no status", where=str(self.path / _STATE))
+            raise MnpuError("holds no status", where=str(self.path / _STATE), next_step=_DAMAGED)
+        for name in ("run", "error", "files"):
+            if not isinstance(state.get(name, {}), dict):
+                raise MnpuError(f"{name} is no map", where=str(self.path / _STATE), next_step=_DAMAGED)
         return state
 
     @property

@@ -177,6 +177,7 @@ def _wrapped(text: str, room: int) -> list[str]:
 
 def _terminal_width() -> int:
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else sys.maxsize
+        shown = sys.stdout is not None and sys.stdout.isatty()  # it is None where a caller has closed it
+        return os.get_terminal_size(sys.stdout.fileno()).columns if shown else sys.maxsize
     except (OSError, ValueError):
         return sys.maxsize

@@ -39,17 +39,23 @@ def command(run: str, formats: str | None, out: Path | None, runs: Path, as_json
             expected="a finished run, or one that failed an honesty gate",
             next_step=f"See: mnpu runs show {found.run_id}.",
         )
-    wanted = _names(formats) if formats else _configured(result.run.config if result.run else {})
+    wanted = _names(formats) if formats is not None else _configured(result.run.config if result.run else {})
+    changed = [name for name in found.changed_files() if not name.startswith("report.")]
+    for name in changed:
+        click.echo(f"warning: {name} changed after the run, so this is not the report of what ran", err=True)
     paths = report.write(result, out or found.path, wanted, Registry.discover())
     emit(
         as_json,
-        {"run": found.run_id, "reports": paths},
+        {"run": found.run_id, "reports": paths, "changed": changed},
         lambda: click.echo("\n".join(f"report: {p}" for p in paths)),
     )
 
 
 def _names(formats: str) -> list[str]:
-    return [name.strip() for name in formats.split(",") if name.strip()]
+    names = [name.strip() for name in formats.split(",") if name.strip()]
+    if not names:
+        raise ConfigError(f"{formats!r} names no format", where="--format", expected="names, as in html,md")
+    return names
 
 
 def _configured(config: object) -> list[str]:

@@ -83,7 +83,7 @@ def _explain(fault: Mapping[str, Any], loc: Path, tree: Tree, model: type[BaseMo
         )
     if kind == "extra_forbidden":
         return _unknown(path, tree, _model(model, loc[:-1]))
-    expected = _expected(fault)
+    expected = _expected(fault, field)
     try:
         value = tree.references.get(path) or show(tree.get(path))
     except KeyError:
@@ -106,7 +106,7 @@ def _unknown(path: Path, tree: Tree, model: type[BaseModel] | None) -> ConfigErr
     )
 
 
-def _expected(fault: Mapping[str, Any]) -> str:
+def _expected(fault: Mapping[str, Any], field: FieldInfo | None) -> str:
     kind, context = fault["type"], fault.get("ctx", {})
     if kind in _EXPECTED:
         return _EXPECTED[kind]
@@ -119,7 +119,12 @@ def _expected(fault: Mapping[str, Any]) -> str:
     }
     if kind in bounds:
         limit = next(iter(context.values()))
-        if isinstance(fault["input"], int) and (kind, limit) in (("greater_than", 0), ("greater_than_equal", 1)):
+        whole = field is None or field.annotation is not float
+        if (
+            whole
+            and isinstance(fault["input"], int)
+            and (kind, limit) in (("greater_than", 0), ("greater_than_equal", 1))
+        ):
             return "a positive integer"
         return f"{bounds[kind]} {limit}"
     if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):

@@ -13,7 +13,7 @@ from mnpu.data.clock import utc
 from mnpu.errors import ConfigError, DataError
 from mnpu.types import Panel
 
-__all__ = ["FillRule", "Fills", "fill_prices", "holding_returns", "marks"]
+__all__ = ["FillRule", "Fills", "fill_prices", "holding_returns", "marks", "next_prices"]
 
 FillRule = Literal["next_close", "next_open"]
 
@@ -34,7 +34,7 @@ class Fills:
     times: pd.DatetimeIndex
 
 
-def fill_prices(panel: Panel, fill: str = "next_close", *, whole: bool = True) -> Fills:
+def fill_prices(panel: Panel, fill: str = "next_close") -> Fills:
     """Price and time of the first fill after each decision.
 
     Parameters
@@ -43,9 +43,6 @@ def fill_prices(panel: Panel, fill: str = "next_close", *, whole: bool = True) -
         Uses ``close``, or ``open``.
     fill : {"next_close", "next_open"}
         At the close, or at the open, of the bar after the decision.
-    whole : bool, default=True
-        False for a few rows of a panel that was checked as a whole: in them a symbol may well have no open, because
-        it is not listed yet or has a gap.
 
     Raises
     ------
@@ -55,20 +52,29 @@ def fill_prices(panel: Panel, fill: str = "next_close", *, whole: bool = True) -
         For ``next_open`` where a symbol has no opens.
     """
     if fill == "next_close":
-        prices, times = panel["close"], panel.times
+        times = panel.times
     elif fill == "next_open":
-        _check_clock(panel)
-        if whole:
-            _check_opens(panel)
-        prices, times = panel["open"], get_calendar(panel.calendar).session_open(panel.sessions)
+        _check_opens(panel)
+        times = get_calendar(panel.calendar).session_open(panel.sessions)
     else:
         raise ConfigError(f"{fill!r} is no fill rule", where="fill", expected="next_close or next_open")
+    later = utc(times[1:].append(pd.DatetimeIndex([pd.NaT], tz="UTC").as_unit("ns")))
+    return Fills(next_prices(panel, fill), later)
+
+
+def next_prices(panel: Panel, fill: str) -> np.ndarray:
+    """The prices of ``fill_prices`` alone, (T, A), for a few rows of a panel that it has accepted as a whole.
+
+    In a few rows a symbol may well have no price, because it is not listed yet or has a gap: NaN. No calendar is
+    consulted, which takes longer than a decision.
+    """
+    prices = panel["close" if fill == "next_close" else "open"]
     later = np.full(prices.shape, np.nan)
     later[:-1] = prices[1:]
-    return Fills(later, utc(times[1:].append(pd.DatetimeIndex([pd.NaT], tz="UTC").as_unit("ns"))))
+    return later
 
 
-def _check_clock(panel: Panel) -> None:
+def _check_opens(panel: Panel) -> None:
     if get_calendar(panel.calendar).continuous or panel.frequency != "1d":
         raise ConfigError(
             f"the next open of {panel.frequency} bars on calendar {panel.calendar} is the instant of the decision",
@@ -76,9 +82,6 @@ def _check_clock(panel: Panel) -> None:
             expected="a fill after the decision",
             next_step="Use next_close.",
         )
-
-
-def _check_opens(panel: Panel) -> None:
     opens = panel.fields.get("open")
     for a, symbol in enumerate(panel.symbols):
         if opens is None or not np.isfinite(opens[:, a]).any():

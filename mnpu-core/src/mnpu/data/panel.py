@@ -37,6 +37,8 @@ def choose_datasets(
     if twice := [symbol for symbol in symbols if list(symbols).count(symbol) > 1]:
         raise ConfigError(f"{twice[0]} appears twice", where="data.symbols", expected="each symbol once")
     named = {info.name: info for info in datasets}
+    if not named:
+        raise DataError("the store holds no dataset", where="data.store", next_step="Build one with: mnpu init DIR")
     wanted = [choice] if isinstance(choice, str) else list((choice or {}).values())
     for name in wanted:
         if name not in named:

@@ -121,13 +121,15 @@ def _check_room(fold: Fold, gap_train: int, gap_validation: int) -> None:
     for name, (start, stop), gap in (("train", fold.train, gap_train), ("validation", fold.validation, gap_validation)):
         if stop <= start:
             raise ConfigError(
-                f"fold {fold.number} has {stop + gap - start} bars of {name}, and purge and embargo take {gap}",
+                f"fold {fold.number + 1} has {stop + gap - start} bars of {name}, and purge and embargo take {gap}",
                 where=f"split.{name}",
                 expected=f"at least {start - stop + 1} bars more",
                 next_step="Take a longer range, or shorter horizons.",
             )
     if fold.test[1] <= fold.test[0]:
-        raise ConfigError(f"fold {fold.number} has no bar to test", where="split.test", expected="at least 1 bar more")
+        raise ConfigError(
+            f"fold {fold.number + 1} has no bar to test", where="split.test", expected="at least 1 bar more"
+        )
 
 
 def _too_short(times: pd.DatetimeIndex, needed_to: pd.Timestamp) -> ConfigError:

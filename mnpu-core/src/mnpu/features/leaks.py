@@ -28,7 +28,6 @@ __all__ = [
     "choose_cuts",
     "choose_nearby",
     "future_perturbation",
-    "known_by",
     "longest_warmup",
     "nearby",
     "remembered",
@@ -118,7 +117,7 @@ def truncation(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable,
     base = evaluate(planned, panel, side)
     leaks: list[Leak] = []
     for cut in cuts:
-        other = evaluate(planned, panel.rows(0, cut + 1), known_by(side, panel.times[cut]))
+        other = evaluate(planned, panel.rows(0, cut + 1), side.known_by(panel.times[cut]))
         leaks += _compare(planned, panel, base[: cut + 1], other, cut, "cut off", _close)
     return leaks
 
@@ -161,7 +160,7 @@ def _around(
     part, row = panel.rows(start, min(cut + 1 + AHEAD, len(panel.times))), cut - start
     base = evaluate(planned, part, side)[: row + 1]
     noisy = evaluate(planned, *with_noise_after(part, side, row, rng))[: row + 1]
-    short = evaluate(planned, part.rows(0, row + 1), known_by(side, part.times[row]))
+    short = evaluate(planned, part.rows(0, row + 1), side.known_by(part.times[row]))
     found = {leak.column: leak for leak in _compare(planned, part, base, short, row, "cut off", _close)}
     found.update({leak.column: leak for leak in _compare(planned, part, base, noisy, row, "noise", _identical)})
     return list(found.values())
@@ -254,7 +253,8 @@ def with_noise_after(panel: Panel, side: SideTable, cut: int, rng: np.random.Gen
     later = np.asarray(side.knowledge_time > panel.times[cut])
     value = np.array(side.value, dtype=float)
     value[later] = (np.abs(value[later]) + 1e-3) * np.exp(rng.normal(size=int(later.sum())))
-    return replace(panel, fields=fields, tradable=tradable), replace(side, value=value)
+    other = replace(side, value=value, text=_other_words(side, later, rng))
+    return replace(panel, fields=fields, tradable=tradable), other
 
 
 def with_nothing_after(panel: Panel, side: SideTable, cut: int) -> tuple[Panel, SideTable]:
@@ -264,19 +264,31 @@ def with_nothing_after(panel: Panel, side: SideTable, cut: int) -> tuple[Panel, 
         values[cut + 1 :] = np.nan
     tradable = panel.tradable.copy()
     tradable[cut + 1 :] = False
-    return replace(panel, fields=fields, tradable=tradable), known_by(side, panel.times[cut])
+    return replace(panel, fields=fields, tradable=tradable), side.known_by(panel.times[cut])
 
 
 def _all_noise(panel: Panel, side: SideTable, rng: np.random.Generator) -> tuple[Panel, SideTable]:
     fields = {name: _noisy(values, -1, rng) for name, values in panel.fields.items()}
     value = (np.abs(side.value) + 1e-3) * np.exp(rng.normal(size=len(side)))
-    return replace(panel, fields=fields), replace(side, value=value)
+    words = _other_words(side, np.ones(len(side), dtype=bool), rng)
+    return replace(panel, fields=fields), replace(side, value=value, text=words)
+
+
+def _other_words(side: SideTable, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """The texts with those of ``rows`` replaced by one of a few that are made of their words in another order."""
+    if side.text is None:
+        return None
+    texts = np.array(side.text, dtype=object)
+    words = [word for text in rng.choice(texts, size=min(len(texts), 256)) for word in text.split()] or ["nothing"]
+    others = [" ".join([*rng.choice(words, size=int(rng.integers(1, 20))), f"other{i}"]) for i in range(64)]
+    texts[rows] = rng.choice(np.array(others, dtype=object), size=int(np.count_nonzero(rows)))
+    return texts
 
 
 def _all_missing(panel: Panel, side: SideTable) -> tuple[Panel, SideTable]:
     fields = {name: np.full_like(values, np.nan) for name, values in panel.fields.items()}
     before_all = pd.Timestamp.min.tz_localize("UTC")
-    return replace(panel, fields=fields, tradable=np.zeros_like(panel.tradable)), known_by(side, before_all)
+    return replace(panel, fields=fields, tradable=np.zeros_like(panel.tradable)), side.known_by(before_all)
 
 
 def _reads(column: PlannedFeature) -> bool:
@@ -286,19 +298,6 @@ def _reads(column: PlannedFeature) -> bool:
 def _varies(values: np.ndarray) -> bool:
     finite = values[np.isfinite(values)]
     return bool(len(finite)) and finite.min() < finite.max()
-
-
-def known_by(side: SideTable, time: pd.Timestamp) -> SideTable:
-    """The rows of a side table that were known at ``time``."""
-    rows = np.flatnonzero(np.asarray(side.knowledge_time <= time))
-    return replace(
-        side,
-        event_time=side.event_time[rows],
-        knowledge_time=side.knowledge_time[rows],
-        series=side.series[rows],
-        symbol=side.symbol[rows],
-        value=side.value[rows],
-    )
 
 
 def _noisy(values: np.ndarray, cut: int, rng: np.random.Generator) -> np.ndarray:

@@ -219,4 +219,5 @@ def _spec(
         unit=meta.unit,
         scope=meta.scope,
         tags=meta.tags,
+        kind=meta.kind,
     )

@@ -40,7 +40,9 @@ def hit_rate(forecast: Forecast, labels: np.ndarray) -> tuple[Metric, Metric]:
     median, outcome = forecast.median(), labels[:, :, 0]
     cells = forecast.available & np.isfinite(outcome) & (outcome != 0) & (median != 0)
     if not cells.any():
-        empty = [Metric(name, None, "fraction", reason=NO_OUTCOMES) for name in ("hit_rate", "hit_rate_base")]
+        known = (forecast.available & np.isfinite(outcome)).any()
+        reason = "no forecast with a known outcome has a sign" if known else NO_OUTCOMES
+        empty = [Metric(name, None, "fraction", reason=reason) for name in ("hit_rate", "hit_rate_base")]
         return empty[0], empty[1]
     right = float(np.mean(np.sign(median[cells]) == np.sign(outcome[cells])))
     up = float(np.mean(outcome[cells] > 0))

@@ -167,4 +167,4 @@ def expected_shortfall(returns: np.ndarray, *, tail: float = 0.05) -> Metric:
     whole = int(np.floor(size))
     total = worst[:whole].sum() + (size - whole) * (worst[whole] if whole < len(worst) else 0.0)
     reason = "" if size >= MIN_TAIL else f"only {size:g} bars in the tail"
-    return Metric(name, float(-total / size), unit, reason=reason)
+    return Metric(name, float(0.0 - total / size), unit, reason=reason)  # from zero: no loss is 0, not -0

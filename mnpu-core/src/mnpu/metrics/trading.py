@@ -57,7 +57,8 @@ def breakeven_bps(gross: np.ndarray, turnover_oneway: np.ndarray) -> Metric:
     """
     charged = float(np.sum(2.0 * turnover_oneway * (1.0 + gross)))
     if charged <= 0:
-        return Metric("breakeven_bps", None, "bps of traded notional", reason=NO_TRADES)
+        reason = "no cost would have mattered: all was lost" if np.any(turnover_oneway > 0) else NO_TRADES
+        return Metric("breakeven_bps", None, "bps of traded notional", reason=reason)
     return Metric("breakeven_bps", float(np.sum(gross)) / charged * 1e4, "bps of traded notional")
 
 

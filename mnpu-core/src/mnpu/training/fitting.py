@@ -95,7 +95,7 @@ def fit(
     MnpuError
         If the loss is not finite.
     """
-    where = f"fold {fold.number}"
+    where = f"fold {fold.number + 1}"
     place = device_kind(device)
     scaler = _scaler(frame, fold, where)
     scaled = scaler.scale(frame.values)
@@ -250,7 +250,9 @@ def _no_window(
     else:
         reason = f"model.min_present asks for {min_present:.0%} of the cells of {lookback} bars"
         step = "Lower model.min_present, start later, or drop the feature with the longest warm-up."
-    what = f"no usable window in the {kind} range {_span(frame, rows)}: {reason}"
+    # ``rows`` of training are those where a whole window ends; the range itself begins lookback - 1 bars earlier.
+    first = rows[0] - lookback + 1 if kind == "training" else rows[0]
+    what = f"no usable window in the {kind} range {_span(frame, (first, rows[1]))}: {reason}"
     return DataError(what, where=where, expected=expected, next_step=step)
 
 

@@ -67,7 +67,11 @@ def refuse_errors(findings: Sequence[Finding], *, where: str) -> None:
     for finding in findings:
         if finding.severity == "error":
             raise DataError(
-                f"{finding.count} rows break the rule {finding.rule} (first: {finding.sample})",
+                f"{_rows(finding.count)} the rule {finding.rule} (first: {finding.sample})",
                 where=where,
                 next_step=finding.hint,
             )
+
+
+def _rows(count: int) -> str:
+    return "1 row breaks" if count == 1 else f"{count} rows break"

@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
+from mnpu.config.yaml import parse_scalar
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.plugins.catalog import KNOWN
 from mnpu.plugins.hookspecs import API
@@ -155,7 +156,7 @@ def _check_kind(kind: str) -> None:
     if kind in _REQUIREMENTS:
         return
     if kind in KINDS:
-        what = f"nothing in this mnpu-core calls a {kind.replace('_', ' ')} yet"
+        what = f"nothing in this mnpu-core calls components of kind {kind.replace('_', ' ')} yet"
     else:
         what = f"No kind of component is named {kind!r}"
     guess = suggest(kind, _REQUIREMENTS)
@@ -166,6 +167,8 @@ def _check_kind(kind: str) -> None:
 def _check_name(name: str, dist: str, package: str) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", package) or keyword.iskeyword(package):
         raise ConfigError(f"{name!r} cannot name a package", expected="letters, digits and '-', as in my-alpha")
+    if not isinstance(parse_scalar(package), str):
+        raise ConfigError(f"{name!r} is no text in a pipeline file", expected="a name that `use:` can hold unquoted")
     if dist == "mnpu" or dist.startswith("mnpu-core") or dist in KNOWN:
         raise ConfigError(f"{dist!r} is one of MNPU's own packages", next_step="Choose another name.")
     if package in sys.stdlib_module_names or find_spec(package) is not None:
