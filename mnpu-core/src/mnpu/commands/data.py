@@ -1,4 +1,4 @@
-"""Look into a store: datasets, symbols, series, and when they were known."""
+"""Look into a store and at what it is used for: what is there, when it was known, whether features leak."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mnpu.commands._shared import emit, json_option, table
+from mnpu.commands.data_leaks import leaks
 
 if TYPE_CHECKING:
     from mnpu.data.store import DatasetSummary, SeriesSummary, StoreInfo
@@ -31,6 +32,9 @@ def info(store: str, as_json: bool) -> None:
     path = Path(store) / "market.db" if "://" not in store and Path(store).is_dir() else store
     held = Store.open(path).info()
     emit(as_json, _payload(held), lambda: _print(held))
+
+
+command.add_command(leaks)
 
 
 @command.command()
