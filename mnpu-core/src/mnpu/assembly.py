@@ -106,7 +106,7 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
     return Parts(
         config=config,
         resolved=resolved,
-        store=_store_path(config.data.store, base),
+        store=store_path(config.data.store, base),
         planned=plan(config.features, registry),
         validators=[build("validator", use) for use in config.validators],
         target=build("target", config.target),
@@ -142,7 +142,7 @@ def _supply(build: Callable[..., Any], kind: str, use: Any, **supplied: Any) -> 
     return build(kind, use, **supplied)
 
 
-def _store_path(url: str, base: Path) -> str:
+def store_path(url: str, base: Path) -> str:
     """An absolute path for ``sqlite:///relative.db`` and plain paths, which start from the recipe's folder."""
     rest = url.removeprefix("sqlite:///")
     if "://" in rest or not rest:

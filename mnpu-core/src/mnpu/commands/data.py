@@ -1,4 +1,4 @@
-"""Look into a store (datasets, symbols, series, and when they were known), or make a synthetic one."""
+"""Data: what a store holds and when it was known, whether features leak, synthetic markets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import click
 
 from mnpu.commands._shared import emit, json_option, table
 from mnpu.commands.data_fixture import fixture
+from mnpu.commands.data_leaks import leaks
 
 if TYPE_CHECKING:
     from mnpu.data.store import DatasetSummary, SeriesSummary, StoreInfo
@@ -16,10 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Look into a store, or make one of synthetic data."""
-
-
-command.add_command(fixture)
+    """Look into a store and at what uses it, or make a synthetic one."""
 
 
 @command.command()
@@ -35,6 +33,10 @@ def info(store: str, as_json: bool) -> None:
     path = Path(store) / "market.db" if "://" not in store and Path(store).is_dir() else store
     held = Store.open(path).info()
     emit(as_json, _payload(held), lambda: _print(held))
+
+
+for subcommand in (fixture, leaks):
+    command.add_command(subcommand)
 
 
 @command.command()

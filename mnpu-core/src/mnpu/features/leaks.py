@@ -27,7 +27,9 @@ __all__ = [
     "Leak",
     "choose_cuts",
     "choose_nearby",
+    "compare",
     "future_perturbation",
+    "identical",
     "longest_warmup",
     "nearby",
     "remembered",
@@ -105,7 +107,7 @@ def future_perturbation(
         ):
             columns = [planned[f] for f in suspects]
             other = evaluate(columns, *future)[: cut + 1]
-            found = list(_compare(columns, panel, base[: cut + 1][..., suspects], other, cut, replaced, _identical))
+            found = list(compare(columns, panel, base[: cut + 1][..., suspects], other, cut, replaced, identical))
             leaks += found
             caught = {leak.column for leak in found}
             suspects = [f for f in suspects if planned[f].name not in caught]
@@ -118,7 +120,7 @@ def truncation(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable,
     leaks: list[Leak] = []
     for cut in cuts:
         other = evaluate(planned, panel.rows(0, cut + 1), side.known_by(panel.times[cut]))
-        leaks += _compare(planned, panel, base[: cut + 1], other, cut, "cut off", _close)
+        leaks += compare(planned, panel, base[: cut + 1], other, cut, "cut off", _close)
     return leaks
 
 
@@ -161,8 +163,8 @@ def _around(
     base = evaluate(planned, part, side)[: row + 1]
     noisy = evaluate(planned, *with_noise_after(part, side, row, rng))[: row + 1]
     short = evaluate(planned, part.rows(0, row + 1), side.known_by(part.times[row]))
-    found = {leak.column: leak for leak in _compare(planned, part, base, short, row, "cut off", _close)}
-    found.update({leak.column: leak for leak in _compare(planned, part, base, noisy, row, "noise", _identical)})
+    found = {leak.column: leak for leak in compare(planned, part, base, short, row, "cut off", _close)}
+    found.update({leak.column: leak for leak in compare(planned, part, base, noisy, row, "noise", identical)})
     return list(found.values())
 
 
@@ -186,7 +188,7 @@ def remembered(
             break
         columns = [planned[f] for f in suspects]
         other = evaluate(columns, *(_all_noise(panel, side, rng) if noise else _all_missing(panel, side)))
-        suspects = [f for i, f in enumerate(suspects) if _identical(base[..., f], other[..., i]).all()]
+        suspects = [f for i, f in enumerate(suspects) if identical(base[..., f], other[..., i]).all()]
     return [planned[f].name for f in suspects]
 
 
@@ -308,15 +310,17 @@ def _noisy(values: np.ndarray, cut: int, rng: np.random.Generator) -> np.ndarray
     return noisy
 
 
-def _compare(
+def compare(
     planned: Sequence[PlannedFeature],
     panel: Panel,
     before: np.ndarray,
     after: np.ndarray,
     cut: int,
     replaced: str,
-    same: Same,
+    same: Same | None = None,
 ) -> Iterator[Leak]:
+    """One leak for each column, last axis, with a value that is not the same (to the bit, unless ``same`` is given)."""
+    same = same or identical
     for f, column in enumerate(planned):
         changed = np.argwhere(~same(before[..., f], after[..., f]))
         if len(changed):
@@ -333,7 +337,8 @@ def _compare(
             )
 
 
-def _identical(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+def identical(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Where two arrays have the same bits; NaN is NaN."""
     return (before == after) | (np.isnan(before) & np.isnan(after))
 
 

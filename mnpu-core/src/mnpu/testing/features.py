@@ -20,6 +20,7 @@ from mnpu.errors import ConfigError, MnpuError
 from mnpu.features.compute import evaluate
 from mnpu.features.leaks import choose_cuts, future_perturbation, truncation
 from mnpu.features.plan import PlannedFeature, features_of, model_of, plan_function, series_needed
+from mnpu.features.vintages import choose_eves, later_vintages, shifted_knowledge
 from mnpu.testing import LawOutcome
 from mnpu.types import DatasetInfo, Panel, SeriesInfo, SideTable
 
@@ -271,6 +272,21 @@ def _truncation(market: Market) -> str:
     return str(leaks[0]) if leaks else ""
 
 
+def _vintages(market: Market) -> str:
+    rng = np.random.default_rng(market.seed)
+    eves = choose_eves(market.panel, market.side, count=2 * CUTS, rng=rng)
+    leaks = later_vintages([market.column], market.panel, market.side, cuts=eves, rng=rng)
+    return str(leaks[0]) if leaks else ""
+
+
+def _publication(market: Market) -> str:
+    rng = np.random.default_rng(market.seed)
+    eves = choose_eves(market.panel, market.side, count=2 * CUTS, rng=rng)
+    leaks = future_perturbation([market.column], market.panel, market.side, cuts=eves, rng=rng)
+    leaks += shifted_knowledge([market.column], market.panel, market.side, cuts=eves, rng=rng)
+    return str(leaks[0]) if leaks else ""
+
+
 def _cuts(market: Market, rng: np.random.Generator) -> tuple[int, ...]:
     return choose_cuts(market.panel, market.side, count=CUTS, rng=rng)
 
@@ -336,6 +352,8 @@ LAWS: dict[str, Callable[[Market], str]] = {
     "has values": _has_values,
     "does not see the future": _future,
     "is the same on data cut short": _truncation,
+    "does not see a later vintage": _vintages,
+    "sees nothing before it is published": _publication,
     "needs no more bars than its warm-up": _warmup_enough,
     "has no value before its warm-up": _warmup_kept,
     "is scale-free if it says so": _scale_free,
