@@ -45,6 +45,7 @@ __all__ = [
     "Table",
     "Violation",
     "WindowBatch",
+    "table_of",
 ]
 
 Adjustment = Literal["none", "split", "split+dividend"]
@@ -148,7 +149,8 @@ class SeriesInfo:
 
     ``release_lag`` is the declared rule in words (``period end + 15 days``), empty where knowledge times were
     observed. ``max_age`` is measured from ``event_time``; an older value is NaN at the decision. ``basis`` says
-    where knowledge times come from: ``observed``, ``declared`` or ``left-censored``.
+    where knowledge times come from: ``observed``, ``declared`` or ``left-censored``. ``kind`` says what it is:
+    ``macro``, ``onchain``, ``funding``, ``fundamental``, ``benchmark``, ``calendar``, ``news`` or ``other``.
     """
 
     series: str
@@ -159,6 +161,7 @@ class SeriesInfo:
     max_age: pd.Timedelta
     source: str
     licence: str
+    kind: str = "macro"
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,11 @@ class FeatureSpec:
 
     ``warmup`` is the number of bars, the present one included, that the value at t looks back over. ``series``
     names the side series it reads, ``fields`` the panel fields. ``scale_free`` features do not change when all
-    prices of a symbol are multiplied by a constant, so they may be computed on vendor-adjusted prices.
+    prices of a symbol are multiplied by a constant, so they may be computed on vendor-adjusted prices. ``kind`` is
+    that of its series, see ``SeriesInfo``.
+
+    ``reference`` says where the formula comes from. ``release_lags`` and ``bases`` hold one entry for each of
+    ``series``, as it declares them (see ``SeriesInfo``); they are empty until the column is computed on a store.
     """
 
     name: str
@@ -202,6 +209,32 @@ class FeatureSpec:
     unit: str
     scope: Literal["symbol", "market"]
     tags: tuple[str, ...] = ()
+    kind: str = "macro"
+    reference: str = ""
+    release_lags: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables of a store that it reads, prices first."""
+        prices = ["prices"] if set(self.fields) - {"split_factor"} else []
+        splits = ["corporate_actions"] if "split_factor" in self.fields else []
+        return (*prices, *splits, *([table_of(self.kind)] if self.series else []))
+
+
+def table_of(kind: str) -> str:
+    """The table or view of a store that holds the series of a kind."""
+    return _TABLES.get(kind, "observations")
+
+
+_TABLES = {
+    "macro": "macro_observations",
+    "onchain": "onchain_metrics",
+    "funding": "funding_rates",
+    "benchmark": "benchmarks",
+    "calendar": "calendar_events",
+    "news": "news",
+}
 
 
 @dataclass(frozen=True)

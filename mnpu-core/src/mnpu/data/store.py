@@ -127,6 +127,10 @@ class Store:
         )
         return StoreInfo(self.path, version, datasets, series, n_splits)
 
+    def series(self) -> dict[str, SeriesInfo]:
+        """What each side series declares, by name."""
+        return self._declared(None)
+
     def panel(
         self,
         symbols: Sequence[str],
@@ -211,7 +215,7 @@ class Store:
             info=info,
         )
 
-    def _declared(self, series: Sequence[str]) -> dict[str, SeriesInfo]:
+    def _declared(self, series: Sequence[str] | None) -> dict[str, SeriesInfo]:
         columns = "series, frequency, unit, basis, release_lag, max_age, source, licence"
         with self._reading() as connection:
             rows = connection.execute(f"SELECT {columns} FROM series ORDER BY series").fetchall()
@@ -219,6 +223,8 @@ class Store:
             name: SeriesInfo(name, frequency, unit, basis, lag, pd.Timedelta(max_age, "ns"), source, licence)
             for name, frequency, unit, basis, lag, max_age, source, licence in rows
         }
+        if series is None:
+            return known
         for name in series:
             if name not in known:
                 close = difflib.get_close_matches(name, known, n=1)

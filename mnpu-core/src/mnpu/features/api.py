@@ -40,6 +40,7 @@ __all__ = ["FeatureMeta", "View", "feature", "meta_of"]
 _MARK = "__mnpu_feature__"
 
 Params = Mapping[str, Any]
+Kind = Literal["macro", "onchain", "funding", "fundamental", "benchmark", "calendar", "news", "other"]
 F = TypeVar("F", bound=Callable[..., np.ndarray])
 
 
@@ -54,6 +55,7 @@ class FeatureMeta:
     unit: str
     scope: Literal["symbol", "market"]
     tags: tuple[str, ...]
+    kind: str = "macro"
 
     def series_for(self, params: Params) -> tuple[str, ...]:
         """The side series that are read with these parameters."""
@@ -73,6 +75,7 @@ def feature(
     unit: str = "",
     scope: Literal["symbol", "market"] = "symbol",
     tags: Sequence[str] = (),
+    kind: Kind = "macro",
 ) -> Callable[[F], F]:
     """Mark a function as a feature and say what it needs; the function itself stays as it is.
 
@@ -93,9 +96,12 @@ def feature(
         Whether it returns (T, A), or (T,) for all symbols alike.
     tags : sequence of str
         Free words to find it by.
+    kind : str, default="macro"
+        What its series are, and so which table of a store they come from: ``macro``, ``onchain``, ``funding``,
+        ``fundamental``, ``benchmark``, ``calendar``, ``news`` or ``other``.
     """
     told = series if callable(series) else tuple(series)
-    meta = FeatureMeta(tuple(fields), told, scale_free, warmup, unit, scope, tuple(tags))
+    meta = FeatureMeta(tuple(fields), told, scale_free, warmup, unit, scope, tuple(tags), kind)
 
     def mark(function: F) -> F:
         _check_signature(function)

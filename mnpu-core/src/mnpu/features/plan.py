@@ -22,6 +22,7 @@ from pydantic import BaseModel
 
 from mnpu.errors import ConfigError
 from mnpu.features.api import FeatureMeta, meta_of
+from mnpu.features.prose import reference_of
 from mnpu.plugins.schema import model_from_signature, validate_params
 from mnpu.types import FeatureSpec
 
@@ -219,4 +220,6 @@ def _spec(
         unit=meta.unit,
         scope=meta.scope,
         tags=meta.tags,
+        kind=meta.kind,
+        reference=reference_of(inspect.getdoc(function) or ""),
     )

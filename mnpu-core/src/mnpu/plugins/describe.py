@@ -12,7 +12,16 @@ from mnpu.plugins.kinds import KINDS
 from mnpu.plugins.registry import Component
 from mnpu.plugins.source import Definition, Source, first_line, open_source
 
-__all__ = ["Description", "Parameter", "describe", "parameter_docs", "promised_names", "summarise", "without_section"]
+__all__ = [
+    "Description",
+    "Parameter",
+    "describe",
+    "parameter_docs",
+    "promised_names",
+    "section",
+    "summarise",
+    "without_section",
+]
 
 _LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "multiple_of": "multiple of", "min_length": "length ≥"}
 
@@ -97,7 +106,7 @@ def promised_names(module: str, hook: str) -> tuple[str, ...]:
 
 def parameter_docs(docstring: str) -> dict[str, str]:
     """Parameter name to description, from the ``Parameters`` section of a numpydoc docstring."""
-    lines = _section(docstring, "Parameters")
+    lines = section(docstring, "Parameters")
     docs: dict[str, list[str]] = {}
     names: list[str] = []
     for line in lines:
@@ -118,7 +127,8 @@ def without_section(docstring: str, title: str) -> str:
     return "\n".join(lines[:start] + lines[stop:]).strip()
 
 
-def _section(docstring: str, title: str) -> list[str]:
+def section(docstring: str, title: str) -> list[str]:
+    """The lines of one section of a numpydoc docstring, below its heading; none where it has no such section."""
     lines = docstring.expandtabs().splitlines()
     start, stop = _bounds(lines, title)
     return lines[start + 2 : stop]
