@@ -188,9 +188,9 @@ def _of_first_dataset(rows: Sequence[int], panel: Panel) -> tuple[DatasetInfo, s
 
 
 def _check_series(column: PlannedFeature, side: SideTable) -> None:
-    there = sorted(set(side.series.tolist()))
     for name in column.spec.series:
-        if name not in there:
+        if not (side.series == name).any():
+            there = sorted(set(side.series.tolist()))
             raise _unread(name, column) if name in side.info else _missing(name, column, there, "the side table")
 
 
