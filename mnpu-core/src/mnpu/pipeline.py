@@ -27,6 +27,7 @@ from mnpu.data.fills import Fills, fill_prices, marks
 from mnpu.data.splits import walk_forward
 from mnpu.data.store import Store
 from mnpu.features.compute import compute as compute_features
+from mnpu.features.compute import refuse_unknown, require_series
 from mnpu.features.leaks import choose_cuts, choose_nearby, longest_warmup
 from mnpu.features.plan import PlannedFeature, series_needed
 from mnpu.metrics.compute import compute as compute_metrics
@@ -125,7 +126,12 @@ def read(data: DataConfig, path: str, planned: Sequence[PlannedFeature], progres
             dataset=data.dataset,
             calendar=data.calendar,
         )
-        return panel, store.side(series_needed(planned), end=panel.times[-1])
+        needed = series_needed(planned)
+        require_series(planned, store.series(), where=path)
+        side = store.side(needed, end=panel.times[-1])
+        if unknown := set(needed) - set(side.series.tolist()):
+            refuse_unknown(planned, store.side(sorted(unknown)))
+        return panel, side
 
 
 def validate(parts: Parts, panel: Panel, side: SideTable, progress: Progress) -> None:

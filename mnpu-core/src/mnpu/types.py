@@ -46,6 +46,7 @@ __all__ = [
     "Table",
     "Violation",
     "WindowBatch",
+    "table_of",
 ]
 
 Adjustment = Literal["none", "split", "split+dividend"]
@@ -231,6 +232,9 @@ class FeatureSpec:
     names the side series it reads, ``fields`` the panel fields. ``scale_free`` features do not change when all
     prices of a symbol are multiplied by a constant, so they may be computed on vendor-adjusted prices. ``kind`` is
     that of its series, see ``SeriesInfo``.
+
+    ``reference`` says where the formula comes from. ``release_lags`` and ``bases`` hold one entry for each of
+    ``series``, as it declares them (see ``SeriesInfo``); they are empty until the column is computed on a store.
     """
 
     name: str
@@ -246,6 +250,31 @@ class FeatureSpec:
     scope: Literal["symbol", "market"]
     tags: tuple[str, ...] = ()
     kind: str = "macro"
+    reference: str = ""
+    release_lags: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables of a store that it reads, prices first."""
+        prices = ["prices"] if set(self.fields) - {"split_factor"} else []
+        splits = ["corporate_actions"] if "split_factor" in self.fields else []
+        return (*prices, *splits, *([table_of(self.kind)] if self.series else []))
+
+
+def table_of(kind: str) -> str:
+    """The table or view of a store that holds the series of a kind."""
+    return _TABLES.get(kind, "observations")
+
+
+_TABLES = {
+    "macro": "macro_observations",
+    "onchain": "onchain_metrics",
+    "funding": "funding_rates",
+    "benchmark": "benchmarks",
+    "calendar": "calendar_events",
+    "news": "news",
+}
 
 
 @dataclass(frozen=True)

@@ -149,6 +149,11 @@ class Store:
         )
         return StoreInfo(self.path, version, datasets, series, n_splits)
 
+    def series(self) -> dict[str, SeriesInfo]:
+        """What each side series declares, by name."""
+        with self._reading() as connection:
+            return declared_series(connection)
+
     def panel(
         self,
         symbols: Sequence[str],
