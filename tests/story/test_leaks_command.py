@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from mnpu.commands.data_leaks import leaks
+from mnpu.commands._data_leaks import leaks
 from mnpu.plugins.registry import Registry
 
 from . import peeking

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mnpu.commands._shared import emit, json_option, table
-from mnpu.commands.data_fixture import fixture
-from mnpu.commands.data_leaks import leaks
+from mnpu.commands._data_fixture import fixture
+from mnpu.commands._data_leaks import leaks
 
 if TYPE_CHECKING:
     from mnpu.data.store import DatasetSummary, SeriesSummary, StoreInfo

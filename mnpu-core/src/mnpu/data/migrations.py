@@ -48,6 +48,7 @@ def create_schema(connection: sqlite3.Connection, *, version: int = SCHEMA_VERSI
     """Create the empty tables of ``version``; STRICT where this SQLite knows it (3.37)."""
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     run_steps(connection, 0, version)
+    connection.commit()  # the steps insert and update, so a connection in Python's own mode has begun a transaction
 
 
 def run_steps(connection: sqlite3.Connection, before: int, after: int) -> None:
