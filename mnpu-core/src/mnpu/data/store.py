@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mnpu.data.bars import Bars
 from mnpu.data.build import APPLICATION_ID, SCHEMA_VERSION
+from mnpu.data.cache import cached
 from mnpu.data.clock import DAY_NS, from_ns, parse_date, utc
+from mnpu.data.columns import Key, Rows, read_rows
 from mnpu.data.panel import build_panel, choose_datasets
 from mnpu.errors import DataError
 from mnpu.types import DatasetInfo, Panel, SeriesInfo, SideTable
@@ -169,11 +172,9 @@ class Store:
         # Sessions are checked exactly below; a session lies within two days of its date in any zone.
         low = int(first.astype("datetime64[ns]").astype("int64")) - 2 * DAY_NS
         high = int(last.astype("datetime64[ns]").astype("int64")) + 3 * DAY_NS
+        keys = [(info.name, symbol) for info, symbol in zip(infos, symbols, strict=True)]
+        bars = self._bars(keys, low, high)
         with self._reading() as connection:
-            bars = [
-                self._bars(connection, info.name, symbol, low, high)
-                for info, symbol in zip(infos, symbols, strict=True)
-            ]
             splits = [self._splits(connection, info.name, symbol) for info, symbol in zip(infos, symbols, strict=True)]
         spans = {(asset.dataset, asset.symbol): (asset.first_bar, asset.last_bar) for asset in self.assets()}
         return build_panel(tuple(symbols), infos, bars, splits, sessions=(first, last), spans=spans)
@@ -228,20 +229,28 @@ class Store:
                 )
         return {name: known[name] for name in dict.fromkeys(series)}
 
-    def _bars(
-        self, connection: sqlite3.Connection, dataset: str, symbol: str, low: int, high: int
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Closes of the bars (ns) and their columns; only what was known at the bar's own close."""
-        rows = connection.execute(
-            "SELECT event_time, open, high, low, close, volume FROM prices WHERE dataset = ? AND symbol = ?"
-            " AND event_time BETWEEN ? AND ? AND knowledge_time <= event_time ORDER BY event_time",
-            (dataset, symbol, low, high),
-        ).fetchall()
-        if not rows:
-            return np.zeros(0, dtype="int64"), {}
-        times, *columns = zip(*rows, strict=True)
-        named = zip(("open", "high", "low", "close", "volume"), columns, strict=True)
-        return np.array(times, dtype="int64"), {name: np.array(cells, dtype="float64") for name, cells in named}
+    def _bars(self, keys: Sequence[tuple[str, str]], low: int, high: int) -> Bars:
+        """Bars of each (dataset, symbol) by their close; only what was known at the bar's own close."""
+        names = ("open", "high", "low", "close", "volume")
+        query = (
+            f"SELECT event_time, {', '.join(names)} FROM prices WHERE dataset = ? AND symbol = ?"
+            " AND event_time BETWEEN ? AND ? AND knowledge_time <= event_time ORDER BY event_time"
+        )
+        counts = {(asset.dataset, asset.symbol): asset.n_bars for asset in self.assets()}
+        at_most = sum(counts.get(key, 0) for key in keys)
+        rows = self._rows(query, [(*key, low, high) for key in keys], len(names), at_most)
+        return Bars(rows.bounds, rows.ints[0], dict(zip(names, rows.floats, strict=True)))
+
+    def _rows(self, query: str, keys: Sequence[Key], n_floats: int, at_most: int) -> Rows:
+        """An instant and ``n_floats`` numbers for each row of each key."""
+
+        def read() -> list[np.ndarray]:
+            with self._reading() as connection:
+                rows = read_rows(connection, self.path, query, keys, n_ints=1, n_floats=n_floats, at_most=at_most)
+            return [rows.bounds, *rows.ints, *rows.floats]
+
+        bounds, instants, *floats = cached(self.path, [query, keys], read)
+        return Rows(bounds, (instants,), tuple(floats))
 
     def _splits(self, connection: sqlite3.Connection, dataset: str, symbol: str) -> tuple[np.ndarray, np.ndarray]:
         """When each split could be seen in the price (ns), and its ratio of new shares to old."""
