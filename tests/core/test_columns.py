@@ -126,7 +126,7 @@ def test_bars_lie_on_the_rows_of_their_closes():
     parts = [[10, 20, 30, 40], [10, 40], [5, 10, 20], [35, 40, 50], []]
     bounds = np.cumsum([0, *map(len, parts)])
     times = np.concatenate(parts).astype("int64")
-    bars = Bars(bounds, times, {"close": times.astype(float), "volume": np.full(len(times), np.nan)})
+    bars = Bars(bounds[:-1], bounds[1:], times, {"close": times.astype(float), "volume": np.full(len(times), np.nan)})
     assert bars.union().tolist() == [5, 10, 20, 30, 35, 40, 50]
     rows = np.array([10, 20, 30, 40])
     fields, tradable = align(rows, bars)
@@ -137,6 +137,6 @@ def test_bars_lie_on_the_rows_of_their_closes():
 
 
 def test_the_closes_of_one_symbol_that_holds_all_are_the_union():
-    bars = Bars(np.array([0, 2, 5]), np.array([2, 3, 1, 2, 3]), {})
+    bars = Bars(np.array([0, 2]), np.array([2, 5]), np.array([2, 3, 1, 2, 3]), {})
     assert bars.union().tolist() == [1, 2, 3]
-    assert Bars(np.array([0, 0]), np.zeros(0, dtype="int64"), {}).union().tolist() == []
+    assert Bars(np.array([0]), np.array([0]), np.zeros(0, dtype="int64"), {}).union().tolist() == []

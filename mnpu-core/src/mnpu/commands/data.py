@@ -1,4 +1,4 @@
-"""Look into a store: datasets, symbols, series, and when they were known."""
+"""Look into a store: datasets, symbols, series, and when they were known; copy it to another form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from mnpu.commands._shared import emit, json_option, table
 
 if TYPE_CHECKING:
-    from mnpu.data.store import DatasetSummary, SeriesSummary, StoreInfo
+    from mnpu.data.store import DatasetSummary, SeriesSummary, Store, StoreInfo
 
 
 @click.group()
@@ -24,13 +24,37 @@ def command() -> None:
 def info(store: str, as_json: bool) -> None:
     """Show what STORE holds: datasets, symbols, macro series, their spans, lags and licences.
 
-    STORE is a file, a folder with a market.db, or an URL such as sqlite:///market.db.
+    STORE is a file, a folder with a market.db, a folder of Parquet files, or an URL such as sqlite:///market.db or
+    parquet:///folder.
     """
-    from mnpu.data.store import Store
-
-    path = Path(store) / "market.db" if "://" not in store and Path(store).is_dir() else store
-    held = Store.open(path).info()
+    held = _open(store).info()
     emit(as_json, _payload(held), lambda: _print(held))
+
+
+@command.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--store", default="market.db", metavar="STORE", help="The store to read.  [default: market.db]")
+@click.option("--format", "kind", type=click.Choice(["parquet"]), default="parquet", help="Form of the copy.")
+@json_option
+def export(folder: Path, store: str, kind: str, as_json: bool) -> None:
+    """Write a store as a folder of Parquet files, which is read like the store itself.
+
+    DIR is where the folder will be; it must not exist. A recipe reads it with `store: parquet:///DIR`.
+    """
+    from mnpu.data.parquet import export_parquet
+
+    done = export_parquet(_open(store), folder)
+    payload = {"path": done.path, "n_rows": done.n_rows, "n_files": done.n_files, "n_bytes": done.n_bytes}
+    bars, megabytes = done.n_rows["prices"], done.n_bytes / 1e6
+    emit(as_json, payload, lambda: click.echo(f"{done.path}: {bars:,} bars, {done.n_files} files, {megabytes:.1f} MB"))
+
+
+def _open(store: str) -> Store:
+    """A file, a folder with a market.db, a folder of Parquet files, or an URL."""
+    from mnpu.data.store import Store, is_parquet
+
+    folder = "://" not in store and Path(store).is_dir() and not is_parquet(store)
+    return Store.open(Path(store) / "market.db" if folder else store)
 
 
 def _payload(held: StoreInfo) -> dict[str, object]:

@@ -15,21 +15,22 @@ class Bars:
 
     Attributes
     ----------
-    bounds : int64 (A + 1,)
-        The bars of symbol a are ``bounds[a] : bounds[a + 1]``, by time.
+    starts, stops : int64 (A,)
+        The bars of symbol a are ``starts[a] : stops[a]``, by time; symbols may lie in any order.
     times : int64 (N,)
         Closes, nanoseconds UTC.
     columns : dict of str to float64 (N,)
         ``align`` takes each one out, so that a column and its place in the panel are not both held for all.
     """
 
-    bounds: np.ndarray
+    starts: np.ndarray
+    stops: np.ndarray
     times: np.ndarray
     columns: dict[str, np.ndarray]
 
     def union(self) -> np.ndarray:
         """Every close of any symbol, once, in order."""
-        sizes = np.diff(self.bounds)
+        sizes = self.stops - self.starts
         if not len(self.times):
             return self.times
         longest = self.symbol(int(np.argmax(sizes)))
@@ -39,7 +40,7 @@ class Bars:
 
     def symbol(self, a: int) -> np.ndarray:
         """The closes of symbol a."""
-        return self.times[self.bounds[a] : self.bounds[a + 1]]
+        return self.times[self.starts[a] : self.stops[a]]
 
 
 def align(times: np.ndarray, bars: Bars) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -47,8 +48,8 @@ def align(times: np.ndarray, bars: Bars) -> tuple[dict[str, np.ndarray], np.ndar
 
     Takes the columns out of ``bars``.
     """
-    n_symbols = len(bars.bounds) - 1
-    places = [_place(times, bars.symbol(a), int(bars.bounds[a])) for a in range(n_symbols)]
+    n_symbols = len(bars.starts)
+    places = [_place(times, bars.symbol(a), int(bars.starts[a])) for a in range(n_symbols)]
     tradable = np.zeros((len(times), n_symbols), dtype=bool)
     for a, (rows, _) in enumerate(places):
         tradable[rows, a] = True

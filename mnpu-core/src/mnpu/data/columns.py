@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MANY_ROWS", "Rows", "read_rows"]
+__all__ = ["MANY_ROWS", "Columns", "Rows", "read_rows"]
 
 #: From here on the compiler's import (most of a second) costs less than rows by the interpreter (0.8 million a second).
 MANY_ROWS = 1_000_000
@@ -72,20 +72,20 @@ def read_rows(
     at_most : int, optional
         As many rows as there may be, which decides how they are read; many if not given. It need not be right.
     """
-    target = _Columns(n_ints, n_floats, at_most)
+    target = Columns(n_ints, n_floats, at_most)
     many = at_most is None or at_most >= (_SOME_ROWS if "numba" in sys.modules else MANY_ROWS)
     if many and keys and (library := _library()) is not None:
         with _statement(library, path, query) as statement:
             if statement and all(_fetch(library, statement, key, target) for key in keys):
                 return target.rows()
-        target = _Columns(n_ints, n_floats, at_most)
+        target = Columns(n_ints, n_floats, at_most)
     for key in keys:
         target.add_tuples(connection.execute(query, key).fetchall())
         target.close_key()
     return target.rows()
 
 
-class _Columns:
+class Columns:
     """Columns that grow; each is an array of its own, so that a reader can let go of one after the other."""
 
     def __init__(self, n_ints: int, n_floats: int, at_most: int | None) -> None:
@@ -97,6 +97,7 @@ class _Columns:
         self.bounds = [0]
 
     def add(self, cells: Sequence[np.ndarray], n: int) -> None:
+        """The first ``n`` of ``cells``, a part for each column."""
         if self.n + n > len(self.columns[0]):
             size = max(self.n + n, len(self.columns[0]) * 3 // 2)
             for j, old in enumerate(self.columns):
@@ -107,19 +108,22 @@ class _Columns:
         self.n += n
 
     def add_tuples(self, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Rows as sqlite3 has them; None becomes NaN."""
         if rows:
             cells = zip(*rows, strict=True)
             self.add([np.array(part, dtype=dtype) for part, dtype in zip(cells, self.dtypes, strict=True)], len(rows))
 
     def close_key(self) -> None:
+        """The rows so far belong to the keys so far."""
         self.bounds.append(self.n)
 
     def rows(self) -> Rows:
+        """What was added."""
         columns = [column[: self.n] for column in self.columns]
         return Rows(np.array(self.bounds), tuple(columns[: self.n_ints]), tuple(columns[self.n_ints :]))
 
 
-def _fetch(library: Any, statement: Any, key: Key, target: _Columns) -> bool:
+def _fetch(library: Any, statement: Any, key: Key, target: Columns) -> bool:
     """Add the rows of ``key``; False where SQLite, or a cell, is not as it should be."""
     from mnpu.data.sqlite_loop import DONE, FULL, fetch
 

@@ -24,6 +24,8 @@ from mnpu.types import DatasetInfo, Panel, SeriesInfo, SideTable
 
 __all__ = ["Asset", "DatasetSummary", "SeriesSummary", "Store", "StoreInfo"]
 
+#: What a store of Parquet files has at the top of its folder, written last.
+MANIFEST = "store.json"
 TABLES = frozenset({"meta", "datasets", "assets", "prices", "corporate_actions", "series", "observations"})
 
 
@@ -79,14 +81,19 @@ class Store:
 
     @classmethod
     def open(cls, url: str | Path) -> Store:
-        """The store at a path or an URL such as ``sqlite:///market.db``.
+        """The store at a path or an URL such as ``sqlite:///market.db`` or ``parquet:///folder``.
 
         Raises
         ------
         DataError
             If it is missing, empty, corrupt, not a store, or written by a newer version.
         """
-        store = cls(_path_of(url))
+        kind = cls
+        if is_parquet(url):
+            from mnpu.data.parquet import ParquetStore  # reads what this module asks, so it comes second
+
+            kind = ParquetStore
+        store = kind(_path_of(url))
         store._check()
         return store
 
@@ -239,7 +246,7 @@ class Store:
         counts = {(asset.dataset, asset.symbol): asset.n_bars for asset in self.assets()}
         at_most = sum(counts.get(key, 0) for key in keys)
         rows = self._rows(query, [(*key, low, high) for key in keys], len(names), at_most)
-        return Bars(rows.bounds, rows.ints[0], dict(zip(names, rows.floats, strict=True)))
+        return Bars(rows.bounds[:-1], rows.bounds[1:], rows.ints[0], dict(zip(names, rows.floats, strict=True)))
 
     def _rows(self, query: str, keys: Sequence[Key], n_floats: int, at_most: int) -> Rows:
         """An instant and ``n_floats`` numbers for each row of each key."""
@@ -306,14 +313,22 @@ def _unreadable(path: Path, error: sqlite3.DatabaseError) -> DataError:
     return DataError(f"{what} ({error})", where=str(path), expected=expected, next_step=step)
 
 
+def is_parquet(url: str | Path) -> bool:
+    """Whether a path or URL means a folder of Parquet files: by its scheme, or by what lies there."""
+    text = str(url)
+    return text.startswith("parquet://") if "://" in text else (Path(text) / MANIFEST).is_file()
+
+
 def _path_of(url: str | Path) -> Path:
-    """``sqlite:///relative.db``, ``sqlite:////absolute.db`` or a plain path."""
+    """``sqlite:///relative.db``, ``sqlite:////absolute.db``, the same with ``parquet``, or a plain path."""
     text = str(url)
     if "://" not in text:
         return Path(text)
     scheme, _, rest = text.partition("://")
-    if scheme != "sqlite" or not rest.startswith("/") or rest == "/":
-        raise DataError(f"{text!r} is no store URL", where="data.store", expected="sqlite:///market.db")
+    if scheme not in ("sqlite", "parquet") or not rest.startswith("/") or rest == "/":
+        raise DataError(
+            f"{text!r} is no store URL", where="data.store", expected="sqlite:///market.db or parquet:///folder"
+        )
     return Path(rest[1:])
 
 
