@@ -74,7 +74,7 @@ def cached(store: Path, query: Sequence[Any], read: Callable[[], Arrays]) -> Arr
     home = folder()
     if home is None:
         return read()
-    state = _state(store)
+    began, state = time.time_ns(), _state(store)
     wanted = json.dumps([os.path.realpath(store), state, list(query)])
     entry = home / f"{_digest(os.path.realpath(store))}-{_digest(json.dumps(list(query)))}.columns"
     found = _load(entry, wanted)
@@ -82,7 +82,7 @@ def cached(store: Path, query: Sequence[Any], read: Callable[[], Arrays]) -> Arr
         return found
     arrays = read()
     large = sum(array.nbytes for array in arrays) >= _WORTH_IT
-    if large and state is not None and _state(store) == state and _settled(state):
+    if large and state is not None and _state(store) == state and _settled(state, began):
         with suppress(OSError):  # no room, no right, no such folder: then it is read again
             _keep(entry, wanted, arrays)
     return arrays
@@ -105,9 +105,9 @@ def _of(told: os.stat_result) -> list[int]:
     return [told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns, told.st_ctime_ns]
 
 
-def _settled(state: list[list[int]]) -> bool:
+def _settled(state: list[list[int]], now: int) -> bool:
     newest = max(max(part[3:]) for part in state)
-    return time.time_ns() - newest > SETTLED * 1e9
+    return now - newest > SETTLED * 1e9
 
 
 def _load(entry: Path, wanted: str) -> Arrays | None:
