@@ -257,10 +257,16 @@ class Windows:
 
 
 def windows(releases: Releases, n: int = 1, *, vintage: Vintage = "latest") -> Windows:
-    """The last ``n`` periods of each code after each of its releases, each period in the ``vintage`` known then."""
+    """The last ``n`` periods of each code after each of its releases, each period in the ``vintage`` known then.
+
+    With ``vintage="first"`` a release that only revises is none.
+    """
     if n < 1:
         raise DataError(f"a window of {n} periods", where="side table", expected="at least one")
     order = np.lexsort((releases.event_time, releases.knowledge_time, releases.code))
+    if _first(vintage):
+        place, _ = _periods(releases.code[order], releases.event_time[order])
+        order = order[np.sort(np.unique(place, return_index=True)[1])]
     code, known, event = releases.code[order], releases.knowledge_time[order], releases.event_time[order]
     last = np.ones(len(order), dtype=bool)  # the last row of each release
     last[:-1] = (code[1:] != code[:-1]) | (known[1:] != known[:-1])
@@ -268,7 +274,7 @@ def windows(releases: Releases, n: int = 1, *, vintage: Vintage = "latest") -> W
     values = np.full((int(last.sum()), n), np.nan)
     newest = np.empty(len(values), dtype="int64")
     loop = asof_loops.replay if len(order) < _FEW_ROWS else compiled(asof_loops.replay)
-    loop(code, place, last, periods, releases.value[order], _first(vintage), values, newest)
+    loop(code, place, last, periods, releases.value[order], values, newest)
     return Windows(code[last], known[last], newest, values, releases.n_codes)
 
 

@@ -117,7 +117,7 @@ def rows_by_code(at, code, who, event, known, value, n_codes, first, max_age, ou
     return True
 
 
-def replay(code, place, last, periods, value, first, out, out_newest):  # type: ignore[no-untyped-def]
+def replay(code, place, last, periods, value, out, out_newest):  # type: ignore[no-untyped-def]
     """Windows after each release; rows come by code, then knowledge, and ``last`` marks the end of a release."""
     n = out.shape[1]
     state = np.zeros(len(periods))
@@ -129,12 +129,9 @@ def replay(code, place, last, periods, value, first, out, out_newest):  # type: 
         if i == 0 or code[i] != code[i - 1]:
             filled = 0
         p = place[i]
-        if seen[p]:
-            if not first:
-                state[p] = value[i]
-        else:
+        state[p] = value[i]
+        if not seen[p]:
             seen[p] = True
-            state[p] = value[i]
             if filled < n or p > slots[0]:
                 if filled < n:
                     j = filled

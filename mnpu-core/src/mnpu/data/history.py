@@ -40,7 +40,8 @@ def known_windows(table: SideTable, series: str, n: int = 1, *, symbol: str = ""
     """The last ``n`` observations of ``series`` as known after each release.
 
     Revisions replace the value of their period from their own release on, never before; with ``vintage="first"`` each
-    period keeps its first print. A row that arrives late for an old period takes its place among the others.
+    period keeps its first print, and a publication that only revises is none. A row that arrives late for an old
+    period takes its place among the others.
 
     Parameters
     ----------
