@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+
+from mnpu.data.compiled import compiled
 
 __all__ = ["DONE", "FULL", "fetch"]
 
@@ -57,7 +58,7 @@ _integer = _column(types.int64, ir.IntType(64))
 _double = _column(types.float64, ir.DoubleType())
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def fetch(addresses, statement, ints, floats):  # type: ignore[no-untyped-def]
     """Fill the columns of two buffers with the next rows; how many, and why it ended.
 
