@@ -23,6 +23,21 @@ def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def demo_folder(demo_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same store as a folder of Parquet files; nobody may change it."""
+    from mnpu.data.parquet import export_parquet
+    from mnpu.data.store import Store
+
+    return export_parquet(Store.open(demo_store), tmp_path_factory.mktemp("parquet") / "market").path
+
+
+@pytest.fixture(scope="session", params=["sqlite", "parquet"])
+def any_store(request: pytest.FixtureRequest, demo_store: Path) -> Path:
+    """The store of the bundled data in every form that there is: what holds for one holds for all."""
+    return demo_store if request.param == "sqlite" else request.getfixturevalue("demo_folder")
+
+
 @pytest.fixture
 def store_copy(demo_store: Path, tmp_path: Path) -> Path:
     """A store that a test may change."""

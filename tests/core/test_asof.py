@@ -152,8 +152,8 @@ def test_an_unknown_series_is_refused_with_those_that_exist():
 
 
 @pytest.fixture(scope="module")
-def store(demo_store):
-    return Store.open(demo_store)
+def store(any_store):
+    return Store.open(any_store)
 
 
 def test_a_vintage_of_a_date_is_known_when_the_day_is_over(store):

@@ -17,8 +17,8 @@ ETFS = ["MTUM", "QUAL", "SIZE", "USMV", "VLUE"]
 
 
 @pytest.fixture(scope="module")
-def store(demo_store):
-    return Store.open(demo_store)
+def store(any_store):
+    return Store.open(any_store)
 
 
 def change(path, text, *values):

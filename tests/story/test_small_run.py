@@ -30,6 +30,15 @@ def test_the_same_recipe_gives_bit_equal_forecasts_positions_and_metrics(small_r
     assert first.run.recipe_id == again.run.recipe_id
 
 
+def test_a_folder_of_parquet_files_gives_the_same_run(small_run, small_recipe, registry, demo_folder, tmp_path):
+    """And a recipe that says where its data was; how it was stored is no part of what was computed."""
+    done = _run(small_recipe, registry, tmp_path, f"data.store=parquet:///{demo_folder}")
+    assert done.result.run.recipe_id == small_run.result.run.recipe_id
+    np.testing.assert_array_equal(done.result.positions.weights, small_run.result.positions.weights)
+    [resolved] = tmp_path.glob("*/resolved.yaml")
+    assert f"parquet:///{demo_folder}" in resolved.read_text(encoding="utf-8")
+
+
 def test_another_seed_gives_other_forecasts_and_another_recipe(small_run, small_recipe, registry, tmp_path):
     other = _run(small_recipe, registry, tmp_path, "seed=4", "compare=[]").result
     assert not np.array_equal(small_run.result.forecast.quantiles, other.forecast.quantiles, equal_nan=True)
@@ -116,7 +125,8 @@ def test_a_full_disk_hides_neither_the_cause_nor_the_other_runs(small_recipe, re
 def test_a_store_of_another_kind_is_not_taken_for_a_file(small_recipe, registry, tmp_path, store):
     from mnpu.errors import ConfigError
 
-    with pytest.raises(ConfigError, match=r"names no store, expected sqlite:///market\.db, or a path") as caught:
+    forms = r"names no store, expected sqlite:///market\.db, parquet:///folder, or a path"
+    with pytest.raises(ConfigError, match=forms) as caught:
         _run(small_recipe, registry, tmp_path, f"data.store={store}")
     assert "hunter2" not in str(caught.value)
     assert not list(tmp_path.iterdir())

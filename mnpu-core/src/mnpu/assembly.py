@@ -145,12 +145,12 @@ def _supply(build: Callable[..., Any], kind: str, use: Any, **supplied: Any) -> 
 
 def store_path(url: str, base: Path) -> str:
     """An absolute path for ``sqlite:///relative.db`` and plain paths, which start from the recipe's folder."""
-    rest = url.removeprefix("sqlite:///")
+    rest = url.removeprefix("sqlite:///").removeprefix("parquet:///")
     if "://" in rest or not rest:
         raise ConfigError(
             f"{url.partition('://')[0]}:// names no store",  # what follows may hold a password
             where="data.store",
-            expected="sqlite:///market.db, or a path",
+            expected="sqlite:///market.db, parquet:///folder, or a path",
         )
     path = Path(rest).expanduser()
     return str(path if path.is_absolute() else (base / path).resolve())

@@ -109,7 +109,7 @@ def with_store(resolved: Mapping[str, Any], store: str) -> dict[str, Any]:
     """
     data = dict(resolved["data"])
     if not isinstance(data["store"], Reference):
-        data["store"] = f"sqlite:///{store}"
+        data["store"] = f"{'parquet' if Path(store).is_dir() else 'sqlite'}:///{store}"
     return {**resolved, "data": data}
 
 

@@ -1,4 +1,4 @@
-"""Data: what a store holds and when it was known, whether features leak, synthetic markets."""
+"""Data: what a store holds and when it was known, copies of it, synthetic markets, features that leak."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnpu.commands._shared import emit, json_option, table
 from mnpu.commands._data_fixture import fixture
 from mnpu.commands._data_leaks import leaks
+from mnpu.commands._shared import emit, json_option, table
 
 if TYPE_CHECKING:
-    from mnpu.data.store import DatasetSummary, SeriesSummary, StoreInfo
+    from mnpu.data.store import DatasetSummary, SeriesSummary, Store, StoreInfo
 
 
 @click.group()
@@ -26,12 +26,10 @@ def command() -> None:
 def info(store: str, as_json: bool) -> None:
     """Show what STORE holds: datasets, symbols, macro series, their spans, lags and licences.
 
-    STORE is a file, a folder with a market.db, or an URL such as sqlite:///market.db.
+    STORE is a file, a folder with a market.db, a folder of Parquet files, or an URL such as sqlite:///market.db or
+    parquet:///folder.
     """
-    from mnpu.data.store import Store
-
-    path = Path(store) / "market.db" if "://" not in store and Path(store).is_dir() else store
-    held = Store.open(path).info()
+    held = _open(store).info()
     emit(as_json, _payload(held), lambda: _print(held))
 
 
@@ -51,6 +49,32 @@ def migrate(store: str, as_json: bool) -> None:
     done = upgrade(path)
     news = f"from version {done.before} to {done.after}" if done.before < done.after else f"is at version {done.after}"
     emit(as_json, {"path": done.path, "before": done.before, "after": done.after}, lambda: click.echo(f"{path} {news}"))
+
+
+@command.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--store", default="market.db", metavar="STORE", help="The store to read.  [default: market.db]")
+@click.option("--format", "kind", type=click.Choice(["parquet"]), default="parquet", help="Form of the copy.")
+@json_option
+def export(folder: Path, store: str, kind: str, as_json: bool) -> None:
+    """Write a store as a folder of Parquet files, which is read like the store itself.
+
+    DIR is where the folder will be; it must not exist. A recipe reads it with `store: parquet:///DIR`.
+    """
+    from mnpu.data.parquet import export_parquet
+
+    done = export_parquet(_open(store), folder)
+    payload = {"path": done.path, "n_rows": done.n_rows, "n_files": done.n_files, "n_bytes": done.n_bytes}
+    bars, megabytes = done.n_rows["prices"], done.n_bytes / 1e6
+    emit(as_json, payload, lambda: click.echo(f"{done.path}: {bars:,} bars, {done.n_files} files, {megabytes:.1f} MB"))
+
+
+def _open(store: str) -> Store:
+    """A file, a folder with a market.db, a folder of Parquet files, or an URL."""
+    from mnpu.data.store import Store, is_parquet
+
+    folder = "://" not in store and Path(store).is_dir() and not is_parquet(store)
+    return Store.open(Path(store) / "market.db" if folder else store)
 
 
 def _payload(held: StoreInfo) -> dict[str, object]:

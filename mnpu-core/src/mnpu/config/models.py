@@ -186,7 +186,8 @@ class DataConfig(_Block):
 
     store: str = Field(
         min_length=1,
-        description="The store: `sqlite:///market.db` or a path. Relative paths start from this file's folder.",
+        description="The store: `sqlite:///market.db`, `parquet:///folder` or a path. Relative paths start from this "
+        "file's folder.",
     )
     dataset: Dataset = Field(
         default=None,

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mnpu.data.bars import Bars, align
 from mnpu.data.calendars import get_calendar
 from mnpu.data.clock import from_ns
 from mnpu.errors import ConfigError, DataError
@@ -18,7 +19,6 @@ __all__ = ["build_panel", "choose_datasets"]
 
 PRICES = ("open", "high", "low", "close")
 
-Bars = tuple[np.ndarray, Mapping[str, np.ndarray]]
 Splits = tuple[np.ndarray, np.ndarray]
 Spans = Mapping[tuple[str, str], tuple[pd.Timestamp, pd.Timestamp]]
 
@@ -107,22 +107,22 @@ def _did_you_mean(name: str, known: Mapping[str, Any]) -> str:
 def build_panel(
     symbols: tuple[str, ...],
     datasets: tuple[DatasetInfo, ...],
-    bars: Sequence[Bars],
+    bars: Bars,
     splits: Sequence[Splits],
     *,
     sessions: tuple[np.datetime64, np.datetime64],
     spans: Spans,
 ) -> Panel:
-    """Align ``bars`` of each symbol on the union of their closes between two sessions, both included."""
+    """Align ``bars``, whose columns are taken, on the union of the closes between two sessions, both included."""
     first, last = sessions
     if last < first:
         raise ConfigError(f"{last} is before data.start {first}", where="data.end", expected="a later date")
     calendar = get_calendar(datasets[0].calendar)
-    union = np.unique(np.concatenate([times for times, _ in bars]))
+    union = bars.union()
     days = calendar.sessions(from_ns(union))
     inside = (days >= first) & (days <= last)
     times, days = union[inside], days[inside]
-    fields, tradable = _align(times, bars)
+    fields, tradable = align(times, bars)
     for a, symbol in enumerate(symbols):
         if not tradable[:, a].any():
             raise _no_data(symbol, datasets[a], sessions, spans)
@@ -140,35 +140,20 @@ def build_panel(
     )
 
 
-def _align(times: np.ndarray, bars: Sequence[Bars]) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Columns (T, A) with NaN where a symbol has no bar, and where it has one; all-NaN columns are left out."""
-    shape = (len(times), len(bars))
-    fields = {name: np.full(shape, np.nan) for name in (*PRICES, "volume")}
-    tradable = np.zeros(shape, dtype=bool)
-    for a, (at, columns) in enumerate(bars):
-        here = np.isin(at, times, assume_unique=True)
-        rows = np.searchsorted(times, at[here])
-        tradable[rows, a] = True
-        for name, cells in columns.items():
-            fields[name][rows, a] = cells[here]
-    kept = {name: values for name, values in fields.items() if name == "close" or np.isfinite(values).any()}
-    return kept, tradable
-
-
 def _split_factor(times: np.ndarray, at: np.ndarray, ratio: np.ndarray) -> np.ndarray:
     """Product of the ratios of all splits seen up to and including each bar, 1 before the first."""
     return np.concatenate([[1.0], np.cumprod(ratio)])[np.searchsorted(at, times, side="right")]
 
 
-def _continuous(fields: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _continuous(fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Prices times, volumes divided by the split factor, in place; nothing is to be done where there is no split."""
     factor = fields["split_factor"]
-    continuous = dict(fields)
-    for name in PRICES:
-        if name in fields:
-            continuous[name] = fields[name] * factor
-    if "volume" in fields:
-        continuous["volume"] = fields["volume"] / factor
-    return continuous
+    split = (factor != 1.0).any(axis=0)
+    for name in (*PRICES, "volume"):
+        if name in fields and split.any():
+            scaled = np.divide if name == "volume" else np.multiply
+            fields[name][:, split] = scaled(fields[name][:, split], factor[:, split])
+    return fields
 
 
 def _no_data(symbol: str, info: DatasetInfo, sessions: tuple[np.datetime64, np.datetime64], spans: Spans) -> DataError:

@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mnpu.data.bars import Bars
+from mnpu.data.cache import cached
 from mnpu.data.clock import DAY_NS, parse_date, utc
+from mnpu.data.columns import Key, Rows, read_rows
 from mnpu.data.migrations import check_file, check_version
 from mnpu.data.panel import build_panel, choose_datasets
 from mnpu.data.side import declared_series, read_side
@@ -32,6 +35,8 @@ SPANS = """
         SELECT source, symbol, event_time, 1, knowledge_time FROM news
     ) GROUP BY series ORDER BY series
 """
+#: What a store of Parquet files has at the top of its folder, written last.
+MANIFEST = "store.json"
 
 
 @dataclass(frozen=True)
@@ -97,14 +102,19 @@ class Store:
 
     @classmethod
     def open(cls, url: str | Path) -> Store:
-        """The store at a path or an URL such as ``sqlite:///market.db``.
+        """The store at a path or an URL such as ``sqlite:///market.db`` or ``parquet:///folder``.
 
         Raises
         ------
         DataError
             If it is missing, empty, corrupt, not a store, or written by a newer version.
         """
-        store = cls(path_of(url))
+        kind = cls
+        if is_parquet(url):
+            from mnpu.data.parquet import ParquetStore  # reads what this module asks, so it comes second
+
+            kind = ParquetStore
+        store = kind(path_of(url))
         store._check()
         return store
 
@@ -196,11 +206,9 @@ class Store:
         # Sessions are checked exactly below; a session lies within two days of its date in any zone.
         low = int(first.astype("datetime64[ns]").astype("int64")) - 2 * DAY_NS
         high = int(last.astype("datetime64[ns]").astype("int64")) + 3 * DAY_NS
+        keys = [(info.name, symbol) for info, symbol in zip(infos, symbols, strict=True)]
+        bars = self._bars(keys, low, high)
         with self._reading() as connection:
-            bars = [
-                self._bars(connection, info.name, symbol, low, high)
-                for info, symbol in zip(infos, symbols, strict=True)
-            ]
             splits = [self._splits(connection, info.name, symbol) for info, symbol in zip(infos, symbols, strict=True)]
         assets = {(asset.dataset, asset.symbol): asset for asset in self.assets()}
         spans = {key: (asset.first_bar, asset.last_bar) for key, asset in assets.items()}
@@ -226,20 +234,28 @@ class Store:
         with self._reading() as connection:
             return read_side(connection, series, last=int(last), where=str(self.path))
 
-    def _bars(
-        self, connection: sqlite3.Connection, dataset: str, symbol: str, low: int, high: int
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Closes of the bars (ns) and their columns; only what was known at the bar's own close."""
-        rows = connection.execute(
-            "SELECT event_time, open, high, low, close, volume FROM prices WHERE dataset = ? AND symbol = ?"
-            " AND event_time BETWEEN ? AND ? AND knowledge_time <= event_time ORDER BY event_time",
-            (dataset, symbol, low, high),
-        ).fetchall()
-        if not rows:
-            return np.zeros(0, dtype="int64"), {}
-        times, *columns = zip(*rows, strict=True)
-        named = zip(("open", "high", "low", "close", "volume"), columns, strict=True)
-        return np.array(times, dtype="int64"), {name: np.array(cells, dtype="float64") for name, cells in named}
+    def _bars(self, keys: Sequence[tuple[str, str]], low: int, high: int) -> Bars:
+        """Bars of each (dataset, symbol) by their close; only what was known at the bar's own close."""
+        names = ("open", "high", "low", "close", "volume")
+        query = (
+            f"SELECT event_time, {', '.join(names)} FROM prices WHERE dataset = ? AND symbol = ?"
+            " AND event_time BETWEEN ? AND ? AND knowledge_time <= event_time ORDER BY event_time"
+        )
+        counts = {(asset.dataset, asset.symbol): asset.n_bars for asset in self.assets()}
+        at_most = sum(counts.get(key, 0) for key in keys)
+        rows = self._rows(query, [(*key, low, high) for key in keys], len(names), at_most)
+        return Bars(rows.bounds[:-1], rows.bounds[1:], rows.ints[0], dict(zip(names, rows.floats, strict=True)))
+
+    def _rows(self, query: str, keys: Sequence[Key], n_floats: int, at_most: int) -> Rows:
+        """An instant and ``n_floats`` numbers for each row of each key."""
+
+        def read() -> list[np.ndarray]:
+            with self._reading() as connection:
+                rows = read_rows(connection, self.path, query, keys, n_ints=1, n_floats=n_floats, at_most=at_most)
+            return [rows.bounds, *rows.ints, *rows.floats]
+
+        bounds, instants, *floats = cached(self.path, [query, keys], read)
+        return Rows(bounds, (instants,), tuple(floats))
 
     def _splits(self, connection: sqlite3.Connection, dataset: str, symbol: str) -> tuple[np.ndarray, np.ndarray]:
         """When each split could be seen in the price (ns), and its ratio of new shares to old."""
@@ -277,14 +293,22 @@ def _unreadable(path: Path, error: sqlite3.DatabaseError) -> DataError:
     return DataError(f"{what} ({error})", where=str(path), expected=expected, next_step=step)
 
 
+def is_parquet(url: str | Path) -> bool:
+    """Whether a path or URL means a folder of Parquet files: by its scheme, or by what lies there."""
+    text = str(url)
+    return text.startswith("parquet://") if "://" in text else (Path(text) / MANIFEST).is_file()
+
+
 def path_of(url: str | Path) -> Path:
-    """``sqlite:///relative.db``, ``sqlite:////absolute.db`` or a plain path."""
+    """``sqlite:///relative.db``, ``sqlite:////absolute.db``, the same with ``parquet``, or a plain path."""
     text = str(url)
     if "://" not in text:
         return Path(text)
     scheme, _, rest = text.partition("://")
-    if scheme != "sqlite" or not rest.startswith("/") or rest == "/":
-        raise DataError(f"{text!r} is no store URL", where="data.store", expected="sqlite:///market.db")
+    if scheme not in ("sqlite", "parquet") or not rest.startswith("/") or rest == "/":
+        raise DataError(
+            f"{text!r} is no store URL", where="data.store", expected="sqlite:///market.db or parquet:///folder"
+        )
     return Path(rest[1:])
 
 

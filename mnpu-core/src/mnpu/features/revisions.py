@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from mnpu.data.clock import from_ns, utc
+from mnpu.data.asof import Releases
+from mnpu.data.clock import from_ns
 from mnpu.data.history import Known
 from mnpu.types import SideTable
 
@@ -18,28 +19,28 @@ def revised_windows(table: SideTable, series: str, *, symbol: str = "") -> Known
     ----------
     table : SideTable
     series : str
-    symbol : str, default=""
-        The symbol whose rows are read; the empty one for what is about the whole market.
+    symbol : str
+        Whose rows, the market-wide ones by default.
 
     Returns
     -------
     known : Known
         ``values`` (K, 2): before, after; NaN in the first row. ``event_time`` is the newest period after each one.
     """
-    rows = table.find(series, symbol)
-    published, period = utc(table.knowledge_time[rows]).asi8, utc(table.event_time[rows]).asi8
-    value = np.asarray(table.value, dtype=float)[rows]
-    order = np.lexsort((period, published))
-    instants, first = np.unique(published[order], return_index=True)
+    releases = Releases.from_table(table, series, (symbol,))
+    instants, first = np.unique(releases.knowledge_time, return_index=True)
     values = np.full((len(instants), 2), np.nan)
     newest = np.empty(len(instants), dtype=np.int64)
     known: dict[int, float] = {}
     before: int | None = None
-    for k, group in enumerate(np.split(order, first)[1:]):
+    bounds = np.append(first, len(releases))
+    for k in range(len(instants)):
+        group = slice(bounds[k], bounds[k + 1])
+        periods = releases.event_time[group].tolist()
         if before is not None:
             values[k, 0] = known[before]
-        known.update(zip(period[group].tolist(), value[group].tolist(), strict=True))
+        known.update(zip(periods, releases.value[group].tolist(), strict=True))
         if before is not None:
             values[k, 1] = known[before]
-        before = newest[k] = max(known)
+        before = newest[k] = max(periods) if before is None else max(before, *periods)
     return Known(series, values, from_ns(instants), from_ns(newest))

@@ -1,0 +1,213 @@
+"""How long a million rows take from a store into arrays, the first and the second time, and the point-in-time join."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import pandas as pd
+
+from tests.bench.peers import ask, python_with
+from tests.bench.rows import EARLIER, Row
+
+__all__ = ["measure"]
+
+REPEATS = 5
+SYMBOLS, BARS = 525, 1905
+RELEASES = 100_000
+SCRIPT = Path(__file__).with_name("data_peers.py")
+READ_FASTER, JOIN_FASTER = 4.0, 8.0  # than pandas
+AGAIN_MS = 20.0  # 50 million rows a second
+MEMORY = 1.3
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A peer's work, the environment that it needs, and its earlier median for where that cannot be made."""
+
+    name: str
+    environment: str
+    packages: tuple[str, ...]
+    work: str
+    earlier: float
+
+
+READ = (
+    Peer("pandas.read_sql", "pandas", ("pandas", "pyarrow"), "read_pandas", 1_810.0),
+    Peer("adbc", "adbc", ("adbc-driver-sqlite", "pyarrow", "numpy"), "read_adbc", 427.0),
+    Peer("connectorx", "connectorx", ("connectorx", "pyarrow", "numpy"), "read_connectorx", 356.0),
+)
+AGAIN = (Peer("pandas.read_parquet", "pandas", ("pandas", "pyarrow"), "again_parquet", 91.0),)
+JOIN = (
+    Peer("pandas.merge_asof", "pandas", ("pandas", "pyarrow"), "join_pandas", 38.3),
+    Peer("polars join_asof", "polars", ("polars", "numpy"), "join_polars", 31.2),
+)
+MEMORIES = (Peer("pandas.read_sql", "pandas", ("pandas", "pyarrow"), "memory_pandas", 5.0),)
+
+
+def measure(workspace: Path) -> list[Row]:
+    """Medians of five for MNPU and for each peer, one after the other, on one made-up store."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_store(folder / "market.db")
+        make_releases(folder / "join.npz")
+        settings = dict(os.environ)
+        try:
+            return [row for part in PARTS for row in part(folder, workspace)]
+        finally:
+            os.environ.clear()
+            os.environ.update(settings)
+
+
+def reads(folder: Path, workspace: Path) -> list[Row]:
+    """The first read of a panel, which keeps its columns for the second, and the second."""
+    from mnpu.data import cache
+    from mnpu.data.store import Store
+
+    os.environ["MNPU_CACHE"] = str(folder / "cache")
+    store = Store.open(folder / "market.db")
+    symbols = store.symbols()
+    panel = lambda: store.panel(symbols, start="2010-01-01", end="2020-01-01")
+    bars = lambda: store._bars([("made_up", symbol) for symbol in symbols], 0, 2**62)
+    time.sleep(cache.SETTLED + 0.1)
+    forget = lambda: shutil.rmtree(folder / "cache", ignore_errors=True)
+    first, held = _median(panel, before=forget)
+    closes = float(np.nansum(held["close"]))
+    again, _ = _median(panel)
+    mapped, _ = _median(bars)
+    rows = _beside("first read of a panel", first, READ, folder, workspace, faster=READ_FASTER, result=closes)
+    rows += _beside("second read, columns", mapped, AGAIN, folder, workspace, target=AGAIN_MS, result=closes)
+    target = rows[0].target  # no slower than a first read may be
+    return rows + _beside("second read, a panel", again, AGAIN, folder, workspace, target=target, result=closes)
+
+
+def join(folder: Path, workspace: Path) -> list[Row]:
+    """Rows in the order of time with the code of their symbol, beside frames in the order of time."""
+    from mnpu.data.asof import Releases, join_rows
+
+    held = np.load(folder / "join.npz")
+    at, code, known, who, value = (held[name] for name in ("at", "code", "known", "who", "value"))
+    columns = {"event_time": known, "knowledge_time": known, "value": value, "code": who, "n_codes": SYMBOLS}
+    taken, joined = _median(lambda: join_rows(at, code, Releases.of(**columns)))
+    result = float(np.nansum(joined.value))
+    return _beside("point-in-time join", taken, JOIN, folder, workspace, faster=JOIN_FASTER, result=result)
+
+
+def memory(folder: Path, workspace: Path) -> list[Row]:
+    """Peak memory of a process that reads a panel, over that of the panel's arrays."""
+    if not Path("/proc/self/clear_refs").exists():
+        return []
+    env = {**os.environ, "MNPU_CACHE": "off"}
+    _, ours = ask(Path(sys.executable), Path(__file__).with_name("data_memory.py"), folder, env=env)
+    rows = []
+    for peer in MEMORIES:
+        python = python_with(peer.environment, peer.packages, workspace)
+        theirs = ask(python, SCRIPT, peer.work, folder, 0)[1] if python else peer.earlier
+        shown = peer.name if python else f"{peer.name} ({EARLIER})"
+        rows.append(
+            Row("data", "memory of a panel", "x arrays", round(ours, 2), shown, round(theirs, 2), theirs / ours, MEMORY)
+        )
+    return rows
+
+
+#: What is measured, in the order of the table. The import of files adds its own function here.
+PARTS: tuple[Callable[[Path, Path], list[Row]], ...] = (reads, join, memory)
+
+
+def _beside(
+    case: str,
+    ours: float,
+    peers: tuple[Peer, ...],
+    folder: Path,
+    workspace: Path,
+    *,
+    result: float,
+    faster: float = 0.0,
+    target: float = 0.0,
+) -> list[Row]:
+    """One row for each peer; the target is a number, or so many times as fast as the first peer."""
+    rows = []
+    for peer in peers:
+        python = python_with(peer.environment, peer.packages, workspace)
+        theirs = peer.earlier
+        if python:
+            theirs, found = ask(python, SCRIPT, peer.work, folder, REPEATS)
+            if not np.isclose(found, result, rtol=1e-9):
+                raise AssertionError(f"{case}: {peer.name} found {found}, MNPU {result}")
+        target = target or theirs / faster
+        shown = peer.name if python else f"{peer.name} ({EARLIER})"
+        figures = (round(ours, 2), shown, round(theirs, 1), round(theirs / ours, 2), round(target, 1))
+        rows.append(Row("data", f"{case}, 1 M rows", "ms", *figures))
+    return rows
+
+
+def _median(work: Callable[[], object], *, before: Callable[[], object] = lambda: None) -> tuple[float, object]:
+    """Milliseconds, after one run that compiles and fills caches, and what the work returned."""
+    taken = []
+    for _ in range(REPEATS + 1):
+        before()
+        began = time.perf_counter()
+        result = work()
+        taken.append(1e3 * (time.perf_counter() - began))
+    return median(taken[1:]), result
+
+
+def make_store(path: Path) -> None:
+    """A store of one dataset: 525 symbols, each with the same 1,905 sessions."""
+    from mnpu.data.build import create_schema
+
+    rng = np.random.default_rng(0)
+    days = pd.bdate_range("2010-01-04", periods=BARS) + pd.Timedelta(hours=16)
+    at = days.tz_localize("America/New_York").tz_convert("UTC").as_unit("ns").asi8.tolist()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        create_schema(connection)
+        connection.execute("BEGIN")
+        insert(connection, "datasets", {**dict.fromkeys(DATASET_TEXTS, ""), **DATASET})
+        for a in range(SYMBOLS):
+            symbol = f"S{a:03}"
+            key = {"dataset": "made_up", "symbol": symbol}
+            insert(connection, "assets", {**key, "first_bar": at[0], "last_bar": at[-1], "n_bars": BARS})
+            close = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, BARS)))
+            prices = [close.tolist(), (close * 1.01).tolist(), (close * 0.99).tolist(), close.tolist()]
+            volume = rng.integers(1, 1_000_000, BARS).astype(float).tolist()
+            connection.executemany(
+                "INSERT INTO prices (dataset, symbol, event_time, knowledge_time, open, high, low, close, volume)"
+                " VALUES ('made_up', ?, ?, ?, ?, ?, ?, ?, ?)",
+                zip([symbol] * BARS, at, at, *prices, volume, strict=True),
+            )
+        connection.execute("COMMIT")
+
+
+DATASET_TEXTS = ("vendor", "adjusted_as_of", "licence", "note")
+DATASET = {"name": "made_up", "frequency": "1d", "stamp": "close", "adjustment": "none", "calendar": "XNYS"}
+DATASET |= {"currency": "USD"}
+
+
+def insert(connection: sqlite3.Connection, table: str, row: Mapping[str, object]) -> None:
+    """One row by the names of its columns; the others get what the schema says."""
+    places = ", ".join("?" * len(row))
+    connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", tuple(row.values()))
+
+
+def make_releases(path: Path) -> None:
+    """A million rows in the order of time and 100,000 releases, each with the code of its symbol."""
+    rng = np.random.default_rng(0)
+    n = SYMBOLS * BARS
+    np.savez(
+        path,
+        at=np.sort(rng.integers(0, 10**18, n)),
+        code=rng.integers(0, SYMBOLS, n).astype("int32"),
+        known=np.sort(rng.integers(0, 10**18, RELEASES)),
+        who=rng.integers(0, SYMBOLS, RELEASES).astype("int32"),
+        value=rng.normal(size=RELEASES),
+    )
