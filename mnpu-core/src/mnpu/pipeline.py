@@ -117,6 +117,7 @@ def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
             start=data.start,
             end=data.end,
             frequency=data.frequency,
+            source_frequency=data.source_frequency,
             dataset=data.dataset,
             calendar=data.calendar,
         )

@@ -62,7 +62,7 @@ class DatasetInfo:
     vendor, licence, note : str
         Origin, licence, and what a reader must know (survivorship, rounding, quote side).
     frequency : str
-        ``1d`` or ``1h``.
+        Length of a bar: ``1m`` to ``1w``, see `mnpu.frequencies`.
     stamp : str
         What the vendor's time stamp means: ``session_date``, ``open`` or ``close``.
     adjustment : {"none", "split", "split+dividend"}
@@ -70,7 +70,7 @@ class DatasetInfo:
     adjusted_as_of : str
         Date of the knowledge inside adjusted prices (ISO), empty for ``none``.
     calendar : str
-        Exchange calendar: ``XNYS`` or ``FX``.
+        ``FX``, ``CRYPTO``, or the code of an exchange such as ``XNYS``.
     currency : str
         Currency of the prices.
     """

@@ -11,6 +11,7 @@ import pandas as pd
 from mnpu.data.calendars import get_calendar
 from mnpu.data.clock import utc
 from mnpu.errors import ConfigError, DataError
+from mnpu.frequencies import is_intraday
 from mnpu.types import Panel
 
 __all__ = ["FillRule", "Fills", "fill_prices", "holding_returns", "marks", "next_prices"]
@@ -55,7 +56,9 @@ def fill_prices(panel: Panel, fill: str = "next_close") -> Fills:
         times = panel.times
     elif fill == "next_open":
         _check_opens(panel)
-        times = get_calendar(panel.calendar).session_open(panel.sessions)
+        calendar = get_calendar(panel.calendar)
+        weekly = panel.frequency == "1w"
+        times = calendar.bar_open(panel.times, "1w") if weekly else calendar.session_open(panel.sessions)
     else:
         raise ConfigError(f"{fill!r} is no fill rule", where="fill", expected="next_close or next_open")
     later = utc(times[1:].append(pd.DatetimeIndex([pd.NaT], tz="UTC").as_unit("ns")))
@@ -75,7 +78,7 @@ def next_prices(panel: Panel, fill: str) -> np.ndarray:
 
 
 def _check_opens(panel: Panel) -> None:
-    if get_calendar(panel.calendar).continuous or panel.frequency != "1d":
+    if is_intraday(panel.frequency) or get_calendar(panel.calendar).continuous:
         raise ConfigError(
             f"the next open of {panel.frequency} bars on calendar {panel.calendar} is the instant of the decision",
             where="fill",

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mnpu.data.calendars import get_calendar
+from mnpu.data.calendars import canonical, get_calendar
 from mnpu.data.clock import from_ns
 from mnpu.errors import ConfigError, DataError
 from mnpu.types import DatasetInfo, Panel
@@ -81,7 +81,7 @@ def _home(symbol: str, homes: Mapping[str, list[str]], choice: str | Mapping[str
 
 
 def _agree(symbols: Sequence[str], chosen: Sequence[DatasetInfo], frequency: str, calendar: str | None) -> None:
-    calendar = calendar or chosen[0].calendar
+    calendar = canonical(calendar or chosen[0].calendar)
     for symbol, info in zip(symbols, chosen, strict=True):
         if info.frequency != frequency:
             raise ConfigError(
@@ -90,7 +90,7 @@ def _agree(symbols: Sequence[str], chosen: Sequence[DatasetInfo], frequency: str
                 expected=frequency,
                 next_step=f"Set data.frequency to {info.frequency}, or leave {symbol} out.",
             )
-        if info.calendar != calendar:
+        if canonical(info.calendar) != calendar:
             raise ConfigError(
                 f"{symbol} trades on calendar {info.calendar} in {info.name}",
                 where="data.calendar",

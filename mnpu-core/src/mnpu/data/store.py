@@ -16,6 +16,7 @@ import pandas as pd
 from mnpu.data.build import APPLICATION_ID, SCHEMA_VERSION
 from mnpu.data.clock import DAY_NS, from_ns, parse_date, utc
 from mnpu.data.panel import build_panel, choose_datasets
+from mnpu.data.resample import resample
 from mnpu.errors import DataError
 from mnpu.types import DatasetInfo, Panel, SeriesInfo, SideTable
 
@@ -134,6 +135,7 @@ class Store:
         start: Any,
         end: Any,
         frequency: str = "1d",
+        source_frequency: str | None = None,
         dataset: str | Mapping[str, str] | None = None,
         calendar: str | None = None,
     ) -> Panel:
@@ -151,7 +153,9 @@ class Store:
         start, end : date
             First and last session, for example ``"2005-01-01"``.
         frequency : str
-            ``1d`` or ``1h``; every symbol must have it.
+            Length of a bar, such as ``1d``; every symbol must have it, or ``source_frequency``.
+        source_frequency : str, optional
+            Length of the stored bars that the panel's are put together from, see `mnpu.data.resample`.
         dataset : str or mapping of str to str, optional
             The dataset to take every symbol from, or one for each symbol that is found in several.
         calendar : str, optional
@@ -165,7 +169,9 @@ class Store:
             If a symbol is not in the store, or has no bar between ``start`` and ``end``.
         """
         first, last = parse_date(start, where="data.start"), parse_date(end, where="data.end")
-        infos = choose_datasets(symbols, self.datasets(), self.assets(), dataset, frequency, calendar)
+        infos = choose_datasets(
+            symbols, self.datasets(), self.assets(), dataset, source_frequency or frequency, calendar
+        )
         # Sessions are checked exactly below; a session lies within two days of its date in any zone.
         low = int(first.astype("datetime64[ns]").astype("int64")) - 2 * DAY_NS
         high = int(last.astype("datetime64[ns]").astype("int64")) + 3 * DAY_NS
@@ -176,7 +182,8 @@ class Store:
             ]
             splits = [self._splits(connection, info.name, symbol) for info, symbol in zip(infos, symbols, strict=True)]
         spans = {(asset.dataset, asset.symbol): (asset.first_bar, asset.last_bar) for asset in self.assets()}
-        return build_panel(tuple(symbols), infos, bars, splits, sessions=(first, last), spans=spans)
+        panel = build_panel(tuple(symbols), infos, bars, splits, sessions=(first, last), spans=spans)
+        return panel if source_frequency is None else resample(panel, frequency)
 
     def side(self, series: Sequence[str], *, end: Any = None) -> SideTable:
         """Side series with all their vintages, in the order in which they became known.

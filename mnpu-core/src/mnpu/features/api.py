@@ -174,7 +174,7 @@ class View:
 
     @property
     def frequency(self) -> str:
-        """Frequency of the bars: ``1d`` or ``1h``."""
+        """Length of the bars, such as ``1d``."""
         return self._panel.frequency
 
     @property
