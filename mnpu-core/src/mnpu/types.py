@@ -99,17 +99,22 @@ class Panel:
         The session (trading day) each bar belongs to, in the calendar's own time zone.
     symbols : tuple of str (A,)
     fields : mapping of str to float64 ndarray (T, A)
-        Some of ``open high low close volume split_factor``. Row t holds what was known at ``times[t]``.
+        Some of ``open high low close volume split_factor dividend total_close delisting``. Row t holds what was known
+        at ``times[t]``.
         Prices and volumes are continuous over splits: as traded, times (volumes: divided by) ``split_factor``,
         the product of all splits up to and including bar t. So a later split never changes an earlier row, and
-        ``close / split_factor`` is the price as traded.
+        ``close / split_factor`` is the price as traded. ``dividend`` is the cash per share, in the same units, of the
+        first bar without it, 0 in other bars; ``total_close`` the close with dividends bought back, for returns
+        only. ``delisting`` is the cash that a share became after its last bar, NaN in all rows but that one.
     tradable : bool ndarray (T, A)
-        True where the symbol is listed and has a bar at t.
+        True where the symbol is listed and has a bar at t: it is neither halted nor missing.
     datasets : tuple of DatasetInfo (A,)
         Where each symbol's prices come from.
     frequency, calendar : str
     periods_per_year : float
         Bars in a year of the calendar, for annualisation.
+    member : bool ndarray (T, A), optional
+        Whether the symbol belongs to the universe at t. Who does not can be sold, but is no choice; None is everyone.
     """
 
     times: pd.DatetimeIndex
@@ -121,6 +126,7 @@ class Panel:
     frequency: str
     calendar: str
     periods_per_year: float
+    member: np.ndarray | None = None
 
     def __getitem__(self, name: str) -> np.ndarray:
         """The field ``name``, float64 (T, A)."""
@@ -131,6 +137,11 @@ class Panel:
         """``(T, A)``."""
         return len(self.times), len(self.symbols)
 
+    @property
+    def decidable(self) -> np.ndarray:
+        """Boolean (T, A): where a symbol is tradable and belongs to the universe, so that a position may be taken."""
+        return self.tradable if self.member is None else self.tradable & self.member
+
     def rows(self, start: int, stop: int) -> Panel:
         """The bars ``start <= t < stop``."""
         return replace(
@@ -139,6 +150,7 @@ class Panel:
             sessions=self.sessions[start:stop],
             fields={name: values[start:stop] for name, values in self.fields.items()},
             tradable=self.tradable[start:stop],
+            member=None if self.member is None else self.member[start:stop],
         )
 
 

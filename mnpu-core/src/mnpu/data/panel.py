@@ -9,6 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mnpu.data.actions import (
+    Actions,
+    Bars,
+    Listing,
+    delisting_field,
+    dividend_field,
+    listed_bars,
+    split_factor,
+    total_close,
+)
 from mnpu.data.calendars import canonical, get_calendar
 from mnpu.data.clock import from_ns
 from mnpu.errors import ConfigError, DataError
@@ -18,8 +28,6 @@ __all__ = ["build_panel", "choose_datasets"]
 
 PRICES = ("open", "high", "low", "close")
 
-Bars = tuple[np.ndarray, Mapping[str, np.ndarray]]
-Splits = tuple[np.ndarray, np.ndarray]
 Spans = Mapping[tuple[str, str], tuple[pd.Timestamp, pd.Timestamp]]
 
 
@@ -108,15 +116,39 @@ def build_panel(
     symbols: tuple[str, ...],
     datasets: tuple[DatasetInfo, ...],
     bars: Sequence[Bars],
-    splits: Sequence[Splits],
+    splits: Sequence[Actions],
     *,
     sessions: tuple[np.datetime64, np.datetime64],
     spans: Spans,
+    dividends: Sequence[Actions] | None = None,
+    listings: Sequence[Listing] | None = None,
+    halts: Sequence[bool] | None = None,
 ) -> Panel:
-    """Align ``bars`` of each symbol on the union of their closes between two sessions, both included."""
+    """Align ``bars`` of each symbol on the union of their closes between two sessions, both included.
+
+    Parameters
+    ----------
+    symbols, datasets, bars : A each
+    splits, dividends : A each, pairs of arrays
+        When each was known and had happened (ns), and its ratio or its cash per share, see `mnpu.data.actions`.
+        ``dividends`` None: none are known, and the panel has no such field.
+    sessions : pair of datetime64[D]
+    spans : mapping of (dataset, symbol) to first and last bar
+        For messages.
+    listings : A each, optional
+        Bars outside of them are left out; a delisting adds the field ``delisting``.
+    halts : bool, A each, optional
+        Where a bar without volume means that nothing could be traded; it is left out.
+    """
     first, last = sessions
     if last < first:
         raise ConfigError(f"{last} is before data.start {first}", where="data.end", expected="a later date")
+    listings = listings or [Listing()] * len(symbols)
+    halts = halts or [False] * len(symbols)
+    bars = [
+        listed_bars(one, listing, halted_without_volume=halted)
+        for one, listing, halted in zip(bars, listings, halts, strict=True)
+    ]
     calendar = get_calendar(datasets[0].calendar)
     union = np.unique(np.concatenate([times for times, _ in bars]))
     days = calendar.sessions(from_ns(union))
@@ -126,12 +158,19 @@ def build_panel(
     for a, symbol in enumerate(symbols):
         if not tradable[:, a].any():
             raise _no_data(symbol, datasets[a], sessions, spans)
-    fields["split_factor"] = np.stack([_split_factor(times, at, ratio) for at, ratio in splits], axis=1)
+    fields["split_factor"] = np.stack([split_factor(times, one) for one in splits], axis=1)
+    fields = _continuous(fields)
+    if any(len(at) for at, _ in dividends or ()):
+        cash = dividend_field(times, tradable, fields["split_factor"], dividends or (), calendar)
+        fields |= {"dividend": cash, "total_close": total_close(fields["close"], cash)}
+    ended = delisting_field(times, fields["close"], symbols, listings)
+    if np.isfinite(ended).any():
+        fields["delisting"] = ended
     return Panel(
         times=from_ns(times),
         sessions=days,
         symbols=symbols,
-        fields=_continuous(fields),
+        fields=fields,
         tradable=tradable,
         datasets=datasets,
         frequency=datasets[0].frequency,
@@ -153,11 +192,6 @@ def _align(times: np.ndarray, bars: Sequence[Bars]) -> tuple[dict[str, np.ndarra
             fields[name][rows, a] = cells[here]
     kept = {name: values for name, values in fields.items() if name == "close" or np.isfinite(values).any()}
     return kept, tradable
-
-
-def _split_factor(times: np.ndarray, at: np.ndarray, ratio: np.ndarray) -> np.ndarray:
-    """Product of the ratios of all splits seen up to and including each bar, 1 before the first."""
-    return np.concatenate([[1.0], np.cumprod(ratio)])[np.searchsorted(at, times, side="right")]
 
 
 def _continuous(fields: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -71,12 +71,15 @@ def resample(panel: Panel, frequency: str) -> Panel:
     calendar = get_calendar(panel.calendar)
     groups = _groups(panel.times, calendar, panel.frequency, frequency)
     present = panel.tradable
+    fields = {name: _rule(name)(values, present, groups) for name, values in panel.fields.items()}
+    fields, tradable = _ended(fields, _any(present, groups))
     return replace(
         panel,
         times=from_ns(groups.closes),
         sessions=calendar.sessions(from_ns(groups.closes)),
-        fields={name: _rule(name)(values, present, groups) for name, values in panel.fields.items()},
-        tradable=_any(present, groups),
+        fields=fields,
+        tradable=tradable,
+        member=None if panel.member is None else panel.member[groups.stops - 1],
         frequency=frequency,
         periods_per_year=calendar.periods_per_year(frequency),
     )
@@ -177,6 +180,26 @@ def _factor(values: np.ndarray, present: np.ndarray, groups: Groups) -> np.ndarr
     return values[groups.stops - 1]
 
 
+def _settled(values: np.ndarray, present: np.ndarray, groups: Groups) -> np.ndarray:
+    """Cash that a share became, in a row without a bar."""
+    there = np.isfinite(values)
+    return np.where(_any(there, groups), _reduce(np.add, np.where(there, values, 0.0), groups), np.nan)
+
+
+def _ended(fields: dict[str, np.ndarray], tradable: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """A share that ended within a longer bar cannot be traded at its close: the bar is cash, and nothing else."""
+    gone = tradable & np.isfinite(fields.get("delisting", np.full(tradable.shape, np.nan)))
+    if not gone.any():
+        return fields, tradable
+    paid = np.nan_to_num(fields.get("dividend", np.zeros(tradable.shape)))
+    bare = {name: values if name in LASTING else np.where(gone, np.nan, values) for name, values in fields.items()}
+    bare["delisting"] = np.where(gone, fields["delisting"] + paid, fields["delisting"])
+    return bare, tradable & ~gone
+
+
+#: Fields that do not need a bar.
+LASTING = frozenset({"split_factor", "delisting"})
+
 #: How each field of a panel is put together. ``np.maximum`` hands on NaN, so an unknown high stays unknown.
 RULES: Mapping[str, Rule] = {
     "open": _first,
@@ -185,6 +208,9 @@ RULES: Mapping[str, Rule] = {
     "close": _last,
     "volume": _sum,
     "split_factor": _factor,
+    "dividend": _sum,
+    "total_close": _last,
+    "delisting": _settled,
 }
 
 

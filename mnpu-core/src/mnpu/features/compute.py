@@ -104,7 +104,7 @@ def _frame(planned: Sequence[PlannedFeature], panel: Panel, values: np.ndarray) 
             expected="a number, or NaN where it is undefined",
         )
     return FeatureFrame(
-        panel.times, panel.symbols, small, tuple(c.name for c in planned), panel.tradable, specs(planned)
+        panel.times, panel.symbols, small, tuple(c.name for c in planned), panel.decidable, specs(planned)
     )
 
 
