@@ -245,3 +245,14 @@ def test_rows_cut_every_array(store):
 def test_bars_with_volume_zero_are_kept_as_found(store):
     panel = store.panel(["IXIC"], start="2015-05-11", end="2015-05-13")
     assert (panel["volume"][:, 0] == 0).tolist() == [False, True, False]
+
+
+def test_a_bar_without_volume_is_a_halt_where_the_pipeline_says_so(store_copy):
+    sessions = {"start": "2012-03-05", "end": "2012-03-09"}
+    change(store_copy, "UPDATE prices SET volume = 0 WHERE symbol = 'IBM' AND event_time = ?", ns("2012-03-07 21:00"))
+    change(store_copy, "UPDATE prices SET volume = 0 WHERE symbol = 'MSFT' AND event_time = ?", ns("2012-03-06 21:00"))
+    panel = Store.open(store_copy).panel(["IBM", "MSFT"], dataset="us_ohlcv_daily", **sessions)
+    assert panel.tradable.all()
+    halted = Store.open(store_copy).panel(["IBM", "MSFT"], dataset="us_ohlcv_daily", zero_volume="halt", **sessions)
+    assert np.argwhere(~halted.tradable).tolist() == [[1, 1], [2, 0]]
+    assert np.isnan(halted["close"][~halted.tradable]).all()

@@ -119,6 +119,7 @@ def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
             end=data.end,
             frequency=data.frequency,
             source_frequency=data.source_frequency,
+            zero_volume=data.zero_volume,
             dataset=data.dataset,
             calendar=data.calendar,
         )

@@ -161,6 +161,9 @@ class DataConfig(_Block):
     source_frequency: Frequency | None = Field(
         default=None, description="Length of the stored bars, where they are shorter and are to be put together."
     )
+    zero_volume: Literal["trade", "halt"] = Field(
+        default="trade", description="Whether a bar without volume can be traded (quotes have none), or is a halt."
+    )
     calendar: str | None = Field(
         default=None, min_length=1, description="FX, CRYPTO, or an exchange as XNYS. Default: the dataset's own."
     )

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -136,6 +136,7 @@ class Store:
         end: Any,
         frequency: str = "1d",
         source_frequency: str | None = None,
+        zero_volume: Literal["trade", "halt"] = "trade",
         dataset: str | Mapping[str, str] | None = None,
         calendar: str | None = None,
     ) -> Panel:
@@ -156,6 +157,8 @@ class Store:
             Length of a bar, such as ``1d``; every symbol must have it, or ``source_frequency``.
         source_frequency : str, optional
             Length of the stored bars that the panel's are put together from, see `mnpu.data.resample`.
+        zero_volume : {"trade", "halt"}
+            Whether a bar without volume can be traded, or is a halt: then it is missing.
         dataset : str or mapping of str to str, optional
             The dataset to take every symbol from, or one for each symbol that is found in several.
         calendar : str, optional
@@ -182,7 +185,8 @@ class Store:
             ]
             splits = [self._splits(connection, info.name, symbol) for info, symbol in zip(infos, symbols, strict=True)]
         spans = {(asset.dataset, asset.symbol): (asset.first_bar, asset.last_bar) for asset in self.assets()}
-        panel = build_panel(tuple(symbols), infos, bars, splits, sessions=(first, last), spans=spans)
+        halts = [zero_volume == "halt"] * len(symbols)
+        panel = build_panel(tuple(symbols), infos, bars, splits, sessions=(first, last), spans=spans, halts=halts)
         return panel if source_frequency is None else resample(panel, frequency)
 
     def side(self, series: Sequence[str], *, end: Any = None) -> SideTable:
