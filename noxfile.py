@@ -28,7 +28,7 @@ PLUGINS = sorted(path.parent.name for path in (ROOT / "mnpu-plugins").glob("*/py
 FOLDERS = [CORE, *(f"mnpu-plugins/{name}" for name in PLUGINS)]
 SOURCES = ["noxfile.py", *(f"{folder}/src" for folder in FOLDERS), "tests"]
 CONSTRAINTS = str(ROOT / "constraints.txt")
-TEST_TOOLS = ("pytest", "pytest-xdist", "hypothesis", "jsonschema", "scipy", "hatchling")
+TEST_TOOLS = ("pytest", "pytest-xdist", "hypothesis", "jsonschema", "scipy", "ta", "hatchling")
 ENV = {
     "PYTHONDONTWRITEBYTECODE": "",  # the second start of an environment should be quick
     "OMP_NUM_THREADS": "1",
@@ -187,10 +187,11 @@ def installed(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the site with every warning an error, then execute every block of the tutorial."""
+    """Build the site with every warning an error, then execute every block of the pages that promise it."""
     install_all(session, "mkdocs-material", "pip", "hatchling", "pytest", "hypothesis")
     session.run("mkdocs", "build", "--strict", "--quiet", env={**ENV, "NO_MKDOCS_2_WARNING": "1"})
-    session.run("python", "tests/house/run_tutorial.py", "docs/tutorial.md", *session.posargs, env=ENV)
+    for page in ("docs/tutorial.md", "docs/how-to/make-a-fixture.md"):
+        session.run("python", "tests/house/run_tutorial.py", page, *session.posargs, env=ENV)
 
 
 @nox.session

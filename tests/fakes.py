@@ -194,7 +194,11 @@ def _features() -> tuple[FeatureSpec, ...]:
         source, _, function = name.partition(".")
         fields = () if series else ("close",)
         scope = "market" if series else "symbol"
-        return FeatureSpec(name, source, function, {}, description, fields, series, True, warmup, unit, scope)
+        return FeatureSpec(
+            *(name, source, function, {}, description, fields, series, True, warmup, unit, scope),
+            release_lags=("month end + 15 days",) * len(series),
+            bases=("declared",) * len(series),
+        )
 
     return (
         spec("price.log_return[window=5]", "Log return over the past bars.", 6, "fraction"),

@@ -253,7 +253,9 @@ def test_rewriting_later_vintages_in_the_store_changes_nothing_before(store_copy
     cut = utc("2016-07-01").value
     with closing(sqlite3.connect(store_copy)) as connection, connection:
         connection.execute("UPDATE observations SET value = value * -3 WHERE knowledge_time > ?", (cut,))
-        connection.execute("INSERT INTO observations VALUES ('GDPC1', ?, ?, 1.0, 'observed')", (cut - DAY, cut + DAY))
+        connection.execute(
+            "INSERT INTO observations VALUES ('GDPC1', '', ?, ?, 1.0, 'observed')", (cut - DAY, cut + DAY)
+        )
     changed = Store.open(store_copy)
     for series in ("GDPC1", "INDPRO", "RSAFS"):
         times = ["2016-06-29 23:59:59", "2016-06-30 20:00", "2016-07-01"]

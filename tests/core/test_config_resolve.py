@@ -135,6 +135,72 @@ def test_several_components_are_wrong_at_once(registry):
     ]
 
 
+def test_what_a_pattern_or_a_tag_chooses_is_saved_one_by_one_with_its_parameters(registry):
+    found = resolved(registry, "features.1={use: price.*, tag: trend}", "features.2={use: price.day*}")
+    assert found["features"] == [
+        {"use": "price.log_return", "window": [1, 5]},
+        {"use": "price.distance_from_average", "window": 50},
+        {"use": "price.drawdown", "window": 252},
+        {"use": "price.day_of_week", "phase": "sin"},
+    ]
+    again = resolve(load_text(dump(found), name="resolved.yaml", env={}), registry)
+    assert again == found
+
+
+def test_the_file_that_names_and_the_file_that_chooses_are_the_same_recipe(registry):
+    chosen = resolved(registry, "features.1={use: price.*, tag: trend}")
+    named = resolved(registry, "features.1={use: price.distance_from_average}", "features.2={use: price.drawdown}")
+    assert hash_config(chosen) == hash_config(named)
+
+
+def test_a_tag_from_the_environment_is_saved_as_what_it_chose(registry):
+    found = resolved(registry, "features.1={use: price.*, tag: '${env:TAG}'}", TAG="volume")
+    assert found["features"][1] == {"use": "price.volume_zscore", "window": 20}
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{tag: momentun}", "--set features.1: features.1.tag: no feature has the tag 'momentun', expected one of"),
+        ("{use: price.*, tag: trnd}", "Did you mean 'trend'?"),
+        ("{use: price.mmentum*}", "features.1.use: no feature of source 'price' matches 'mmentum*'"),
+        ("{tag: trend, window: 5}", "features.1.window: 'window' is given to all features of the tag 'trend'"),
+        ("{window: 5}", "features.1 is a map, expected use: source.function, or tag: a word that features carry"),
+        ("{tag: 5}", "features.1.tag is 5, expected text"),
+        ("{tag: ''}", "features.1.tag is '', expected at least 1 character"),
+        ("price.momentum", "features.1 is 'price.momentum', expected a map. Write {use: price.momentum}."),
+        ("{use: price.log_return, tag: returns}", "features.1.tag: tag 'returns' stands beside the feature"),
+    ],
+)
+def test_a_choice_of_features_that_is_wrong_is_found_where_it_is_written(registry, entry, message):
+    assert message in refused(registry, f"features.1={entry}")
+
+
+def test_the_same_tag_twice_is_a_repetition(registry):
+    assert "features.2 repeats features.1" in refused(registry, "features.1={tag: trend}", "features.2={tag: trend}")
+
+
+def test_a_tag_asks_every_source_so_a_broken_one_is_an_error(registry, monkeypatch, site):
+    site.add(
+        "bad-lib",
+        "from mnpu import hookimpl\nMNPU_API = 1\n@hookimpl\ndef mnpu_feature_sources():\n"
+        "    return {'sunspots': 'no_such_module'}\n",
+    )
+    text = TEXT.replace("{use: price.momentum}", "{tag: trend}").replace("{use: toy, width: 8}", "{use: linear}")
+    with pytest.raises(PluginError, match=r"features.1.tag: .*'bad-lib/sunspots'.*could not be imported") as caught:
+        resolve(load_text(text.replace("toy_head", "quantile"), name="p.yaml", env={}), Registry.discover())
+    assert "{use: price.*, tag: WORD}" in str(caught.value)
+
+
+def test_a_tag_is_refused_while_a_plugin_with_sources_is_broken(site):
+    site.add("bad-lib", "raise ValueError('no')\ndef mnpu_feature_sources():\n    return {'sunspots': 'sun'}\n")
+    with pytest.raises(
+        PluginError, match=r"bad-lib 0\.0\.1, which provides feature sources, failed to load: ValueError: no"
+    ):
+        Registry.discover().complete("feature_source")
+    assert Registry.discover().complete("backbone")
+
+
 def test_the_same_column_twice_is_refused(registry):
     message = refused(registry, "features.2={use: price.log_return, window: 5}")
     assert message.startswith("--set features.2: features.2: column price.log_return[window=5]")
@@ -273,7 +339,9 @@ def test_the_json_schema_is_a_schema():
     jsonschema = pytest.importorskip("jsonschema")
     schema = json_schema(Registry.discover())
     jsonschema.Draft202012Validator.check_schema(schema)
-    names = [choice["const"] for choice in schema["$defs"]["feature"]["properties"]["use"]["anyOf"]]
+    names = [
+        choice["const"] for choice in schema["$defs"]["feature"]["properties"]["use"]["anyOf"] if "const" in choice
+    ]
     assert {"price.log_return", "mnpu-core/price.log_return"} <= set(names)
 
 
@@ -286,6 +354,9 @@ def test_the_json_schema_is_a_schema():
         (("policy",), {"use": "rank_long_short", "grosss": 1}, "policy"),
         (("policy",), {"use": "nosuch"}, "policy.use"),
         (("features", 0), {"use": "price.log_return", "window": 0.5}, "features.0.window"),
+        (("features", 0), {"use": "price.*", "window": 5}, "features.0"),
+        (("features", 0), {"tag": "trend", "window": 5}, "features.0"),
+        (("features", 0), {"window": 5}, "features.0"),
         (("compare",), [{"policy": {"gross": 1}}], "compare.0.policy"),
     ],
 )
@@ -296,6 +367,18 @@ def test_the_json_schema_refuses_what_validate_refuses(path, value, where):
         node = node[part]
     node[path[-1]] = value
     assert any(error.startswith(f"{where}: ") for error in validate(instance))
+
+
+@pytest.mark.parametrize("entry", [{"use": "price.*"}, {"tag": "trend"}, {"use": "price.d*", "tag": "trend"}])
+def test_the_json_schema_accepts_choices_of_features(entry):
+    instance = load_config(RECIPES / "us_equities_daily.yaml", env={}).tree.value
+    instance["features"].append(entry)
+    assert validate(instance) == []
+
+
+def test_the_json_schema_offers_the_tags_that_are_there():
+    tag = json_schema(Registry.discover())["$defs"]["feature"]["properties"]["tag"]
+    assert {"momentum", "trend"} <= set(tag["examples"])
 
 
 def test_the_json_schema_allows_values_from_the_environment():

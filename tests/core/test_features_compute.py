@@ -12,7 +12,7 @@ import pytest
 
 from mnpu.errors import ConfigError, DataError, PluginError
 from mnpu.features import View, feature, price
-from mnpu.features.compute import compute, compute_latest
+from mnpu.features.compute import compute, compute_latest, refuse_unknown, require_series
 from mnpu.features.plan import PlannedFeature, plan_function, series_needed
 from mnpu.testing.features import synthetic_panel, synthetic_side
 from mnpu.types import FeatureFrame, Panel
@@ -101,7 +101,7 @@ def test_a_live_row_without_a_value_is_one_more_missing_value(panel: Panel) -> N
     assert np.isnan(compute_latest(columns(price.volume_zscore), still, side).values).all()
 
 
-@feature(series=("rate",), scope="market", unit="index")
+@feature(series=("rate",), scope="market", unit="index", kind="macro")
 def rate(view: View) -> np.ndarray:
     """The newest known rate."""
     known = view.known("rate")
@@ -110,8 +110,65 @@ def rate(view: View) -> np.ndarray:
 
 def test_a_series_that_is_missing_is_named_with_the_plugin_that_reads_it(panel: Panel) -> None:
     side = synthetic_side(("other",), panel, np.random.default_rng(0))
-    with pytest.raises(DataError, match=r"series 'rate', which some-plugin reads, is not in the side table.*\(other\)"):
+    expected = (
+        r"series 'rate' of table macro_observations, which some-plugin reads, is not in the side table.*\(other\)"
+    )
+    with pytest.raises(DataError, match=expected):
         compute(columns(rate), panel, side)
+
+
+def test_every_missing_series_is_named_once_with_its_table_its_plugin_and_the_next_step() -> None:
+    @feature(series=("funding", "rate"), kind="funding")
+    def carry(view: View) -> np.ndarray:
+        """Reads two series."""
+        return np.zeros(view.shape)
+
+    planned = [*columns(rate), *columns(carry)]
+    require_series(planned, ["rate", "funding", "vix"], where="market.db")
+    with pytest.raises(DataError) as caught:
+        require_series(planned, ["rates", "vix"], where="market.db")
+    first, second = str(caught.value).splitlines()
+    assert first == (
+        "feature price.rate: series 'rate' of table macro_observations, which some-plugin reads, is not in market.db, "
+        "expected one that is there (rates, vix). Did you mean 'rates'? See what is there with: mnpu data info. "
+        "Import the series, or remove the feature."
+    )
+    assert "feature price.carry: series 'funding' of table funding_rates, which some-plugin reads" in second
+
+
+def test_a_store_without_side_data_is_told_as_such() -> None:
+    with pytest.raises(DataError, match=r"expected one that is there \(no series at all\)"):
+        require_series(columns(rate), [], where="market.db")
+
+
+def test_a_series_that_begins_after_the_data_tells_what_it_covers(panel: Panel) -> None:
+    side = synthetic_side(("rate",), panel, np.random.default_rng(0))
+    first = side.knowledge_time.min()
+    with pytest.raises(DataError, match=rf"nothing of series 'rate' .* rate became known between {first:%Y-%m-%d} and"):
+        refuse_unknown(columns(rate), side)
+
+
+def test_a_computed_column_says_when_its_series_are_known(panel: Panel) -> None:
+    side = synthetic_side(("rate",), panel, np.random.default_rng(0))
+    info = replace(side.info["rate"], release_lag="period end + 9 days", basis="declared")
+    frame = compute([*columns(rate), *columns(price.log_return)], panel, replace(side, info={"rate": info}))
+    assert [(spec.release_lags, spec.bases) for spec in frame.specs] == [
+        (("period end + 9 days",), ("declared",)),
+        ((), ()),
+    ]
+
+
+def test_the_tables_of_a_column_follow_from_its_fields_and_the_kind_of_its_series() -> None:
+    @feature(fields=("close", "split_factor"), series=("tweets",), kind="news")
+    def both(view: View) -> np.ndarray:
+        """Reads prices and texts."""
+        return np.zeros(view.shape)
+
+    assert [column.spec.tables for column in (*columns(both), *columns(rate), *columns(price.day_of_week))] == [
+        ("prices", "corporate_actions", "news"),
+        ("macro_observations",),
+        (),
+    ]
 
 
 def test_a_series_that_ended_before_the_data_tells_what_it_covers(panel: Panel) -> None:

@@ -24,17 +24,20 @@ class Sources:
         assert kind == "feature_source"
         if name not in self.modules:
             raise ConfigError(f"no feature_source named {name!r}")
-        return SimpleNamespace(name=name, dist=f"{name}-dist")
+        return SimpleNamespace(name=name, canonical=f"{name}-dist/{name}", dist=f"{name}-dist")
 
     def load(self, kind: str, name: str) -> ModuleType:
-        return self.modules[self.find(kind, name).name]
+        return self.modules[self.find(kind, name.rpartition("/")[2]).name]
+
+    def complete(self, kind: str) -> list[SimpleNamespace]:
+        return [self.find(kind, name) for name in self.modules]
 
 
 SOURCES = Sources(price=price)
 
 
-def use(name: str, **params: Any) -> SimpleNamespace:
-    return SimpleNamespace(use=name, params=params)
+def use(name: str = "", *, tag: str = "", **params: Any) -> SimpleNamespace:
+    return SimpleNamespace(use=name, tag=tag, params=params)
 
 
 def names(*uses: SimpleNamespace) -> list[str]:
@@ -101,6 +104,82 @@ def test_a_spec_says_what_the_column_needs() -> None:
     assert (spec.fields, spec.series, spec.warmup, spec.scale_free) == (("close",), (), 64, True)
     assert spec.description == "Annualised standard deviation of log returns over the past window."
     assert (spec.source, spec.function, spec.params) == ("price", "realised_volatility", {"window": 63})
+
+
+def momentum_of_oil() -> ModuleType:
+    """Another source, with one feature of its own and a helper."""
+
+    @feature(series=("oil",), scope="market", tags=("macro", "momentum"))
+    def oil_momentum(view: View, *, window: int = 60) -> np.ndarray:
+        """Change of the oil price."""
+        return np.zeros(view.shape[0])
+
+    module = ModuleType("oil")
+    vars(module).update(helper=len, oil_momentum=oil_momentum)
+    return module
+
+
+def test_a_pattern_chooses_every_feature_of_a_source_that_matches_with_its_defaults() -> None:
+    assert names(use("price.d*")) == [
+        "price.distance_from_average[window=50]",
+        "price.drawdown[window=252]",
+        "price.day_of_week[phase=sin]",
+    ]
+    assert len(names(use("price.*"))) == len(price.__all__)
+
+
+def test_a_tag_chooses_from_all_sources_in_their_order() -> None:
+    planned = plan([use(tag="momentum")], Sources(price=price, oil=momentum_of_oil()))
+    assert [column.name for column in planned] == ["price.momentum[window=252,skip=21]", "oil.oil_momentum[window=60]"]
+    assert [column.dist for column in planned] == ["price-dist", "oil-dist"]
+
+
+def test_a_tag_beside_a_pattern_chooses_from_one_source() -> None:
+    planned = plan([use("oil.*", tag="momentum")], Sources(price=price, oil=momentum_of_oil()))
+    assert [column.name for column in planned] == ["oil.oil_momentum[window=60]"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (
+            use(tag="momentun"),
+            r"features\.0: no feature has the tag 'momentun', expected one of calendar, .* Did you mean",
+        ),
+        (
+            use("price.l*", tag="trend"),
+            r"no feature that matches 'price\.l\*' has the tag 'trend', expected one of level",
+        ),
+        (use("price.mometum*"), r"no feature of source 'price' matches 'mometum\*'.*Did you mean 'price\.momentum'"),
+        (use("*.momentum"), r"expected the name of one source before the dot"),
+        (use("*"), r"use is '\*', expected source\.function"),
+        (use(tag="trend", window=3), r"features\.0\.window: 'window' is given to all features of the tag 'trend'"),
+        (
+            use("price.d*", window=3),
+            r"'window' is given to all features of the pattern 'price\.d\*', expected no param",
+        ),
+        (use("price.momentum", tag="trend"), r"features\.0\.tag: tag 'trend' stands beside the feature 'price\.mom"),
+        (use("prices.*"), r"no feature_source named 'prices'"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else f"{value.use}-{value.tag}",
+)
+def test_a_choice_that_means_nothing_is_refused_with_the_next_step(entry: SimpleNamespace, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        names(entry)
+
+
+def test_a_column_that_is_named_and_chosen_is_refused_as_one_that_is_named_twice() -> None:
+    with pytest.raises(
+        ConfigError, match=r"features\.1: column price\.log_return\[window=1\] is already made by features\.0"
+    ):
+        names(use("price.log_return"), use(tag="returns"))
+
+
+def test_a_column_with_other_parameters_stands_beside_the_chosen_ones() -> None:
+    assert names(use("price.drawdown", window=20), use("price.draw*")) == [
+        "price.drawdown[window=20]",
+        "price.drawdown[window=252]",
+    ]
 
 
 @feature(series=lambda p: (p["series"], "base"), scope="market")

@@ -216,6 +216,19 @@ class TestProvenance:
         for said in ("2022-12-28", "month end + 7 days", "75 days", "declared", "BSD-3-Clause"):
             assert said in text
 
+    def test_a_feature_says_which_table_it_reads_and_when_that_is_known(self, result):
+        rows = provenance.features(result).blocks[1].rows
+        assert [row[-2:] for row in (rows[0], rows[-1])] == [
+            ("prices: close", "the bar's close"),
+            ("macro_observations: moodys_baa", "month end + 15 days (declared)"),
+        ]
+
+    def test_a_lag_that_several_series_share_is_said_once_and_one_that_nobody_recorded_is_not_invented(self, result):
+        spec = replace(result.features[-1], series=("a", "b"), release_lags=("", ""), bases=("observed", "observed"))
+        bare = replace(spec, release_lags=(), bases=())
+        rows = provenance.features(replace(result, features=(spec, bare))).blocks[1].rows
+        assert [row[-1] for row in rows] == ["observed", "n/a"]
+
     def test_folds_have_dates(self, result):
         table = provenance.folds(result).blocks[1]
         assert table.rows[0][1] == "2010-01-04 to 2011-02-25"

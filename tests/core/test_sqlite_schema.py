@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mnpu.data.build import APPLICATION_ID, SCHEMA_VERSION
+from mnpu.data.migrations import APPLICATION_ID, SCHEMA_VERSION
 
 PAGE = Path(__file__).parents[2] / "docs" / "sqlite_schema.md"
 

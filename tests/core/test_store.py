@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mnpu.data import build, bundled
+from mnpu.data import bundled, migrations
 from mnpu.data.build import init_store
 from mnpu.data.store import Store
 from mnpu.errors import ConfigError, DataError, MnpuError
@@ -112,7 +112,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_with_a_next_step(tmp_path):
 
 
 def test_the_schema_enforces_its_own_rules(store_copy):
-    bars = "INSERT INTO prices VALUES ('us_ohlcv_daily', ?, ?, ?, NULL, NULL, NULL, ?, NULL, NULL)"
+    bars = "INSERT INTO prices VALUES ('us_ohlcv_daily', ?, ?, ?, NULL, NULL, NULL, ?, NULL, NULL, 'declared')"
     change(store_copy, bars, "IBM", 10, 20, 5.0)
     for values in [("IBM", 20, 10, 5.0), ("IBM", 30, 30, None), ("IBM", 10, 20, 5.0), ("IBM", 40, 40, "cheap")]:
         with pytest.raises(sqlite3.IntegrityError):
@@ -126,9 +126,9 @@ def test_the_schema_enforces_its_own_rules(store_copy):
 def test_the_schema_is_written_without_strict_tables_for_an_old_sqlite(monkeypatch):
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 31, 0))
     with closing(sqlite3.connect(":memory:")) as connection:
-        build.create_schema(connection)
+        migrations.create_schema(connection)
         texts = [row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'")]
-    assert len(texts) == 7
+    assert len(texts) == 12
     assert not any("STRICT" in text for text in texts)
 
 
@@ -193,8 +193,8 @@ def test_a_store_without_a_table_is_refused_by_the_name_of_the_table(store_copy)
 
 
 def test_a_store_of_a_newer_version_asks_for_an_upgrade(store_copy):
-    change(store_copy, "PRAGMA user_version = 2")
-    with pytest.raises(DataError, match=r"schema version 2, expected version 1\. Upgrade mnpu-core"):
+    change(store_copy, "PRAGMA user_version = 3")
+    with pytest.raises(DataError, match=r"schema version 3, expected version 2\. Upgrade mnpu-core"):
         Store.open(store_copy)
 
 
@@ -246,7 +246,7 @@ def test_every_source_is_credited():
 def test_a_store_without_any_row_is_refused_as_data(tmp_path):
     path = tmp_path / "market.db"
     with closing(sqlite3.connect(path)) as connection:
-        build.create_schema(connection)
+        migrations.create_schema(connection)
     with pytest.raises(DataError, match="the store holds no dataset"):
         Store.open(path).panel(["KO"], start="2010-01-01", end="2010-12-31", dataset="us_adjclose_daily")
 

@@ -44,3 +44,8 @@ def test_a_block_that_nothing_runs_is_refused(tmp_path):
 def test_the_tutorial_has_only_blocks_that_are_executed():
     found = list(blocks((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")))
     assert {block.language for block in found} == {"bash", "python", "text", "yaml"}
+
+
+def test_the_page_on_fixtures_has_only_blocks_that_are_executed():
+    found = list(blocks((ROOT / "docs" / "how-to" / "make-a-fixture.md").read_text(encoding="utf-8")))
+    assert {block.language for block in found} == {"bash", "python", "text"}

@@ -223,21 +223,8 @@ def replay(run: Path, registry: Registry, *, sessions: int) -> tuple[Agent, Iter
 
 def _known(side: SideTable, after: pd.Timestamp | None, until: pd.Timestamp) -> SideTable:
     """The rows that became known after ``after``, up to and at ``until``."""
-    keep = np.asarray(side.knowledge_time <= until)
-    if after is not None:
-        keep &= np.asarray(side.knowledge_time > after)
-    return _picked(side, keep)
-
-
-def _picked(side: SideTable, keep: np.ndarray) -> SideTable:
-    return replace(
-        side,
-        event_time=side.event_time[keep],
-        knowledge_time=side.knowledge_time[keep],
-        series=side.series[keep],
-        symbol=side.symbol[keep],
-        value=side.value[keep],
-    )
+    known = side.known_by(until)
+    return known if after is None else known.rows(np.asarray(known.knowledge_time > after))
 
 
 def _joined(old: SideTable, new: SideTable) -> SideTable:
@@ -249,8 +236,15 @@ def _joined(old: SideTable, new: SideTable) -> SideTable:
         symbol=np.concatenate([old.symbol, new.symbol]),
         value=np.concatenate([old.value, new.value]),
         info={**old.info, **new.info},
+        text=_texts(old, new),
     )
-    return _picked(together, np.lexsort([together.event_time.asi8, together.knowledge_time.asi8]))
+    return together.rows(np.lexsort([together.event_time.asi8, together.knowledge_time.asi8]))
+
+
+def _texts(old: SideTable, new: SideTable) -> np.ndarray | None:
+    if old.text is None and new.text is None:
+        return None
+    return np.concatenate([np.full(len(t), "", object) if t.text is None else t.text for t in (old, new)])
 
 
 def _extended(panel: Panel, rows: Panel) -> Panel:

@@ -103,28 +103,29 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
             strategies.append(Strategy(other.backbone.use, policy, forecaster(other.backbone)))
     _refuse_twins(strategies)
     _refuse_few_symbols(config, strategies)
+    planned = plan(config.features, registry)
     return Parts(
         config=config,
         resolved=resolved,
-        store=_store_path(config.data.store, base),
-        planned=plan(config.features, registry),
+        store=store_path(config.data.store, base),
+        planned=planned,
         validators=[build("validator", use) for use in config.validators],
         target=build("target", config.target),
         strategies=strategies,
         chain=Chain([build("guardrail", use) for use in config.guardrails]),
         costs=CostModel(**config.costs.model_dump()),
         metrics={c.name: registry.build("metric", c.canonical, {}) for c in registry.components("metric")},
-        distributions=contributors(config, registry),
+        distributions=contributors(config, planned, registry),
     )
 
 
-def contributors(config: Pipeline, registry: Registry) -> list[str]:
+def contributors(config: Pipeline, planned: Sequence[PlannedFeature], registry: Registry) -> list[str]:
     """The distributions whose code makes this pipeline's numbers, sorted, core always among them.
 
     A component that was added by hand in a notebook or a test stands for the module that defines it.
     """
     uses = [
-        *(("feature_source", use.use.rpartition(".")[0]) for use in config.features),
+        *(("feature_source", source) for source in dict.fromkeys(column.spec.source for column in planned)),
         *(("validator", use.use) for use in config.validators),
         *(("guardrail", use.use) for use in config.guardrails),
         *(("policy", c.policy.use) for c in config.compare if c.policy is not None),
@@ -142,7 +143,7 @@ def _supply(build: Callable[..., Any], kind: str, use: Any, **supplied: Any) -> 
     return build(kind, use, **supplied)
 
 
-def _store_path(url: str, base: Path) -> str:
+def store_path(url: str, base: Path) -> str:
     """An absolute path for ``sqlite:///relative.db`` and plain paths, which start from the recipe's folder."""
     rest = url.removeprefix("sqlite:///")
     if "://" in rest or not rest:

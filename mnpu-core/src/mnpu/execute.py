@@ -211,4 +211,5 @@ def _data(panel: Panel, side: SideTable) -> dict[str, Any]:
         "side.series": side.series,
         "side.symbol": side.symbol,
         "side.value": side.value,
+        **({} if side.text is None else {"side.text": side.text}),
     }

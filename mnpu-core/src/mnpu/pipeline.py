@@ -21,14 +21,16 @@ import pandas as pd
 
 from mnpu import gates
 from mnpu.assembly import Forecaster, Parts, Strategy
+from mnpu.config.models import DataConfig
 from mnpu.config.periods import parse_period
 from mnpu.data.actions import bar_returns, delistings
 from mnpu.data.fills import Fills, fill_prices, marks
 from mnpu.data.splits import walk_forward
 from mnpu.data.store import Store
 from mnpu.features.compute import compute as compute_features
+from mnpu.features.compute import refuse_unknown, require_series
 from mnpu.features.leaks import choose_cuts, choose_nearby, longest_warmup
-from mnpu.features.plan import series_needed
+from mnpu.features.plan import PlannedFeature, series_needed
 from mnpu.metrics.compute import compute as compute_metrics
 from mnpu.progress import Progress
 from mnpu.simulation.simulate import simulate
@@ -48,7 +50,7 @@ from mnpu.types import (
 )
 from mnpu.validation.findings import Context, refuse_errors
 
-__all__ = ["Prepared", "Study", "run"]
+__all__ = ["Prepared", "Study", "read", "run"]
 
 #: How many instants the future is replaced after, in the gate on features.
 CUTS = 10
@@ -109,10 +111,14 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress) -> S
 
 def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
     """Prices and side series of the recipe, as known at each decision."""
-    data = parts.config.data
+    return read(parts.config.data, parts.store, parts.planned, progress)
+
+
+def read(data: DataConfig, path: str, planned: Sequence[PlannedFeature], progress: Progress) -> tuple[Panel, SideTable]:
+    """Prices and the side series that the columns read, from the store at ``path``."""
     years = f"{data.start:%Y} to {data.end:%Y}"
     with progress.stage(f"loading {len(data.symbols)} symbols, {years}"):
-        store = Store.open(parts.store)
+        store = Store.open(path)
         panel = store.panel(
             data.symbols,
             start=data.start,
@@ -123,7 +129,12 @@ def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
             dataset=data.dataset,
             calendar=data.calendar,
         )
-        return panel, store.side(series_needed(parts.planned), end=panel.times[-1])
+        needed = series_needed(planned)
+        require_series(planned, store.series(), where=path)
+        side = store.side(needed, end=panel.times[-1])
+        if unknown := set(needed) - set(side.series.tolist()):
+            refuse_unknown(planned, store.side(sorted(unknown)))
+        return panel, side
 
 
 def validate(parts: Parts, panel: Panel, side: SideTable, progress: Progress) -> None:

@@ -172,8 +172,8 @@ def _read_panel(own: Mapping[str, Any], folder: Path) -> Panel:
 
 
 def _feature(spec: Mapping[str, Any]) -> FeatureSpec:
-    lists = ("fields", "series", "tags")
-    return FeatureSpec(**{**spec, **{name: tuple(spec[name]) for name in lists}})
+    lists = ("fields", "series", "tags", "release_lags", "bases")  # a run of an older version lacks the last two
+    return FeatureSpec(**{**spec, **{name: tuple(spec.get(name, ())) for name in lists}})
 
 
 def _split(own: Mapping[str, Any], folder: Path) -> Split:

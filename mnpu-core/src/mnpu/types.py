@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -45,6 +46,7 @@ __all__ = [
     "Table",
     "Violation",
     "WindowBatch",
+    "table_of",
 ]
 
 Adjustment = Literal["none", "split", "split+dividend"]
@@ -113,6 +115,9 @@ class Panel:
     frequency, calendar : str
     periods_per_year : float
         Bars in a year of the calendar, for annualisation.
+    bases : tuple of str (A,)
+        Name under which side data about each symbol is filed where it is not filed under the symbol itself: ``BTC``
+        for ``BTCUSD``. Empty where every symbol stands for itself.
     member : bool ndarray (T, A), optional
         Whether the symbol belongs to the universe at t. Who does not can be sold, but is no choice; None is everyone.
     """
@@ -126,6 +131,7 @@ class Panel:
     frequency: str
     calendar: str
     periods_per_year: float
+    bases: tuple[str, ...] = ()
     member: np.ndarray | None = None
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -160,7 +166,8 @@ class SeriesInfo:
 
     ``release_lag`` is the declared rule in words (``period end + 15 days``), empty where knowledge times were
     observed. ``max_age`` is measured from ``event_time``; an older value is NaN at the decision. ``basis`` says
-    where knowledge times come from: ``observed``, ``declared`` or ``left-censored``.
+    where knowledge times come from: ``observed``, ``declared`` or ``left-censored``. ``kind`` says what it is:
+    ``macro``, ``onchain``, ``funding``, ``fundamental``, ``benchmark``, ``calendar``, ``news`` or ``other``.
     """
 
     series: str
@@ -171,6 +178,7 @@ class SeriesInfo:
     max_age: pd.Timedelta
     source: str
     licence: str
+    kind: str = "macro"
 
 
 @dataclass(frozen=True)
@@ -180,6 +188,10 @@ class SideTable:
     ``knowledge_time`` is when the value could be read, ``event_time`` the end of the period that it describes.
     A revision is a new row with the same ``event_time``. ``symbol`` is ``""`` for market-wide rows. NaN values
     do not occur: a missing observation is a missing row.
+
+    A text is a row of a series of kind ``news``, with the value 1 (a mention) and its words in ``text``, which is None
+    where no row has any. An event of the economic calendar is four series of kind ``calendar``: ``NAME/scheduled``
+    (value 1; its date may be known long before it), ``NAME/forecast``, ``NAME/actual`` and ``NAME/previous``.
     """
 
     event_time: pd.DatetimeIndex
@@ -188,9 +200,40 @@ class SideTable:
     symbol: np.ndarray
     value: np.ndarray
     info: Mapping[str, SeriesInfo]
+    text: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.value)
+
+    def rows(self, keep: np.ndarray) -> SideTable:
+        """The rows that a boolean mask or an array of positions picks, in its order."""
+        return replace(
+            self,
+            event_time=self.event_time[keep],
+            knowledge_time=self.knowledge_time[keep],
+            series=self.series[keep],
+            symbol=self.symbol[keep],
+            value=self.value[keep],
+            text=None if self.text is None else self.text[keep],
+        )
+
+    def known_by(self, time: pd.Timestamp) -> SideTable:
+        """The rows that were known at ``time``; equality is visible."""
+        return self.rows(np.flatnonzero(np.asarray(self.knowledge_time <= time)))
+
+    def find(self, series: str, symbol: str | None = None) -> np.ndarray:
+        """Positions of the rows of a series, of one symbol (``""`` for the market) or of all, in order of knowledge."""
+        return self._places.get((series, symbol), np.empty(0, dtype=np.intp))
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str | None], np.ndarray]:
+        """Rows of each series, and of each symbol in it, found once: a table is read by many features."""
+        places: dict[tuple[str, str | None], np.ndarray] = {}
+        for series, rows in pd.Series(self.series).groupby(self.series, sort=False).indices.items():
+            places[str(series), None] = rows
+            for symbol, some in pd.Series(rows).groupby(self.symbol[rows], sort=False).indices.items():
+                places[str(series), str(symbol)] = rows[some]
+        return places
 
 
 @dataclass(frozen=True)
@@ -199,7 +242,11 @@ class FeatureSpec:
 
     ``warmup`` is the number of bars, the present one included, that the value at t looks back over. ``series``
     names the side series it reads, ``fields`` the panel fields. ``scale_free`` features do not change when all
-    prices of a symbol are multiplied by a constant, so they may be computed on vendor-adjusted prices.
+    prices of a symbol are multiplied by a constant, so they may be computed on vendor-adjusted prices. ``kind`` is
+    that of its series, see ``SeriesInfo``.
+
+    ``reference`` says where the formula comes from. ``release_lags`` and ``bases`` hold one entry for each of
+    ``series``, as it declares them (see ``SeriesInfo``); they are empty until the column is computed on a store.
     """
 
     name: str
@@ -214,6 +261,32 @@ class FeatureSpec:
     unit: str
     scope: Literal["symbol", "market"]
     tags: tuple[str, ...] = ()
+    kind: str = "macro"
+    reference: str = ""
+    release_lags: tuple[str, ...] = ()
+    bases: tuple[str, ...] = ()
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The tables of a store that it reads, prices first."""
+        prices = ["prices"] if set(self.fields) - {"split_factor"} else []
+        splits = ["corporate_actions"] if "split_factor" in self.fields else []
+        return (*prices, *splits, *([table_of(self.kind)] if self.series else []))
+
+
+def table_of(kind: str) -> str:
+    """The table or view of a store that holds the series of a kind."""
+    return _TABLES.get(kind, "observations")
+
+
+_TABLES = {
+    "macro": "macro_observations",
+    "onchain": "onchain_metrics",
+    "funding": "funding_rates",
+    "benchmark": "benchmarks",
+    "calendar": "calendar_events",
+    "news": "news",
+}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Look into a store: datasets, symbols, series, and when they were known."""
+"""Data: what a store holds and when it was known, whether features leak, synthetic markets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from mnpu.commands._shared import emit, json_option, table
+from mnpu.commands.data_fixture import fixture
+from mnpu.commands.data_leaks import leaks
 
 if TYPE_CHECKING:
     from mnpu.data.store import DatasetSummary, SeriesSummary, StoreInfo
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Look into a store."""
+    """Look into a store and at what uses it, or make a synthetic one."""
 
 
 @command.command()
@@ -31,6 +33,24 @@ def info(store: str, as_json: bool) -> None:
     path = Path(store) / "market.db" if "://" not in store and Path(store).is_dir() else store
     held = Store.open(path).info()
     emit(as_json, _payload(held), lambda: _print(held))
+
+
+for subcommand in (fixture, leaks):
+    command.add_command(subcommand)
+
+
+@command.command()
+@click.argument("store", metavar="[STORE]", default="market.db")
+@json_option
+def migrate(store: str, as_json: bool) -> None:
+    """Upgrade STORE to the newest schema version: completely, or not at all."""
+    from mnpu.data.migrations import migrate as upgrade
+    from mnpu.data.store import path_of
+
+    path = Path(store) / "market.db" if "://" not in store and Path(store).is_dir() else path_of(store)
+    done = upgrade(path)
+    news = f"from version {done.before} to {done.after}" if done.before < done.after else f"is at version {done.after}"
+    emit(as_json, {"path": done.path, "before": done.before, "after": done.after}, lambda: click.echo(f"{path} {news}"))
 
 
 def _payload(held: StoreInfo) -> dict[str, object]:

@@ -200,6 +200,11 @@ def _print_list(rows: Sequence[tuple[Component, str]], plugins: PluginSet) -> No
                 ambiguous = names.count((kind, component.name)) > 1
                 lines.append((component.canonical if ambiguous else component.name, component.canonical, summary))
         click.echo(lay_out(lines, indent="  "))
+    print_left_out(plugins)
+
+
+def print_left_out(plugins: PluginSet) -> None:
+    """Print the plugins that failed to load and those that a switch leaves out, if there are any."""
     if plugins.broken:
         click.secho("failed to load", bold=True)
         click.echo(lay_out([(f"{p.dist} {p.version}", p.cause) for p in plugins.broken], indent="  "))
@@ -262,11 +267,11 @@ def _example(registry: Registry, description: Description) -> str:
         return ""
     same = [c for c in registry.components() if (c.kind, c.name) == (description.kind, description.name)]
     use = description.canonical if len(same) > 1 else description.name
-    words = [f"{p.name}: {_yaml(p.default, p.annotation)}" for p in description.parameters]
+    words = [f"{p.name}: {in_yaml(p.default, p.annotation)}" for p in description.parameters]
     return _PLACES[description.kind].format("{" + ", ".join([f"use: {use}", *words]) + "}")
 
 
-def _yaml(default: str | None, annotation: str) -> str:
+def in_yaml(default: str | None, annotation: str) -> str:
     """A default as YAML in flow style; what is not a literal is shown in angle brackets."""
     import ast
     import json

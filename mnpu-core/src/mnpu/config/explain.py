@@ -145,7 +145,7 @@ def _next_step(fault: Mapping[str, Any], field: FieldInfo | None) -> str:
         near = get_close_matches(value, choices, n=1)
         if near:
             return f"Did you mean '{near[0]}'?"
-    if fault["type"] == "model_type" and isinstance(value, str) and fault["ctx"]["class_name"] == "Use":
+    if fault["type"] == "model_type" and isinstance(value, str) and fault["ctx"]["class_name"] in ("Use", "FeatureUse"):
         return f"Write {{use: {value}}}."
     if fault["type"] in ("int_type", "float_type", "bool_type") and isinstance(value, str):
         return "Write it plainly: 5, 0.5, 1e-4, true; quotes make text."

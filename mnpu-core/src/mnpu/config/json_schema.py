@@ -21,6 +21,9 @@ _LISTS = ("list", "tuple", "Sequence", "set", "frozenset")
 _BOUNDS = {"≥": "minimum", ">": "exclusiveMinimum", "≤": "maximum", "<": "exclusiveMaximum"}
 _ENV = {"type": "string", "pattern": r"\$\{env:"}
 
+#: The models of a component's block; each place points at the schema of its own kind instead.
+_USES = ("Use", "FeatureUse")
+
 #: Where each kind of component stands in the model.
 _PLACES = {
     ("Pipeline", "features"): "feature",
@@ -38,7 +41,7 @@ _PLACES = {
 def json_schema(registry: Registry) -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a pipeline's YAML file."""
     schema = Pipeline.model_json_schema()
-    definitions = {name: block for name, block in schema.pop("$defs").items() if name != "Use"}
+    definitions = {name: block for name, block in schema.pop("$defs").items() if name not in _USES}
     top = {"type": "object", **schema}
     for (owner, field), kind in _PLACES.items():
         block = top if owner == "Pipeline" else definitions[owner]
@@ -46,7 +49,10 @@ def json_schema(registry: Registry) -> dict[str, Any]:
     formats = sorted({component.name for component in registry.components("renderer")})
     definitions["ReportConfig"]["properties"]["formats"]["items"] = {"type": "string", "examples": formats}
     for kind in sorted(set(_PLACES.values())):
-        definitions[kind] = _component_schema(kind, list(_described(registry, kind)))
+        described = list(_described(registry, kind))
+        definitions[kind] = _component_schema(kind, described)
+        if kind == "feature":
+            definitions[kind] = _with_choices(definitions[kind], described)
     found = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **_with_env(top),
@@ -59,7 +65,9 @@ def _pointing_at(field: Any, reference: str) -> Any:
     """The schema of a field with every reference to a component replaced."""
     if isinstance(field, dict):
         return {
-            key: reference if key == "$ref" and value == "#/$defs/Use" else _pointing_at(value, reference)
+            key: reference
+            if key == "$ref" and str(value).rpartition("/")[2] in _USES
+            else _pointing_at(value, reference)
             for key, value in field.items()
         }
     return [_pointing_at(item, reference) for item in field] if isinstance(field, list) else field
@@ -98,6 +106,23 @@ def _component_schema(kind: str, described: list[tuple[str, Description]]) -> di
             }
             for name, description in described
         ],
+    }
+
+
+def _with_choices(schema: dict[str, Any], described: list[tuple[str, Description]]) -> dict[str, Any]:
+    """Features may also be chosen by a pattern of one source or by a tag, and then have no parameters."""
+    tags = sorted({tag for _, description in described for tag in description.tags})
+    pattern = {"type": "string", "pattern": r"\.[^.]*\*", "description": "Every feature of a source that matches."}
+    tag = {"type": "string", "minLength": 1, "description": "Every feature with this tag.", "examples": tags}
+    alone = {"properties": {"use": True, "tag": tag}, "additionalProperties": False}
+    several = {"if": {"properties": {"use": {"pattern": pattern["pattern"]}}, "required": ["use"]}, "then": alone}
+    by_tag = {"if": {"not": {"required": ["use"]}}, "then": {**alone, "required": ["tag"]}}
+    names = schema["properties"]["use"].get("anyOf", [])
+    kept = {key: value for key, value in schema.items() if key != "required"}
+    return {
+        **kept,
+        "properties": {"use": {"anyOf": [*names, pattern]}, "tag": tag},
+        "allOf": [*schema["allOf"], several, by_tag],
     }
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "Compare",
     "CostsConfig",
     "DataConfig",
+    "FeatureUse",
     "ModelConfig",
     "Pipeline",
     "ReportConfig",
@@ -143,6 +144,44 @@ class Use(BaseModel):
         return {"use": self.use, **handler(self)["params"]}
 
 
+class FeatureUse(Use):
+    """Features by name, by a pattern of one source, or by tag; see `mnpu.features.select`.
+
+    Attributes
+    ----------
+    use : str
+        ``source.function``, or a pattern such as ``macro.*``; empty where a tag alone chooses.
+    tag : str
+        A word that the chosen features carry; empty where there is none.
+    """
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [{"required": ["use"]}, {"required": ["tag"]}]})
+
+    use: str = Field(
+        default="", min_length=1, description="source.function, or source.* for several; see `mnpu features list`."
+    )
+    tag: str = Field(default="", min_length=1, description="A word that features carry: all that do are chosen.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, block: Any) -> Any:
+        if not isinstance(block, Mapping):
+            return block
+        named = {key: block[key] for key in ("use", "tag") if key in block}
+        return {"params": {key: value for key, value in block.items() if key not in named}, **named}
+
+    @model_validator(mode="after")
+    def _some(self) -> FeatureUse:
+        if not (self.use or self.tag):
+            raise PydanticCustomError("one_of", "use: source.function, or tag: a word that features carry")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _flatten(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        named = {"use": self.use, "tag": self.tag}
+        return {**{key: value for key, value in named.items() if value}, **handler(self)["params"]}
+
+
 class DataConfig(_Block):
     """Which prices, from when to when."""
 
@@ -241,7 +280,9 @@ class Pipeline(_Block):
     name: Name = Field(description="Name in the ledger: letters, digits, dots, dashes and underscores.")
     seed: int = Field(default=0, ge=0, le=2**32 - 1, description="Seed of everything random.")
     data: DataConfig
-    features: list[Use] = Field(min_length=1, description="Inputs of the model, each `source.function`.")
+    features: list[FeatureUse] = Field(
+        min_length=1, description="Inputs of the model: `{use: source.function}`, `{use: source.*}` or `{tag: WORD}`."
+    )
     validators: list[Use] = Field(
         default=[Use(use="ohlcv"), Use(use="point_in_time")], description="Checks that may refuse the data."
     )

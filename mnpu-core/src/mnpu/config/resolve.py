@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from mnpu.config.explain import first_of, show
 from mnpu.config.interpolate import Reference
 from mnpu.config.load import LoadedConfig
-from mnpu.config.models import Use
+from mnpu.config.models import FeatureUse, Use
 from mnpu.config.tree import Path, dotted
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.plugins.kinds import KINDS
@@ -49,14 +49,13 @@ def resolve(loaded: LoadedConfig, registry: Registry) -> dict[str, Any]:
     """
     errors: list[MnpuError] = []
     resolved = loaded.pipeline.model_dump(mode="python")
+    features: list[list[dict[str, Any]]] = []
     for kind, path, use in components(loaded):
         try:
-            params = (
-                _features(loaded, registry, path, use)
-                if kind == "feature"
-                else _check(loaded, registry, kind, path, use)
-            )
-            _block(resolved, path).update(params)
+            if isinstance(use, FeatureUse):
+                features.append(_features(loaded, registry, path, use))
+            else:
+                _block(resolved, path).update(_check(loaded, registry, kind, path, use))
         except MnpuError as error:
             errors.append(error)
     for i, name in enumerate(loaded.pipeline.report.formats):
@@ -67,16 +66,19 @@ def resolve(loaded: LoadedConfig, registry: Registry) -> dict[str, Any]:
     if errors:
         raise first_of(errors)
     _refuse_repeated_columns(loaded, registry)
+    for block, use, found in zip(resolved["features"], loaded.pipeline.features, features, strict=True):
+        if not _chooses_several(use):
+            block.update(found[0])
     saved: dict[str, Any] = _plain(resolved)
     _hide(saved, loaded)
+    saved["features"] = _plain(_spelt_out(saved["features"], features, loaded.pipeline.features))
     return saved
 
 
 def components(loaded: LoadedConfig) -> Iterator[tuple[str, Path, Use]]:
     """Kind, path and block of every component in the file; ``feature`` stands for a function of a source."""
     config = loaded.pipeline
-    for i, use in enumerate(config.features):
-        yield "feature", ("features", i), use
+    yield from (("feature", ("features", i), use) for i, use in enumerate(config.features))
     for i, use in enumerate(config.validators):
         yield "validator", ("validators", i), use
     yield "target", ("target",), config.target
@@ -120,15 +122,31 @@ def _supplied(loaded: LoadedConfig, kind: str) -> dict[str, Any]:
     return {name: sizes[name] for name in KINDS[kind].supplied}
 
 
-def _features(loaded: LoadedConfig, registry: Registry, path: Path, use: Use) -> dict[str, Any]:
-    """A feature's parameters with defaults; lists that make several columns stay lists."""
+def _features(loaded: LoadedConfig, registry: Registry, path: Path, use: FeatureUse) -> list[dict[str, Any]]:
+    """The features that an entry chooses, by name with all parameters; lists that make several columns stay lists."""
     from mnpu.features.plan import plan
 
     try:
         columns = plan([use], registry)
     except MnpuError as error:
         raise _placed(error, loaded, _feature_path(error, path, use)) from error
-    return {name: _values(name, use, columns) for name in columns[0].spec.params}
+    if _chooses_several(use):
+        return [{"use": f"{column.spec.source}.{column.spec.function}", **column.spec.params} for column in columns]
+    return [{"use": use.use, **{name: _values(name, use, columns) for name in columns[0].spec.params}}]
+
+
+def _chooses_several(use: FeatureUse) -> bool:
+    return bool(use.tag) or "*" in use.use
+
+
+def _spelt_out(
+    written: Sequence[dict[str, Any]], found: Sequence[list[dict[str, Any]]], uses: Sequence[FeatureUse]
+) -> list[dict[str, Any]]:
+    """What was chosen by pattern or tag, one by one: a saved run must not depend on what is installed later."""
+    spelt: list[dict[str, Any]] = []
+    for block, blocks, use in zip(written, found, uses, strict=True):
+        spelt += blocks if _chooses_several(use) else [block]
+    return spelt
 
 
 def _values(name: str, use: Use, columns: Sequence[PlannedFeature]) -> Any:
@@ -143,7 +161,7 @@ def _feature_path(error: MnpuError, path: Path, use: Use) -> Path:
     """Where in the file: the planner saw this feature alone, as ``features.0``, and each entry of a list alone."""
     match = re.fullmatch(r"features\.0\.([A-Za-z_][A-Za-z0-9_]*)(\[\d+\])*", error.where)
     if match is None:
-        return (*path, "use")
+        return (*path, "use" if isinstance(use, FeatureUse) and use.use else "tag")
     value = use.params.get(match[1])
     entries = [f"it is {show(entry)}" for entry in value] if isinstance(value, list) else []
     return (*path, match[1], entries.index(error.what)) if error.what in entries else (*path, match[1])

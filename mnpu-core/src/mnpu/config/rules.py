@@ -86,11 +86,11 @@ def _horizons(loaded: LoadedConfig) -> Iterator[ConfigError]:
 def _features(loaded: LoadedConfig) -> Iterator[ConfigError]:
     seen: dict[str, int] = {}
     for i, feature in enumerate(loaded.pipeline.features):
-        if "." not in feature.use.strip("."):
+        if feature.use and "." not in feature.use.strip("."):
             yield loaded.error(
                 ("features", i, "use"), f"is '{feature.use}'", expected="source.function, as in price.log_return"
             )
-        same = repr((feature.use, sorted(feature.params.items(), key=lambda item: item[0])))
+        same = repr((feature.use, feature.tag, sorted(feature.params.items(), key=lambda item: item[0])))
         if same in seen:
             yield loaded.error(("features", i), f"repeats features.{seen[same]}", next_step="Remove one.")
         seen.setdefault(same, i)

@@ -6,24 +6,21 @@ import hashlib
 import os
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mnpu.data import bundled
 from mnpu.data.calendars import get_calendar
+from mnpu.data.insert import insert, insert_bars, insert_observations
+from mnpu.data.migrations import create_schema
 from mnpu.errors import ConfigError, MnpuError
 
-__all__ = ["APPLICATION_ID", "SCHEMA_VERSION", "StoreSummary", "create_schema", "init_store"]
-
-APPLICATION_ID = 0x4D4E5055  #: "MNPU": tells a store from any other SQLite file.
-SCHEMA_VERSION = 1
-PRICE_COLUMNS = ("open", "high", "low", "close", "adj_close", "volume")
+__all__ = ["StoreSummary", "init_store"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -84,16 +81,6 @@ def init_store(path: str | Path, *, progress: Progress | None = None) -> StoreSu
     return summarise(target)
 
 
-def create_schema(connection: sqlite3.Connection) -> None:
-    """Create the empty tables; STRICT where this SQLite knows it (3.37)."""
-    text = (files("mnpu.data") / "schema.sql").read_text("utf-8")
-    if sqlite3.sqlite_version_info < (3, 37):
-        text = text.replace(") STRICT, WITHOUT ROWID", ") WITHOUT ROWID")
-    connection.executescript(text)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-
-
 def summarise(path: Path) -> StoreSummary:
     """Count what a store holds."""
     with closing(sqlite3.connect(path)) as connection:
@@ -122,11 +109,11 @@ def _fill(connection: sqlite3.Connection, progress: Progress) -> None:
     connection.execute("BEGIN")
     for done, row in enumerate(declared):
         progress(done, total, row["name"])
-        _insert_bars(connection, bundled.load_bars(row))
+        insert_bars(connection, bundled.load_bars(row))
     _insert_splits(connection)
     progress(len(declared), total, "macro series")
     for observations in bundled.load_observations():
-        _insert_observations(connection, observations)
+        insert_observations(connection, observations)
     _insert_meta(connection)
     connection.execute("COMMIT")
     progress(total - 1, total, "checking")
@@ -136,34 +123,6 @@ def _fill(connection: sqlite3.Connection, progress: Progress) -> None:
     progress(total, total, "done")
 
 
-def _insert(connection: sqlite3.Connection, table: str, rows: Iterable[tuple[Any, ...]], width: int) -> None:
-    connection.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * width)})", rows)
-
-
-def _insert_bars(connection: sqlite3.Connection, bars: bundled.Bars) -> None:
-    i = bars.info
-    fields = (i.vendor, i.frequency, i.stamp, i.adjustment, i.adjusted_as_of, i.calendar, i.currency, i.licence, i.note)
-    _insert(connection, "datasets", [(i.name, *fields)], 10)
-    events = bars.event_time.asi8
-    symbols, starts, counts = np.unique(bars.symbol.astype(str), return_index=True, return_counts=True)
-    spans = [
-        (i.name, str(symbol), int(events[start]), int(events[start + count - 1]), int(count))
-        for symbol, start, count in zip(symbols, starts, counts, strict=True)
-    ]
-    _insert(connection, "assets", spans, 5)
-    columns = [_nullable(bars.columns.get(name), len(events)) for name in PRICE_COLUMNS]
-    keys = ([i.name] * len(events), bars.symbol.tolist(), events.tolist(), bars.knowledge_time.asi8.tolist())
-    _insert(connection, "prices", zip(*keys, *columns, strict=True), 10)
-
-
-def _nullable(values: np.ndarray | None, n: int) -> list[float | None]:
-    if values is None:
-        return [None] * n
-    if np.isfinite(values).all():
-        return values.tolist()
-    return [value if np.isfinite(value) else None for value in values.tolist()]
-
-
 def _insert_splits(connection: sqlite3.Connection) -> None:
     calendars = dict(connection.execute("SELECT name, calendar FROM datasets"))
     rows = []
@@ -171,22 +130,16 @@ def _insert_splits(connection: sqlite3.Connection) -> None:
         session = np.array([row["ex_date"]], dtype="datetime64[D]")
         # Announced earlier, on a day that the source does not give: visible from the open at which it takes effect.
         at = int(get_calendar(calendars[row["dataset"]]).session_open(session).asi8[0])
-        rows.append((row["dataset"], row["symbol"], at, at, row["kind"], float(row["ratio"]), row["source"]))
-    _insert(connection, "corporate_actions", sorted(rows), 7)
-
-
-def _insert_observations(connection: sqlite3.Connection, o: bundled.Observations) -> None:
-    i = o.info
-    fields = (i.series, i.frequency, i.unit, i.basis, i.release_lag, i.max_age.value, i.source, i.licence)
-    _insert(connection, "series", [(*fields, o.note, o.n_missing)], 10)
-    columns = (o.event_time.asi8.tolist(), o.knowledge_time.asi8.tolist(), o.value.tolist(), o.basis.tolist())
-    _insert(connection, "observations", sorted(zip([i.series] * len(o.value), *columns, strict=True)), 5)
+        about = (row["dataset"], row["symbol"], at, at, row["kind"], float(row["ratio"]), row["source"])
+        rows.append((*about, "declared"))
+    columns = "dataset symbol event_time knowledge_time kind ratio source basis"
+    insert(connection, "corporate_actions", columns, sorted(rows))
 
 
 def _insert_meta(connection: sqlite3.Connection) -> None:
     rows = [("source", "bundled data of mnpu-core")]
     rows += [(f"sha256:{name}", digest) for name, digest in _digests()]
-    _insert(connection, "meta", rows, 2)
+    insert(connection, "meta", "key value", rows)
 
 
 def _digests() -> Iterator[tuple[str, str]]:

@@ -25,19 +25,25 @@ from mnpu.types import DatasetInfo, SeriesInfo
 
 __all__ = ["Bars", "Observations", "datasets", "knowledge_clocks", "load_bars", "load_observations", "series", "splits"]
 
+#: What is declared of a dataset beside the fields of its ``DatasetInfo``.
+NO_FIELDS = ("file", "quotes", "asset_class")
 FREQUENCY = {"1d": pd.Timedelta(days=1), "1h": pd.Timedelta(hours=1)}
 QUARTER_HOUR_AFTER_CLOSE = pd.Timedelta(hours=16, minutes=15)
 
 
 @dataclass(frozen=True)
 class Bars:
-    """Rows of one dataset, sorted by symbol and time; ``columns`` maps price columns to float64 (N,)."""
+    """Rows of one dataset, sorted by symbol and time; ``columns`` maps price columns to float64 (N,).
+
+    ``asset_class`` says what each symbol is; ``*`` stands for every symbol that it does not name.
+    """
 
     info: DatasetInfo
     symbol: np.ndarray
     event_time: pd.DatetimeIndex
     knowledge_time: pd.DatetimeIndex
     columns: Mapping[str, np.ndarray]
+    asset_class: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -65,9 +71,9 @@ def _table(name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(_resource(name).decode("utf-8"))))
 
 
-def datasets() -> list[dict[str, str]]:
-    """What each dataset of prices declares, with the file that it is in."""
-    declared: list[dict[str, str]] = json.loads(_resource("datasets.json"))
+def datasets() -> list[dict[str, Any]]:
+    """What each dataset of prices declares, with the file that it is in and what its symbols are."""
+    declared: list[dict[str, Any]] = json.loads(_resource("datasets.json"))
     return declared
 
 
@@ -81,20 +87,20 @@ def splits() -> list[dict[str, str]]:
     return _table("corporate_actions.csv")
 
 
-def load_bars(declared: Mapping[str, str]) -> Bars:
+def load_bars(declared: Mapping[str, Any]) -> Bars:
     """The bars of one dataset with their clocks; DataError for a bar outside the dataset's calendar."""
     frame = _frame(declared["file"])
     if "quotes" in declared:
         frame = frame[frame["quotes"] == declared["quotes"]]
     frame = frame.sort_values(["symbol", "timestamp"], kind="stable")
-    fields: dict[str, Any] = {key: text for key, text in declared.items() if key not in ("file", "quotes")}
+    fields: dict[str, Any] = {key: text for key, text in declared.items() if key not in NO_FIELDS}
     info = DatasetInfo(**fields)
     times = bar_close(utc(frame["timestamp"], where=info.name), info)
     if "close" not in frame:  # the vendor publishes adjusted closes only: they are the close
         frame = frame.rename(columns={"adj_close": "close"})
     names = [name for name in ("open", "high", "low", "close", "adj_close", "volume") if name in frame]
     columns = {name: frame[name].to_numpy(dtype="float64") for name in names}
-    return Bars(info, frame["symbol"].to_numpy(dtype=object), times, times, columns)
+    return Bars(info, frame["symbol"].to_numpy(dtype=object), times, times, columns, declared["asset_class"])
 
 
 def bar_close(stamps: pd.DatetimeIndex, info: DatasetInfo) -> pd.DatetimeIndex:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -36,11 +37,23 @@ class Known:
     event_time: pd.DatetimeIndex
 
 
-def known_windows(table: SideTable, series: str, n: int = 1) -> Known:
+def known_windows(
+    table: SideTable, series: str, n: int = 1, *, symbol: str = "", vintage: Literal["latest", "first"] = "latest"
+) -> Known:
     """The last ``n`` observations of ``series`` as known after each release.
 
     Revisions replace the value of their period from their own release on, never before. A row that arrives late for
     an old period takes its place among the others.
+
+    Parameters
+    ----------
+    table : SideTable
+    series : str
+    n : int, default=1
+    symbol : str, default=""
+        The symbol whose rows are read; the empty one for what is about the whole market.
+    vintage : {"latest", "first"}, default="latest"
+        ``first`` keeps the first print of each period and overlooks its revisions.
 
     Raises
     ------
@@ -49,10 +62,14 @@ def known_windows(table: SideTable, series: str, n: int = 1) -> Known:
     """
     if series not in table.info:
         raise DataError(f"no series {series!r}", where="side table", expected=f"one of {', '.join(table.info)}")
-    rows = np.flatnonzero(table.series == series)
+    rows = table.find(series, symbol)
     known, event = utc(table.knowledge_time[rows]).asi8, utc(table.event_time[rows]).asi8
     order = np.lexsort((event, known))
     known, event, value = known[order], event[order], np.asarray(table.value, dtype="float64")[rows][order]
+    if vintage == "first":
+        _, first = np.unique(event, return_index=True)  # of equal periods the first in order of knowledge
+        first.sort()
+        known, event, value = known[first], event[first], value[first]
     if len(event) and (np.diff(event) > 0).all() and (np.diff(known) > 0).all():
         values, newest = _sliding(value, n), event
     else:

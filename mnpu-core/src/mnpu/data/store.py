@@ -2,38 +2,66 @@
 
 from __future__ import annotations
 
-import difflib
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from mnpu.data.build import APPLICATION_ID, SCHEMA_VERSION
-from mnpu.data.clock import DAY_NS, from_ns, parse_date, utc
+from mnpu.data.actions import Actions, Listing, known_dividends, known_splits
+from mnpu.data.clock import DAY_NS, parse_date, utc
+from mnpu.data.migrations import check_file, check_version
 from mnpu.data.panel import build_panel, choose_datasets
 from mnpu.data.resample import resample
+from mnpu.data.side import declared_series, read_side
 from mnpu.errors import DataError
 from mnpu.types import DatasetInfo, Panel, SeriesInfo, SideTable
 
-__all__ = ["Asset", "DatasetSummary", "SeriesSummary", "Store", "StoreInfo"]
+__all__ = ["Asset", "DatasetSummary", "SeriesSummary", "Store", "StoreInfo", "path_of"]
 
-TABLES = frozenset({"meta", "datasets", "assets", "prices", "corporate_actions", "series", "observations"})
+#: Rows, revisions and spans of every series, whichever table holds it; rows that repeat a period revise it.
+SPANS = """
+    SELECT series, sum(n), sum(n) - count(*), min(event_time), max(event_time), max(known) FROM (
+        SELECT series, symbol, event_time, count(*) AS n, max(knowledge_time) AS known
+        FROM observations GROUP BY 1, 2, 3
+        UNION ALL
+        SELECT series, '', event_time, count(*), max(knowledge_time) FROM calendar_events GROUP BY 1, 2, 3
+        UNION ALL
+        SELECT source, symbol, event_time, 1, knowledge_time FROM news
+    ) GROUP BY series ORDER BY series
+"""
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A symbol of a dataset and the bars that it has, by their close."""
+    """A symbol of a dataset, what it is, and the bars that it has, by their close.
+
+    ``base`` is the name under which side data about it is filed. ``listed`` and ``delisted`` are None where nobody
+    said; ``delisting_return`` is earned by whoever holds it then.
+    """
 
     dataset: str
     symbol: str
     first_bar: pd.Timestamp
     last_bar: pd.Timestamp
     n_bars: int
+    asset_class: str
+    currency: str
+    calendar: str
+    base: str
+    listed: pd.Timestamp | None
+    delisted: pd.Timestamp | None
+    delisting_return: float | None
+
+    @property
+    def listing(self) -> Listing:
+        """When it could be traded, in nanoseconds."""
+        listed, delisted = (None if at is None else at.value for at in (self.listed, self.delisted))
+        return Listing(listed, delisted, self.delisting_return)
 
 
 @dataclass(frozen=True)
@@ -84,7 +112,7 @@ class Store:
         DataError
             If it is missing, empty, corrupt, not a store, or written by a newer version.
         """
-        store = cls(_path_of(url))
+        store = cls(path_of(url))
         store._check()
         return store
 
@@ -102,9 +130,13 @@ class Store:
         """Every symbol of every dataset."""
         with self._reading() as connection:
             rows = connection.execute(
-                "SELECT dataset, symbol, first_bar, last_bar, n_bars FROM assets ORDER BY dataset, symbol"
+                "SELECT dataset, symbol, first_bar, last_bar, n_bars, asset_class, currency, calendar, base, listed,"
+                " delisted, delisting_return FROM assets ORDER BY dataset, symbol"
             ).fetchall()
-        return tuple(Asset(d, s, _instant(first), _instant(last), n) for d, s, first, last, n in rows)
+        return tuple(
+            Asset(d, s, _instant(first), _instant(last), n, kind, money, place, base, _maybe(listed), _maybe(gone), end)
+            for d, s, first, last, n, kind, money, place, base, listed, gone, end in rows
+        )
 
     def info(self) -> StoreInfo:
         """Datasets, symbols, series and their spans."""
@@ -116,17 +148,19 @@ class Store:
         with self._reading() as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             n_splits = connection.execute("SELECT count(*) FROM corporate_actions").fetchone()[0]
-            rows = connection.execute(
-                "SELECT series, count(*), count(*) - count(DISTINCT event_time), min(event_time), max(event_time),"
-                " max(knowledge_time) FROM observations GROUP BY series ORDER BY series"
-            ).fetchall()
+            rows = connection.execute(SPANS).fetchall()
             notes = {name: rest for name, *rest in connection.execute("SELECT series, note, n_missing FROM series")}
-        declared = self._declared([row[0] for row in rows])
+            declared = declared_series(connection)
         series = tuple(
-            SeriesSummary(declared[name], notes[name][0], n, revised, notes[name][1], *map(_instant, spans))
+            SeriesSummary(_whole(declared, name), notes[name][0], n, revised, notes[name][1], *map(_instant, spans))
             for name, n, revised, *spans in rows
         )
         return StoreInfo(self.path, version, datasets, series, n_splits)
+
+    def series(self) -> dict[str, SeriesInfo]:
+        """What each side series declares, by name."""
+        with self._reading() as connection:
+            return declared_series(connection)
 
     def panel(
         self,
@@ -184,9 +218,21 @@ class Store:
                 for info, symbol in zip(infos, symbols, strict=True)
             ]
             splits = [self._splits(connection, info.name, symbol) for info, symbol in zip(infos, symbols, strict=True)]
-        spans = {(asset.dataset, asset.symbol): (asset.first_bar, asset.last_bar) for asset in self.assets()}
-        halts = [zero_volume == "halt"] * len(symbols)
-        panel = build_panel(tuple(symbols), infos, bars, splits, sessions=(first, last), spans=spans, halts=halts)
+            dividends = [self._dividends(connection, i.name, symbol) for i, symbol in zip(infos, symbols, strict=True)]
+        assets = {(asset.dataset, asset.symbol): asset for asset in self.assets()}
+        chosen = [assets[info.name, symbol] for info, symbol in zip(infos, symbols, strict=True)]
+        panel = build_panel(
+            tuple(symbols),
+            infos,
+            bars,
+            splits,
+            sessions=(first, last),
+            spans={key: (asset.first_bar, asset.last_bar) for key, asset in assets.items()},
+            dividends=dividends,
+            listings=[asset.listing for asset in chosen],
+            halts=[zero_volume == "halt"] * len(symbols),
+        )
+        panel = replace(panel, bases=tuple(asset.base for asset in chosen))
         return panel if source_frequency is None else resample(panel, frequency)
 
     def side(self, series: Sequence[str], *, end: Any = None) -> SideTable:
@@ -203,41 +249,9 @@ class Store:
         DataError
             If a series is not in the store.
         """
-        info = self._declared(series)
         last = np.iinfo("int64").max if end is None else _last_instant(end)
-        query = (
-            "SELECT event_time, knowledge_time, series, value FROM observations"
-            f" WHERE series IN ({', '.join('?' * len(info))}) AND knowledge_time <= ?"
-            " ORDER BY knowledge_time, event_time, series"
-        )
         with self._reading() as connection:
-            rows = connection.execute(query, (*info, last)).fetchall()
-        event, known, name, value = zip(*rows, strict=True) if rows else ((), (), (), ())
-        return SideTable(
-            event_time=from_ns(event),
-            knowledge_time=from_ns(known),
-            series=np.array(name, dtype=object),
-            symbol=np.full(len(name), "", dtype=object),
-            value=np.array(value, dtype="float64"),
-            info=info,
-        )
-
-    def _declared(self, series: Sequence[str]) -> dict[str, SeriesInfo]:
-        columns = "series, frequency, unit, basis, release_lag, max_age, source, licence"
-        with self._reading() as connection:
-            rows = connection.execute(f"SELECT {columns} FROM series ORDER BY series").fetchall()
-        known = {
-            name: SeriesInfo(name, frequency, unit, basis, lag, pd.Timedelta(max_age, "ns"), source, licence)
-            for name, frequency, unit, basis, lag, max_age, source, licence in rows
-        }
-        for name in series:
-            if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"Did you mean {close[0]!r}?" if close else "Run: mnpu data info"
-                raise DataError(
-                    f"no series {name!r}", where=str(self.path), expected=f"one of {', '.join(known)}", next_step=hint
-                )
-        return {name: known[name] for name in dict.fromkeys(series)}
+            return read_side(connection, series, last=int(last), where=str(self.path))
 
     def _bars(
         self, connection: sqlite3.Connection, dataset: str, symbol: str, low: int, high: int
@@ -254,14 +268,25 @@ class Store:
         named = zip(("open", "high", "low", "close", "volume"), columns, strict=True)
         return np.array(times, dtype="int64"), {name: np.array(cells, dtype="float64") for name, cells in named}
 
-    def _splits(self, connection: sqlite3.Connection, dataset: str, symbol: str) -> tuple[np.ndarray, np.ndarray]:
+    def _splits(self, connection: sqlite3.Connection, dataset: str, symbol: str) -> Actions:
         """When each split could be seen in the price (ns), and its ratio of new shares to old."""
+        return known_splits(*self._actions(connection, dataset, symbol, "split", "ratio"))
+
+    def _dividends(self, connection: sqlite3.Connection, dataset: str, symbol: str) -> Actions:
+        """When each dividend was known to be paid (ns), and its cash per share."""
+        return known_dividends(*self._actions(connection, dataset, symbol, "dividend", "amount"))
+
+    def _actions(
+        self, connection: sqlite3.Connection, dataset: str, symbol: str, kind: str, column: str
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Event and knowledge time (ns) and value of each row about one kind of action."""
         rows = connection.execute(
-            "SELECT max(event_time, knowledge_time) AS at, ratio FROM corporate_actions"
-            " WHERE dataset = ? AND symbol = ? AND kind = 'split' ORDER BY at",
-            (dataset, symbol),
+            f"SELECT event_time, knowledge_time, {column} FROM corporate_actions"
+            " WHERE dataset = ? AND symbol = ? AND kind = ?",
+            (dataset, symbol, kind),
         ).fetchall()
-        return np.array([row[0] for row in rows], dtype="int64"), np.array([row[1] for row in rows], dtype="float64")
+        event, knowledge, value = zip(*rows, strict=True) if rows else ((), (), ())
+        return np.array(event, dtype="int64"), np.array(knowledge, dtype="int64"), np.array(value, dtype="float64")
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
@@ -273,27 +298,9 @@ class Store:
             raise _unreadable(self.path, error) from error
 
     def _check(self) -> None:
-        rebuild = "Build one with: mnpu init DIR"
-        where = str(self.path)
-        if not self.path.is_file():
-            raise DataError("no store there", where=where, expected="a database file", next_step=rebuild)
-        if self.path.stat().st_size == 0:
-            raise DataError("the file is empty", where=where, expected="a store", next_step=rebuild)
+        check_file(self.path)
         with self._reading() as connection:
-            application = connection.execute("PRAGMA application_id").fetchone()[0]
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if application != APPLICATION_ID:
-            raise DataError("an SQLite file that is no store", where=where, expected="a store", next_step=rebuild)
-        if version != SCHEMA_VERSION:
-            advice = "Upgrade mnpu-core." if version > SCHEMA_VERSION else rebuild
-            raise DataError(
-                f"schema version {version}", where=where, expected=f"version {SCHEMA_VERSION}", next_step=advice
-            )
-        if missing := sorted(TABLES - tables):
-            raise DataError(
-                f"tables are missing: {', '.join(missing)}", where=where, expected="a whole store", next_step=rebuild
-            )
+            check_version(connection, self.path)
 
 
 def _unreadable(path: Path, error: sqlite3.DatabaseError) -> DataError:
@@ -308,7 +315,7 @@ def _unreadable(path: Path, error: sqlite3.DatabaseError) -> DataError:
     return DataError(f"{what} ({error})", where=str(path), expected=expected, next_step=step)
 
 
-def _path_of(url: str | Path) -> Path:
+def path_of(url: str | Path) -> Path:
     """``sqlite:///relative.db``, ``sqlite:////absolute.db`` or a plain path."""
     text = str(url)
     if "://" not in text:
@@ -319,8 +326,17 @@ def _path_of(url: str | Path) -> Path:
     return Path(rest[1:])
 
 
+def _whole(declared: Mapping[str, SeriesInfo], name: str) -> SeriesInfo:
+    """What a series of the store declares; an event of the calendar by its own name, not by that of a part."""
+    return declared[name] if name in declared else replace(declared[f"{name}/scheduled"], series=name)
+
+
 def _instant(ns: int) -> pd.Timestamp:
     return pd.Timestamp(ns, unit="ns", tz="UTC")
+
+
+def _maybe(ns: int | None) -> pd.Timestamp | None:
+    return None if ns is None else _instant(ns)
 
 
 def _last_instant(end: Any) -> int:

@@ -34,6 +34,8 @@ from mnpu.data.history import Known, as_of, known_windows
 from mnpu.data.resample import resample
 from mnpu.errors import ConfigError, DataError, PluginError
 from mnpu.features.revisions import revised_windows
+from mnpu.features.schedules import since_last, until_next
+from mnpu.features.texts import Texts, decayed_sum, window_sum
 from mnpu.types import Panel, SideTable
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ __all__ = ["FeatureMeta", "View", "feature", "meta_of"]
 _MARK = "__mnpu_feature__"
 
 Params = Mapping[str, Any]
+Vintage = Literal["latest", "first"]
+Kind = Literal["macro", "onchain", "funding", "fundamental", "benchmark", "calendar", "news", "other"]
 F = TypeVar("F", bound=Callable[..., np.ndarray])
 
 
@@ -58,6 +62,7 @@ class FeatureMeta:
     unit: str
     scope: Literal["symbol", "market"]
     tags: tuple[str, ...]
+    kind: str = "macro"
 
     def series_for(self, params: Params) -> tuple[str, ...]:
         """The side series that are read with these parameters."""
@@ -77,6 +82,7 @@ def feature(
     unit: str = "",
     scope: Literal["symbol", "market"] = "symbol",
     tags: Sequence[str] = (),
+    kind: Kind = "macro",
 ) -> Callable[[F], F]:
     """Mark a function as a feature and say what it needs; the function itself stays as it is.
 
@@ -97,9 +103,12 @@ def feature(
         Whether it returns (T, A), or (T,) for all symbols alike.
     tags : sequence of str
         Free words to find it by.
+    kind : str, default="macro"
+        What its series are, and so which table of a store they come from: ``macro``, ``onchain``, ``funding``,
+        ``fundamental``, ``benchmark``, ``calendar``, ``news`` or ``other``.
     """
     told = series if callable(series) else tuple(series)
-    meta = FeatureMeta(tuple(fields), told, scale_free, warmup, unit, scope, tuple(tags))
+    meta = FeatureMeta(tuple(fields), told, scale_free, warmup, unit, scope, tuple(tags), kind)
 
     def mark(function: F) -> F:
         _check_signature(function)
@@ -211,16 +220,135 @@ class View:
         panel = resample(replace(self._panel, fields=fields), frequency)
         return CoarseView(self, panel, self._side, fields=self._fields, series=self._series, where=self._where)
 
-    def known(self, series: str, n: int = 1) -> Known:
+    def known(self, series: str, n: int = 1, *, symbol: str = "", vintage: Vintage = "latest") -> Known:
         """The last ``n`` observations of a series, as known at each of its K publications: ``values`` (K, n).
 
-        Oldest first, read-only, NaN where fewer than n were known. Revisions count from their own publication on.
+        Oldest first, read-only, NaN where fewer than n were known. Revisions count from their own publication on;
+        ``vintage="first"`` keeps the first print of each period. ``symbol`` asks for the rows that are filed under a
+        symbol, K = 0 where there are none; by default those about the whole market.
         """
         self._available(series)
         if n < 1:
             raise PluginError(f"asks for {n} observations of {series}", where=self._where, expected="at least one")
-        known = known_windows(self._side, series, n)
+        known = known_windows(self._side, series, n, symbol=symbol, vintage=vintage)
         return replace(known, values=_read_only(known.values))
+
+    def by_symbol(
+        self,
+        series: str,
+        function: Callable[[np.ndarray], np.ndarray] | None = None,
+        n: int = 1,
+        *,
+        vintage: Vintage = "latest",
+    ) -> np.ndarray:
+        """One number for each decision and symbol, (T, A), from the rows that are filed under each symbol.
+
+        Parameters
+        ----------
+        series : str
+        function : callable, optional
+            Takes what was known at each publication, (K, n), and returns one number for each, (K,). By default the
+            newest observation.
+        n : int, default=1
+            Observations that it is given, oldest first; NaN where fewer were known.
+        vintage : {"latest", "first"}
+
+        Returns
+        -------
+        values : float64 (T, A)
+            NaN where a symbol has no row, before its first one and where the newest is older than ``max_age``.
+        """
+        values, brought = np.full(self.shape, np.nan), {}
+        for a, name in enumerate(self._filed(series)):
+            if name and name not in brought:
+                known = self.known(series, n, symbol=name, vintage=vintage)
+                newest = known.values[:, -1] if function is None else function(known.values)
+                brought[name] = self.at_decision(known, newest)
+            if name:
+                values[:, a] = brought[name]
+        return values
+
+    def age(self, series: str, *, symbol: str = "") -> np.ndarray:
+        """Days from the end of the newest known period to each decision, (T,); NaN where nothing valid was known."""
+        known = self.known(series, symbol=symbol)
+        max_age = self._side.info[series].max_age
+        return as_of(self.times, known.knowledge_time, known.values[:, -1], known.event_time, max_age)[1]
+
+    def age_by_symbol(self, series: str) -> np.ndarray:
+        """The same for each symbol, (T, A)."""
+        ages = [
+            self.age(series, symbol=name) if name else np.full(self.shape[0], np.nan) for name in self._filed(series)
+        ]
+        return np.stack(ages, axis=1)
+
+    def until_next(self, series: str) -> np.ndarray:
+        """Days from each decision to the next event whose date was known by then, (T,); NaN where none was."""
+        self._available(series)
+        return until_next(self._side, series, self.times)
+
+    def since_last(self, series: str) -> np.ndarray:
+        """Days from the last event that had come to each decision, (T,); NaN before the first one."""
+        self._available(series)
+        return since_last(self._side, series, self.times)
+
+    def texts(self, series: str) -> Texts:
+        """The texts of a series with their symbols, in the order in which they became known.
+
+        What is computed of one text may use this text and earlier ones. :meth:`decayed` and :meth:`within` bring it
+        to decisions.
+        """
+        self._available(series)
+        side, rows = self._side, self._side.find(series)
+        place = {name: a for a, name in reversed(list(enumerate(self._filed(series)))) if name}
+        symbol = np.array([place.get(name, -1) for name in side.symbol[rows].tolist()], dtype=np.intp)
+        words = np.full(len(rows), "", dtype=object) if side.text is None else side.text[rows]
+        return Texts(series, side.knowledge_time[rows], symbol, _read_only(words), _read_only(side.value[rows]))
+
+    def decayed(self, texts: Texts, values: np.ndarray, half_life: pd.Timedelta, *, market: bool = False) -> np.ndarray:
+        """The sum of ``value * 0.5 ** (age / half_life)`` over the texts known at each decision.
+
+        ``values`` (N,) is one number for each text, NaN for nothing. (T, A) by symbol, or (T,) over all texts where
+        ``market``.
+        """
+        return self._summed(texts, values, market, lambda known, some: decayed_sum(self.times, known, some, half_life))
+
+    def within(self, texts: Texts, values: np.ndarray, window: pd.Timedelta, *, market: bool = False) -> np.ndarray:
+        """The sum of the values (N,) of the texts that became known after ``t - window`` and at or before t.
+
+        (T, A) by symbol, or (T,) over all texts where ``market``.
+        """
+        return self._summed(texts, values, market, lambda known, some: window_sum(self.times, known, some, window))
+
+    def _summed(
+        self,
+        texts: Texts,
+        values: np.ndarray,
+        market: bool,
+        total: Callable[[pd.DatetimeIndex, np.ndarray], np.ndarray],
+    ) -> np.ndarray:
+        values = np.asarray(values, dtype=float)
+        if values.shape != texts.value.shape:
+            raise PluginError(
+                f"values for {texts.series} have shape {values.shape}",
+                where=self._where,
+                expected=f"one number for each text, shape {texts.value.shape}",
+            )
+        if market:
+            return total(texts.knowledge_time, values)
+        sums, filed = np.zeros(self.shape), self._filed(texts.series)
+        for a in np.unique(texts.symbol[texts.symbol >= 0]).tolist():
+            rows = np.flatnonzero(texts.symbol == a)
+            alike = [b for b, name in enumerate(filed) if name == filed[a]]
+            sums[:, alike] = total(texts.knowledge_time[rows], values[rows])[:, None]
+        return sums
+
+    def _filed(self, series: str) -> list[str]:
+        """The name under which rows about each symbol are filed: its own, else its base, else none."""
+        bases = self._panel.bases or self._panel.symbols
+        return [
+            next((name for name in (symbol, base) if len(self._side.find(series, name))), "")
+            for symbol, base in zip(self._panel.symbols, bases, strict=True)
+        ]
 
     def revised(self, series: str) -> Known:
         """What each publication changed: ``values`` (K, 2), the period that was newest before it, before and after.
@@ -232,11 +360,11 @@ class View:
         known = revised_windows(self._side, series)
         return replace(known, values=_read_only(known.values))
 
-    def at_decision(self, known: Known, values: np.ndarray) -> np.ndarray:
+    def at_decision(self, known: Known, values: np.ndarray, *, max_age: pd.Timedelta | None = None) -> np.ndarray:
         """Bring one number for each publication, (K,), to the decisions, (T,).
 
         A decision sees the newest publication whose ``knowledge_time`` is at or before it; NaN before the first one,
-        and where the newest observation is older than the series' ``max_age``.
+        and where the newest observation is older than ``max_age``, by default the one that the series declares.
         """
         values = np.asarray(values, dtype=float)
         if values.shape != known.knowledge_time.shape:
@@ -245,8 +373,8 @@ class View:
                 where=self._where,
                 expected=f"one number for each publication, shape {known.knowledge_time.shape}",
             )
-        max_age = self._side.info[known.series].max_age
-        return as_of(self.times, known.knowledge_time, values, known.event_time, max_age)[0]
+        valid = self._side.info[known.series].max_age if max_age is None else max_age
+        return as_of(self.times, known.knowledge_time, values, known.event_time, valid)[0]
 
     def _available(self, series: str) -> None:
         self._declared(series, self._series, "series")

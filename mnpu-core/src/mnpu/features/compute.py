@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from mnpu.errors import DataError, MnpuError, PluginError
 from mnpu.features.api import View
-from mnpu.features.plan import PlannedFeature, specs
-from mnpu.types import DatasetInfo, FeatureFrame, FeatureSpec, Panel, SideTable
+from mnpu.features.plan import PlannedFeature
+from mnpu.types import DatasetInfo, FeatureFrame, FeatureSpec, Panel, SeriesInfo, SideTable, table_of
 
-__all__ = ["check", "compute", "compute_latest", "evaluate"]
+__all__ = ["as_declared", "check", "compute", "compute_latest", "evaluate", "refuse_unknown", "require_series"]
 
 
 def compute(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> FeatureFrame:
@@ -38,7 +40,7 @@ def compute(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) ->
         is shorter than a warm-up; a column has no value at all, or an infinite one.
     """
     check(planned, panel, side)
-    frame = _frame(planned, panel, evaluate(planned, panel, side))
+    frame = _frame(planned, panel, side, evaluate(planned, panel, side))
     for f, column in enumerate(planned):
         if np.isnan(frame.values[..., f]).all():
             raise _empty(column, panel, side)
@@ -51,7 +53,7 @@ def compute_latest(planned: Sequence[PlannedFeature], panel: Panel, side: SideTa
     The data passed :func:`check` when the pipeline was fitted; rows before a column's warm-up are NaN or come from
     too short a past, so a caller keeps only those after the longest warm-up.
     """
-    return _frame(planned, panel, evaluate(planned, panel, side))
+    return _frame(planned, panel, side, evaluate(planned, panel, side))
 
 
 def evaluate(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> np.ndarray:
@@ -66,9 +68,49 @@ def check(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> N
     """Refuse a panel or a side table that some column cannot be computed on."""
     for column in planned:
         _check_levels(column.spec, panel)
-        _check_fields(column.spec, panel)
+        _check_fields(column, panel)
         _check_series(column, side)
         _check_length(column.spec, panel)
+
+
+def require_series(planned: Sequence[PlannedFeature], held: Iterable[str], *, where: str) -> None:
+    """Refuse a store that lacks a series of some column; each missing series is named once, with who reads it.
+
+    Parameters
+    ----------
+    planned : sequence of PlannedFeature
+    held : iterable of str
+        The series that the store holds.
+    where : str
+        The store, for the message.
+    """
+    names = list(held)
+    missing: dict[str, PlannedFeature] = {}
+    for column in planned:
+        missing.update({name: column for name in column.spec.series if name not in names and name not in missing})
+    errors = [_missing(name, column, names, where) for name, column in missing.items()]
+    if errors:
+        raise _missing(*next(iter(missing.items())), names, where, others=errors[1:])
+
+
+def refuse_unknown(planned: Sequence[PlannedFeature], whole: SideTable) -> None:
+    """Refuse the columns that read a series of ``whole``, of which nothing was known in the chosen range.
+
+    ``whole`` holds all rows of such series, whenever they became known, so that the message can say what they cover.
+    """
+    for column in planned:
+        for name in column.spec.series:
+            if name in whole.info:
+                raise _unread(name, column, _coverage(name, whole))
+
+
+def as_declared(spec: FeatureSpec, info: Mapping[str, SeriesInfo]) -> FeatureSpec:
+    """The spec with what its series declare about when they are known; as it is where one is not there."""
+    if not all(name in info for name in spec.series):
+        return spec
+    declared = [info[name] for name in spec.series]
+    lags, bases = tuple(each.release_lag for each in declared), tuple(each.basis for each in declared)
+    return replace(spec, release_lags=lags, bases=bases)
 
 
 def _column(column: PlannedFeature, panel: Panel, side: SideTable) -> np.ndarray:
@@ -93,7 +135,7 @@ def _column(column: PlannedFeature, panel: Panel, side: SideTable) -> np.ndarray
     return values if spec.scope == "symbol" else values[:, None]
 
 
-def _frame(planned: Sequence[PlannedFeature], panel: Panel, values: np.ndarray) -> FeatureFrame:
+def _frame(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable, values: np.ndarray) -> FeatureFrame:
     with np.errstate(over="ignore"):
         small = np.ascontiguousarray(values, dtype=np.float32)
     if np.isinf(small).any():
@@ -103,9 +145,8 @@ def _frame(planned: Sequence[PlannedFeature], panel: Panel, values: np.ndarray) 
             where=f"feature {planned[f].name}",
             expected="a number, or NaN where it is undefined",
         )
-    return FeatureFrame(
-        panel.times, panel.symbols, small, tuple(c.name for c in planned), panel.decidable, specs(planned)
-    )
+    specs = tuple(as_declared(column.spec, side.info) for column in planned)
+    return FeatureFrame(panel.times, panel.symbols, small, tuple(c.name for c in planned), panel.decidable, specs)
 
 
 def _check_levels(spec: FeatureSpec, panel: Panel) -> None:
@@ -122,17 +163,17 @@ def _check_levels(spec: FeatureSpec, panel: Panel) -> None:
     )
 
 
-def _check_fields(spec: FeatureSpec, panel: Panel) -> None:
+def _check_fields(column: PlannedFeature, panel: Panel) -> None:
     listed: np.ndarray = np.any(panel.tradable, axis=0)
-    for name in spec.fields:
+    for name in column.spec.fields:
         values = panel.fields.get(name)
         present: np.ndarray = np.zeros(len(listed), bool) if values is None else np.isfinite(values).any(axis=0)
         lacking = np.flatnonzero(listed & ~present).tolist()
         if lacking:
             info, symbols = _of_first_dataset(lacking, panel)
             raise DataError(
-                f"dataset {info.name} has no {name} for {symbols}",
-                where=f"feature {spec.name}",
+                f"dataset {info.name} has no {name} for {symbols} in table prices, which {column.dist} reads",
+                where=f"feature {column.name}",
                 expected=f"the field {name} for every symbol",
                 next_step="Remove the feature or the symbol, or choose another dataset.",
             )
@@ -149,13 +190,39 @@ def _of_first_dataset(rows: Sequence[int], panel: Panel) -> tuple[DatasetInfo, s
 def _check_series(column: PlannedFeature, side: SideTable) -> None:
     for name in column.spec.series:
         if not (side.series == name).any():
-            there = ", ".join(sorted(set(side.series.tolist()))) or "no series at all"
-            raise DataError(
-                f"series {name!r}, which {column.dist} reads, is not in the side table",
-                where=f"feature {column.name}",
-                expected=f"one that is there ({there})",
-                next_step="Run: mnpu data info.",
-            )
+            there = sorted(set(side.series.tolist()))
+            raise _unread(name, column) if name in side.info else _missing(name, column, there, "the side table")
+
+
+def _missing(
+    name: str, column: PlannedFeature, held: Sequence[str], where: str, *, others: Sequence[MnpuError] = ()
+) -> DataError:
+    """A series that is not there: its table, the plugin that reads it, and what to do."""
+    close = difflib.get_close_matches(name, held, n=1)
+    guess = f"Did you mean {close[0]!r}? " if close else ""
+    return DataError(
+        f"series {name!r} of table {table_of(column.spec.kind)}, which {column.dist} reads, is not in {where}",
+        where=f"feature {column.name}",
+        expected=f"one that is there ({_some(held)})",
+        next_step=f"{guess}See what is there with: mnpu data info. Import the series, or remove the feature.",
+        others=others,
+    )
+
+
+def _unread(name: str, column: PlannedFeature, covered: str = "") -> DataError:
+    """A series that the store declares, and of which nothing was known by the end of the range."""
+    return DataError(
+        f"nothing of series {name!r} of table {table_of(column.spec.kind)}, which {column.dist} reads, was known by "
+        "the end of the data",
+        where=f"feature {column.name}",
+        expected=f"some, and {covered}" if covered else "a value that was known by then",
+        next_step="Choose other dates or remove the feature.",
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return (", ".join(names[:20]) or "no series at all") + more
 
 
 def _check_length(spec: FeatureSpec, panel: Panel) -> None:
@@ -181,6 +248,8 @@ def _empty(column: PlannedFeature, panel: Panel, side: SideTable) -> DataError:
 
 def _coverage(name: str, side: SideTable) -> str:
     known = side.knowledge_time[side.series == name]
+    if len(known) == 0:
+        return f"{name} has no value at all"
     age = side.info[name].max_age
     days = "" if age is None else f" (void when older than {age / np.timedelta64(1, 'D'):g} days)"
     return f"{name} became known between {known.min():%Y-%m-%d} and {known.max():%Y-%m-%d}{days}"

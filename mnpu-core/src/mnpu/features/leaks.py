@@ -27,8 +27,9 @@ __all__ = [
     "Leak",
     "choose_cuts",
     "choose_nearby",
+    "compare",
     "future_perturbation",
-    "known_by",
+    "identical",
     "longest_warmup",
     "nearby",
     "remembered",
@@ -106,7 +107,7 @@ def future_perturbation(
         ):
             columns = [planned[f] for f in suspects]
             other = evaluate(columns, *future)[: cut + 1]
-            found = list(_compare(columns, panel, base[: cut + 1][..., suspects], other, cut, replaced, _identical))
+            found = list(compare(columns, panel, base[: cut + 1][..., suspects], other, cut, replaced, identical))
             leaks += found
             caught = {leak.column for leak in found}
             suspects = [f for f in suspects if planned[f].name not in caught]
@@ -118,8 +119,8 @@ def truncation(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable,
     base = evaluate(planned, panel, side)
     leaks: list[Leak] = []
     for cut in cuts:
-        other = evaluate(planned, panel.rows(0, cut + 1), known_by(side, panel.times[cut]))
-        leaks += _compare(planned, panel, base[: cut + 1], other, cut, "cut off", _close)
+        other = evaluate(planned, panel.rows(0, cut + 1), side.known_by(panel.times[cut]))
+        leaks += compare(planned, panel, base[: cut + 1], other, cut, "cut off", _close)
     return leaks
 
 
@@ -161,9 +162,9 @@ def _around(
     part, row = panel.rows(start, min(cut + 1 + AHEAD, len(panel.times))), cut - start
     base = evaluate(planned, part, side)[: row + 1]
     noisy = evaluate(planned, *with_noise_after(part, side, row, rng))[: row + 1]
-    short = evaluate(planned, part.rows(0, row + 1), known_by(side, part.times[row]))
-    found = {leak.column: leak for leak in _compare(planned, part, base, short, row, "cut off", _close)}
-    found.update({leak.column: leak for leak in _compare(planned, part, base, noisy, row, "noise", _identical)})
+    short = evaluate(planned, part.rows(0, row + 1), side.known_by(part.times[row]))
+    found = {leak.column: leak for leak in compare(planned, part, base, short, row, "cut off", _close)}
+    found.update({leak.column: leak for leak in compare(planned, part, base, noisy, row, "noise", identical)})
     return list(found.values())
 
 
@@ -187,7 +188,7 @@ def remembered(
             break
         columns = [planned[f] for f in suspects]
         other = evaluate(columns, *(_all_noise(panel, side, rng) if noise else _all_missing(panel, side)))
-        suspects = [f for i, f in enumerate(suspects) if _identical(base[..., f], other[..., i]).all()]
+        suspects = [f for i, f in enumerate(suspects) if identical(base[..., f], other[..., i]).all()]
     return [planned[f].name for f in suspects]
 
 
@@ -254,7 +255,8 @@ def with_noise_after(panel: Panel, side: SideTable, cut: int, rng: np.random.Gen
     later = np.asarray(side.knowledge_time > panel.times[cut])
     value = np.array(side.value, dtype=float)
     value[later] = (np.abs(value[later]) + 1e-3) * np.exp(rng.normal(size=int(later.sum())))
-    return replace(panel, fields=fields, tradable=tradable), replace(side, value=value)
+    other = replace(side, value=value, text=_other_words(side, later, rng))
+    return replace(panel, fields=fields, tradable=tradable), other
 
 
 def with_nothing_after(panel: Panel, side: SideTable, cut: int) -> tuple[Panel, SideTable]:
@@ -264,19 +266,31 @@ def with_nothing_after(panel: Panel, side: SideTable, cut: int) -> tuple[Panel, 
         values[cut + 1 :] = np.nan
     tradable = panel.tradable.copy()
     tradable[cut + 1 :] = False
-    return replace(panel, fields=fields, tradable=tradable), known_by(side, panel.times[cut])
+    return replace(panel, fields=fields, tradable=tradable), side.known_by(panel.times[cut])
 
 
 def _all_noise(panel: Panel, side: SideTable, rng: np.random.Generator) -> tuple[Panel, SideTable]:
     fields = {name: _noisy(values, -1, rng) for name, values in panel.fields.items()}
     value = (np.abs(side.value) + 1e-3) * np.exp(rng.normal(size=len(side)))
-    return replace(panel, fields=fields), replace(side, value=value)
+    words = _other_words(side, np.ones(len(side), dtype=bool), rng)
+    return replace(panel, fields=fields), replace(side, value=value, text=words)
+
+
+def _other_words(side: SideTable, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """The texts with those of ``rows`` replaced by one of a few that are made of their words in another order."""
+    if side.text is None:
+        return None
+    texts = np.array(side.text, dtype=object)
+    words = [word for text in rng.choice(texts, size=min(len(texts), 256)) for word in text.split()] or ["nothing"]
+    others = [" ".join([*rng.choice(words, size=int(rng.integers(1, 20))), f"other{i}"]) for i in range(64)]
+    texts[rows] = rng.choice(np.array(others, dtype=object), size=int(np.count_nonzero(rows)))
+    return texts
 
 
 def _all_missing(panel: Panel, side: SideTable) -> tuple[Panel, SideTable]:
     fields = {name: np.full_like(values, np.nan) for name, values in panel.fields.items()}
     before_all = pd.Timestamp.min.tz_localize("UTC")
-    return replace(panel, fields=fields, tradable=np.zeros_like(panel.tradable)), known_by(side, before_all)
+    return replace(panel, fields=fields, tradable=np.zeros_like(panel.tradable)), side.known_by(before_all)
 
 
 def _reads(column: PlannedFeature) -> bool:
@@ -288,19 +302,6 @@ def _varies(values: np.ndarray) -> bool:
     return bool(len(finite)) and finite.min() < finite.max()
 
 
-def known_by(side: SideTable, time: pd.Timestamp) -> SideTable:
-    """The rows of a side table that were known at ``time``."""
-    rows = np.flatnonzero(np.asarray(side.knowledge_time <= time))
-    return replace(
-        side,
-        event_time=side.event_time[rows],
-        knowledge_time=side.knowledge_time[rows],
-        series=side.series[rows],
-        symbol=side.symbol[rows],
-        value=side.value[rows],
-    )
-
-
 def _noisy(values: np.ndarray, cut: int, rng: np.random.Generator) -> np.ndarray:
     noisy = np.array(values, dtype=float)
     finite = np.abs(noisy[np.isfinite(noisy)])
@@ -309,15 +310,17 @@ def _noisy(values: np.ndarray, cut: int, rng: np.random.Generator) -> np.ndarray
     return noisy
 
 
-def _compare(
+def compare(
     planned: Sequence[PlannedFeature],
     panel: Panel,
     before: np.ndarray,
     after: np.ndarray,
     cut: int,
     replaced: str,
-    same: Same,
+    same: Same | None = None,
 ) -> Iterator[Leak]:
+    """One leak for each column, last axis, with a value that is not the same (to the bit, unless ``same`` is given)."""
+    same = same or identical
     for f, column in enumerate(planned):
         changed = np.argwhere(~same(before[..., f], after[..., f]))
         if len(changed):
@@ -334,7 +337,8 @@ def _compare(
             )
 
 
-def _identical(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+def identical(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """Where two arrays have the same bits; NaN is NaN."""
     return (before == after) | (np.isnan(before) & np.isnan(after))
 
 

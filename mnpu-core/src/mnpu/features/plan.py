@@ -2,48 +2,32 @@
 
 A list for a parameter that takes a single value means one column for each of its entries: ``window: [1, 5, 21]``
 makes three columns, and two such lists make every combination. A column is named after everything that decides its
-values, ``price.momentum[window=252,skip=21]``, in the order of the function's signature, defaults included.
+values, ``price.momentum[window=252,skip=21]``, in the order of the function's signature, defaults included. An entry
+may also choose several features at once, see `mnpu.features.select`; each of those is one column with its defaults.
 """
 
 from __future__ import annotations
 
 import collections.abc
-import difflib
 import inspect
 import itertools
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
 from mnpu.errors import ConfigError
 from mnpu.features.api import FeatureMeta, meta_of
+from mnpu.features.prose import reference_of
+from mnpu.features.select import Sources, Use, chosen, features_of
 from mnpu.plugins.schema import model_from_signature, validate_params
 from mnpu.types import FeatureSpec
 
 __all__ = ["PlannedFeature", "features_of", "model_of", "plan", "plan_function", "series_needed", "specs"]
-
-
-class Use(Protocol):
-    """One entry of a recipe's ``features``: ``use`` is ``source.function``."""
-
-    @property
-    def use(self) -> str: ...
-
-    @property
-    def params(self) -> Mapping[str, Any]: ...
-
-
-class Sources(Protocol):
-    """What plan needs of the registry of components."""
-
-    def find(self, kind: str, name: str) -> Any: ...
-
-    def load(self, kind: str, name: str) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -100,11 +84,6 @@ def series_needed(planned: Sequence[PlannedFeature]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(series for column in planned for series in column.spec.series))
 
 
-def features_of(module: object) -> dict[str, Callable[..., np.ndarray]]:
-    """The features of a source, by name, in the order of the module."""
-    return {name: value for name, value in vars(module).items() if meta_of(value) is not None}
-
-
 def model_of(function: Callable[..., Any]) -> type[BaseModel]:
     """The model of a feature's parameters: everything but its view."""
     return model_from_signature(function, skip=(_view_argument(function),))
@@ -143,25 +122,12 @@ def plan_function(
 
 
 def _columns(use: Use, registry: Sources, *, where: str) -> list[PlannedFeature]:
-    source, dot, name = use.use.rpartition(".")
-    if not dot:
-        raise ConfigError(
-            f"use is {use.use!r}",
-            where=where,
-            expected="source.function, such as price.log_return",
-            next_step="Run: mnpu plugins list --kind feature_source.",
-        )
-    component = registry.find("feature_source", source)
-    found = features_of(registry.load("feature_source", source))
-    if name not in found:
-        close = difflib.get_close_matches(name, found, n=1)
-        raise ConfigError(
-            f"source {source!r} has no feature {name!r}",
-            where=where,
-            expected=f"one of {', '.join(found)}",
-            next_step=f"Did you mean '{source}.{close[0]}'?" if close else "",
-        )
-    return plan_function(found[name], use.params, source=source, dist=component.dist, where=where)
+    found = chosen(use, registry, where=where)
+    return [
+        column
+        for each in found
+        for column in plan_function(each.function, use.params, source=each.source, dist=each.dist, where=where)
+    ]
 
 
 def _view_argument(function: Callable[..., Any]) -> str:
@@ -219,4 +185,6 @@ def _spec(
         unit=meta.unit,
         scope=meta.scope,
         tags=meta.tags,
+        kind=meta.kind,
+        reference=reference_of(inspect.getdoc(function) or ""),
     )

@@ -69,6 +69,7 @@ def log_return(view: View, *, window: Bars = 1) -> np.ndarray:
     Notes
     -----
     NaN: the first ``window`` rows, and where either close is missing or not positive.
+    Source: Campbell, Lo & MacKinlay (1997), section 1.4: continuously compounded returns.
     """
     return _log(view["close"]) - _log(delayed(view["close"], window))
 
@@ -143,6 +144,7 @@ def distance_from_average(view: View, *, window: SeveralBars = 50) -> np.ndarray
     Notes
     -----
     NaN: the first ``window - 1`` rows; a missing close until it leaves the window.
+    Source: Brock, Lakonishok & LeBaron (1992), the distance in place of its sign.
     """
     return view["close"] / trailing_mean(view["close"], window) - 1
 
@@ -166,6 +168,7 @@ def drawdown(view: View, *, window: SeveralBars = 252) -> np.ndarray:
     Notes
     -----
     NaN: the first ``window - 1`` rows; a missing close until it leaves the window.
+    Source: George & Hwang (2004), nearness to the 52-week high, less one.
     """
     return view["close"] / trailing_max(view["close"], window) - 1
 
@@ -209,12 +212,13 @@ def volume_zscore(view: View, *, window: SeveralBars = 20) -> np.ndarray:
     Returns
     -------
     score : ndarray (T, A)
-        Within ``(window - 1) / sqrt(window)`` of zero.
+        ``(ln(volume) - mean(ln(volume))) / std(ln(volume))``, within ``(window - 1) / sqrt(window)`` of zero.
 
     Notes
     -----
     NaN: the first ``window - 1`` rows; a missing or zero volume until it leaves the window; a window in which every
     volume is the same.
+    Source: Gervais, Kaniel & Mingelgrin (2001), who rank a day's volume among those before it.
     """
     volume = _log(view["volume"])
     mean, squares = trailing_moments(volume, window)
@@ -240,6 +244,7 @@ def log_price(view: View) -> np.ndarray:
     -----
     Not scale-free: an adjusted price holds splits and dividends that nobody knew of, so vendor-adjusted datasets are
     refused. NaN where the close is missing or not positive. The level falls at a split, as the traded price did.
+    Source: the definition.
     """
     return _log(view["close"] / view["split_factor"])
 
@@ -259,6 +264,10 @@ def day_of_week(view: View, *, phase: Phase = "sin") -> np.ndarray:
     -------
     phase : ndarray (T,)
         ``sin`` or ``cos`` of ``2 pi d / 7``, Monday is d = 0. Never NaN.
+
+    Notes
+    -----
+    Source: French (1980), returns over the week-end.
     """
     weekday = (view.sessions.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
     return _on_circle(weekday / 7, phase)
@@ -283,6 +292,7 @@ def hour_of_day(view: View, *, phase: Phase = "sin") -> np.ndarray:
     Notes
     -----
     For intraday bars. UTC has no daylight saving, so an exchange's open moves by an hour twice a year.
+    Source: Wood, McInish & Ord (1985), returns over the day.
     """
     seconds = (view.times - view.times.normalize()) / pd.Timedelta(days=1)
     return _on_circle(np.asarray(seconds, dtype=float), phase)

@@ -11,20 +11,22 @@ from mnpu.types import SideTable
 __all__ = ["revised_windows"]
 
 
-def revised_windows(table: SideTable, series: str) -> Known:
+def revised_windows(table: SideTable, series: str, *, symbol: str = "") -> Known:
     """Values before and after each publication, for the period that was newest before it.
 
     Parameters
     ----------
     table : SideTable
     series : str
+    symbol : str, default=""
+        The symbol whose rows are read; the empty one for what is about the whole market.
 
     Returns
     -------
     known : Known
         ``values`` (K, 2): before, after; NaN in the first row. ``event_time`` is the newest period after each one.
     """
-    rows = np.flatnonzero(table.series == series)
+    rows = table.find(series, symbol)
     published, period = utc(table.knowledge_time[rows]).asi8, utc(table.event_time[rows]).asi8
     value = np.asarray(table.value, dtype=float)[rows]
     order = np.lexsort((period, published))

@@ -12,7 +12,16 @@ from mnpu.plugins.kinds import KINDS
 from mnpu.plugins.registry import Component
 from mnpu.plugins.source import Definition, Source, first_line, open_source
 
-__all__ = ["Description", "Parameter", "describe", "parameter_docs", "promised_names", "summarise", "without_section"]
+__all__ = [
+    "Description",
+    "Parameter",
+    "describe",
+    "parameter_docs",
+    "promised_names",
+    "section",
+    "summarise",
+    "without_section",
+]
 
 _LIMITS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<", "multiple_of": "multiple of", "min_length": "length ≥"}
 
@@ -44,6 +53,8 @@ class Description:
         For a feature source, its features.
     path, line
         Where the source is; empty and 0 if it was not found.
+    tags : tuple of str
+        Of a feature, where they are written out.
     """
 
     kind: str
@@ -55,6 +66,7 @@ class Description:
     functions: tuple[Description, ...] = ()
     path: str = ""
     line: int = 0
+    tags: tuple[str, ...] = ()
 
 
 def summarise(component: Component) -> str:
@@ -97,7 +109,7 @@ def promised_names(module: str, hook: str) -> tuple[str, ...]:
 
 def parameter_docs(docstring: str) -> dict[str, str]:
     """Parameter name to description, from the ``Parameters`` section of a numpydoc docstring."""
-    lines = _section(docstring, "Parameters")
+    lines = section(docstring, "Parameters")
     docs: dict[str, list[str]] = {}
     names: list[str] = []
     for line in lines:
@@ -118,7 +130,8 @@ def without_section(docstring: str, title: str) -> str:
     return "\n".join(lines[:start] + lines[stop:]).strip()
 
 
-def _section(docstring: str, title: str) -> list[str]:
+def section(docstring: str, title: str) -> list[str]:
+    """The lines of one section of a numpydoc docstring, below its heading; none where it has no such section."""
     lines = docstring.expandtabs().splitlines()
     start, stop = _bounds(lines, title)
     return lines[start + 2 : stop]
@@ -143,14 +156,21 @@ def _features(source: Source, component: Component) -> list[Description]:
             found += [(imported[0], imported[1])] if imported and isinstance(imported[1], ast.FunctionDef) else []
     features = []
     for home, node in found:
-        if any(_called_name(decorator) == "feature" for decorator in node.decorator_list):
+        marks = [decorator for decorator in node.decorator_list if _called_name(decorator) == "feature"]
+        if marks:
             doc = ast.get_docstring(node) or ""
             name, canonical = f"{component.name}.{node.name}", f"{component.canonical}.{node.name}"
             parameters = _parameters(home, node, supplied=(), called=True)
-            features.append(
-                Description("feature", name, canonical, first_line(doc), doc, parameters, (), home.path, node.lineno)
-            )
+            place = (home.path, node.lineno, _tags(marks[0]))
+            features.append(Description("feature", name, canonical, first_line(doc), doc, parameters, (), *place))
     return features
+
+
+def _tags(mark: ast.expr) -> tuple[str, ...]:
+    """The literal ``tags=(...)`` of a decorator."""
+    written = next((k.value for k in mark.keywords if k.arg == "tags"), None) if isinstance(mark, ast.Call) else None
+    items = written.elts if isinstance(written, (ast.Tuple, ast.List)) else []
+    return tuple(item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str))
 
 
 #: Name, annotation and default of a parameter.

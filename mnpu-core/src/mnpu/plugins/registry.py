@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from mnpu.errors import ConfigError, MnpuError, PluginError
-from mnpu.plugins.catalog import provider
+from mnpu.plugins.catalog import KNOWN, provider
 from mnpu.plugins.kinds import KINDS, Kind
 from mnpu.plugins.loader import CORE, PluginSet, load_plugins
 
@@ -75,6 +75,24 @@ class Registry:
         order = {name: place for place, name in enumerate(KINDS)}
         chosen = [component for component in self._components if kind in (None, component.kind)]
         return sorted(chosen, key=lambda c: (order[c.kind], c.dist != CORE, c.canonical))
+
+    def complete(self, kind: str) -> list[Component]:
+        """All components of a kind, for a choice among them that must not depend on which plugins are broken.
+
+        Raises
+        ------
+        PluginError
+            A plugin that would provide some failed to load.
+        """
+        for broken in self.plugins.broken:
+            if _promised(broken.target, kind) or KNOWN.get(broken.dist, {}).get(kind):
+                raise PluginError(
+                    f"{broken.dist} {broken.version}, which provides {KINDS[kind].plural}, failed to load: "
+                    f"{broken.cause}",
+                    next_step=f"See: mnpu plugins doctor {broken.dist}. "
+                    f"Leave it out with MNPU_DISABLE_PLUGINS={broken.dist}.",
+                )
+        return self.components(kind)
 
     def find(self, kind: str, name: str) -> Component:
         """The component that ``name``, short or canonical, stands for; nothing is imported.

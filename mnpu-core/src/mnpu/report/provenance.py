@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mnpu.report.format import NOT_AVAILABLE, count, date, number, percent, period, stamp
-from mnpu.types import DatasetInfo, Fold, Panel, Result, Section, SeriesInfo, Split, Table
+from mnpu.types import DatasetInfo, FeatureSpec, Fold, Panel, Result, Section, SeriesInfo, Split, Table, table_of
 
 __all__ = ["costs", "data", "features", "folds", "reproducibility"]
 
@@ -56,7 +56,8 @@ def features(result: Result) -> Section:
             spec.unit or NOT_AVAILABLE,
             count(spec.warmup),
             "yes" if spec.scale_free else "no",
-            ", ".join((*spec.fields, *spec.series)) or "the date",
+            _reads(spec),
+            _known(spec),
         )
         for spec in result.features
     )
@@ -64,8 +65,9 @@ def features(result: Result) -> Section:
         "Features",
         (
             "A scale-free feature does not change when all prices of a symbol are multiplied by a constant; only such "
-            "features may be computed on prices that a vendor adjusted afterwards.",
-            Table(("Feature", "What it is", "Unit", "Warm-up, bars", "Scale-free", "Reads"), rows),
+            "features may be computed on prices that a vendor adjusted afterwards. What it reads is known at the bar's "
+            "close, or when its series say.",
+            Table(("Feature", "What it is", "Unit", "Warm-up, bars", "Scale-free", "Reads", "Known"), rows),
         ),
     )
 
@@ -214,6 +216,20 @@ def _series_row(info: SeriesInfo) -> tuple[str, ...]:
         _days(info.max_age),
         info.source,
     )
+
+
+def _reads(spec: FeatureSpec) -> str:
+    """Tables and what is read of them: ``prices: high, low``."""
+    columns = [name for name in spec.fields if name != "split_factor"]
+    read = {"prices": columns, "corporate_actions": ["splits"], table_of(spec.kind): list(spec.series)}
+    return "; ".join(f"{table}: {', '.join(read[table])}" for table in spec.tables) or "the date"
+
+
+def _known(spec: FeatureSpec) -> str:
+    """When it is known: at the close of a bar, or by the lag and the basis of its series, each said once."""
+    said = [f"{lag} ({basis})" if lag else basis for lag, basis in zip(spec.release_lags, spec.bases, strict=True)]
+    prices = ["the bar's close"] if spec.fields or not spec.series else []
+    return "; ".join(dict.fromkeys([*prices, *said])) or NOT_AVAILABLE
 
 
 def _days(age: pd.Timedelta) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from types import ModuleType
 from typing import Any
 
@@ -20,6 +21,7 @@ from mnpu.errors import ConfigError, MnpuError
 from mnpu.features.compute import evaluate
 from mnpu.features.leaks import choose_cuts, future_perturbation, truncation
 from mnpu.features.plan import PlannedFeature, features_of, model_of, plan_function, series_needed
+from mnpu.features.vintages import choose_eves, later_vintages, shifted_knowledge
 from mnpu.testing import LawOutcome
 from mnpu.types import DatasetInfo, Panel, SeriesInfo, SideTable
 
@@ -129,47 +131,96 @@ def synthetic_panel(
     )
 
 
-def synthetic_side(series: Sequence[str], panel: Panel, rng: np.random.Generator, *, history: int = 600) -> SideTable:
-    """A side table with every series in it, each period published late and revised once.
+def synthetic_side(
+    series: Sequence[str], panel: Panel, rng: np.random.Generator, *, history: int = 600, kind: str = "macro"
+) -> SideTable:
+    """A side table with every series in it, of one kind, each row published late and some of them revised.
 
     Parameters
     ----------
     series : sequence of str
     panel : Panel
-        Periods of ten bars run from ``history`` periods before its first bar to its last.
+        Periods of ten bars (two for what is about a symbol) run from ``history`` periods before its first bar to its
+        last.
     rng : Generator
     history : int, default=600
         Periods before the first bar.
+    kind : str, default="macro"
+        ``macro`` and ``benchmark`` are about the market, published 3 bars after their end and revised 13 bars later,
+        when the next one is out. ``onchain``, ``funding``, ``fundamental`` and ``other`` are about every symbol but
+        the last. ``calendar`` takes names such as ``CPI/actual`` and announces an event 7 bars before it comes.
+        ``news`` are texts about the symbols and the market.
 
     Returns
     -------
     side : SideTable
-        A period is published 3 bars after its end and revised 13 bars later, when the next one is out.
     """
-    start, stop = utc(panel.times).asi8[[0, -1]]
-    step = int(stop - start) // max(len(panel.times) - 1, 1)
-    n_periods = history + len(panel.times) // 10 + 1
-    ends = start + (np.arange(n_periods, dtype=np.int64) - history) * (10 * step)
-    events, knowns, names, values = [], [], [], []
-    for name in series:
-        first = 100.0 * np.exp(np.cumsum(rng.normal(scale=0.01, size=n_periods)))
-        revised = first * np.exp(rng.normal(scale=0.002, size=n_periods))
-        for bars_late, printed in ((3, first), (16, revised)):
-            events.append(ends)
-            knowns.append(ends + bars_late * step)
-            names += [name] * n_periods
-            values.append(printed)
-    event, known = (np.concatenate([np.empty(0, dtype=np.int64), *parts]) for parts in (events, knowns))
+    step = _step(panel)
+    rows = [row for name in series for row in _made_up(name, panel, rng, history, kind)]
+    event, known, name, symbol, value, text = (
+        (np.array(c, dtype=object) for c in zip(*rows, strict=True)) if rows else ((np.empty(0, dtype=object),) * 6)
+    )
+    event, known = event.astype(np.int64), known.astype(np.int64)
     order = np.lexsort((event, known))
-    info = SeriesInfo("", "10 bars", "index", "observed", "", pd.Timedelta(60 * step, "ns"), "made up", "none")
+    info = SeriesInfo("", "10 bars", "index", "observed", "", pd.Timedelta(60 * step, "ns"), "made up", "none", kind)
     return SideTable(
         event_time=from_ns(event[order]),
         knowledge_time=from_ns(known[order]),
-        series=np.array(names, dtype=object)[order],
-        symbol=np.full(len(order), "", dtype=object),
-        value=np.concatenate([np.empty(0), *values])[order],
-        info={name: replace(info, series=name) for name in series},
+        series=name[order],
+        symbol=symbol[order],
+        value=value[order].astype(float),
+        info={one: replace(info, series=one) for one in series},
+        text=text[order] if kind == "news" else None,
     )
+
+
+def _step(panel: Panel) -> int:
+    start, stop = utc(panel.times).asi8[[0, -1]]
+    return int(stop - start) // max(len(panel.times) - 1, 1)
+
+
+Row = tuple[int, int, str, str, float, str]
+
+
+def _made_up(name: str, panel: Panel, rng: np.random.Generator, history: int, kind: str) -> list[Row]:
+    start, step = int(utc(panel.times).asi8[0]), _step(panel)
+    about_symbols = kind in ("onchain", "funding", "fundamental", "other")
+    every = 2 if about_symbols else 10
+    n_periods = history + len(panel.times) // every + 1
+    ends = start + (np.arange(n_periods, dtype=np.int64) - history) * (every * step)
+    if kind == "news":
+        return _posts(name, panel, rng, ends)
+    if kind == "calendar":
+        return _events(name, rng, ends, step)
+    rows: list[Row] = []
+    for symbol in panel.symbols[:-1] if about_symbols else ("",):
+        first = 100.0 * np.exp(np.cumsum(rng.normal(scale=0.01, size=n_periods)))
+        revised = first * np.exp(rng.normal(scale=0.002, size=n_periods))
+        for bars_late, printed in ((1, first),) if about_symbols else ((3, first), (16, revised)):
+            known = ends + bars_late * step
+            rows += zip(ends.tolist(), known.tolist(), repeat(name), repeat(symbol), printed.tolist(), repeat(""))
+    return rows
+
+
+def _events(name: str, rng: np.random.Generator, ends: np.ndarray, step: int) -> list[Row]:
+    """One part of an event: its schedule and its forecast are known 7 bars before, the outcome when it comes."""
+    part = name.rpartition("/")[2]
+    values = np.ones(len(ends)) if part == "scheduled" else rng.normal(loc=0.2, scale=0.3, size=len(ends))
+    known = ends - (7 * step if part in ("scheduled", "forecast") else 0)
+    return list(zip(ends.tolist(), known.tolist(), repeat(name), repeat(""), values.tolist(), repeat("")))
+
+
+POSITIVE, NEGATIVE = "profit beats strong record growth upgrade great buy", "loss misses weak fraud decline crash sell"
+WORDS = f"{POSITIVE} {NEGATIVE} the a of shares market quarter outlook".split(" ")
+
+
+def _posts(name: str, panel: Panel, rng: np.random.Generator, ends: np.ndarray) -> list[Row]:
+    rows: list[Row] = []
+    for end in ends.tolist():
+        for symbol in rng.choice(["", *panel.symbols[:-1]], size=3).tolist():
+            words = " ".join(rng.choice(WORDS, size=int(rng.integers(3, 12))).tolist())
+            rows.append((end, end + int(rng.integers(0, 60_000_000_000)), name, symbol, 1.0, words))
+    return rows
 
 
 def _clock(bars: int, frequency: str) -> pd.DatetimeIndex:
@@ -183,13 +234,17 @@ def _clock(bars: int, frequency: str) -> pd.DatetimeIndex:
 def _of(name: str, column: PlannedFeature, seed: int) -> Iterator[LawOutcome]:
     rng = np.random.default_rng(seed)
     panel = synthetic_panel(rng, bars=max(BARS, 2 * column.spec.warmup + 60))
-    market = Market(column, panel, synthetic_side(series_needed([column]), panel, rng), seed)
+    market = Market(column, panel, _side_for(column, panel, rng), seed)
     for law, check in LAWS.items():
         try:
             detail = check(market)
         except MnpuError as error:
             detail = str(error)
         yield LawOutcome(f"{name}: {law}", not detail, detail)
+
+
+def _side_for(column: PlannedFeature, panel: Panel, rng: np.random.Generator) -> SideTable:
+    return synthetic_side(series_needed([column]), panel, rng, kind=column.spec.kind)
 
 
 def _documented(market: Market) -> str:
@@ -218,6 +273,21 @@ def _truncation(market: Market) -> str:
     rng = np.random.default_rng(market.seed)
     cuts = [max(cut, market.column.spec.warmup - 1) for cut in _cuts(market, rng)]
     leaks = truncation([market.column], market.panel, market.side, cuts=sorted(set(cuts)))
+    return str(leaks[0]) if leaks else ""
+
+
+def _vintages(market: Market) -> str:
+    rng = np.random.default_rng(market.seed)
+    eves = choose_eves(market.panel, market.side, count=2 * CUTS, rng=rng)
+    leaks = later_vintages([market.column], market.panel, market.side, cuts=eves, rng=rng)
+    return str(leaks[0]) if leaks else ""
+
+
+def _publication(market: Market) -> str:
+    rng = np.random.default_rng(market.seed)
+    eves = choose_eves(market.panel, market.side, count=2 * CUTS, rng=rng)
+    leaks = future_perturbation([market.column], market.panel, market.side, cuts=eves, rng=rng)
+    leaks += shifted_knowledge([market.column], market.panel, market.side, cuts=eves, rng=rng)
     return str(leaks[0]) if leaks else ""
 
 
@@ -286,6 +356,8 @@ LAWS: dict[str, Callable[[Market], str]] = {
     "has values": _has_values,
     "does not see the future": _future,
     "is the same on data cut short": _truncation,
+    "does not see a later vintage": _vintages,
+    "sees nothing before it is published": _publication,
     "needs no more bars than its warm-up": _warmup_enough,
     "has no value before its warm-up": _warmup_kept,
     "is scale-free if it says so": _scale_free,

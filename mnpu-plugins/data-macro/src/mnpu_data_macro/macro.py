@@ -76,6 +76,7 @@ def credit_spread_change(view: View, *, months: Months = 3) -> np.ndarray:
     -----
     Published in the first days of the following month. NaN with fewer than ``months + 1`` known observations and
     where either yield is older than its maximum age.
+    Source: Moody's seasoned yields; as a factor of returns, Chen, Roll & Ross (1986).
     """
     return _change(view, BAA, months) - _change(view, AAA, months)
 
@@ -176,6 +177,7 @@ def vix_change(view: View, *, window: Observations = 5) -> np.ndarray:
     -----
     Known a quarter of an hour after the close of US equities. NaN with fewer than ``window + 1`` known observations
     and where the newest is older than its maximum age.
+    Source: Cboe; as a factor of returns, Ang, Hodrick, Xing & Zhang (2006).
     """
     return _change(view, VIX, window)
 
@@ -205,6 +207,7 @@ def revision(view: View, *, series: str = "INDPRO") -> np.ndarray:
     -----
     NaN before the second publication, so wherever vintages are not known, and where the newest observation is older
     than its maximum age.
+    Source: Croushore & Stark (2001), on data as they were at the time.
     """
     known = view.revised(series)
     return view.at_decision(known, known.values[:, 1] - known.values[:, 0])

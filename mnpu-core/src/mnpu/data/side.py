@@ -1,0 +1,100 @@
+"""Side series of a store, of whatever table, as rows of a ``SideTable``: values, events of the calendar, texts."""
+
+from __future__ import annotations
+
+import difflib
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from mnpu.data.clock import from_ns
+from mnpu.errors import DataError
+from mnpu.types import SeriesInfo, SideTable
+
+__all__ = ["EVENT_PARTS", "declared_series", "read_side"]
+
+#: What is known of an event, each a series of its own: ``USD CPI m/m/actual``.
+EVENT_PARTS = ("scheduled", "forecast", "actual", "previous")
+
+VALUES = (
+    "SELECT event_time, knowledge_time, series, symbol, value, NULL FROM observations"
+    " WHERE series = ? AND knowledge_time <= ?"
+)
+TEXTS = (
+    "SELECT event_time, knowledge_time, source, symbol, 1.0,"
+    " CASE body WHEN '' THEN text ELSE text || char(10) || body END FROM news"
+    " WHERE source = ? AND knowledge_time <= ? ORDER BY knowledge_time, event_time, symbol, id"
+)
+SCHEDULED = (
+    "SELECT event_time, min(knowledge_time), series, '', 1.0, NULL FROM calendar_events"
+    " WHERE series = ? AND knowledge_time <= ? GROUP BY event_time"
+)
+PART = (
+    "SELECT event_time, knowledge_time, series, '', {part}, NULL FROM calendar_events"
+    " WHERE series = ? AND knowledge_time <= ? AND {part} IS NOT NULL"
+)
+
+
+def declared_series(connection: sqlite3.Connection) -> dict[str, SeriesInfo]:
+    """What every series declares, by name; an event of the calendar appears as its four parts."""
+    columns = "series, frequency, unit, basis, release_lag, max_age, source, licence, kind"
+    known: dict[str, SeriesInfo] = {}
+    for name, frequency, unit, basis, lag, age, source, licence, kind in connection.execute(
+        f"SELECT {columns} FROM series ORDER BY series"
+    ):
+        info = SeriesInfo(name, frequency, unit, basis, lag, pd.Timedelta(age, "ns"), source, licence, kind)
+        parts = [f"{name}/{part}" for part in EVENT_PARTS] if kind == "calendar" else [name]
+        known.update({part: replace(info, series=part) for part in parts})
+    return known
+
+
+def read_side(connection: sqlite3.Connection, series: Sequence[str], *, last: int, where: str) -> SideTable:
+    """All vintages of ``series`` that became known until ``last`` (ns), in the order in which they became known."""
+    info = _chosen(declared_series(connection), series, where)
+    rows = [row for declared in info.values() for row in _rows(connection, declared, last)]
+    event, known, name, symbol, value, text = zip(*rows, strict=True) if rows else ((),) * 6
+    table = SideTable(
+        event_time=from_ns(event),
+        knowledge_time=from_ns(known),
+        series=np.array(name, dtype=object),
+        symbol=np.array(symbol, dtype=object),
+        value=np.array(value, dtype="float64"),
+        info=info,
+        text=_texts(text),
+    )
+    # stable: rows of one moment stay in the order of the recipe's series, of symbols and of the store
+    return table.rows(np.lexsort([table.event_time.asi8, table.knowledge_time.asi8]))
+
+
+def _chosen(known: Mapping[str, SeriesInfo], series: Sequence[str], where: str) -> dict[str, SeriesInfo]:
+    for name in series:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else "Run: mnpu data info"
+            raise DataError(f"no series {name!r}", where=where, expected=f"one of {_some(known)}", next_step=hint)
+    return {name: known[name] for name in dict.fromkeys(series)}
+
+
+def _some(known: Mapping[str, SeriesInfo]) -> str:
+    names = list(known)
+    more = f" and {len(names) - 40} more" if len(names) > 40 else ""
+    return (", ".join(names[:40]) or "none, as it holds no side data") + more
+
+
+def _rows(connection: sqlite3.Connection, info: SeriesInfo, last: int) -> Iterator[tuple]:
+    if info.kind == "news":
+        return connection.execute(TEXTS, (info.series, last))
+    if info.kind != "calendar":
+        return connection.execute(VALUES, (info.series, last))
+    event, _, part = info.series.rpartition("/")
+    query = SCHEDULED if part == "scheduled" else PART.format(part=part)
+    return ((at, known, info.series, *rest) for at, known, _, *rest in connection.execute(query, (event, last)))
+
+
+def _texts(text: Sequence[str | None]) -> np.ndarray | None:
+    if not any(words is not None for words in text):
+        return None
+    return np.array([words or "" for words in text], dtype=object)

@@ -1,0 +1,176 @@
+"""Side data of a store, whichever table holds it: values of symbols, events of the calendar, texts."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mnpu.data.migrations import create_schema
+from mnpu.data.store import Store
+from mnpu.errors import DataError
+from mnpu.features import View
+from mnpu.features.texts import decayed_sum, window_sum
+from mnpu.testing.features import synthetic_panel, synthetic_side
+
+DAY = 86_400_000_000_000
+
+
+@pytest.fixture
+def store(tmp_path):
+    path = tmp_path / "s.db"
+    series = [
+        (name, "daily", "", "observed", "", 30 * DAY, "test", "none", "", 0, kind)
+        for name, kind in (("fees", "onchain"), ("USD CPI m/m", "calendar"), ("wire", "news"))
+    ]
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        create_schema(connection)
+        connection.executemany(f"INSERT INTO series VALUES ({', '.join('?' * 11)})", series)
+        connection.executemany(
+            "INSERT INTO observations VALUES (?, ?, ?, ?, ?, 'observed')",
+            [
+                ("fees", "BTC", DAY, 2 * DAY, 1.0),
+                ("fees", "ETH", DAY, 2 * DAY, 5.0),
+                ("fees", "BTC", DAY, 4 * DAY, 1.5),
+            ],
+        )
+        connection.executemany(
+            "INSERT INTO calendar_events VALUES ('USD CPI m/m', ?, ?, ?, ?, ?, ?, 'High', 'declared')",
+            [(10 * DAY, 3 * DAY, None, 0.2, None, 0.1), (10 * DAY, 10 * DAY, 10 * DAY, 0.3, 0.4, 0.1)],
+        )
+        connection.executemany(
+            "INSERT INTO news VALUES ('wire', ?, ?, ?, ?, ?, ?, 'observed')",
+            [
+                ("BTC", DAY, DAY + 5, "b", "up", ""),
+                ("", DAY, DAY + 5, "a", "Fed", "holds"),
+                ("BTC", 0, 1, "c", "down", ""),
+            ],
+        )
+    return Store.open(path)
+
+
+def rows(table):
+    known = [int(t) for t in table.knowledge_time.asi8]
+    event = [int(t) for t in table.event_time.asi8]
+    return list(zip(event, known, table.series.tolist(), table.symbol.tolist(), table.value.tolist(), strict=True))
+
+
+def test_values_of_symbols_come_with_their_symbol_in_order_of_knowledge(store):
+    assert rows(store.side(["fees"])) == [
+        (DAY, 2 * DAY, "fees", "BTC", 1.0),
+        (DAY, 2 * DAY, "fees", "ETH", 5.0),
+        (DAY, 4 * DAY, "fees", "BTC", 1.5),
+    ]
+
+
+def test_an_event_is_four_series_and_its_date_is_known_before_its_outcome(store):
+    name = "USD CPI m/m"
+    told = {part: rows(store.side([f"{name}/{part}"])) for part in ("scheduled", "forecast", "actual", "previous")}
+    assert told["scheduled"] == [(10 * DAY, 3 * DAY, f"{name}/scheduled", "", 1.0)]
+    assert [(known, value) for _, known, _, _, value in told["forecast"]] == [(3 * DAY, 0.2), (10 * DAY, 0.3)]
+    assert [(known, value) for _, known, _, _, value in told["actual"]] == [(10 * DAY, 0.4)]
+    assert [known for _, known, *_ in told["previous"]] == [3 * DAY, 10 * DAY]
+
+
+def test_texts_come_with_their_words(store):
+    table = store.side(["wire"])
+    assert table.text.tolist() == ["down", "Fed\nholds", "up"]
+    assert table.symbol.tolist() == ["BTC", "", "BTC"]
+    assert table.value.tolist() == [1.0, 1.0, 1.0]
+    assert table.info["wire"].kind == "news"
+    assert store.side(["fees"]).text is None
+
+
+def test_what_became_known_later_is_left_out(store):
+    assert len(store.side(["fees", "wire"], end=pd.Timestamp(DAY + 4, tz="UTC"))) == 1
+
+
+def test_a_series_that_is_not_there_gets_a_suggestion(store):
+    with pytest.raises(DataError, match="Did you mean 'USD CPI m/m/actual'"):
+        store.side(["USD CPI m/m/actuals"])
+
+
+def test_the_store_tells_about_every_kind_of_series(store):
+    told = {s.info.series: (s.info.kind, s.n_observations, s.n_revisions) for s in store.info().series}
+    assert told == {"fees": ("onchain", 3, 1), "USD CPI m/m": ("calendar", 2, 1), "wire": ("news", 3, 0)}
+
+
+@pytest.fixture(scope="module")
+def panel():
+    made = synthetic_panel(np.random.default_rng(3), bars=80, symbols=4)
+    return made
+
+
+def test_rows_are_found_under_the_symbol_or_else_under_its_base(panel):
+    from dataclasses import replace
+
+    side = synthetic_side(["fees"], panel, np.random.default_rng(4), history=10, kind="onchain")
+    named = {"S0": "S0-PERP", "S1": "BTC", "S2": "S2"}
+    side = replace(side, symbol=np.array([named[s] for s in side.symbol], dtype=object))
+    about = replace(panel, symbols=("S0-PERP", "S1USD", "S2", "S3"), bases=("S0", "BTC", "S2", "S3"))
+    values = View(about, side).by_symbol("fees")
+    plain = View(panel, synthetic_side(["fees"], panel, np.random.default_rng(4), history=10, kind="onchain"))
+    np.testing.assert_array_equal(values, plain.by_symbol("fees"))
+    assert np.isnan(values[:, 3]).all()
+    assert np.isfinite(values[:, :3]).all()
+
+
+@pytest.mark.parametrize("vintage", ["latest", "first"])
+def test_by_symbol_is_what_a_reader_of_each_symbol_would_have_had(panel, vintage):
+    side = synthetic_side(["rate"], panel, np.random.default_rng(5), history=10)
+    frame = pd.DataFrame({"event": side.event_time, "known": side.knowledge_time, "value": side.value})
+    known = View(panel, side).known("rate", 2, vintage=vintage)
+    values = View(panel, side).at_decision(known, known.values.sum(axis=1))
+    for t in range(0, 80, 7):
+        read = frame[frame["known"] <= panel.times[t]].sort_values("known", kind="stable").groupby("event")["value"]
+        last = (read.last() if vintage == "latest" else read.first()).iloc[-2:]
+        assert values[t] == last.sum()
+
+
+def test_the_next_event_is_the_nearest_one_whose_date_is_known(panel):
+    side = synthetic_side(["CPI/scheduled"], panel, np.random.default_rng(6), history=5, kind="calendar")
+    view = View(panel, side)
+    until, since = view.until_next("CPI/scheduled"), view.since_last("CPI/scheduled")
+    for t in range(80):
+        known = side.known_by(panel.times[t]).event_time
+        ahead, past = known[known > panel.times[t]], known[known <= panel.times[t]]
+        expected = (ahead.min() - panel.times[t]) / pd.Timedelta(days=1) if len(ahead) else np.nan
+        np.testing.assert_allclose(until[t], expected)
+        np.testing.assert_allclose(since[t], (panel.times[t] - past.max()) / pd.Timedelta(days=1))
+    assert np.isfinite(until).any()
+    assert np.isnan(until).any()
+
+
+@given(
+    known=st.lists(st.integers(0, 40), max_size=30).map(sorted),
+    decisions=st.lists(st.integers(0, 50), min_size=1, max_size=20).map(sorted),
+    seed=st.integers(0, 99),
+)
+def test_sums_over_texts_equal_a_loop(known, decisions, seed):
+    values = np.random.default_rng(seed).normal(size=len(known))
+    values[::4] = np.nan
+    at, when = (pd.to_datetime([h * 3_600 for h in hours], unit="s", utc=True) for hours in (decisions, known))
+    decayed = decayed_sum(at, when, values, pd.Timedelta(hours=5))
+    window = window_sum(at, when, values, pd.Timedelta(hours=7))
+    for t, now in enumerate(decisions):
+        seen = [(now - k, v) for k, v in zip(known, values, strict=True) if k <= now and v == v]
+        np.testing.assert_allclose(decayed[t], sum(v * 0.5 ** (age / 5) for age, v in seen), atol=1e-12)
+        np.testing.assert_allclose(window[t], sum(v for age, v in seen if age < 7), atol=1e-12)
+
+
+def test_texts_are_summed_for_their_symbol_and_for_the_market(panel):
+    side = synthetic_side(["wire"], panel, np.random.default_rng(7), history=3, kind="news")
+    view = View(panel, side)
+    texts = view.texts("wire")
+    count = view.within(texts, texts.value, pd.Timedelta(days=4))
+    total = view.within(texts, texts.value, pd.Timedelta(days=4), market=True)
+    for t in range(0, 80, 9):
+        now = panel.times[t]
+        recent = (side.knowledge_time <= now) & (side.knowledge_time > now - pd.Timedelta(days=4))
+        assert [(side.symbol[recent] == s).sum() for s in panel.symbols] == count[t].tolist()
+        assert total[t] == recent.sum()
