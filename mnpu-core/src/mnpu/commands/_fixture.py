@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mnpu.config.models import Use
+from mnpu.config.models import FeatureUse
 from mnpu.data.clock import from_ns
 from mnpu.data.fixture.plan import HORIZON, WINDOW
 from mnpu.data.fixture.write import PREDICTOR, Checks
@@ -39,7 +39,7 @@ def checks_of(registry: Registry) -> Checks:
 
 def measure(panel: Panel, registry: Registry, use: Mapping[str, Any] = READER) -> Mapping[str, Metric]:
     """``ic`` and ``rank_ic`` of one feature, by default the one that reads the plant, as if it were the forecast."""
-    (planned,) = plan([Use.model_validate(use)], registry)
+    (planned,) = plan([FeatureUse.model_validate(use)], registry)
     nothing = SideTable(from_ns([]), from_ns([]), NOTHING, NOTHING, np.zeros(0), {})
     values = compute([planned], panel, nothing).values.astype(float)  # (T, A, 1): one horizon
     forecast = Forecast(panel.times, panel.symbols, (HORIZON,), (0.5,), values[..., None])
