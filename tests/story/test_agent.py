@@ -101,7 +101,7 @@ def test_an_agent_agrees_where_dividends_are_paid_and_a_share_is_delisted(
         paid = [(days, np.full(len(days), 0.5)) if s == "MSFT" else NO_ACTIONS for s in symbols]
         gone = Listing(delisted=int(bars[symbols.index("IBM")][0][-120]), delisting_return=-0.4)
         listings = [gone if s == "IBM" else Listing() for s in symbols]
-        return build_panel(symbols, datasets, bars, *rest, dividends=paid, listings=listings, **options)
+        return build_panel(symbols, datasets, bars, *rest, **(options | {"dividends": paid, "listings": listings}))
 
     monkeypatch.setattr(store, "build_panel", mortal)
     recipe = tmp_path / "mortal.yaml"
