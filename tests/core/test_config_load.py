@@ -131,6 +131,11 @@ def test_several_errors_are_told_at_once():
     [
         (["data.end=2004-12-31"], "p.yaml:6:10: data.start is 2005-01-01, expected a date before data.end"),
         (["data.end=2010-12-31"], "split.train (5y), validation (6mo) and test (1y) together end on 2011-07-01"),
+        (
+            ["data.source_frequency=1d"],
+            "data.source_frequency is 1d, expected a frequency shorter than data.frequency, 1d",
+        ),
+        (["data.frequency=2h"], "data.frequency is '2h', expected 1m, 5m, 15m, 30m, 1h, 4h, 1d or 1w"),
         (["data.symbols=[A, B, A]"], "--set data.symbols: data.symbols.2 is A, which is there twice"),
         (["data.dataset={QQQ: x}"], "--set data.dataset: data.dataset.QQQ is for a symbol that data.symbols"),
         (["data.dataset=5"], "--set data.dataset: data.dataset is 5, expected the name of a dataset, or a map"),

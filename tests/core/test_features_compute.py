@@ -84,13 +84,13 @@ def test_a_symbol_that_is_not_listed_yet_is_not_accused_of_lacking_a_field(panel
 
 
 def test_too_short_a_history_is_refused(panel: Panel) -> None:
-    with pytest.raises(DataError, match=r"momentum.*240 bars from 2001-01-01 to 2001-11-30, too short a history"):
+    with pytest.raises(DataError, match=r"momentum.*240 bars from 2001-01-02 to 2001-12-18, too short a history"):
         computed(columns(price.momentum), panel)
 
 
 def test_a_column_without_a_value_is_refused(panel: Panel) -> None:
     volume = np.where(panel.tradable, 0.0, np.nan)
-    with pytest.raises(DataError, match="has no value in 240 bars from 2001-01-01"):
+    with pytest.raises(DataError, match="has no value in 240 bars from 2001-01-02"):
         computed(columns(price.volume_zscore), replace(panel, fields={**panel.fields, "volume": volume}))
 
 
@@ -174,7 +174,7 @@ def test_the_tables_of_a_column_follow_from_its_fields_and_the_kind_of_its_serie
 def test_a_series_that_ended_before_the_data_tells_what_it_covers(panel: Panel) -> None:
     later = replace(panel, times=panel.times + pd.Timedelta(days=3650))
     side = synthetic_side(("rate",), panel, np.random.default_rng(0))
-    with pytest.raises(DataError, match=r"no value.* rate became known between \d{4}-\d\d-\d\d and 2001-\d\d-\d\d"):
+    with pytest.raises(DataError, match=r"no value.* rate became known between \d{4}-\d\d-\d\d and 200[12]-\d\d-\d\d"):
         compute(columns(rate), later, side)
 
 
@@ -227,7 +227,7 @@ def test_an_infinite_value_is_refused_where_it_is(panel: Panel) -> None:
         """Divides by zero."""
         return view["close"] / 0
 
-    with pytest.raises(DataError, match=r"the value of S1 at 2001-01-01 21:00 is inf, expected a number, or NaN"):
+    with pytest.raises(DataError, match=r"the value of S1 at 2001-01-02 21:00 is inf, expected a number, or NaN"):
         computed(columns(infinite), panel)
 
 

@@ -246,3 +246,50 @@ def test_rows_cut_every_array(store):
 def test_bars_with_volume_zero_are_kept_as_found(store):
     panel = store.panel(["IXIC"], start="2015-05-11", end="2015-05-13")
     assert (panel["volume"][:, 0] == 0).tolist() == [False, True, False]
+
+
+def test_a_bar_without_volume_is_a_halt_where_the_pipeline_says_so(store_copy):
+    sessions = {"start": "2012-03-05", "end": "2012-03-09"}
+    change(store_copy, "UPDATE prices SET volume = 0 WHERE symbol = 'IBM' AND event_time = ?", ns("2012-03-07 21:00"))
+    change(store_copy, "UPDATE prices SET volume = 0 WHERE symbol = 'MSFT' AND event_time = ?", ns("2012-03-06 21:00"))
+    panel = Store.open(store_copy).panel(["IBM", "MSFT"], dataset="us_ohlcv_daily", **sessions)
+    assert panel.tradable.all()
+    halted = Store.open(store_copy).panel(["IBM", "MSFT"], dataset="us_ohlcv_daily", zero_volume="halt", **sessions)
+    assert np.argwhere(~halted.tradable).tolist() == [[1, 1], [2, 0]]
+    assert np.isnan(halted["close"][~halted.tradable]).all()
+
+
+def test_a_store_pays_its_dividends_and_ends_its_listings(store_copy):
+    ex = ns("2012-03-07 14:30")
+    change(
+        store_copy,
+        "INSERT INTO corporate_actions VALUES ('us_ohlcv_daily', 'MSFT', ?, ?, 'dividend', NULL, 0.5, '', 'declared')",
+        ex,
+        ex,
+    )
+    change(
+        store_copy,
+        "UPDATE assets SET delisted = ?, delisting_return = -0.9 WHERE symbol = 'IBM' AND dataset = 'us_ohlcv_daily'",
+        ns("2012-03-07 21:00"),
+    )
+    panel = Store.open(store_copy).panel(
+        ["IBM", "MSFT"], dataset="us_ohlcv_daily", start="2012-03-05", end="2012-03-09"
+    )
+    assert panel.tradable[:, 0].tolist() == [True, True, True, False, False]
+    assert panel["delisting"][3, 0] == pytest.approx(0.1 * panel["close"][2, 0])
+    assert panel["dividend"][:, 1].tolist() == [0, 0, 0.5 * panel["split_factor"][2, 1], 0, 0]
+
+
+def test_a_corrected_split_replaces_the_ratio_from_the_day_of_the_correction(store_copy):
+    first = ns("2012-03-06 14:30")
+    for known, ratio in [(first, 2.0), (ns("2012-03-08 12:00"), 4.0)]:
+        change(
+            store_copy,
+            "INSERT INTO corporate_actions VALUES ('us_ohlcv_daily', 'IBM', ?, ?, 'split', ?, NULL, '', 'declared')",
+            first,
+            known,
+            ratio,
+        )
+    panel = Store.open(store_copy).panel(["IBM"], dataset="us_ohlcv_daily", start="2012-03-05", end="2012-03-09")
+    factor = panel["split_factor"][:, 0] / panel["split_factor"][0, 0]
+    assert factor == pytest.approx([1, 2, 2, 4, 4])

@@ -114,6 +114,111 @@ def test_net_is_never_above_gross(market):
     assert (outcome.net <= outcome.gross + 1e-15).all()
 
 
+def ledger_with_payments(weights, prices, cash, ended, rebalance, tradable, bps):
+    """Cash and shares again; dividends go to the cash, and a share that ended is what it became."""
+    n_rows, n_assets = weights.shape
+    shares, money, last, gone = [0.0] * n_assets, 1.0, [0.0] * n_assets, [False] * n_assets
+    equity = [1.0]
+    for t in range(n_rows):
+        if t == 0:  # nothing is held yet, so nothing is paid
+            gone = [bool(ended[0, i]) for i in range(n_assets)]
+            last = [0.0 if gone[i] or np.isnan(prices[0, i]) else float(prices[0, i]) for i in range(n_assets)]
+        worth = money + sum(s * p for s, p in zip(shares, last, strict=True))
+        orders = [
+            i for i in range(n_assets) if rebalance[t] and tradable[t, i] and not np.isnan(prices[t, i]) and not gone[i]
+        ]
+        cost = sum(abs(weights[t, i] * worth - shares[i] * last[i]) for i in orders) * bps / 1e4
+        money -= cost
+        for i in orders:
+            wanted = weights[t, i] * (worth - cost) / last[i]
+            money -= (wanted - shares[i]) * last[i]
+            shares[i] = wanted
+        for i in range(n_assets):
+            money += shares[i] * cash[t + 1, i]
+            if ended[t + 1, i]:
+                shares[i], gone[i] = 0.0, True
+            if not np.isnan(prices[t + 1, i]):
+                last[i] = float(prices[t + 1, i])
+        equity.append(money + sum(s * p for s, p in zip(shares, last, strict=True)))
+    return np.array(equity)
+
+
+@st.composite
+def mortal_markets(draw, *, gaps: bool):
+    """Some symbols pay dividends, some end: their price is missing from then on."""
+    weights, prices, rebalance, tradable = draw(markets(gaps=gaps))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    cash = np.where(rng.random(prices.shape) < 0.2, 0.05 * np.nan_to_num(prices), 0.0)
+    ended = np.zeros(prices.shape, bool)
+    for i in range(prices.shape[1]):
+        if rng.random() < 0.6:
+            row = int(rng.integers(0, len(prices)))
+            before = prices[:row, i][np.isfinite(prices[:row, i])]
+            ended[row, i] = True
+            cash[row:, i] = 0.0
+            cash[row, i] = before[-1] * rng.uniform(0, 1.2) if len(before) else 0.0
+            prices[row:, i] = np.nan
+            tradable[row + draw(st.sampled_from([0, 1])) :, i] = False  # a decision later, or halted at the last one
+    return weights, prices, cash, ended, rebalance, tradable
+
+
+@given(mortal_markets(gaps=True))
+@settings(max_examples=300, deadline=None)
+def test_dividends_and_delistings_equal_a_ledger_of_cash_and_shares(market):
+    weights, prices, cash, ended, rebalance, tradable = market
+    outcome = run(weights, prices, rebalance=rebalance, tradable=tradable, cash=cash, ended=ended, costs=COSTS)
+    equity = ledger_with_payments(weights, prices, cash, ended, rebalance, tradable, bps=10.0)
+    if outcome.equity.min() > 0:
+        assert outcome.equity == pytest.approx(equity, rel=1e-9)
+
+
+@given(mortal_markets(gaps=False))
+@settings(max_examples=300, deadline=None)
+def test_both_routes_agree_about_dividends_and_delistings(market):
+    weights, prices, cash, ended, _, tradable = market
+    options = {"tradable": tradable, "cash": cash, "ended": ended, "chain": Chain([GrossCap(0.9)]), "costs": COSTS}
+    closed = run(weights, prices, method="auto", **options)
+    stepped = run(weights, prices, method="stepped", **options)
+    for name in ("gross", "net", "equity", "turnover_oneway"):
+        assert getattr(closed, name) == pytest.approx(getattr(stepped, name), abs=1e-12), name
+    assert closed.positions.weights == pytest.approx(stepped.positions.weights, abs=1e-12)
+    assert closed.targets.weights == pytest.approx(stepped.targets.weights, abs=1e-12)
+    assert len(closed.fills) == len(stepped.fills)
+    assert closed.notes == stepped.notes
+
+
+@pytest.mark.parametrize("method", ["closed", "stepped"])
+def test_a_delisting_is_earned_once_and_then_is_cash(method):
+    # Half a book at 100 falls to 90 and is delisted at -90 %: 45 % of the start becomes 4.5 %. No cost is paid for it.
+    prices, gone = [[100.0], [90.0], [np.nan], [np.nan]], [[False], [False], [True], [False]]
+    payments = {"cash": [[0.0], [0.0], [9.0], [0.0]], "ended": gone, "tradable": [[True]] * 3}
+    outcome = run([[0.5], [0.45 / 0.95], [0.0]], prices, costs=COSTS, method=method, **payments)
+    after_cost = 1 - 0.0005
+    assert outcome.equity == pytest.approx([1.0, 0.95 * after_cost, 0.545 * after_cost, 0.545 * after_cost])
+    assert outcome.positions.weights[2, 0] == 0
+    assert len(outcome.fills) == 1
+    assert outcome.notes == ("1 positions were closed by a delisting, at what it returned.",)
+
+
+def test_who_is_short_gains_what_a_delisting_takes():
+    outcome = run([[-0.5], [-0.5]], [[100.0], [np.nan], [np.nan]], cash=[[0.0], [10.0], [0.0]], ended=[[0], [1], [0]])
+    assert outcome.equity == pytest.approx([1.0, 1.45, 1.45])
+
+
+def test_a_dividend_leaves_the_position_smaller_and_the_equity_as_it_was():
+    # 10 of 100 are paid out: the price opens at 90, nothing is gained or lost.
+    outcome = run([[0.5], [np.nan]], [[100.0], [90.0], [90.0]], cash=[[0.0], [10.0], [0.0]], rebalance=[True, False])
+    assert outcome.equity == pytest.approx([1.0, 1.0, 1.0])
+    assert outcome.positions.weights[1, 0] == pytest.approx(0.45)
+
+
+def test_cash_that_is_not_a_number_is_refused():
+    with pytest.raises(DataError, match="cash that is not finite"):
+        run([[1.0]], [[1.0], [1.0]], cash=[[0.0], [np.nan]])
+    with pytest.raises(DataError, match="ended has the shape"):
+        run([[1.0]], [[1.0], [1.0]], ended=[[False]])
+
+
 def test_only_the_bar_after_the_fill_is_earned():
     prices = [[100.0], [100.0], [110.0], [110.0]]  # the price moves between fills 1 and 2
     early = run([[1.0], [0.0], [0.0]], prices)

@@ -19,6 +19,7 @@ from mnpu import pipeline
 from mnpu.assembly import Parts, assemble
 from mnpu.config.load import load_config
 from mnpu.config.resolve import resolve
+from mnpu.data.actions import settlements
 from mnpu.data.clock import from_ns
 from mnpu.data.fills import next_prices
 from mnpu.errors import DataError
@@ -165,8 +166,11 @@ class Agent:
         last_two = self._panel.rows(len(self._panel.times) - 2, len(self._panel.times))
         price = next_prices(last_two, self._parts.config.fill)[0]
         value = np.where(np.isfinite(price), price, self._value)
-        moved = np.where(np.isfinite(self._value), value / self._value - 1.0, 0.0)
-        self._account.hold(moved)
+        held = np.isfinite(self._value)
+        moved = np.where(held, value / self._value - 1.0, 0.0)
+        cash, ended = (row[-1] for row in settlements(last_two))
+        moved[ended] = -1.0
+        self._account.hold(moved, np.where(held, cash / self._value, 0.0))
         fillable = self._panel.tradable[-2] & np.isfinite(price)
         self._account.fill(self._pending.targets, self._pending.sent & fillable, self._parts.costs)
         self._value = value
@@ -251,7 +255,12 @@ def _extended(panel: Panel, rows: Panel) -> Panel:
         sessions=np.concatenate([panel.sessions[1:], rows.sessions]),
         fields={name: np.concatenate([values[1:], rows.fields[name]]) for name, values in panel.fields.items()},
         tradable=np.concatenate([panel.tradable[1:], rows.tradable]),
+        member=None if panel.member is None else np.concatenate([panel.member[1:], _member(rows)]),
     )
+
+
+def _member(rows: Panel) -> np.ndarray:
+    return np.ones(rows.shape, dtype=bool) if rows.member is None else rows.member
 
 
 def _shifted(values: np.ndarray, newest: np.ndarray) -> np.ndarray:

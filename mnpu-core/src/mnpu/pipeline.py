@@ -23,6 +23,7 @@ from mnpu import gates
 from mnpu.assembly import Forecaster, Parts, Strategy
 from mnpu.config.models import DataConfig
 from mnpu.config.periods import parse_period
+from mnpu.data.actions import bar_returns, delistings
 from mnpu.data.fills import Fills, fill_prices, marks
 from mnpu.data.splits import walk_forward
 from mnpu.data.store import Store
@@ -123,6 +124,8 @@ def read(data: DataConfig, path: str, planned: Sequence[PlannedFeature], progres
             start=data.start,
             end=data.end,
             frequency=data.frequency,
+            source_frequency=data.source_frequency,
+            zero_volume=data.zero_volume,
             dataset=data.dataset,
             calendar=data.calendar,
         )
@@ -205,9 +208,7 @@ def decisions(prepared: Prepared, forecasts: Sequence[Forecast]) -> PolicyContex
 
 def context_of(panel: Panel) -> PolicyContext:
     """What the bars alone tell a policy: returns up to each decision, and what trades."""
-    returns = np.full(panel.shape, np.nan)
-    returns[1:] = panel["close"][1:] / panel["close"][:-1] - 1
-    return PolicyContext(panel.times, panel.symbols, returns, panel.tradable, panel.periods_per_year)
+    return PolicyContext(panel.times, panel.symbols, bar_returns(panel), panel.decidable, panel.periods_per_year)
 
 
 def evaluate(
@@ -269,6 +270,8 @@ def market(prepared: Prepared) -> dict[str, Any]:
         "fill_times": prepared.fills.times[first:stop],
         "tradable": prepared.panel.tradable[first:stop],
         "marks": marks(prepared.panel, prepared.fills)[first:stop],
+        "cash": prepared.fills.cash[first : stop + 1],
+        "ended": prepared.fills.ended[first : stop + 1],
     }
 
 
@@ -314,6 +317,8 @@ def notes(panel: Panel) -> tuple[str, ...]:
     for info in dict.fromkeys(panel.datasets):
         known = f"adjusted with knowledge of {info.adjusted_as_of}" if info.adjusted_as_of else "as traded"
         lines.append(f"{info.name} ({info.vendor}, {info.licence}): {info.adjustment} adjustment, {known}. {info.note}")
+    for symbol, time, earned in delistings(panel):
+        lines.append(f"{symbol} was delisted by {time:%Y-%m-%d}: who held it got its last price and {earned:+.1%}.")
     return tuple(lines)
 
 

@@ -25,6 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from mnpu.config.periods import PERIOD
+from mnpu.frequencies import Frequency
 
 __all__ = [
     "Compare",
@@ -196,9 +197,15 @@ class DataConfig(_Block):
     symbols: list[Symbol] = Field(min_length=1, description="Symbols, each once. Their order is the report's order.")
     start: Date = Field(description="First session, as in 2005-01-31.")
     end: Date = Field(description="Last session, included.")
-    frequency: Literal["1d", "1h"] = Field(default="1d", description="Length of a bar.")
+    frequency: Frequency = Field(default="1d", description="Length of a bar.")
+    source_frequency: Frequency | None = Field(
+        default=None, description="Length of the stored bars, where they are shorter and are to be put together."
+    )
+    zero_volume: Literal["trade", "halt"] = Field(
+        default="trade", description="Whether a bar without volume can be traded (quotes have none), or is a halt."
+    )
     calendar: str | None = Field(
-        default=None, min_length=1, description="Exchange calendar, as XNYS or FX. Default: the dataset's own."
+        default=None, min_length=1, description="FX, CRYPTO, or an exchange as XNYS. Default: the dataset's own."
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mnpu.config.periods import parse_period
 from mnpu.errors import ConfigError
+from mnpu.frequencies import nests
 
 if TYPE_CHECKING:
     from mnpu.config.load import LoadedConfig
@@ -17,6 +18,7 @@ __all__ = ["check"]
 def check(loaded: LoadedConfig) -> Iterator[ConfigError]:
     """Every broken rule of a configuration whose single values are all right."""
     yield from _dates(loaded)
+    yield from _frequencies(loaded)
     yield from _symbols(loaded)
     yield from _horizons(loaded)
     yield from _repeated(loaded, ("report", "formats"), loaded.pipeline.report.formats)
@@ -41,6 +43,17 @@ def _dates(loaded: LoadedConfig) -> Iterator[ConfigError]:
             f"{first_fold:%Y-%m-%d}",
             expected=f"room for one fold before data.end, {data.end}",
             next_step="Shorten the ranges, or start earlier.",
+        )
+
+
+def _frequencies(loaded: LoadedConfig) -> Iterator[ConfigError]:
+    data = loaded.pipeline.data
+    if data.source_frequency is not None and not nests(data.source_frequency, data.frequency):
+        yield loaded.error(
+            ("data", "source_frequency"),
+            f"is {data.source_frequency}",
+            expected=f"a frequency shorter than data.frequency, {data.frequency}",
+            next_step="Leave it out where the stored bars are used as they are.",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,30 @@ class Bars:
     stops: np.ndarray
     times: np.ndarray
     columns: dict[str, np.ndarray]
+
+    @classmethod
+    def of(cls, symbols: Sequence[tuple[np.ndarray, Mapping[str, np.ndarray]]]) -> Bars:
+        """The bars of each symbol, its closes and columns; a column that one of them lacks is NaN there."""
+        sizes = np.array([len(times) for times, _ in symbols], dtype=np.int64)
+        stops = np.cumsum(sizes)
+        names = dict.fromkeys(name for _, columns in symbols for name in columns)
+        return cls(
+            stops - sizes,
+            stops,
+            np.concatenate([times for times, _ in symbols]),
+            {
+                name: np.concatenate([columns.get(name, np.full(len(times), np.nan)) for times, columns in symbols])
+                for name in names
+            },
+        )
+
+    def where(self, keep: np.ndarray | None) -> Bars:
+        """The bars for which ``keep`` (N,) is true; itself where that is None."""
+        if keep is None:
+            return self
+        before = np.append(0, np.cumsum(keep))
+        columns = {name: cells[keep] for name, cells in self.columns.items()}
+        return Bars(before[self.starts], before[self.stops], self.times[keep], columns)
 
     def union(self) -> np.ndarray:
         """Every close of any symbol, once, in order."""

@@ -8,9 +8,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from mnpu.data.actions import settlements
 from mnpu.data.calendars import get_calendar
 from mnpu.data.clock import utc
 from mnpu.errors import ConfigError, DataError
+from mnpu.frequencies import is_intraday
 from mnpu.types import Panel
 
 __all__ = ["FillRule", "Fills", "fill_prices", "holding_returns", "marks", "next_prices"]
@@ -28,10 +30,17 @@ class Fills:
         Split-continuous price at which the decision at t is filled; NaN where there is none.
     times : DatetimeIndex (T,)
         When; always after the decision. NaT in the last row.
+    cash : float64 (T, A)
+        What a holder of one share was paid after the fill before and up to this one: dividends, and what a delisted
+        share became.
+    ended : bool (T, A)
+        Where the share ceased to exist between the two fills.
     """
 
     prices: np.ndarray
     times: pd.DatetimeIndex
+    cash: np.ndarray
+    ended: np.ndarray
 
 
 def fill_prices(panel: Panel, fill: str = "next_close") -> Fills:
@@ -55,11 +64,14 @@ def fill_prices(panel: Panel, fill: str = "next_close") -> Fills:
         times = panel.times
     elif fill == "next_open":
         _check_opens(panel)
-        times = get_calendar(panel.calendar).session_open(panel.sessions)
+        calendar = get_calendar(panel.calendar)
+        weekly = panel.frequency == "1w"
+        times = calendar.bar_open(panel.times, "1w") if weekly else calendar.session_open(panel.sessions)
     else:
         raise ConfigError(f"{fill!r} is no fill rule", where="fill", expected="next_close or next_open")
     later = utc(times[1:].append(pd.DatetimeIndex([pd.NaT], tz="UTC").as_unit("ns")))
-    return Fills(next_prices(panel, fill), later)
+    cash, ended = settlements(panel)
+    return Fills(next_prices(panel, fill), later, _next_row(cash, 0.0), _next_row(ended, False))
 
 
 def next_prices(panel: Panel, fill: str) -> np.ndarray:
@@ -68,14 +80,17 @@ def next_prices(panel: Panel, fill: str) -> np.ndarray:
     In a few rows a symbol may well have no price, because it is not listed yet or has a gap: NaN. No calendar is
     consulted, which takes longer than a decision.
     """
-    prices = panel["close" if fill == "next_close" else "open"]
-    later = np.full(prices.shape, np.nan)
-    later[:-1] = prices[1:]
+    return _next_row(panel["close" if fill == "next_close" else "open"], np.nan)
+
+
+def _next_row(values: np.ndarray, last: float) -> np.ndarray:
+    later = np.full(values.shape, last, dtype=values.dtype)
+    later[:-1] = values[1:]
     return later
 
 
 def _check_opens(panel: Panel) -> None:
-    if get_calendar(panel.calendar).continuous or panel.frequency != "1d":
+    if is_intraday(panel.frequency) or get_calendar(panel.calendar).continuous:
         raise ConfigError(
             f"the next open of {panel.frequency} bars on calendar {panel.calendar} is the instant of the decision",
             where="fill",
@@ -97,10 +112,12 @@ def holding_returns(fills: Fills) -> np.ndarray:
     """Simple return of each symbol from the fill of decision t to the fill of decision t + 1, (T, A).
 
     Where a symbol has no price at the later fill the return is NaN: unknown. When it trades again, the row of its
-    first new price holds the whole return since its last one, so nothing is lost for who held it meanwhile.
+    first new price holds the whole return since its last one, so nothing is lost for who held it meanwhile. Dividends
+    are part of the return, and so is what a delisted share became; after that it is unknown.
     """
     returns = np.full(fills.prices.shape, np.nan)
-    returns[:-1] = fills.prices[1:] / _last_known(fills.prices)[:-1] - 1.0
+    received = np.where(fills.ended, 0.0, fills.prices) + fills.cash
+    returns[:-1] = received[1:] / _last_known(fills.prices)[:-1] - 1.0
     return returns
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mnpu.data.actions import Actions, Listing, delisting_field, dividend_field, split_factor, total_close, traded
 from mnpu.data.bars import Bars, align
-from mnpu.data.calendars import get_calendar
+from mnpu.data.calendars import canonical, get_calendar
 from mnpu.data.clock import from_ns
 from mnpu.errors import ConfigError, DataError
 from mnpu.types import DatasetInfo, Panel
@@ -19,7 +20,6 @@ __all__ = ["build_panel", "choose_datasets"]
 
 PRICES = ("open", "high", "low", "close")
 
-Splits = tuple[np.ndarray, np.ndarray]
 Spans = Mapping[tuple[str, str], tuple[pd.Timestamp, pd.Timestamp]]
 
 
@@ -81,7 +81,7 @@ def _home(symbol: str, homes: Mapping[str, list[str]], choice: str | Mapping[str
 
 
 def _agree(symbols: Sequence[str], chosen: Sequence[DatasetInfo], frequency: str, calendar: str | None) -> None:
-    calendar = calendar or chosen[0].calendar
+    calendar = canonical(calendar or chosen[0].calendar)
     for symbol, info in zip(symbols, chosen, strict=True):
         if info.frequency != frequency:
             raise ConfigError(
@@ -90,7 +90,7 @@ def _agree(symbols: Sequence[str], chosen: Sequence[DatasetInfo], frequency: str
                 expected=frequency,
                 next_step=f"Set data.frequency to {info.frequency}, or leave {symbol} out.",
             )
-        if info.calendar != calendar:
+        if canonical(info.calendar) != calendar:
             raise ConfigError(
                 f"{symbol} trades on calendar {info.calendar} in {info.name}",
                 where="data.calendar",
@@ -108,15 +108,38 @@ def build_panel(
     symbols: tuple[str, ...],
     datasets: tuple[DatasetInfo, ...],
     bars: Bars,
-    splits: Sequence[Splits],
+    splits: Sequence[Actions],
     *,
     sessions: tuple[np.datetime64, np.datetime64],
     spans: Spans,
+    dividends: Sequence[Actions] | None = None,
+    listings: Sequence[Listing] | None = None,
+    halts: Sequence[bool] | None = None,
 ) -> Panel:
-    """Align ``bars``, whose columns are taken, on the union of the closes between two sessions, both included."""
+    """Align ``bars``, whose columns are taken, on the union of the closes between two sessions, both included.
+
+    Parameters
+    ----------
+    symbols, datasets : A each
+    bars : Bars
+        Of A symbols.
+    splits, dividends : A each, pairs of arrays
+        When each was known and had happened (ns), and its ratio or its cash per share, see `mnpu.data.actions`.
+        ``dividends`` None: none are known, and the panel has no such field.
+    sessions : pair of datetime64[D]
+    spans : mapping of (dataset, symbol) to first and last bar
+        For messages.
+    listings : A each, optional
+        Bars outside of them are left out; a delisting adds the field ``delisting``.
+    halts : bool, A each, optional
+        Where a bar without volume means that nothing could be traded; it is left out.
+    """
     first, last = sessions
     if last < first:
         raise ConfigError(f"{last} is before data.start {first}", where="data.end", expected="a later date")
+    listings = listings or [Listing()] * len(symbols)
+    halts = halts or [False] * len(symbols)
+    bars = bars.where(traded(bars, listings, halts))
     calendar = get_calendar(datasets[0].calendar)
     union = bars.union()
     days = calendar.sessions(from_ns(union))
@@ -126,23 +149,25 @@ def build_panel(
     for a, symbol in enumerate(symbols):
         if not tradable[:, a].any():
             raise _no_data(symbol, datasets[a], sessions, spans)
-    fields["split_factor"] = np.stack([_split_factor(times, at, ratio) for at, ratio in splits], axis=1)
+    fields["split_factor"] = np.stack([split_factor(times, one) for one in splits], axis=1)
+    fields = _continuous(fields)
+    if any(len(at) for at, _ in dividends or ()):
+        cash = dividend_field(times, tradable, fields["split_factor"], dividends or (), calendar)
+        fields |= {"dividend": cash, "total_close": total_close(fields["close"], cash)}
+    ended = delisting_field(times, fields["close"], symbols, listings)
+    if np.isfinite(ended).any():
+        fields["delisting"] = ended
     return Panel(
         times=from_ns(times),
         sessions=days,
         symbols=symbols,
-        fields=_continuous(fields),
+        fields=fields,
         tradable=tradable,
         datasets=datasets,
         frequency=datasets[0].frequency,
         calendar=calendar.name,
         periods_per_year=calendar.periods_per_year(datasets[0].frequency),
     )
-
-
-def _split_factor(times: np.ndarray, at: np.ndarray, ratio: np.ndarray) -> np.ndarray:
-    """Product of the ratios of all splits seen up to and including each bar, 1 before the first."""
-    return np.concatenate([[1.0], np.cumprod(ratio)])[np.searchsorted(at, times, side="right")]
 
 
 def _continuous(fields: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -7,17 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from mnpu.data.actions import Actions, Listing, known_dividends, known_splits
 from mnpu.data.bars import Bars
 from mnpu.data.cache import cached
 from mnpu.data.clock import DAY_NS, parse_date, utc
 from mnpu.data.columns import Key, Rows, read_rows
 from mnpu.data.migrations import check_file, check_version
 from mnpu.data.panel import build_panel, choose_datasets
+from mnpu.data.resample import resample
 from mnpu.data.side import declared_series, read_side
 from mnpu.errors import DataError
 from mnpu.types import DatasetInfo, Panel, SeriesInfo, SideTable
@@ -59,6 +61,12 @@ class Asset:
     listed: pd.Timestamp | None
     delisted: pd.Timestamp | None
     delisting_return: float | None
+
+    @property
+    def listing(self) -> Listing:
+        """When it could be traded, in nanoseconds."""
+        listed, delisted = (None if at is None else at.value for at in (self.listed, self.delisted))
+        return Listing(listed, delisted, self.delisting_return)
 
 
 @dataclass(frozen=True)
@@ -171,6 +179,8 @@ class Store:
         start: Any,
         end: Any,
         frequency: str = "1d",
+        source_frequency: str | None = None,
+        zero_volume: Literal["trade", "halt"] = "trade",
         dataset: str | Mapping[str, str] | None = None,
         calendar: str | None = None,
     ) -> Panel:
@@ -188,7 +198,11 @@ class Store:
         start, end : date
             First and last session, for example ``"2005-01-01"``.
         frequency : str
-            ``1d`` or ``1h``; every symbol must have it.
+            Length of a bar, such as ``1d``; every symbol must have it, or ``source_frequency``.
+        source_frequency : str, optional
+            Length of the stored bars that the panel's are put together from, see `mnpu.data.resample`.
+        zero_volume : {"trade", "halt"}
+            Whether a bar without volume can be traded, or is a halt: then it is missing.
         dataset : str or mapping of str to str, optional
             The dataset to take every symbol from, or one for each symbol that is found in several.
         calendar : str, optional
@@ -202,7 +216,9 @@ class Store:
             If a symbol is not in the store, or has no bar between ``start`` and ``end``.
         """
         first, last = parse_date(start, where="data.start"), parse_date(end, where="data.end")
-        infos = choose_datasets(symbols, self.datasets(), self.assets(), dataset, frequency, calendar)
+        infos = choose_datasets(
+            symbols, self.datasets(), self.assets(), dataset, source_frequency or frequency, calendar
+        )
         # Sessions are checked exactly below; a session lies within two days of its date in any zone.
         low = int(first.astype("datetime64[ns]").astype("int64")) - 2 * DAY_NS
         high = int(last.astype("datetime64[ns]").astype("int64")) + 3 * DAY_NS
@@ -210,11 +226,22 @@ class Store:
         bars = self._bars(keys, low, high)
         with self._reading() as connection:
             splits = [self._splits(connection, info.name, symbol) for info, symbol in zip(infos, symbols, strict=True)]
+            dividends = [self._dividends(connection, i.name, symbol) for i, symbol in zip(infos, symbols, strict=True)]
         assets = {(asset.dataset, asset.symbol): asset for asset in self.assets()}
-        spans = {key: (asset.first_bar, asset.last_bar) for key, asset in assets.items()}
-        panel = build_panel(tuple(symbols), infos, bars, splits, sessions=(first, last), spans=spans)
-        bases = tuple(assets[info.name, symbol].base for info, symbol in zip(infos, symbols, strict=True))
-        return replace(panel, bases=bases)
+        chosen = [assets[info.name, symbol] for info, symbol in zip(infos, symbols, strict=True)]
+        panel = build_panel(
+            tuple(symbols),
+            infos,
+            bars,
+            splits,
+            sessions=(first, last),
+            spans={key: (asset.first_bar, asset.last_bar) for key, asset in assets.items()},
+            dividends=dividends,
+            listings=[asset.listing for asset in chosen],
+            halts=[zero_volume == "halt"] * len(symbols),
+        )
+        panel = replace(panel, bases=tuple(asset.base for asset in chosen))
+        return panel if source_frequency is None else resample(panel, frequency)
 
     def side(self, series: Sequence[str], *, end: Any = None) -> SideTable:
         """Side series with all their vintages, in the order in which they became known.
@@ -257,14 +284,25 @@ class Store:
         bounds, instants, *floats = cached(self.path, [query, keys], read)
         return Rows(bounds, (instants,), tuple(floats))
 
-    def _splits(self, connection: sqlite3.Connection, dataset: str, symbol: str) -> tuple[np.ndarray, np.ndarray]:
+    def _splits(self, connection: sqlite3.Connection, dataset: str, symbol: str) -> Actions:
         """When each split could be seen in the price (ns), and its ratio of new shares to old."""
+        return known_splits(*self._actions(connection, dataset, symbol, "split", "ratio"))
+
+    def _dividends(self, connection: sqlite3.Connection, dataset: str, symbol: str) -> Actions:
+        """When each dividend was known to be paid (ns), and its cash per share."""
+        return known_dividends(*self._actions(connection, dataset, symbol, "dividend", "amount"))
+
+    def _actions(
+        self, connection: sqlite3.Connection, dataset: str, symbol: str, kind: str, column: str
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Event and knowledge time (ns) and value of each row about one kind of action."""
         rows = connection.execute(
-            "SELECT max(event_time, knowledge_time) AS at, ratio FROM corporate_actions"
-            " WHERE dataset = ? AND symbol = ? AND kind = 'split' ORDER BY at",
-            (dataset, symbol),
+            f"SELECT event_time, knowledge_time, {column} FROM corporate_actions"
+            " WHERE dataset = ? AND symbol = ? AND kind = ?",
+            (dataset, symbol, kind),
         ).fetchall()
-        return np.array([row[0] for row in rows], dtype="int64"), np.array([row[1] for row in rows], dtype="float64")
+        event, knowledge, value = zip(*rows, strict=True) if rows else ((), (), ())
+        return np.array(event, dtype="int64"), np.array(knowledge, dtype="int64"), np.array(value, dtype="float64")
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+from numpy.lib.stride_tricks import sliding_window_view
 
 from mnpu.data.clock import utc
-from mnpu.data.fills import fill_prices
+from mnpu.data.fills import Fills, fill_prices
 from mnpu.errors import ConfigError, DataError
 from mnpu.types import Labels, Panel
 
@@ -16,7 +17,7 @@ __all__ = ["ForwardReturn"]
 
 
 class ForwardReturn:
-    """Simple return from the first fill after the decision to the price ``h`` bars later.
+    """Simple total return from the first fill after the decision to the price ``h`` bars later.
 
     Parameters
     ----------
@@ -25,6 +26,7 @@ class ForwardReturn:
 
     Notes
     -----
+    Dividends count as cash, and a share that is delisted meanwhile as what it became.
     NaN: where the price of the fill or of the end is missing, and in the last rows.
     """
 
@@ -52,7 +54,17 @@ class ForwardReturn:
         values = np.full((n_times, n_assets, len(self.horizons)), np.nan)
         ends = []
         for i, h in enumerate(self.horizons):
-            values[:-h, :, i] = fills.prices[h:] / fills.prices[:-h] - 1.0
+            values[:-h, :, i] = _received(fills, h) / fills.prices[:-h] - 1.0
             nothing = pd.DatetimeIndex([pd.NaT] * h, tz="UTC").as_unit("ns")
             ends.append(utc(fills.times[h:].append(nothing)))
         return Labels(values, fills.times, tuple(ends), self.horizons, "forward_return")
+
+
+def _received(fills: Fills, bars: int) -> np.ndarray:
+    """What one share of fill t is worth ``bars`` later, (T - bars, A): its price, and the cash paid meanwhile."""
+    later = fills.prices[bars:]
+    if not fills.cash.any() and not fills.ended.any():
+        return later
+    meanwhile = sliding_window_view(fills.cash[1:], bars, axis=0).sum(axis=-1)
+    gone = sliding_window_view(fills.ended[1:], bars, axis=0).any(axis=-1)
+    return np.where(gone, 0.0, later) + meanwhile

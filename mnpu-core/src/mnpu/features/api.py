@@ -25,17 +25,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from mnpu.data.history import Known, as_of, known_windows
+from mnpu.data.resample import resample
 from mnpu.errors import ConfigError, DataError, PluginError
 from mnpu.features.revisions import revised_windows
 from mnpu.features.schedules import since_last, until_next
 from mnpu.features.texts import Texts, decayed_sum, window_sum
 from mnpu.types import Panel, SideTable
+
+if TYPE_CHECKING:
+    from mnpu.features.coarse import CoarseView
 
 __all__ = ["FeatureMeta", "View", "feature", "meta_of"]
 
@@ -183,7 +187,7 @@ class View:
 
     @property
     def frequency(self) -> str:
-        """Frequency of the bars: ``1d`` or ``1h``."""
+        """Length of the bars, such as ``1d``."""
         return self._panel.frequency
 
     @property
@@ -201,6 +205,20 @@ class View:
                 expected=f"one of {', '.join(sorted(self._panel.fields))}",
             )
         return _read_only(self._panel.fields[field])
+
+    def coarser(self, frequency: str) -> CoarseView:
+        """The same symbols in longer bars, each shown from its close on, for features of several time frames.
+
+        Its fields are the declared ones, its rows the K bars that are finished. See ``CoarseView.at_decisions``. The
+        ``warmup`` of a feature that looks back over n longer bars covers n + 1 of them, in bars of the panel: the
+        first one is left out where the data begin in the middle of it.
+        """
+        from mnpu.features.coarse import CoarseView  # it is a view itself
+
+        told = self._panel.fields if self._fields is None else self._fields
+        fields = {name: self._panel.fields[name] for name in told if name in self._panel.fields}
+        panel = resample(replace(self._panel, fields=fields), frequency)
+        return CoarseView(self, panel, self._side, fields=self._fields, series=self._series, where=self._where)
 
     def known(self, series: str, n: int = 1, *, symbol: str = "", vintage: Vintage = "latest") -> Known:
         """The last ``n`` observations of a series, as known at each of its K publications: ``values`` (K, n).

@@ -146,7 +146,7 @@ def _frame(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable, val
             expected="a number, or NaN where it is undefined",
         )
     specs = tuple(as_declared(column.spec, side.info) for column in planned)
-    return FeatureFrame(panel.times, panel.symbols, small, tuple(c.name for c in planned), panel.tradable, specs)
+    return FeatureFrame(panel.times, panel.symbols, small, tuple(c.name for c in planned), panel.decidable, specs)
 
 
 def _check_levels(spec: FeatureSpec, panel: Panel) -> None:

@@ -13,7 +13,7 @@ from mnpu.types import DatasetInfo, FeatureSpec, Fold, Panel, Result, Section, S
 
 __all__ = ["costs", "data", "features", "folds", "reproducibility"]
 
-_BARS = {"1d": "daily", "1h": "hourly"}
+_BARS = {"1w": "weekly", "1d": "daily", "1h": "hourly"}
 _STAMPS = {"session_date": "the session's date", "open": "the bar's open", "close": "the bar's close"}
 _ADJUSTED = {"none": "as traded", "split": "splits", "split+dividend": "splits and dividends"}
 

@@ -80,9 +80,12 @@ class Account:
             self._at_fill = self._equity * (1.0 - self._cost)
         return Fill(before, traded, self._cost)
 
-    def hold(self, returns: np.ndarray) -> tuple[float, float]:
-        """Earn ``returns`` (A,) up to the next fill; the gross return and that net of the last fill's cost."""
-        gross = max(float(self.weights @ returns), -1.0)
+    def hold(self, returns: np.ndarray, income: np.ndarray) -> tuple[float, float]:
+        """Earn ``returns`` (A,) and ``income`` (A,) up to the next fill, gross and net of the last fill's cost.
+
+        ``income`` is paid in cash, a fraction of each position; it does not stay in it.
+        """
+        gross = max(float(self.weights @ (returns + income)), -1.0)
         net = max((1.0 - self._cost) * (1.0 + gross) - 1.0, -1.0)
         self.lost = net <= -1.0
         self._equity *= 1.0 + net

@@ -4,11 +4,13 @@ An order decided at t is filled at fill t, on weights that have drifted since fi
 the equity before the trade, paid by the whole book in proportion; then the book earns its return to fill t + 1::
 
     cost[t]   = bps / 1e4 * sum |wanted[t] - drifted[t]|       over the symbols that trade
-    gross[t]  = sum weights[t] * returns[t]                    not below -1: no one owes more than the account
+    gross[t]  = sum weights[t] * (returns[t] + income[t])      not below -1: no one owes more than the account
     net[t]    = (1 - cost[t]) * (1 + gross[t]) - 1
     drifted[t + 1] = weights[t] * (1 + returns[t]) / (1 + gross[t])
 
-A symbol that does not trade keeps its shares. An account that is lost stops, in cash.
+Income is cash: a dividend leaves the position smaller. A share that ended has the return -1 and becomes its income,
+so that the position is closed without a trade. A symbol that does not trade keeps its shares. An account that is lost
+stops, in cash.
 """
 
 from __future__ import annotations
@@ -59,15 +61,17 @@ def is_path_free(positions: Positions, allowed: Positions, market: Market, chain
     """Whether ``allowed``, limited as if from cash, is what a step by step account would hold after each fill."""
     if chain.path_dependent or not positions.rebalance.all() or not np.isfinite(positions.weights).all():
         return False
-    held = allowed.weights != 0
-    held[1:] |= allowed.weights[:-1] != 0
-    return not (held & ~market.fillable).any()
+    before = np.zeros(allowed.weights.shape, dtype=bool)
+    before[1:] = (allowed.weights[:-1] != 0) & ~market.gone[:-1]
+    stuck = ((allowed.weights != 0) | before) & ~market.fillable
+    # A share that ended is out of every book, unless a guardrail had to count it at a decision where it did not trade.
+    return not (stuck & ~(market.gone & (market.tradable | ~before))).any()
 
 
 def closed_books(allowed: Positions, market: Market, costs: CostModel) -> Books:
     """All of time at once; right only where ``is_path_free``."""
-    weights, returns = allowed.weights, market.returns
-    gross = np.maximum((weights * returns).sum(axis=1), -1.0)
+    weights, returns = np.where(market.gone, 0.0, allowed.weights), market.returns
+    gross = np.maximum((weights * (returns + market.income)).sum(axis=1), -1.0)
     before = np.zeros_like(weights)
     growth = np.where(gross > -1.0, 1.0 + gross, 1.0)[:-1, None]
     before[1:] = weights[:-1] * (1.0 + returns[:-1]) / growth
@@ -75,7 +79,7 @@ def closed_books(allowed: Positions, market: Market, costs: CostModel) -> Books:
     cost = total_cost(costs, traded)
     net = np.maximum((1.0 - cost) * (1.0 + gross) - 1.0, -1.0)
     lost = np.flatnonzero((net <= -1.0) | (cost >= 1.0))
-    books = Books(weights, before, weights, traded, cost, gross, net, allowed.violations, None)
+    books = Books(allowed.weights, before, weights, traded, cost, gross, net, allowed.violations, None)
     return _stopped(books, int(lost[0]), allowed) if len(lost) else books
 
 
@@ -109,7 +113,7 @@ def stepped_books(positions: Positions, market: Market, chain: Chain, costs: Cos
         if account.lost:
             net[t] = -1.0
         else:
-            gross[t], net[t] = account.hold(market.returns[t])
+            gross[t], net[t] = account.hold(market.returns[t], market.income[t])
         if account.lost:
             return Books(targets, before, after, traded, cost, gross, net, tuple(violations), t)
     return Books(targets, before, after, traded, cost, gross, net, tuple(violations), None)

@@ -23,9 +23,15 @@ class Market:
         Price at which an order of decision t is filled, NaN where it cannot be.
     fill_times : DatetimeIndex (T,)
     returns : float64 (T, A)
-        From fill t to fill t + 1, at the last known price: 0 while a symbol does not trade, then the whole gap.
+        Change of price from fill t to fill t + 1, at the last known one: 0 while a symbol does not trade, then the
+        whole gap; -1 where the share ended.
     marks : float64 (T, A)
         From the last fill before decision t to that decision: how far the book has drifted when it is decided.
+    income : float64 (T, A)
+        Cash paid between the two fills, as a fraction of the value at the first: dividends, and what a share became
+        that ended. It does not stay in the symbol.
+    gone : bool (T, A)
+        Where the share ended at or before fill t.
     fillable : bool (T, A)
         Where an order can be sent and filled: tradable at the decision, with a fill price.
     tradable : bool (T, A)
@@ -35,6 +41,8 @@ class Market:
     fill_times: pd.DatetimeIndex
     returns: np.ndarray
     marks: np.ndarray
+    income: np.ndarray
+    gone: np.ndarray
     fillable: np.ndarray
     tradable: np.ndarray
 
@@ -46,6 +54,8 @@ def market_for(
     *,
     tradable: np.ndarray | None = None,
     marks: np.ndarray | None = None,
+    cash: np.ndarray | None = None,
+    ended: np.ndarray | None = None,
 ) -> Market:
     """Check the arrays against the positions and derive the rest.
 
@@ -60,6 +70,11 @@ def market_for(
         Default: everywhere that has a fill price.
     marks : float64 ndarray (T, A), optional
         Return from the last fill to the decision; NaN counts as 0. Default 0: a decision at the instant of that fill.
+    cash : float64 ndarray (T + 1, A), optional
+        Paid per share between the fill before and this one, in the unit of the prices. Default none.
+    ended : bool ndarray (T + 1, A), optional
+        Where the share ceased to exist between the fill before and this one; ``cash`` is what it became. Default
+        nowhere.
 
     Raises
     ------
@@ -78,14 +93,31 @@ def market_for(
         )
     if len(fill_times) not in (n_rows, n_rows + 1):
         _expect_shape("fill_times", (len(fill_times),), (n_rows,), "one per decision")
-    known = np.isfinite(prices)
+    cash, ended = _payments(cash, ended, prices.shape)
+    gone = np.logical_or.accumulate(ended, axis=0)
+    known = np.isfinite(prices) & ~gone
     value = _last_known(prices, known)
     returns = np.where(np.isfinite(value[:-1]), value[1:] / value[:-1] - 1.0, 0.0)
+    returns[ended[1:]] = -1.0
+    income = np.where(np.isfinite(value[:-1]) & ~gone[:-1], cash[1:] / value[:-1], 0.0)
     tradable = known[:-1] if tradable is None else np.asarray(tradable, dtype=bool)
     _expect_shape("tradable", tradable.shape, (n_rows, n_assets), "one row per decision")
     marks = np.zeros((n_rows, n_assets)) if marks is None else np.nan_to_num(np.asarray(marks, dtype=np.float64))
     _expect_shape("marks", marks.shape, (n_rows, n_assets), "one row per decision")
-    return Market(prices[:-1], fill_times[:n_rows], returns, marks, tradable & known[:-1], tradable)
+    fillable = tradable & known[:-1]
+    return Market(prices[:-1], fill_times[:n_rows], returns, marks, income, gone[:-1], fillable, tradable)
+
+
+def _payments(
+    cash: np.ndarray | None, ended: np.ndarray | None, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    cash = np.zeros(shape) if cash is None else np.asarray(cash, dtype=np.float64)
+    ended = np.zeros(shape, dtype=bool) if ended is None else np.asarray(ended, dtype=bool)
+    for name, values in (("cash", cash), ("ended", ended)):
+        _expect_shape(name, values.shape, shape, "one row per decision and one more to value the last")
+    if not np.isfinite(cash).all():
+        raise DataError("cash that is not finite", where="simulation", expected="0 where nothing is paid")
+    return cash, ended
 
 
 def _last_known(prices: np.ndarray, known: np.ndarray) -> np.ndarray:

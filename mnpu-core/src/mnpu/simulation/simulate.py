@@ -65,6 +65,8 @@ def simulate(
     *,
     tradable: np.ndarray | None = None,
     marks: np.ndarray | None = None,
+    cash: np.ndarray | None = None,
+    ended: np.ndarray | None = None,
     chain: Chain | None = None,
     costs: CostModel | None = None,
     method: Literal["auto", "closed", "stepped"] = "auto",
@@ -82,6 +84,11 @@ def simulate(
         Where an order may be sent at the decision. Default: wherever there is a fill price.
     marks : float64 ndarray (T, A), optional
         Return from the last fill to the decision, for the book that the guardrails see. Default 0.
+    cash : float64 ndarray (T + 1, A), optional
+        Paid to the holder of one share between the fill before and this one, in the unit of the prices: dividends,
+        and what a delisted share became. Default none.
+    ended : bool ndarray (T + 1, A), optional
+        Where the share ceased to exist between the fill before and this one: the position is closed without a trade.
     chain : Chain, optional
         Guardrails; default none.
     costs : CostModel, optional
@@ -100,7 +107,7 @@ def simulate(
     """
     chain = chain or Chain()
     costs = costs or CostModel(0.0, 0.0)
-    market = market_for(positions, prices, fill_times, tradable=tradable, marks=marks)
+    market = market_for(positions, prices, fill_times, tradable=tradable, marks=marks, cash=cash, ended=ended)
     books, taken = _run(positions, market, chain, costs, method)
     return _outcome(positions, market, costs, books, taken)
 
@@ -161,6 +168,16 @@ def _notes(positions: Positions, market: Market, books: Books) -> tuple[str, ...
     if books.lost_at is not None:
         notes.append(f"The account was lost on {positions.times[books.lost_at]:%Y-%m-%d} and stops there.")
     stuck = int(((books.after != 0) & ~market.fillable).sum())
+    closed = int(((books.before == 0) & market.gone & _held_before(books.after)).sum())
+    if closed:
+        notes.append(f"{closed} positions were closed by a delisting, at what it returned.")
     if stuck:
         notes.append(f"{stuck} positions were kept over a bar for want of a price, at their last known value.")
     return tuple(notes)
+
+
+def _held_before(after: np.ndarray) -> np.ndarray:
+    """Where something was held after the fill before, (T, A)."""
+    held = np.zeros(after.shape, dtype=bool)
+    held[1:] = after[:-1] != 0
+    return held

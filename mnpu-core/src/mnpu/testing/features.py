@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mnpu.data.calendars import get_calendar
 from mnpu.data.clock import from_ns, utc
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.features.compute import evaluate
@@ -87,7 +88,7 @@ def synthetic_panel(
     bars, symbols : int
         T and A; at least three symbols.
     frequency : {"1d", "1h"}
-        Weekdays at 21:00 UTC, or every hour.
+        The days of New York, or every hour of a market that never closes.
 
     Returns
     -------
@@ -115,17 +116,18 @@ def synthetic_panel(
     for name in fields.keys() - {"split_factor"}:
         fields[name][~tradable] = np.nan
     fields["volume"][-1 - bars // 5, -1] = 0.0
-    info = DatasetInfo("synthetic", "made up", frequency, "close", "none", "", "XNYS", "USD", "none")
+    calendar = get_calendar("XNYS" if frequency == "1d" else "CRYPTO")
+    info = DatasetInfo("synthetic", "made up", frequency, "close", "none", "", calendar.name, "USD", "none")
     return Panel(
         times=times,
-        sessions=times.tz_localize(None).to_numpy().astype("datetime64[D]"),
+        sessions=calendar.sessions(times),
         symbols=tuple(f"S{a}" for a in range(symbols)),
         fields=fields,
         tradable=tradable,
         datasets=(info,) * symbols,
         frequency=frequency,
-        calendar="XNYS",
-        periods_per_year=252.0 if frequency == "1d" else 252.0 * 24,
+        calendar=calendar.name,
+        periods_per_year=calendar.periods_per_year(frequency),
     )
 
 
@@ -223,7 +225,9 @@ def _posts(name: str, panel: Panel, rng: np.random.Generator, ends: np.ndarray) 
 
 def _clock(bars: int, frequency: str) -> pd.DatetimeIndex:
     if frequency == "1d":
-        return pd.date_range("2001-01-01 21:00", periods=bars, freq="B", tz="UTC").as_unit("ns")
+        calendar = get_calendar("XNYS")
+        days = calendar.between(np.datetime64("2001-01-02"), np.datetime64("2030-12-31"))
+        return calendar.session_close(days[:bars])
     return pd.date_range("2001-01-01 01:00", periods=bars, freq="h", tz="UTC").as_unit("ns")
 
 

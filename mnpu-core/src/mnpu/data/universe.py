@@ -1,0 +1,76 @@
+"""Who belonged to a universe, when, as far as it was known then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from mnpu.data.clock import utc
+from mnpu.errors import DataError
+
+__all__ = ["Membership", "membership"]
+
+
+class Membership(NamedTuple):
+    """A symbol belongs to a universe from ``start`` until ``end`` (ns), which is the first instant without it.
+
+    ``end`` None: nobody has said. ``knowledge_time`` (ns) is when the row could be read; it may precede ``start``. A
+    later row about the same symbol and start replaces the earlier one from its own knowledge time on.
+    """
+
+    symbol: str
+    start: int
+    end: int | None
+    knowledge_time: int
+
+
+def membership(times: pd.DatetimeIndex, symbols: Sequence[str], rows: Iterable[Membership]) -> np.ndarray:
+    """Whether each symbol was known to belong at each decision, boolean (T, A).
+
+    Parameters
+    ----------
+    times : DatetimeIndex (T,)
+        Decisions, UTC. Equality is visible: a row counts at its knowledge time, and a member is one at its start.
+    symbols : sequence of str (A,)
+    rows : iterable of Membership
+        In any order. Rows about other symbols are passed over.
+
+    Raises
+    ------
+    DataError
+        If a row ends at or before its start, or two rows about one symbol and start became known at one instant.
+    """
+    at = utc(times).asi8
+    column = {symbol: a for a, symbol in enumerate(symbols)}
+    stories: dict[tuple[str, int], list[Membership]] = {}
+    for row in rows:
+        if row.symbol in column:
+            stories.setdefault((row.symbol, row.start), []).append(row)
+    member = np.zeros((len(at), len(symbols)), dtype=bool)
+    for story in stories.values():
+        told = sorted(story, key=lambda row: row.knowledge_time)
+        for row, later in zip(told, [*told[1:], None], strict=True):
+            _check(row, later)
+            first = np.searchsorted(at, max(row.start, row.knowledge_time), side="left")
+            limits = [x for x in (row.end, later and later.knowledge_time) if x is not None]
+            stop = np.searchsorted(at, min(limits), side="left") if limits else len(at)
+            member[first:stop, column[row.symbol]] = True
+    return member
+
+
+def _check(row: Membership, later: Membership | None) -> None:
+    if row.end is not None and row.end <= row.start:
+        raise DataError(
+            f"{row.symbol} leaves at {pd.Timestamp(row.end, tz='UTC')}, not after it joins",
+            where="universes",
+            expected=f"an end after {pd.Timestamp(row.start, tz='UTC')}",
+        )
+    if later is not None and later.knowledge_time == row.knowledge_time:
+        raise DataError(
+            f"{row.symbol} has two rows that became known at {pd.Timestamp(row.knowledge_time, tz='UTC')}",
+            where="universes",
+            expected="one for each start and knowledge time",
+        )
