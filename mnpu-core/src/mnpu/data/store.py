@@ -16,6 +16,7 @@ import pandas as pd
 from mnpu.data.build import APPLICATION_ID, SCHEMA_VERSION
 from mnpu.data.clock import DAY_NS, from_ns, parse_date, utc
 from mnpu.data.panel import build_panel, choose_datasets
+from mnpu.data.rows import PRICE_COLUMNS, PriceRows
 from mnpu.errors import DataError
 from mnpu.types import DatasetInfo, Panel, SeriesInfo, SideTable
 
@@ -177,6 +178,39 @@ class Store:
             splits = [self._splits(connection, info.name, symbol) for info, symbol in zip(infos, symbols, strict=True)]
         spans = {(asset.dataset, asset.symbol): (asset.first_bar, asset.last_bar) for asset in self.assets()}
         return build_panel(tuple(symbols), infos, bars, splits, sessions=(first, last), spans=spans)
+
+    def price_rows(self, dataset: str) -> PriceRows:
+        """Every row of a dataset, all vintages, as stored: for validators. Empty for a dataset without rows."""
+        info = next((info for info in self.datasets() if info.name == dataset), None)
+        if info is None:
+            raise DataError(f"no dataset {dataset!r}", where=str(self.path), next_step="Run: mnpu data info")
+        keys = ("code", "event_time", "knowledge_time")
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in (*keys, *PRICE_COLUMNS)}
+        with self._reading() as connection:
+            found = connection.execute("SELECT DISTINCT symbol FROM prices WHERE dataset = ?", (dataset,))
+            symbols = tuple(sorted({*self.symbols(dataset), *(row[0] for row in found)}))
+            code_of = {symbol: code for code, symbol in enumerate(symbols)}
+            cursor = connection.execute(
+                f"SELECT symbol, event_time, knowledge_time, {', '.join(PRICE_COLUMNS)} FROM prices"
+                " WHERE dataset = ? ORDER BY symbol, event_time, knowledge_time",
+                (dataset,),
+            )
+            while batch := cursor.fetchmany(50_000):  # a list of a million rows would take a gigabyte
+                symbol, *cells = zip(*batch, strict=True)
+                for name, column in zip(parts, ([code_of[s] for s in symbol], *cells), strict=True):
+                    kind = {"code": "int32"}.get(name, "int64" if name in keys else "float64")
+                    parts[name].append(np.array(column, dtype=kind))
+        code, event, known, *values = (np.concatenate(p) if p else np.zeros(0, "int64") for p in parts.values())
+        columns = {n: v for n, v in zip(PRICE_COLUMNS, values, strict=True) if not np.isnan(v).all()}
+        return PriceRows(info, symbols, code.astype("int32"), event, known, columns)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One table as it is stored, in the order of its key; instants stay nanoseconds, missing is None or NaN."""
+        with self._reading() as connection:
+            known = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if name not in known:
+                raise DataError(f"no table {name!r}", where=str(self.path), expected=f"one of {sorted(known)}")
+            return pd.read_sql_query(f'SELECT * FROM "{name}"', connection)
 
     def side(self, series: Sequence[str], *, end: Any = None) -> SideTable:
         """Side series with all their vintages, in the order in which they became known.
