@@ -5,18 +5,51 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from mnpu.data.rows import PriceRows
 from mnpu.types import Panel, SideTable
-from mnpu.validation.findings import Context, Finding, breaches
+from mnpu.validation.bars import Table, found, side_found
+from mnpu.validation.findings import Context, Finding, Rule, breaches
 
 __all__ = ["PointInTime"]
 
 
-class PointInTime:
-    """Nothing is known before it happened, and rows come in the order in which they became known."""
+EARLY = Rule(
+    "knowledge_time >= event_time",
+    "error",
+    "What is known before it happened is the future; only a schedule may be.",
+    "Give the series its release lag.",
+)
+FUTURE = Rule(
+    "nothing is known later than now",
+    "error",
+    "A stamp in the future is a wrong unit, zone or typo, and would become visible one day by itself.",
+    "Correct the stamps at the import.",
+)
+REPEATED = Rule(
+    "one value per period and release",
+    "error",
+    "Two values of one vintage: which one is read depends on the order of rows.",
+    "Remove the duplicates.",
+)
+REPEATED_NEWS = Rule(
+    "one text of a symbol at an instant",
+    "warning",
+    "Texts with one stamp may be one text that came twice.",
+    "Nothing, where the words differ.",
+)
 
-    def check(self, table: Panel | SideTable, context: Context | None = None) -> list[Finding]:
-        """What is wrong with the clocks of a panel or a side table."""
-        return _side(table) if isinstance(table, SideTable) else _panel(table)
+
+class PointInTime:
+    """Nothing is known before it happened or after today, and rows come in the order in which they became known."""
+
+    reads = (Panel, PriceRows, SideTable)
+    rules = (EARLY, FUTURE, REPEATED, REPEATED_NEWS)
+
+    def check(self, table: Table, context: Context | None = None) -> list[Finding]:
+        """What is wrong with the clocks of a panel, of price rows or of a side table."""
+        if isinstance(table, PriceRows):
+            return _rows(table, context)
+        return _side(table, context) if isinstance(table, SideTable) else _panel(table)
 
 
 def _panel(panel: Panel) -> list[Finding]:
@@ -41,17 +74,41 @@ def _panel(panel: Panel) -> list[Finding]:
     ]
 
 
-def _side(table: SideTable) -> list[Finding]:
+def _rows(rows: PriceRows, context: Context | None) -> list[Finding]:
+    events = rows.events
+
+    def clocks(i: int) -> str:
+        lead = pd.Timedelta(int(rows.event_time[i] - rows.knowledge_time[i]), "ns")
+        return f"is known {lead} before its close" if lead > pd.Timedelta(0) else f"is stamped {events[i]}"
+
+    return [
+        *found(EARLY, rows, rows.knowledge_time < rows.event_time, clocks),
+        *found(FUTURE, rows, _after_now(rows.knowledge_time, context), clocks),
+        *found(
+            REPEATED,
+            rows,
+            ~rows.first_print & (np.r_[0, np.diff(rows.knowledge_time)] == 0),
+            lambda i: "is there twice with one knowledge time",
+        ),
+    ]
+
+
+def _side(table: SideTable, context: Context | None) -> list[Finding]:
     known, event = table.knowledge_time.asi8, table.event_time.asi8
 
     def row(i: int) -> str:
         return f"{table.series[i]}, period to {table.event_time[i]}, known {table.knowledge_time[i]}"
 
-    undeclared = ~np.isin(table.series.astype(str), list(table.info) or [""])
+    name = table.series.astype(str)
+    undeclared = ~np.isin(name, list(table.info) or [""])
     keys = pd.MultiIndex.from_arrays([table.series, table.symbol, event, known])
     backwards = (np.diff(known) < 0) | ((np.diff(known) == 0) & (np.diff(event) < 0))
+    schedule = np.isin(name, [s for s, i in table.info.items() if _is_schedule(s, i)])
+    news = np.isin(name, [s for s, i in table.info.items() if getattr(i, "kind", "macro") == "news"])
+    twice = keys.duplicated()
+    early = (known < event) & ~schedule
     return [
-        *breaches("knowledge_time >= event_time", known < event, row, hint="Give the series its release lag."),
+        *breaches(EARLY.text, early, row, hint=EARLY.hint),
         *breaches(
             "rows are sorted by knowledge_time, then event_time",
             backwards,
@@ -59,6 +116,18 @@ def _side(table: SideTable) -> list[Finding]:
             hint="Sort the table.",
         ),
         *breaches("values are finite", ~np.isfinite(table.value), row, hint="Leave missing observations out."),
-        *breaches("one value per period and release", keys.duplicated(), row, hint="Remove the duplicates."),
+        *breaches(REPEATED.text, twice & ~news, row, hint=REPEATED.hint),
+        *side_found(REPEATED_NEWS, table, twice & news, lambda i: "is not the only one"),
+        *side_found(FUTURE, table, _after_now(known, context), lambda i: f"is known {table.knowledge_time[i]}"),
         *breaches("every series is declared", undeclared, row, hint="Declare its release lag and maximum age."),
     ]
+
+
+def _is_schedule(name: str, info: object) -> bool:
+    """Whether a series tells what is to come: all of a calendar but what was released."""
+    return getattr(info, "kind", "macro") == "calendar" and not name.endswith("/actual")
+
+
+def _after_now(known: np.ndarray, context: Context | None) -> np.ndarray:
+    now = context.now if context is not None else None
+    return np.zeros(len(known), dtype=bool) if now is None else known > now
