@@ -1,4 +1,4 @@
-"""Look into a store: datasets, symbols, series, and when they were known."""
+"""Look into a store: datasets, symbols, series, when they were known, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mnpu.commands._data_check import check
 from mnpu.commands._shared import emit, json_option, table
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 @click.group()
 def command() -> None:
     """Look into a store."""
+
+
+command.add_command(check)
 
 
 @command.command()

@@ -204,12 +204,17 @@ class Store:
         columns = {n: v for n, v in zip(PRICE_COLUMNS, values, strict=True) if not np.isnan(v).all()}
         return PriceRows(info, symbols, code.astype("int32"), event, known, columns)
 
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables, in order."""
+        with self._reading() as connection:
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
+        return tuple(row[0] for row in rows)
+
     def table(self, name: str) -> pd.DataFrame:
         """One table as it is stored, in the order of its key; instants stay nanoseconds, missing is None or NaN."""
+        if name not in (known := self.tables()):
+            raise DataError(f"no table {name!r}", where=str(self.path), expected=f"one of {', '.join(known)}")
         with self._reading() as connection:
-            known = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if name not in known:
-                raise DataError(f"no table {name!r}", where=str(self.path), expected=f"one of {sorted(known)}")
             return pd.read_sql_query(f'SELECT * FROM "{name}"', connection)
 
     def side(self, series: Sequence[str], *, end: Any = None) -> SideTable:
