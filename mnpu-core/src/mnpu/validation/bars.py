@@ -70,13 +70,11 @@ def typical(bars: PriceRows, size: np.ndarray) -> np.ndarray:
 
 
 def no_volume(bars: PriceRows, context: Context | None) -> np.ndarray:
-    """Boolean (A,): symbols that nobody trades, by their class or because they never have a volume."""
-    traded = np.zeros(len(bars.symbols), dtype=bool)
-    if "volume" in bars:
-        traded[np.unique(bars.code[np.nan_to_num(bars["volume"]) > 0])] = True
+    """Boolean (A,): symbols that nobody trades: by their class, or in a dataset that has no volume at all."""
     assets = context.assets if context is not None else {}
     classes = [assets[s].asset_class if s in assets else "" for s in bars.symbols]
-    return np.array([kind == "index" or (not kind and not has) for kind, has in zip(classes, traded, strict=True)])
+    nowhere = "volume" not in bars or not (np.nan_to_num(bars["volume"]) > 0).any()
+    return np.array([kind == "index" or (not kind and nowhere) for kind in classes], dtype=bool)
 
 
 def step_of(rows: PriceRows) -> int:

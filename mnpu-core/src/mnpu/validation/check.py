@@ -24,6 +24,8 @@ __all__ = ["Checked", "Reported", "Validator", "check_store", "findings_frame"]
 #: Read as price rows and side tables, not as they are stored.
 TYPED = frozenset({"prices", "observations"})
 
+PARTS = ("scheduled", "forecast", "actual", "previous")
+
 
 class Validator(Protocol):
     """What is registered as a validator. ``reads`` names the types it is given; panels and side tables without it."""
@@ -140,9 +142,18 @@ def _tables(store: Store, facts: _Facts, validators: Mapping[str, Validator]) ->
             symbols = [asset.symbol for asset in spans]
             panel = store.panel(symbols, start=start, end=end, frequency=info.frequency, dataset=info.name)
             yield f"panel of {info.name}", panel, context
-    series = [summary.info.series for summary in store.info().series]
-    if series:
+    if series := _series(store):
         yield "side data", store.side(series), Context("side data", bases=facts.bases, now=facts.now)
+
+
+def _series(store: Store) -> list[str]:
+    """Every series as a side table names it; an event of the calendar is its four parts."""
+    declared = store.table("series")
+    kinds = declared["kind"] if "kind" in declared else ["macro"] * len(declared)
+    names: list[str] = []
+    for name, kind in zip(declared["series"].astype(str), kinds, strict=True):
+        names += [f"{name}/{part}" for part in PARTS] if kind == "calendar" else [name]
+    return names
 
 
 _NO_PANEL = object.__new__(Panel)  # stands for any panel where only the type is asked

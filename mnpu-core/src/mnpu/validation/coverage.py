@@ -61,13 +61,20 @@ class Coverage:
 
     @property
     def states(self) -> np.ndarray:
-        """What each cell shows, text (R, K): one of ``there partly missing refused``, or empty outside the span."""
-        states = np.full(self.there.shape, "", dtype=object)
+        """What each cell shows, text (R, K): one of ``there partly missing refused``, or empty outside the span.
+
+        A stretch in which nothing is expected, such as a week-end, looks like the one before it.
+        """
+        states: np.ndarray = np.full(self.there.shape, "", dtype=object)
         states[(self.expected > 0) & (self.there == 0)] = "missing"
         states[self.there > 0] = "there"
         states[(self.there > 0) & (self.there < 0.98 * self.expected)] = "partly"
         states[self.refused > 0] = "refused"
-        return states
+        said = states != ""
+        last = np.maximum.accumulate(np.where(said, np.arange(states.shape[1]), 0), axis=1)
+        filled = np.take_along_axis(states, last, axis=1)
+        over = np.cumsum(said[:, ::-1], axis=1)[:, ::-1] == 0  # after the last row of a name
+        return np.where(over | said, states, filled)
 
     @property
     def share(self) -> float:
@@ -136,7 +143,7 @@ def coverage_svg(tables: Sequence[Coverage], *, title: str = "What is there") ->
         legend.append(f'<text x="{x + 17}" y="43">{escape(meaning)}</text>')
         x += 40 + 6 * len(meaning)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 20} {y}" role="img"'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 40} {y}" role="img"'
         f' font-family="system-ui, sans-serif" font-size="11">\n<title>{escape(title)}</title>\n'
         '<rect width="100%" height="100%" fill="#ffffff"/>\n'
         f'<text x="12" y="22" font-size="15">{escape(title)}</text>\n' + "\n".join([*legend, *parts]) + "\n</svg>\n"

@@ -27,7 +27,7 @@ HUGE_JUMP = Rule(
     "Record the split as a corporate action, split the symbol where the company changes, or correct the unit.",
 )
 JUMP = Rule(
-    "moves of 35 % or more have a corporate action or a reason",
+    "falls of 36 % and rises of 57 % have a corporate action or a reason",
     "warning",
     "Splits, spin-offs and changes of share class fall in the price and in nobody's pocket.",
     "If it is a split, a spin-off or another share class, record it as a corporate action.",

@@ -43,9 +43,10 @@ def _known_after(frame: pd.DataFrame) -> pd.Series:
     return frame["knowledge_time"] >= frame["event_time"]
 
 
-def _nanoseconds(frame: pd.DataFrame) -> bool:
+def _nanoseconds(frame: pd.DataFrame) -> pd.Series:
     """Seconds or milliseconds that were read as nanoseconds all lie within the first weeks of 1970."""
-    return len(frame) < 3 or bool(np.median(np.abs(frame["event_time"].to_numpy(dtype="int64"))) > 2e15)
+    near = np.abs(pd.to_numeric(frame["event_time"], errors="coerce")) < 2e15
+    return ~near if len(frame) >= 3 and near.mean() > 0.5 else pd.Series(True, index=frame.index)
 
 
 class _Table(pa.DataFrameModel):
@@ -59,7 +60,7 @@ class _TwoClocks(_Table):
     basis: Optional[Text] = basis()  # noqa: UP045 pandera reads the annotation on Python 3.10
 
     @pa.dataframe_check(name="instants are nanoseconds")
-    def nanoseconds(cls, frame: pd.DataFrame) -> bool:
+    def nanoseconds(cls, frame: pd.DataFrame) -> pd.Series:
         """Units of the stamps."""
         return _nanoseconds(frame)
 
@@ -144,7 +145,7 @@ class CorporateActions(_TwoClocks):
     symbol: Text = text()
     kind: Text = text(isin=("split", "dividend"))
     ratio: Optional[Number] = pa.Field(nullable=True, gt=0)  # noqa: UP045
-    amount: Optional[Number] = pa.Field(nullable=True, gt=0)  # noqa: UP045
+    amount: Optional[Number] = pa.Field(nullable=True, ge=0)  # noqa: UP045
 
     @pa.dataframe_check(name="a split has a ratio, a dividend an amount")
     def complete(cls, frame: pd.DataFrame) -> Any:
@@ -177,8 +178,7 @@ class Observations(_TwoClocks):
 class CalendarEvents(_TwoClocks):
     """Scheduled releases: a schedule is known before its event, what was released is not."""
 
-    event: Text = text()
-    symbol: Text = pa.Field(nullable=False)
+    series: Text = text()
     forecast: Optional[Number] = pa.Field(nullable=True)  # noqa: UP045
     actual: Optional[Number] = pa.Field(nullable=True)  # noqa: UP045
     previous: Optional[Number] = pa.Field(nullable=True)  # noqa: UP045
@@ -188,8 +188,11 @@ class CalendarEvents(_TwoClocks):
         """No outcome before its release."""
         if not {"actual", "released"} <= set(frame.columns):
             return True
-        at = pd.to_numeric(frame["released"]).fillna(frame["event_time"])
+        at = pd.to_numeric(frame["released"], errors="coerce").fillna(frame["event_time"])
         return ~(frame["actual"].notna() & (frame["knowledge_time"] < at))
+
+    class Config:
+        unique = ("series", "event_time", "knowledge_time")
 
 
 class News(_TwoClocks):

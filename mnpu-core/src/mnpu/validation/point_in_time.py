@@ -31,6 +31,24 @@ REPEATED = Rule(
     "Two values of one vintage: which one is read depends on the order of rows.",
     "Remove the duplicates.",
 )
+SORTED = Rule(
+    "rows are sorted by knowledge_time, then event_time",
+    "error",
+    "A read as of an instant stops at the first later row.",
+    "Sort the table.",
+)
+FINITE = Rule(
+    "values are finite",
+    "error",
+    "A missing observation is a missing row, so that the value before it counts until it is too old.",
+    "Leave missing observations out.",
+)
+DECLARED = Rule(
+    "every series is declared",
+    "error",
+    "Without a release lag and a maximum age nobody knows when a value counts.",
+    "Declare its release lag and maximum age.",
+)
 REPEATED_NEWS = Rule(
     "one text of a symbol at an instant",
     "warning",
@@ -43,7 +61,7 @@ class PointInTime:
     """Nothing is known before it happened or after today, and rows come in the order in which they became known."""
 
     reads = (Panel, PriceRows, SideTable)
-    rules = (EARLY, FUTURE, REPEATED, REPEATED_NEWS)
+    rules = (EARLY, FUTURE, SORTED, FINITE, REPEATED, REPEATED_NEWS, DECLARED)
 
     def check(self, table: Table, context: Context | None = None) -> list[Finding]:
         """What is wrong with the clocks of a panel, of price rows or of a side table."""
@@ -109,23 +127,19 @@ def _side(table: SideTable, context: Context | None) -> list[Finding]:
     early = (known < event) & ~schedule
     return [
         *breaches(EARLY.text, early, row, hint=EARLY.hint),
-        *breaches(
-            "rows are sorted by knowledge_time, then event_time",
-            backwards,
-            lambda i: row(i + 1),
-            hint="Sort the table.",
-        ),
-        *breaches("values are finite", ~np.isfinite(table.value), row, hint="Leave missing observations out."),
+        *breaches(SORTED.text, backwards, lambda i: row(i + 1), hint=SORTED.hint),
+        *breaches(FINITE.text, ~np.isfinite(table.value), row, hint=FINITE.hint),
         *breaches(REPEATED.text, twice & ~news, row, hint=REPEATED.hint),
         *side_found(REPEATED_NEWS, table, twice & news, lambda i: "is not the only one"),
         *side_found(FUTURE, table, _after_now(known, context), lambda i: f"is known {table.knowledge_time[i]}"),
-        *breaches("every series is declared", undeclared, row, hint="Declare its release lag and maximum age."),
+        *breaches(DECLARED.text, undeclared, row, hint=DECLARED.hint),
     ]
 
 
 def _is_schedule(name: str, info: object) -> bool:
     """Whether a series tells what is to come: all of a calendar but what was released."""
-    return getattr(info, "kind", "macro") == "calendar" and not name.endswith("/actual")
+    planned = name.endswith(("/scheduled", "/forecast", "/previous"))
+    return planned or (getattr(info, "kind", "macro") == "calendar" and not name.endswith("/actual"))
 
 
 def _after_now(known: np.ndarray, context: Context | None) -> np.ndarray:

@@ -115,7 +115,8 @@ def _repeated(table: SideTable) -> dict[int, int]:
     text = getattr(table, "text", None)
     if text is None:
         return {}
-    frame = pd.DataFrame({"series": table.series, "symbol": table.symbol, "text": text}).dropna(subset=["text"])
+    frame = pd.DataFrame({"series": table.series, "symbol": table.symbol, "text": text})
+    frame = frame[frame["text"].fillna("") != ""]
     counts = frame.reset_index().groupby(["series", "symbol", "text"], sort=False)["index"].agg(["min", "size"])
     counts = counts[counts["size"] >= 5]
     return dict(zip(counts["min"].astype(int), counts["size"].astype(int), strict=True))
