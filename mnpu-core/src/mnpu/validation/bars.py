@@ -113,7 +113,16 @@ def side_found(rule: Rule, table: SideTable, broken: np.ndarray, describe: Calla
     index = np.flatnonzero(broken) if broken.dtype == bool else broken
     if not len(index):
         return []
-    records = tuple(
+    records = side_records(table, index, describe)
+    head = records[0]
+    name = " ".join(part for part in (head["series"], head["symbol"]) if part)
+    sample = f"{name} of {head['event_time']:%Y-%m-%d %H:%M} {head['what']}"
+    return [Finding(rule.text, rule.severity, len(index), sample, rule.hint, records, np.sort(index).astype("int64"))]
+
+
+def side_records(table: SideTable, index: np.ndarray, describe: Callable[[int], str]) -> tuple[dict[str, Any], ...]:
+    """The first rows of a side table that ``index`` lists, by column name."""
+    return tuple(
         {
             "series": str(table.series[i]),
             "symbol": str(table.symbol[i]),
@@ -124,10 +133,6 @@ def side_found(rule: Rule, table: SideTable, broken: np.ndarray, describe: Calla
         }
         for i in index[:SAMPLES]
     )
-    head = records[0]
-    name = " ".join(part for part in (head["series"], head["symbol"]) if part)
-    sample = f"{name} of {head['event_time']:%Y-%m-%d %H:%M} {head['what']}"
-    return [Finding(rule.text, rule.severity, len(index), sample, rule.hint, records, np.sort(index).astype("int64"))]
 
 
 def _record(rows: PriceRows, i: int, what: str) -> dict[str, Any]:

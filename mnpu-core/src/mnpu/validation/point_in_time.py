@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from mnpu.data.rows import PriceRows
 from mnpu.types import Panel, SideTable
-from mnpu.validation.bars import Table, found, side_found
+from mnpu.validation.bars import Table, found, side_found, side_records
 from mnpu.validation.findings import Context, Finding, Rule, breaches
 
 __all__ = ["PointInTime"]
@@ -126,14 +129,20 @@ def _side(table: SideTable, context: Context | None) -> list[Finding]:
     twice = keys.duplicated()
     early = (known < event) & ~schedule
     return [
-        *breaches(EARLY.text, early, row, hint=EARLY.hint),
+        *_rows_of(table, EARLY, early, row),
         *breaches(SORTED.text, backwards, lambda i: row(i + 1), hint=SORTED.hint),
-        *breaches(FINITE.text, ~np.isfinite(table.value), row, hint=FINITE.hint),
-        *breaches(REPEATED.text, twice & ~news, row, hint=REPEATED.hint),
+        *_rows_of(table, FINITE, ~np.isfinite(table.value), row),
+        *_rows_of(table, REPEATED, twice & ~news, row),
         *side_found(REPEATED_NEWS, table, twice & news, lambda i: "is not the only one"),
         *side_found(FUTURE, table, _after_now(known, context), lambda i: f"is known {table.knowledge_time[i]}"),
-        *breaches(DECLARED.text, undeclared, row, hint=DECLARED.hint),
+        *_rows_of(table, DECLARED, undeclared, row),
     ]
+
+
+def _rows_of(table: SideTable, rule: Rule, broken: np.ndarray, row: Callable[[int], str]) -> list[Finding]:
+    index = np.flatnonzero(broken)
+    found_there = breaches(rule.text, broken, row, hint=rule.hint)
+    return [replace(f, records=side_records(table, index, row), index=index) for f in found_there]
 
 
 def _is_schedule(name: str, info: object) -> bool:
