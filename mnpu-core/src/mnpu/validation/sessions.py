@@ -99,7 +99,7 @@ class Sessions:
             *found(PHANTOM_INDEX, bars, phantom & index, lambda i: nowhere, origin=origin),
             *found(OFF_HOURS, bars, ~inside & real, lambda i: f"is outside {calendar.name} hours", origin=origin),
         ]
-        findings += _gaps(regular, calendar, origin_of)
+        findings += _gaps(regular, session[kept], calendar, origin_of)
         if day:
             return findings + self._daily(regular, session[kept], calendar, origin_of)
         return findings + _short_days(regular, session[kept], calendar, origin_of)
@@ -156,15 +156,14 @@ def expected_bars(bars: PriceRows, calendar: Calendar) -> np.ndarray:
     return grid[calendar.contains(from_ns(grid))]
 
 
-def _gaps(bars: PriceRows, calendar: Calendar, origin: np.ndarray) -> list[Finding]:
+def _gaps(bars: PriceRows, session: np.ndarray, calendar: Calendar, origin: np.ndarray) -> list[Finding]:
     """Holes within each symbol's own span, the longest first; the count is of missing bars."""
     if not len(bars):
         return []
     expected = expected_bars(bars, calendar)
     step = step_of(bars)
     if step >= DAY_NS:  # by session: a half day closes at another hour
-        session = calendar.sessions(from_ns(np.r_[bars.event_time, expected])).astype("int64")
-        place = np.searchsorted(session[len(bars) :], session[: len(bars)])
+        place = np.searchsorted(calendar.sessions(from_ns(expected)).astype("int64"), session)
     else:
         place = np.searchsorted(expected, bars.event_time + step // 2)  # jitter of a stamp is no gap
     missing = np.zeros(len(bars), dtype="int64")
