@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -42,6 +43,15 @@ def any_store(request: pytest.FixtureRequest, demo_store: Path) -> Path:
 def store_copy(demo_store: Path, tmp_path: Path) -> Path:
     """A store that a test may change."""
     return Path(shutil.copy(demo_store, tmp_path / "copy.db"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the extra reference data, which no package holds; set MNPU_SHARED_DATA where it lies elsewhere."""
+    root = Path(os.environ.get("MNPU_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not (root / "messy").is_dir():
+        pytest.skip("the extra reference data is not here; set MNPU_SHARED_DATA to its folder")
+    return root
 
 
 @pytest.fixture

@@ -119,6 +119,8 @@ def test_a_value_known_before_its_period_ended_is_an_error(side):
     assert finding.rule == "knowledge_time >= event_time"
     assert finding.count == 6
     assert finding.sample.startswith("x, period to 2020-01-31")
+    assert finding.records[0]["knowledge_time"] < finding.records[0]["event_time"]
+    assert finding.index.tolist() == list(range(6))
 
 
 def test_unsorted_repeated_undeclared_and_missing_rows_are_errors(side):

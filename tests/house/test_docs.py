@@ -59,3 +59,9 @@ def test_the_readme_begins_with_the_two_commands():
     first_screen = (ROOT / "README.md").read_text(encoding="utf-8")[:2500]
     assert 'python -m pip install "nox[uv]" && python -m nox -s demo' in first_screen
     assert 'python -m pip install "nox[uv]" && python -m nox -s tests' in first_screen
+
+
+def test_the_page_of_the_validators_is_made_from_them():
+    from tests.house.validators_page import PAGE, page
+
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.house.validators_page"

@@ -68,7 +68,7 @@ class _Forward(logging.Handler):
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
-        facts: dict[str, Any] = {"logger": record.name}
+        facts: dict[str, Any] = {"logger": record.name, **getattr(record, "facts", {})}
         if record.exc_info:
             facts["exception"] = logging.Formatter().formatException(record.exc_info)
         self._log.log(record.levelno, record.getMessage(), **facts)

@@ -48,7 +48,7 @@ from mnpu.types import (
     SideTable,
     Split,
 )
-from mnpu.validation.findings import Context, refuse_errors
+from mnpu.validation.findings import Context, log_findings, refuse_errors
 
 __all__ = ["Prepared", "Study", "read", "run"]
 
@@ -138,10 +138,13 @@ def read(data: DataConfig, path: str, planned: Sequence[PlannedFeature], progres
 
 
 def validate(parts: Parts, panel: Panel, side: SideTable, progress: Progress) -> None:
-    """Run every validator: the first error finding refuses the data, warnings are said."""
-    for validator in parts.validators:
+    """Run every validator on what it reads: error findings refuse the data, warnings are said, all are logged."""
+    for use, validator in zip(parts.config.validators, parts.validators, strict=True):
         for name, table in (("prices", panel), ("side data", side)):
+            if not isinstance(table, getattr(validator, "reads", (Panel, SideTable))):
+                continue
             findings = validator.check(table, Context(name))
+            log_findings(findings, table=name, validator=use.use)
             refuse_errors(findings, where=name)
             for finding in findings:
                 what = f"{finding.count} x {finding.rule} (first: {finding.sample})"

@@ -12,7 +12,20 @@ def mnpu_feature_sources():
 
 @hookimpl
 def mnpu_validators():
-    return {"ohlcv": "mnpu.validation.ohlcv:Ohlcv", "point_in_time": "mnpu.validation.point_in_time:PointInTime"}
+    return {
+        "coded_missing": "mnpu.validation.coded_missing:CodedMissing",
+        "frozen": "mnpu.validation.frozen:Frozen",
+        "jumps": "mnpu.validation.jumps:Jumps",
+        "ohlcv": "mnpu.validation.ohlcv:Ohlcv",
+        "orphans": "mnpu.validation.orphans:Orphans",
+        "point_in_time": "mnpu.validation.point_in_time:PointInTime",
+        "regularity": "mnpu.validation.regularity:Regularity",
+        "schema": "mnpu.validation.schema:Schema",
+        "sessions": "mnpu.validation.sessions:Sessions",
+        "spikes": "mnpu.validation.spikes:Spikes",
+        "truncated": "mnpu.validation.truncated:Truncated",
+        "twins": "mnpu.validation.twins:Twins",
+    }
 
 
 @hookimpl

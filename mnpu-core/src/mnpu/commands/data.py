@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from mnpu.commands._data_check import check
 from mnpu.commands._data_fixture import fixture
 from mnpu.commands._data_leaks import leaks
 from mnpu.commands._shared import emit, json_option, table
@@ -33,7 +34,7 @@ def info(store: str, as_json: bool) -> None:
     emit(as_json, _payload(held), lambda: _print(held))
 
 
-for subcommand in (fixture, leaks):
+for subcommand in (check, fixture, leaks):
     command.add_command(subcommand)
 
 

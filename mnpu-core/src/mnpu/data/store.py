@@ -20,6 +20,7 @@ from mnpu.data.columns import Key, Rows, read_rows
 from mnpu.data.migrations import check_file, check_version
 from mnpu.data.panel import build_panel, choose_datasets
 from mnpu.data.resample import resample
+from mnpu.data.rows import PRICE_COLUMNS, PriceRows
 from mnpu.data.side import declared_series, read_side
 from mnpu.errors import DataError
 from mnpu.types import DatasetInfo, Panel, SeriesInfo, SideTable
@@ -242,6 +243,44 @@ class Store:
         )
         panel = replace(panel, bases=tuple(asset.base for asset in chosen))
         return panel if source_frequency is None else resample(panel, frequency)
+
+    def price_rows(self, dataset: str) -> PriceRows:
+        """Every row of a dataset, all vintages, as stored: for validators. Empty for a dataset without rows."""
+        info = next((info for info in self.datasets() if info.name == dataset), None)
+        if info is None:
+            raise DataError(f"no dataset {dataset!r}", where=str(self.path), next_step="Run: mnpu data info")
+        keys = ("code", "event_time", "knowledge_time")
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in (*keys, *PRICE_COLUMNS)}
+        with self._reading() as connection:
+            found = connection.execute("SELECT DISTINCT symbol FROM prices WHERE dataset = ?", (dataset,))
+            symbols = tuple(sorted({*self.symbols(dataset), *(row[0] for row in found)}))
+            code_of = {symbol: code for code, symbol in enumerate(symbols)}
+            cursor = connection.execute(
+                f"SELECT symbol, event_time, knowledge_time, {', '.join(PRICE_COLUMNS)} FROM prices"
+                " WHERE dataset = ? ORDER BY symbol, event_time, knowledge_time",
+                (dataset,),
+            )
+            while batch := cursor.fetchmany(50_000):  # a list of a million rows would take a gigabyte
+                symbol, *cells = zip(*batch, strict=True)
+                for name, column in zip(parts, ([code_of[s] for s in symbol], *cells), strict=True):
+                    kind = {"code": "int32"}.get(name, "int64" if name in keys else "float64")
+                    parts[name].append(np.array(column, dtype=kind))
+        code, event, known, *values = (np.concatenate(p) if p else np.zeros(0, "int64") for p in parts.values())
+        columns = {n: v for n, v in zip(PRICE_COLUMNS, values, strict=True) if not np.isnan(v).all()}
+        return PriceRows(info, symbols, code.astype("int32"), event, known, columns)
+
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables, in order."""
+        with self._reading() as connection:
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
+        return tuple(row[0] for row in rows)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """One table as it is stored, in the order of its key; instants stay nanoseconds, missing is None or NaN."""
+        if name not in (known := self.tables()):
+            raise DataError(f"no table {name!r}", where=str(self.path), expected=f"one of {', '.join(known)}")
+        with self._reading() as connection:
+            return pd.read_sql_query(f'SELECT * FROM "{name}"', connection)
 
     def side(self, series: Sequence[str], *, end: Any = None) -> SideTable:
         """Side series with all their vintages, in the order in which they became known.

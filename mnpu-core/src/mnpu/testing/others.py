@@ -9,7 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from mnpu.data.calendars import get_calendar
 from mnpu.errors import MnpuError
 from mnpu.testing import LawOutcome
 from mnpu.testing.features import synthetic_panel, synthetic_side
@@ -46,13 +48,22 @@ def laws(kind: str, factory: Factory, *, seed: int = 0) -> list[LawOutcome]:
 
 
 def _clean_data_passes(factory: Factory, rng: np.random.Generator) -> str:
-    panel = synthetic_panel(rng)
+    panel = _without_holidays(synthetic_panel(rng))
     validator = factory()
     for table in (panel, synthetic_side(("rate",), panel, rng)):
         errors = [finding for finding in validator.check(table, None) if finding.severity == "error"]
         if errors:
             return f"it refuses clean data: {errors[0].rule} (first: {errors[0].sample})"
     return ""
+
+
+def _without_holidays(panel: Panel) -> Panel:
+    """The bars on weekdays on which the exchange opens: what is made up knows no holidays."""
+    noon = pd.DatetimeIndex(panel.sessions).as_unit("ns").tz_localize("UTC") + pd.Timedelta(hours=17)
+    kept = np.flatnonzero(get_calendar(panel.calendar).contains(noon))
+    fields = {name: values[kept] for name, values in panel.fields.items()}
+    clocks = {"times": panel.times[kept], "sessions": panel.sessions[kept]}
+    return replace(panel, **clocks, fields=fields, tradable=panel.tradable[kept])
 
 
 def _validator_leaves_alone(factory: Factory, rng: np.random.Generator) -> str:

@@ -2,21 +2,75 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
+from mnpu.data.rows import PriceRows
 from mnpu.types import Panel, SideTable
-from mnpu.validation.findings import Context, Finding, breaches
+from mnpu.validation.bars import Table, found, side_found, side_records
+from mnpu.validation.findings import Context, Finding, Rule, breaches
 
 __all__ = ["PointInTime"]
 
 
-class PointInTime:
-    """Nothing is known before it happened, and rows come in the order in which they became known."""
+EARLY = Rule(
+    "knowledge_time >= event_time",
+    "error",
+    "What is known before it happened is the future; only a schedule may be.",
+    "Give the series its release lag.",
+)
+FUTURE = Rule(
+    "nothing is known later than now",
+    "error",
+    "A stamp in the future is a wrong unit, zone or typo, and would become visible one day by itself.",
+    "Correct the stamps at the import.",
+)
+REPEATED = Rule(
+    "one value per period and release",
+    "error",
+    "Two values of one vintage: which one is read depends on the order of rows.",
+    "Remove the duplicates.",
+)
+SORTED = Rule(
+    "rows are sorted by knowledge_time, then event_time",
+    "error",
+    "A read as of an instant stops at the first later row.",
+    "Sort the table.",
+)
+FINITE = Rule(
+    "values are finite",
+    "error",
+    "A missing observation is a missing row, so that the value before it counts until it is too old.",
+    "Leave missing observations out.",
+)
+DECLARED = Rule(
+    "every series is declared",
+    "error",
+    "Without a release lag and a maximum age nobody knows when a value counts.",
+    "Declare its release lag and maximum age.",
+)
+REPEATED_NEWS = Rule(
+    "one text of a symbol at an instant",
+    "warning",
+    "Texts with one stamp may be one text that came twice.",
+    "Nothing, where the words differ.",
+)
 
-    def check(self, table: Panel | SideTable, context: Context | None = None) -> list[Finding]:
-        """What is wrong with the clocks of a panel or a side table."""
-        return _side(table) if isinstance(table, SideTable) else _panel(table)
+
+class PointInTime:
+    """Nothing is known before it happened or after today, and rows come in the order in which they became known."""
+
+    reads = (Panel, PriceRows, SideTable)
+    rules = (EARLY, FUTURE, SORTED, FINITE, REPEATED, REPEATED_NEWS, DECLARED)
+
+    def check(self, table: Table, context: Context | None = None) -> list[Finding]:
+        """What is wrong with the clocks of a panel, of price rows or of a side table."""
+        if isinstance(table, PriceRows):
+            return _rows(table, context)
+        return _side(table, context) if isinstance(table, SideTable) else _panel(table)
 
 
 def _panel(panel: Panel) -> list[Finding]:
@@ -41,29 +95,62 @@ def _panel(panel: Panel) -> list[Finding]:
     ]
 
 
-def _side(table: SideTable) -> list[Finding]:
+def _rows(rows: PriceRows, context: Context | None) -> list[Finding]:
+    events = rows.events
+
+    def clocks(i: int) -> str:
+        lead = pd.Timedelta(int(rows.event_time[i] - rows.knowledge_time[i]), "ns")
+        return f"is known {lead} before its close" if lead > pd.Timedelta(0) else f"is stamped {events[i]}"
+
+    return [
+        *found(EARLY, rows, rows.knowledge_time < rows.event_time, clocks),
+        *found(FUTURE, rows, _after_now(rows.knowledge_time, context), clocks),
+        *found(
+            REPEATED,
+            rows,
+            ~rows.first_print & (np.r_[0, np.diff(rows.knowledge_time)] == 0),
+            lambda i: "is there twice with one knowledge time",
+        ),
+    ]
+
+
+def _side(table: SideTable, context: Context | None) -> list[Finding]:
     known, event = table.knowledge_time.asi8, table.event_time.asi8
 
     def row(i: int) -> str:
         return f"{table.series[i]}, period to {table.event_time[i]}, known {table.knowledge_time[i]}"
 
-    # a schedule, and a forecast of what is on it, is known before the event
-    planned = np.array(
-        [name.endswith(("/scheduled", "/forecast", "/previous")) for name in table.series.tolist()], bool
-    )
-    early = (known < event) & ~planned
-    undeclared = ~np.isin(table.series.astype(str), list(table.info) or [""])
+    name = table.series.astype(str)
+    undeclared = ~np.isin(name, list(table.info) or [""])
     keys = pd.MultiIndex.from_arrays([table.series, table.symbol, event, known])
     backwards = (np.diff(known) < 0) | ((np.diff(known) == 0) & (np.diff(event) < 0))
+    schedule = np.isin(name, [s for s, i in table.info.items() if _is_schedule(s, i)])
+    news = np.isin(name, [s for s, i in table.info.items() if getattr(i, "kind", "macro") == "news"])
+    twice = keys.duplicated()
+    early = (known < event) & ~schedule
     return [
-        *breaches("knowledge_time >= event_time", early, row, hint="Give the series its release lag."),
-        *breaches(
-            "rows are sorted by knowledge_time, then event_time",
-            backwards,
-            lambda i: row(i + 1),
-            hint="Sort the table.",
-        ),
-        *breaches("values are finite", ~np.isfinite(table.value), row, hint="Leave missing observations out."),
-        *breaches("one value per period and release", keys.duplicated(), row, hint="Remove the duplicates."),
-        *breaches("every series is declared", undeclared, row, hint="Declare its release lag and maximum age."),
+        *_rows_of(table, EARLY, early, row),
+        *breaches(SORTED.text, backwards, lambda i: row(i + 1), hint=SORTED.hint),
+        *_rows_of(table, FINITE, ~np.isfinite(table.value), row),
+        *_rows_of(table, REPEATED, twice & ~news, row),
+        *side_found(REPEATED_NEWS, table, twice & news, lambda i: "is not the only one"),
+        *side_found(FUTURE, table, _after_now(known, context), lambda i: f"is known {table.knowledge_time[i]}"),
+        *_rows_of(table, DECLARED, undeclared, row),
     ]
+
+
+def _rows_of(table: SideTable, rule: Rule, broken: np.ndarray, row: Callable[[int], str]) -> list[Finding]:
+    index = np.flatnonzero(broken)
+    found_there = breaches(rule.text, broken, row, hint=rule.hint)
+    return [replace(f, records=side_records(table, index, row), index=index) for f in found_there]
+
+
+def _is_schedule(name: str, info: object) -> bool:
+    """Whether a series tells what is to come: all of a calendar but what was released."""
+    planned = name.endswith(("/scheduled", "/forecast", "/previous"))
+    return planned or (getattr(info, "kind", "macro") == "calendar" and not name.endswith("/actual"))
+
+
+def _after_now(known: np.ndarray, context: Context | None) -> np.ndarray:
+    now = context.now if context is not None else None
+    return np.zeros(len(known), dtype=bool) if now is None else known > now

@@ -1,0 +1,214 @@
+"""Check a whole store: every validator on every table that it reads, with what the store knows beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from mnpu.data.calendars import Calendar, get_calendar
+from mnpu.data.rows import PriceRows
+from mnpu.data.store import Store
+from mnpu.errors import MnpuError
+from mnpu.types import DatasetInfo, Panel, SideTable
+from mnpu.validation.coverage import Coverage, price_coverage, side_coverage
+from mnpu.validation.findings import Actions, AssetFacts, Context, Finding
+
+__all__ = ["Checked", "Reported", "Validator", "check_store", "findings_frame"]
+
+#: Read as price rows and side tables, not as they are stored.
+TYPED = frozenset({"prices", "observations"})
+
+PARTS = ("scheduled", "forecast", "actual", "previous")
+
+
+class Validator(Protocol):
+    """What is registered as a validator. ``reads`` names the types it is given; panels and side tables without it."""
+
+    def check(self, table: Any, context: Context | None) -> list[Finding]:
+        """What is wrong with the table."""
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A finding, the table that it is about (``prices of NAME``, ``side data``, or a stored one), and who found it."""
+
+    table: str
+    validator: str
+    finding: Finding
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check of a store found: findings, errors first, and what is there, missing and refused."""
+
+    path: Path
+    reported: tuple[Reported, ...]
+    coverage: tuple[Coverage, ...]
+
+    @property
+    def errors(self) -> tuple[Reported, ...]:
+        """Those that would stop a run."""
+        return tuple(r for r in self.reported if r.finding.severity == "error")
+
+
+def check_store(
+    store: Store, validators: Mapping[str, Validator], *, say: Callable[[str], None] = lambda _: None
+) -> Checked:
+    """Run every validator on every table of a store that it reads.
+
+    Parameters
+    ----------
+    store : Store
+    validators : mapping of str to validator
+        By name. One that reads panels, but no price rows, is given the panel of each dataset.
+    say : callable, optional
+        Called with the name of each table before it is checked.
+
+    Returns
+    -------
+    checked : Checked
+    """
+    facts = _Facts(store)
+    reported: list[Reported] = []
+    coverage: list[Coverage] = []
+    for name, table, context in _tables(store, facts, validators):
+        say(name)
+        found: list[Reported] = []
+        for validator, instance in validators.items():
+            if _is_for(instance, table):
+                found += [Reported(name, validator, finding) for finding in instance.check(table, context)]
+        reported += found
+        refused = [r.finding.index for r in found if r.finding.severity == "error" and r.finding.index is not None]
+        if isinstance(table, PriceRows) and len(table):
+            coverage.append(price_coverage(table, context.calendar, refused))
+        if isinstance(table, SideTable) and len(table):
+            coverage.append(side_coverage(table, refused))
+    order = sorted(range(len(reported)), key=lambda i: reported[i].finding.severity != "error")
+    return Checked(store.path, tuple(reported[i] for i in order), tuple(coverage))
+
+
+def findings_frame(checked: Checked) -> pd.DataFrame:
+    """Findings as a table; ``rows`` holds the first broken rows as JSON."""
+    names = ("table", "validator", "rule", "severity", "count", "sample", "hint", "rows")
+    rows = [
+        (
+            r.table,
+            r.validator,
+            r.finding.rule,
+            r.finding.severity,
+            r.finding.count,
+            r.finding.sample,
+            r.finding.hint,
+            json.dumps([{k: _plain(v) for k, v in record.items()} for record in r.finding.records], ensure_ascii=False),
+        )
+        for r in checked.reported
+    ]
+    return pd.DataFrame(rows, columns=list(names)).astype({"count": "int64"})
+
+
+def _plain(cell: Any) -> Any:
+    if isinstance(cell, float):
+        return cell if np.isfinite(cell) else None
+    return cell if isinstance(cell, (str, int, bool)) or cell is None else str(cell)
+
+
+def _is_for(validator: Validator, table: Any) -> bool:
+    reads = getattr(validator, "reads", (Panel, SideTable))
+    if isinstance(table, Panel) and PriceRows in reads:
+        return False  # it has seen the rows that the panel is made of
+    return isinstance(table, reads)
+
+
+def _tables(store: Store, facts: _Facts, validators: Mapping[str, Validator]) -> Iterator[tuple[str, Any, Context]]:
+    """Every table of the store with its name and context, one at a time."""
+    known = store.tables()
+    if any(pd.DataFrame in getattr(v, "reads", ()) for v in validators.values()):
+        for name in known:
+            if name not in TYPED:
+                yield name, store.table(name), Context(name, bases=facts.bases, now=facts.now)
+    panels = any(_is_for(v, _NO_PANEL) for v in validators.values())
+    for info in store.datasets():
+        context = facts.context(info)
+        yield f"prices of {info.name}", store.price_rows(info.name), context
+        if panels:
+            spans = [asset for asset in store.assets() if asset.dataset == info.name]
+            start, end = min(a.first_bar for a in spans).date(), max(a.last_bar for a in spans).date()
+            symbols = [asset.symbol for asset in spans]
+            panel = store.panel(symbols, start=start, end=end, frequency=info.frequency, dataset=info.name)
+            yield f"panel of {info.name}", panel, context
+    if series := _series(store):
+        yield "side data", store.side(series), Context("side data", bases=facts.bases, now=facts.now)
+
+
+def _series(store: Store) -> list[str]:
+    """Every series as a side table names it; an event of the calendar is its four parts."""
+    declared = store.table("series")
+    kinds = declared["kind"] if "kind" in declared else ["macro"] * len(declared)
+    names: list[str] = []
+    for name, kind in zip(declared["series"].astype(str), kinds, strict=True):
+        names += [f"{name}/{part}" for part in PARTS] if kind == "calendar" else [name]
+    return names
+
+
+_NO_PANEL = object.__new__(Panel)  # stands for any panel where only the type is asked
+
+
+class _Facts:
+    """What a store has on record about its symbols, read once."""
+
+    def __init__(self, store: Store) -> None:
+        self.assets = store.table("assets")
+        self.actions = store.table("corporate_actions")
+        self.frequency = {info.name: info.frequency for info in store.datasets()}
+        self.now = pd.Timestamp.now("UTC").as_unit("ns").value
+        base = self.assets["base"] if "base" in self.assets else self.assets["symbol"]
+        self.bases = frozenset(base.fillna(self.assets["symbol"]).astype(str))
+
+    def context(self, info: DatasetInfo) -> Context:
+        """What is known about one dataset's symbols."""
+        own = self.assets[self.assets["dataset"] == info.name]
+        actions = self.actions[self.actions["dataset"] == info.name]
+        return Context(
+            name=f"prices of {info.name}",
+            calendar=_calendar(info.calendar),
+            assets={str(row["symbol"]): _asset(row) for _, row in own.iterrows()},
+            actions={str(symbol): _actions(rows) for symbol, rows in actions.groupby("symbol")},
+            bases=self.bases,
+            spans=self._spans(info),
+            now=self.now,
+        )
+
+    def _spans(self, info: DatasetInfo) -> dict[str, tuple[tuple[str, int, int], ...]]:
+        others = self.assets[self.assets["dataset"] != info.name]
+        others = others[others["dataset"].map(self.frequency) == info.frequency]
+        return {
+            str(symbol): tuple(rows[["dataset", "first_bar", "last_bar"]].itertuples(index=False, name=None))
+            for symbol, rows in others.groupby("symbol")
+        }
+
+
+def _calendar(name: str) -> Calendar | None:
+    try:
+        return get_calendar(name)
+    except MnpuError:
+        return None
+
+
+def _asset(row: pd.Series) -> AssetFacts:
+    def instant(name: str) -> int | None:
+        return int(row[name]) if name in row and pd.notna(row[name]) else None
+
+    def text(name: str) -> str:
+        return str(row[name]) if name in row and pd.notna(row[name]) else ""
+
+    return AssetFacts(text("asset_class"), text("base") or text("symbol"), instant("listed"), instant("delisted"))
+
+
+def _actions(rows: pd.DataFrame) -> Actions:
+    return Actions(rows["event_time"].to_numpy("int64"), rows["ratio"].to_numpy("float64"))
