@@ -100,7 +100,11 @@ def test_a_value_knows_where_it_was_written():
             "policy: rank",
             "p.yaml:16:9: policy is 'rank', expected a map. Write {use: rank}.",
         ),
-        ("[SPY, ON, TRUE, 005930]", "[]", "p.yaml:5:12: data.symbols is a list of 0, expected at least 1 item."),
+        (
+            "[SPY, ON, TRUE, 005930]",
+            "[]",
+            "p.yaml:5:12: data.symbols names no symbol, expected at least one symbol, or data.universe. Run: mnpu data info.",
+        ),
     ],
 )
 def test_one_wrong_value_gives_one_sentence(old, new, message):

@@ -102,7 +102,8 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         if other.backbone is not None:
             strategies.append(Strategy(other.backbone.use, policy, forecaster(other.backbone)))
     _refuse_twins(strategies)
-    _refuse_few_symbols(config, strategies)
+    if config.data.symbols:  # else they are known when the store has been asked for its universe
+        refuse_few_symbols(config.data.symbols, strategies)
     planned = plan(config.features, registry)
     return Parts(
         config=config,
@@ -168,8 +169,9 @@ def _refuse_twins(strategies: Sequence[Strategy]) -> None:
             )
 
 
-def _refuse_few_symbols(config: Pipeline, strategies: Sequence[Strategy]) -> None:
+def refuse_few_symbols(symbols: Sequence[str], strategies: Sequence[Strategy]) -> None:
+    """Raise ConfigError where a policy cannot work with so few symbols."""
     for strategy in strategies:
         check = getattr(strategy.policy, "check", None)
         if check is not None:
-            check(config.data.symbols)
+            check(symbols)

@@ -205,6 +205,7 @@ def _data(panel: Panel, side: SideTable) -> dict[str, Any]:
         "times": panel.times.asi8,
         "symbols": panel.symbols,
         "tradable": panel.tradable,
+        **({} if panel.member is None else {"member": panel.member}),
         **{f"field.{name}": values for name, values in panel.fields.items()},
         "side.event_time": side.event_time.asi8,
         "side.knowledge_time": side.knowledge_time.asi8,

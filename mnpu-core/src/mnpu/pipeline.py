@@ -20,13 +20,14 @@ import numpy as np
 import pandas as pd
 
 from mnpu import gates
-from mnpu.assembly import Forecaster, Parts, Strategy
+from mnpu.assembly import Forecaster, Parts, Strategy, refuse_few_symbols
 from mnpu.config.models import DataConfig
 from mnpu.config.periods import parse_period
 from mnpu.data.actions import bar_returns, delistings
 from mnpu.data.fills import Fills, fill_prices, marks
 from mnpu.data.splits import walk_forward
 from mnpu.data.store import Store
+from mnpu.data.universe import belonging, membership
 from mnpu.features.compute import compute as compute_features
 from mnpu.features.compute import refuse_unknown, require_series
 from mnpu.features.leaks import choose_cuts, choose_nearby, longest_warmup
@@ -111,16 +112,21 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress) -> S
 
 def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
     """Prices and side series of the recipe, as known at each decision."""
-    return read(parts.config.data, parts.store, parts.planned, progress)
+    panel, side = read(parts.config.data, parts.store, parts.planned, progress)
+    refuse_few_symbols(panel.symbols, parts.strategies)
+    return panel, side
 
 
 def read(data: DataConfig, path: str, planned: Sequence[PlannedFeature], progress: Progress) -> tuple[Panel, SideTable]:
     """Prices and the side series that the columns read, from the store at ``path``."""
     years = f"{data.start:%Y} to {data.end:%Y}"
-    with progress.stage(f"loading {len(data.symbols)} symbols, {years}"):
+    what = f"{len(data.symbols)} symbols" if data.symbols else f"universe {data.universe}"
+    with progress.stage(f"loading {what}, {years}"):
         store = Store.open(path)
+        members = store.universe(data.universe) if data.universe else None
+        symbols = data.symbols if members is None else belonging(members, data.symbols, start=data.start, end=data.end)
         panel = store.panel(
-            data.symbols,
+            symbols,
             start=data.start,
             end=data.end,
             frequency=data.frequency,
@@ -129,6 +135,8 @@ def read(data: DataConfig, path: str, planned: Sequence[PlannedFeature], progres
             dataset=data.dataset,
             calendar=data.calendar,
         )
+        if members is not None:
+            panel = replace(panel, member=membership(panel.times, panel.symbols, members))
         needed = series_needed(planned)
         require_series(planned, store.series(), where=path)
         side = store.side(needed, end=panel.times[-1])

@@ -194,7 +194,16 @@ class DataConfig(_Block):
         default=None,
         description="Dataset to read, or one for each symbol; needed where a symbol stands in more than one.",
     )
-    symbols: list[Symbol] = Field(min_length=1, description="Symbols, each once. Their order is the report's order.")
+    symbols: list[Symbol] = Field(
+        default=[],
+        description="Symbols, each once. Their order is the report's order. Needed where no universe is named.",
+    )
+    universe: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Universe of the store: a symbol is decided about while it belongs. All of its symbols, or those "
+        "of `symbols`.",
+    )
     start: Date = Field(description="First session, as in 2005-01-31.")
     end: Date = Field(description="Last session, included.")
     frequency: Frequency = Field(default="1d", description="Length of a bar.")

@@ -60,7 +60,14 @@ def _frequencies(loaded: LoadedConfig) -> Iterator[ConfigError]:
 def _symbols(loaded: LoadedConfig) -> Iterator[ConfigError]:
     data = loaded.pipeline.data
     yield from _repeated(loaded, ("data", "symbols"), data.symbols)
-    if isinstance(data.dataset, dict):
+    if not data.symbols and data.universe is None:
+        yield loaded.error(
+            ("data", "symbols"),
+            "names no symbol",
+            expected="at least one symbol, or data.universe",
+            next_step="Run: mnpu data info.",
+        )
+    if isinstance(data.dataset, dict) and data.symbols:
         for symbol in data.dataset:
             if symbol not in data.symbols:
                 yield loaded.error(

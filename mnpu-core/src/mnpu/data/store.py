@@ -22,6 +22,7 @@ from mnpu.data.panel import build_panel, choose_datasets
 from mnpu.data.resample import resample
 from mnpu.data.rows import PRICE_COLUMNS, PriceRows
 from mnpu.data.side import declared_series, read_side
+from mnpu.data.universe import Membership, read_universe
 from mnpu.errors import DataError
 from mnpu.types import DatasetInfo, Panel, SeriesInfo, SideTable
 
@@ -172,6 +173,11 @@ class Store:
         """What each side series declares, by name."""
         with self._reading() as connection:
             return declared_series(connection)
+
+    def universe(self, name: str) -> tuple[Membership, ...]:
+        """Who belonged to a universe, and when that was known; DataError for a name that the store does not hold."""
+        with self._reading() as connection:
+            return read_universe(connection, name, where=str(self.path))
 
     def panel(
         self,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
+import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from mnpu.data.clock import utc
+from mnpu.data.clock import DAY_NS, utc
 from mnpu.errors import DataError
 
-__all__ = ["Membership", "membership"]
+__all__ = ["Membership", "belonging", "membership", "read_universe"]
 
 
 class Membership(NamedTuple):
@@ -59,6 +61,53 @@ def membership(times: pd.DatetimeIndex, symbols: Sequence[str], rows: Iterable[M
             stop = np.searchsorted(at, min(limits), side="left") if limits else len(at)
             member[first:stop, column[row.symbol]] = True
     return member
+
+
+def read_universe(connection: sqlite3.Connection, name: str, *, where: str) -> tuple[Membership, ...]:
+    """The rows of one universe, in the order of its key.
+
+    Raises
+    ------
+    DataError
+        If there is no universe of this name.
+    """
+    columns = 'symbol, start, "end", knowledge_time'
+    rows = connection.execute(
+        f"SELECT {columns} FROM universes WHERE universe = ? ORDER BY 1, 2, 4", (name,)
+    ).fetchall()
+    if not rows:
+        known = [row[0] for row in connection.execute("SELECT DISTINCT universe FROM universes ORDER BY 1")]
+        close = difflib.get_close_matches(name, known, n=1)
+        raise DataError(
+            f"no universe {name!r}",
+            where=where,
+            expected=f"one of {', '.join(known)}" if known else "a store with universes, and this one holds none",
+            next_step=f"Did you mean {close[0]!r}?" if close else "Import one, or list data.symbols.",
+        )
+    return tuple(Membership(*row) for row in rows)
+
+
+def belonging(rows: Iterable[Membership], only: Sequence[str], *, start: Any, end: Any) -> list[str]:
+    """The symbols that belonged at some time from day ``start`` to ``end``, sorted, or ``only`` where some are given.
+
+    Raises
+    ------
+    DataError
+        If one of ``only`` never belonged then, or nobody did.
+    """
+    first = pd.Timestamp(start, tz="UTC").value
+    after = pd.Timestamp(end, tz="UTC").value + 2 * DAY_NS  # a session ends within two days of its date in any zone
+    found = sorted({row.symbol for row in rows if row.start < after and (row.end is None or row.end > first)})
+    if strangers := [symbol for symbol in only if symbol not in found]:
+        raise DataError(
+            f"{strangers[0]} never belonged to the universe from {start} to {end}",
+            where="data.symbols",
+            expected="members of data.universe",
+            next_step="Leave it out, or leave data.universe out.",
+        )
+    if not found:
+        raise DataError(f"nobody belonged from {start} to {end}", where="data.universe", expected="at least one symbol")
+    return list(only) or found
 
 
 def _check(row: Membership, later: Membership | None) -> None:
