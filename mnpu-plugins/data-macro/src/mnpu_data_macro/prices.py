@@ -12,12 +12,11 @@ from mnpu_data_macro._series import Observations, change, named, newest, positiv
 
 __all__ = ["gold_momentum", "oil_momentum", "vix_change", "vix_level", "vix_term"]
 
-OIL, GOLD, VIX = "wti_spot", "gold_usd", "vix_close"
 Several = Annotated[int, Field(ge=2, le=5_000)]
 
 
 @feature(series=named("series"), scope="market", unit="fraction per year", tags=("macro", "volatility"))
-def vix_level(view: View, *, series: str = VIX) -> np.ndarray:
+def vix_level(view: View, *, series: str = "vix_close") -> np.ndarray:
     """Implied volatility of the S&P 500 over the next 30 days: the newest known close of the VIX.
 
     Parameters
@@ -41,7 +40,7 @@ def vix_level(view: View, *, series: str = VIX) -> np.ndarray:
 
 
 @feature(series=named("series"), scope="market", unit="fraction per year", tags=("macro", "volatility", "momentum"))
-def vix_change(view: View, *, window: Observations = 5, series: str = VIX) -> np.ndarray:
+def vix_change(view: View, *, window: Observations = 5, series: str = "vix_close") -> np.ndarray:
     """Change of the VIX over the last ``window`` known closes.
 
     Parameters
@@ -67,7 +66,7 @@ def vix_change(view: View, *, window: Observations = 5, series: str = VIX) -> np
 
 
 @feature(series=named("series"), scope="market", unit="log ratio", tags=("macro", "volatility", "term structure"))
-def vix_term(view: View, *, window: Several = 63, series: str = VIX) -> np.ndarray:
+def vix_term(view: View, *, window: Several = 63, series: str = "vix_close") -> np.ndarray:
     """Proxy of the term structure of implied volatility: the VIX against its own mean of the last ``window`` closes.
 
     Parameters
@@ -97,7 +96,7 @@ def vix_term(view: View, *, window: Several = 63, series: str = VIX) -> np.ndarr
 
 
 @feature(series=named("series"), scope="market", unit="fraction", tags=("macro", "oil", "momentum"))
-def oil_momentum(view: View, *, window: Observations = 60, series: str = OIL) -> np.ndarray:
+def oil_momentum(view: View, *, window: Observations = 60, series: str = "wti_spot") -> np.ndarray:
     """Log change of the oil price over the last ``window`` published observations.
 
     Parameters
@@ -124,7 +123,7 @@ def oil_momentum(view: View, *, window: Observations = 60, series: str = OIL) ->
 
 
 @feature(series=named("series"), scope="market", unit="fraction", tags=("macro", "gold", "momentum"))
-def gold_momentum(view: View, *, window: Observations = 3, series: str = GOLD) -> np.ndarray:
+def gold_momentum(view: View, *, window: Observations = 3, series: str = "gold_usd") -> np.ndarray:
     """Log change of the gold price over the last ``window`` published observations.
 
     Parameters

@@ -22,13 +22,9 @@ __all__ = [
     "yield_slope",
 ]
 
-AAA, BAA = "moodys_aaa_yield", "moodys_baa_yield"
-SHORT, MEDIUM, LONG = "ust_3month", "ust_2year", "ust_10year"
-POLICY = "us_primary_credit_rate"
-
 
 @feature(series=named("series"), scope="market", unit="fraction per year", tags=("macro", "rates", "curve"))
-def yield_level(view: View, *, series: str = LONG, unit: Unit = "fraction") -> np.ndarray:
+def yield_level(view: View, *, series: str = "ust_10year", unit: Unit = "fraction") -> np.ndarray:
     """Level of the yield curve: its newest known long yield.
 
     Parameters
@@ -55,7 +51,9 @@ def yield_level(view: View, *, series: str = LONG, unit: Unit = "fraction") -> n
 
 
 @feature(series=named("long", "short"), scope="market", unit="fraction per year", tags=("macro", "rates", "curve"))
-def yield_slope(view: View, *, long: str = LONG, short: str = SHORT, unit: Unit = "fraction") -> np.ndarray:
+def yield_slope(
+    view: View, *, long: str = "ust_10year", short: str = "ust_3month", unit: Unit = "fraction"
+) -> np.ndarray:
     """Slope of the yield curve: the newest known long yield above the short one.
 
     Parameters
@@ -84,7 +82,12 @@ def yield_slope(view: View, *, long: str = LONG, short: str = SHORT, unit: Unit 
     series=named("long", "medium", "short"), scope="market", unit="fraction per year", tags=("macro", "rates", "curve")
 )
 def yield_curvature(
-    view: View, *, long: str = LONG, medium: str = MEDIUM, short: str = SHORT, unit: Unit = "fraction"
+    view: View,
+    *,
+    long: str = "ust_10year",
+    medium: str = "ust_2year",
+    short: str = "ust_3month",
+    unit: Unit = "fraction",
 ) -> np.ndarray:
     """Curvature of the yield curve: twice a medium yield less a long and a short one.
 
@@ -111,7 +114,9 @@ def yield_curvature(
 
 
 @feature(series=named("series"), scope="market", unit="fraction per year", tags=("macro", "rates", "curve", "momentum"))
-def yield_change(view: View, *, series: str = LONG, window: Observations = 21, unit: Unit = "fraction") -> np.ndarray:
+def yield_change(
+    view: View, *, series: str = "ust_10year", window: Observations = 21, unit: Unit = "fraction"
+) -> np.ndarray:
     """Change of a yield over its last ``window`` published observations.
 
     Parameters
@@ -139,7 +144,7 @@ def yield_change(view: View, *, series: str = LONG, window: Observations = 21, u
 
 
 @feature(series=named("series"), scope="market", unit="fraction per year", tags=("macro", "rates", "policy"))
-def policy_rate(view: View, *, series: str = POLICY, unit: Unit = "percent") -> np.ndarray:
+def policy_rate(view: View, *, series: str = "us_primary_credit_rate", unit: Unit = "percent") -> np.ndarray:
     """Interest rate that the central bank has set, as known at the decision.
 
     Parameters
@@ -175,7 +180,7 @@ def policy_rate(view: View, *, series: str = POLICY, unit: Unit = "percent") -> 
 def policy_rate_change(
     view: View,
     *,
-    series: str = POLICY,
+    series: str = "us_primary_credit_rate",
     window: Annotated[int, Field(ge=1, le=100_000)] = 63,
     unit: Unit = "percent",
 ) -> np.ndarray:
@@ -207,7 +212,7 @@ def policy_rate_change(
 
 
 @feature(series=named("baa", "aaa"), scope="market", unit="fraction per year", tags=("macro", "credit"))
-def credit_spread(view: View, *, baa: str = BAA, aaa: str = AAA) -> np.ndarray:
+def credit_spread(view: View, *, baa: str = "moodys_baa_yield", aaa: str = "moodys_aaa_yield") -> np.ndarray:
     """Yield of Moody's BAA corporate bonds above that of AAA bonds.
 
     Parameters
@@ -231,7 +236,9 @@ def credit_spread(view: View, *, baa: str = BAA, aaa: str = AAA) -> np.ndarray:
 
 
 @feature(series=named("baa", "aaa"), scope="market", unit="fraction per year", tags=("macro", "credit", "momentum"))
-def credit_spread_change(view: View, *, months: Months = 3, baa: str = BAA, aaa: str = AAA) -> np.ndarray:
+def credit_spread_change(
+    view: View, *, months: Months = 3, baa: str = "moodys_baa_yield", aaa: str = "moodys_aaa_yield"
+) -> np.ndarray:
     """Change of the credit spread over the last ``months`` published months.
 
     Parameters

@@ -29,8 +29,6 @@ __all__ = [
     "surprise_zscore",
 ]
 
-CPI, PAYROLLS, PRODUCTION = "USD CPI m/m", "USD Non-Farm Employment Change", "USD Industrial Production m/m"
-CLAIMS = "USD Unemployment Claims"
 Releases = Annotated[int, Field(ge=3, le=1_000)]
 
 
@@ -45,7 +43,7 @@ def _parts(*parts: str) -> Callable[[Mapping[str, Any]], Sequence[str]]:
     tags=("macro", "surprise", "inflation"),
     kind="calendar",
 )
-def inflation_surprise(view: View, *, event: str = CPI, unit: Unit = "percent") -> np.ndarray:
+def inflation_surprise(view: View, *, event: str = "USD CPI m/m", unit: Unit = "percent") -> np.ndarray:
     """Inflation as released, less its forecast.
 
     Parameters
@@ -78,7 +76,7 @@ def inflation_surprise(view: View, *, event: str = CPI, unit: Unit = "percent") 
     tags=("macro", "surprise", "employment"),
     kind="calendar",
 )
-def employment_surprise(view: View, *, event: str = PAYROLLS) -> np.ndarray:
+def employment_surprise(view: View, *, event: str = "USD Non-Farm Employment Change") -> np.ndarray:
     """Change of employment as released, less its forecast.
 
     Parameters
@@ -108,7 +106,7 @@ def employment_surprise(view: View, *, event: str = PAYROLLS) -> np.ndarray:
     tags=("macro", "surprise", "growth"),
     kind="calendar",
 )
-def growth_surprise(view: View, *, event: str = PRODUCTION, unit: Unit = "percent") -> np.ndarray:
+def growth_surprise(view: View, *, event: str = "USD Industrial Production m/m", unit: Unit = "percent") -> np.ndarray:
     """Growth as released, less its forecast.
 
     Parameters
@@ -140,7 +138,7 @@ def growth_surprise(view: View, *, event: str = PRODUCTION, unit: Unit = "percen
     tags=("macro", "surprise"),
     kind="calendar",
 )
-def surprise_zscore(view: View, *, event: str = CLAIMS, releases: Releases = 12) -> np.ndarray:
+def surprise_zscore(view: View, *, event: str = "USD Unemployment Claims", releases: Releases = 12) -> np.ndarray:
     """Surprise of the newest release, in standard deviations of the surprises before it.
 
     Parameters
@@ -177,7 +175,7 @@ def surprise_zscore(view: View, *, event: str = CLAIMS, releases: Releases = 12)
     tags=("macro", "surprise", "revision"),
     kind="calendar",
 )
-def announced_revision(view: View, *, event: str = PAYROLLS) -> np.ndarray:
+def announced_revision(view: View, *, event: str = "USD Non-Farm Employment Change") -> np.ndarray:
     """What a release said of the outcome before it, less that outcome as it was first published.
 
     Parameters
@@ -202,7 +200,7 @@ def announced_revision(view: View, *, event: str = PAYROLLS) -> np.ndarray:
 
 
 @feature(series=_parts("scheduled"), scope="market", unit="days", tags=("macro", "calendar"), kind="calendar")
-def days_to_release(view: View, *, event: str = CPI) -> np.ndarray:
+def days_to_release(view: View, *, event: str = "USD CPI m/m") -> np.ndarray:
     """Days until the next release whose date was known at the decision.
 
     Parameters
@@ -226,7 +224,7 @@ def days_to_release(view: View, *, event: str = CPI) -> np.ndarray:
 
 
 @feature(series=_parts("scheduled"), scope="market", unit="days", tags=("macro", "calendar"), kind="calendar")
-def days_since_release(view: View, *, event: str = CPI) -> np.ndarray:
+def days_since_release(view: View, *, event: str = "USD CPI m/m") -> np.ndarray:
     """Days since the last release that had come at the decision.
 
     Parameters

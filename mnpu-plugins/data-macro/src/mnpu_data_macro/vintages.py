@@ -12,13 +12,12 @@ from mnpu_data_macro._series import Months, Observations, named, positive
 
 __all__ = ["core_inflation_gap", "growth", "revision", "revision_momentum", "vintage_surprise"]
 
-CORE_CPI = "core_cpi"
 MONTHS_IN_YEAR = 12
 Vintage = Literal["latest", "first"]
 
 
 @feature(series=named("series"), scope="market", unit="fraction per year", tags=("macro", "inflation"))
-def core_inflation_gap(view: View, *, months: Months = 36, series: str = CORE_CPI) -> np.ndarray:
+def core_inflation_gap(view: View, *, months: Months = 36, series: str = "core_cpi") -> np.ndarray:
     """Core inflation over the past year against its own mean of the last ``months`` months.
 
     Parameters
