@@ -61,11 +61,12 @@ def vix_change(view: View, *, window: Observations = 5, series: str = "vix_close
     -----
     Known a quarter of an hour after the close of US equities. NaN with fewer than ``window + 1`` known observations
     and where the newest is older than its maximum age.
+    Source: Cboe; as a factor of returns, Ang, Hodrick, Xing & Zhang (2006).
     """
     return change(view, series, window)
 
 
-@feature(series=named("series"), scope="market", unit="log ratio", tags=("macro", "volatility", "term structure"))
+@feature(series=named("series"), scope="market", unit="log ratio", tags=("macro", "volatility", "term-structure"))
 def vix_term(view: View, *, window: Several = 63, series: str = "vix_close") -> np.ndarray:
     """Proxy of the term structure of implied volatility: the VIX against its own mean of the last ``window`` closes.
 

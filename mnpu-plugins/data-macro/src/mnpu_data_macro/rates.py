@@ -39,7 +39,7 @@ def yield_level(view: View, *, series: str = "ust_10year", unit: Unit = "fractio
     Returns
     -------
     level : ndarray (T,)
-        Fraction per year.
+        ``y[d]`` with d the newest published day, fraction per year.
 
     Notes
     -----
@@ -138,7 +138,8 @@ def yield_change(
     Notes
     -----
     Known as the yield is. NaN with fewer than ``window + 1`` known observations and where the newest is older than its
-    maximum age.
+    maximum age. Source: US Treasury, par yield curve; as the shock to rates that prices react to, Flannery & James
+    (1984).
     """
     return change(view, series, window, unit)
 
@@ -159,7 +160,7 @@ def policy_rate(view: View, *, series: str = "us_primary_credit_rate", unit: Uni
     Returns
     -------
     rate : ndarray (T,)
-        Fraction per year.
+        The newest known ``r``, fraction per year.
 
     Notes
     -----
@@ -205,7 +206,8 @@ def policy_rate_change(
 
     Notes
     -----
-    Known as the rate is. NaN in the first ``window`` bars and where either rate was not known.
+    Known as the rate is. NaN in the first ``window`` bars and where either rate was not known. Source: Federal Reserve,
+    primary credit rate; as a measure of policy, Jensen, Mercer & Johnson (1996), who use changes of the discount rate.
     """
     rate = newest(view, series, unit)
     return rate - delayed(rate, window)
@@ -259,5 +261,6 @@ def credit_spread_change(
     -----
     Published in the first days of the following month. NaN with fewer than ``months + 1`` known observations and
     where either yield is older than its maximum age.
+    Source: Moody's seasoned yields; as a factor of returns, Chen, Roll & Ross (1986).
     """
     return change(view, baa, months) - change(view, aaa, months)

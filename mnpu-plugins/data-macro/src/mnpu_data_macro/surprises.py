@@ -213,7 +213,7 @@ def days_to_release(view: View, *, event: str = "USD CPI m/m") -> np.ndarray:
     Returns
     -------
     days : ndarray (T,)
-        Days of 24 hours from the decision to the schedule, more than 0.
+        ``schedule - t`` of the next event, days of 24 hours, more than 0.
 
     Notes
     -----
@@ -237,11 +237,11 @@ def days_since_release(view: View, *, event: str = "USD CPI m/m") -> np.ndarray:
     Returns
     -------
     days : ndarray (T,)
-        Days of 24 hours from the schedule to the decision; 0 at the very moment.
+        ``t - schedule`` of the last event, days of 24 hours; 0 at the very moment.
 
     Notes
     -----
-    NaN before the first event whose date was known. Source: as for ``days_to_release``.
+    NaN before the first event whose date was known. Source: Savor & Wilson (2013).
     """
     return view.since_last(f"{event}/scheduled")
 
@@ -260,7 +260,7 @@ def release_age(view: View, *, series: str = "INDPRO") -> np.ndarray:
     Returns
     -------
     days : ndarray (T,)
-        Days of 24 hours from the end of the period to the decision.
+        ``t - event_time`` of the newest published period, days of 24 hours.
 
     Notes
     -----

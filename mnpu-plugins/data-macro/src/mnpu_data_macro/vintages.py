@@ -97,7 +97,8 @@ def revision(view: View, *, series: str = "INDPRO") -> np.ndarray:
     Notes
     -----
     Known with the publication. NaN before the second one, so wherever vintages are not known, and where the newest
-    observation is older than its maximum age. Source: Mankiw & Shapiro (1986).
+    observation is older than its maximum age.
+    Source: Mankiw & Shapiro (1986); on data as they were at the time, Croushore & Stark (2001).
     """
     known = view.revised(series)
     return view.at_decision(known, known.values[:, 1] - known.values[:, 0])

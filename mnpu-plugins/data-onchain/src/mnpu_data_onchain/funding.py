@@ -52,7 +52,8 @@ def rate(view: View, *, series: str = "funding_rate") -> np.ndarray:
     Returns
     -------
     rate : ndarray (T, A)
-        Fraction per settlement; contracts that settle every four and every eight hours are compared by ``annual_rate``.
+        ``rate[s]`` with s the newest known settlement, fraction per settlement. Contracts that settle every four and
+        every eight hours are compared by ``annual_rate``.
 
     Notes
     -----
@@ -83,7 +84,7 @@ def rate_change(view: View, *, settlements: Observations = 3, series: str = "fun
     Notes
     -----
     Known as for ``rate``. NaN with fewer than ``settlements + 1`` known ones and where the newest is older than its
-    maximum age. Source: as for ``rate``.
+    maximum age. Source: Alexander, Choi, Park & Sohn (2020).
     """
     return view.by_symbol(series, lambda past: past[:, -1] - past[:, 0], settlements + 1)
 
@@ -109,7 +110,8 @@ def rate_zscore(view: View, *, settlements: SeveralObservations = 90, series: st
     Notes
     -----
     Known as for ``rate``. NaN with fewer than ``settlements`` known ones, where all are equal (an exchange's default
-    rate may hold for days), and where the newest is older than its maximum age. Source: as for ``rate``.
+    rate may hold for days), and where the newest is older than its maximum age.
+    Source: Alexander, Choi, Park & Sohn (2020).
     """
     return view.by_symbol(series, score, settlements)
 
@@ -163,7 +165,8 @@ def annual_rate(view: View, *, days: Days = 1.0, series: str = "funding_rate") -
 
     Notes
     -----
-    As for ``carry``.
+    Known and missing as ``carry``. Source: Schmeling, Schrimpf & Todorov (2023), who compare carry across markets by
+    its rate per year.
     """
     return _paid(view, series, days) * (DAYS_IN_YEAR / days)
 
@@ -229,7 +232,7 @@ def basis_zscore(view: View, *, window: SeveralBars = 168, mark: str = "mark_clo
     Notes
     -----
     Known as for ``basis``. NaN in the first ``window - 1`` rows, where a basis in the window is missing until it has
-    left, and where all are equal. Source: as for ``basis``.
+    left, and where all are equal. Source: Alexander, Choi, Park & Sohn (2020).
     """
     values = _basis(view, mark)
     mean, squares = trailing_moments(values, window)
@@ -250,7 +253,7 @@ def days_since_last(view: View, *, series: str = "funding_rate") -> np.ndarray:
     Returns
     -------
     days : ndarray (T, A)
-        Days of 24 hours from the settlement to the decision; 0 at the very moment.
+        ``t - event_time`` of the newest known settlement, days of 24 hours; 0 at the very moment.
 
     Notes
     -----

@@ -80,7 +80,7 @@ def mvrv(view: View, *, series: str = "CapMVRVCur") -> np.ndarray:
     Returns
     -------
     ratio : ndarray (T, A)
-        Of the newest known day; above 1 where holders are in profit on the whole.
+        ``cap / realised`` of the newest known day, as published; above 1 where holders are in profit on the whole.
 
     Notes
     -----
