@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mnpu.data.insert import insert
 from mnpu.data.store import Store
 from mnpu.errors import ConfigError, DataError
 from mnpu.features import View
@@ -255,3 +258,27 @@ def test_no_macro_feature_sees_the_future_of_the_real_series(demo_store: Path, r
     cuts = choose_cuts(panel, side, count=10, rng=rng)
     assert future_perturbation(columns, panel, side, cuts=cuts, rng=rng) == []
     assert truncation(columns, panel, side, cuts=cuts) == []
+
+
+def test_an_event_of_a_stores_calendar_becomes_a_surprise(store_copy: Path) -> None:
+    """From the table of events: announced with a forecast, then released; the schedule is known before the outcome."""
+    event, told, came = "USD CPI m/m", utc("2015-03-02 09:00"), utc("2015-03-24 12:30")
+    with closing(sqlite3.connect(store_copy)) as connection, connection:
+        fields = "series frequency unit basis release_lag max_age source licence note n_missing kind"
+        row = (event, "monthly", "percent", "observed", "", (45 * DAY).value, "", "", "", 0, "calendar")
+        insert(connection, "series", fields, [row])
+        at, early = int(came.asi8[0]), int(told.asi8[0])
+        columns = "series event_time knowledge_time released forecast actual previous impact basis"
+        announced = (event, at, early, None, 0.1, None, -0.7, "High", "declared")
+        released = (event, at, at, at, 0.1, 0.2, -0.7, "High", "observed")
+        insert(connection, "calendar_events", columns, [announced, released])
+    columns = planned("inflation_surprise") + planned("days_to_release") + planned("days_since_release")
+    panel, side = real(store_copy, "KO", "2015-02-27", "2015-04-10", columns)
+    frame = compute(columns, panel, side)
+    surprise, ahead, since = (pd.Series(frame.values[:, 0, f], index=panel.sessions) for f in range(3))
+    assert surprise.first_valid_index() == pd.Timestamp("2015-03-24")
+    np.testing.assert_allclose(surprise.dropna(), 0.001, rtol=1e-6)
+    assert ahead.first_valid_index() == pd.Timestamp("2015-03-02")
+    assert ahead.last_valid_index() == pd.Timestamp("2015-03-23")
+    assert ahead[pd.Timestamp("2015-03-23")] == pytest.approx(16.5 / 24, rel=1e-6)
+    assert since.loc["2015-03-24"] == pytest.approx(7.5 / 24, rel=1e-6)

@@ -57,6 +57,21 @@ def test_a_forecast_that_is_changed_counts_as_last_told_before_the_release() -> 
     np.testing.assert_allclose(value("employment_surprise", side, times, event="e"), [0.1, 0.1])
 
 
+def test_an_outcome_that_is_corrected_stays_the_surprise_that_it_was() -> None:
+    rows = {
+        "e/forecast": [("2020-01-14 13:30", "2020-01-10", 0.5)],
+        "e/previous": [("2020-02-14 13:30", "2020-02-14 13:30", 0.7)],
+        "e/actual": [
+            ("2020-01-14 13:30", "2020-01-14 13:30", 0.8),
+            ("2020-01-14 13:30", "2020-01-15 13:30", 0.6),
+            ("2020-02-14 13:30", "2020-02-14 13:30", 0.4),
+        ],
+    }
+    side, times = table(rows, kind="calendar"), utc("2020-01-14 13:30", "2020-01-20 21:00", "2020-02-14 13:30")
+    np.testing.assert_allclose(value("employment_surprise", side, times, event="e"), [0.3, 0.3, np.nan])
+    np.testing.assert_allclose(value("announced_revision", side, times, event="e"), [np.nan, np.nan, -0.1])
+
+
 def test_an_event_without_a_forecast_has_no_surprise() -> None:
     rows = {
         "e/forecast": [("2020-01-14 13:30", "2020-01-10", 0.5)],
