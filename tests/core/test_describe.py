@@ -77,7 +77,7 @@ FEATURES = '''
 """Features of nothing."""
 import mnpu
 from mnpu import feature
-from zoo.more import imported, helper
+from zoo.more import Bars, imported, helper
 
 raise RuntimeError("this module must not be imported")
 
@@ -92,14 +92,18 @@ def first(view, *, window: int = 5):
     """
 
 @mnpu.feature()
-def second(view):
+def second(view, *, bars: Bars = 3):
     """The second."""
 
 def not_a_feature(view):
     """No."""
 '''
 MORE = '''
+from typing import Annotated
 from mnpu import feature
+from pydantic import Field
+
+Bars = Annotated[int, Field(ge=2)]
 
 @feature()
 def imported(view):
@@ -166,6 +170,7 @@ def test_a_feature_source_lists_its_features_and_those_it_imports(zoo):
         ("it.imported", "From elsewhere"),
     ]
     assert description.functions[0].parameters == (Parameter("window", "int", "5", "Bars."),)
+    assert description.functions[1].parameters == (Parameter("bars", "int", "3", "", "≥ 2"),)  # an imported type
 
 
 @pytest.mark.parametrize("target", ["zoo.nothing:X", "zoo.model:Nothing", "nowhere.at.all", "sys"])

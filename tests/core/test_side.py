@@ -115,6 +115,7 @@ def test_rows_are_found_under_the_symbol_or_else_under_its_base(panel):
     about = replace(panel, symbols=("S0-PERP", "S1USD", "S2", "S3"), bases=("S0", "BTC", "S2", "S3"))
     values = View(about, side).by_symbol("fees")
     plain = View(panel, synthetic_side(["fees"], panel, np.random.default_rng(4), history=10, kind="onchain"))
+    assert View(about, side).filed("fees") == ("S0-PERP", "BTC", "S2", "")
     np.testing.assert_array_equal(values, plain.by_symbol("fees"))
     assert np.isnan(values[:, 3]).all()
     assert np.isfinite(values[:, :3]).all()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mnpu.data.insert import insert
 from mnpu.data.store import Store
 from mnpu.errors import ConfigError, DataError
 from mnpu.features import View
@@ -18,44 +21,9 @@ from mnpu.features.leaks import choose_cuts, future_perturbation, truncation, wi
 from mnpu.features.plan import PlannedFeature, features_of, plan_function, series_needed
 from mnpu.plugins.registry import Registry
 from mnpu.testing import check_component
-from mnpu.types import DatasetInfo, Panel, SeriesInfo, SideTable
+from mnpu.types import Panel, SideTable
 from mnpu_data_macro import macro
-
-DAY = pd.Timedelta(days=1)
-
-
-def utc(*stamps: str) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(pd.to_datetime(list(stamps), utc=True, format="ISO8601")).as_unit("ns")
-
-
-def decisions(times: pd.DatetimeIndex) -> Panel:
-    """A panel without prices: macro features need only the decision times."""
-    info = DatasetInfo("none", "", "1d", "close", "none", "", "XNYS", "USD", "")
-    return Panel(
-        times=times.as_unit("ns"),
-        sessions=times.tz_localize(None).to_numpy().astype("datetime64[D]"),
-        symbols=("A",),
-        fields={},
-        tradable=np.ones((len(times), 1), bool),
-        datasets=(info,),
-        frequency="1d",
-        calendar="XNYS",
-        periods_per_year=252.0,
-    )
-
-
-def table(rows: Mapping[str, Sequence[tuple[str, str, float]]], *, max_age: pd.Timedelta = 3650 * DAY) -> SideTable:
-    """A side table from ``(event, known, value)`` rows of each series."""
-    flat = [(series, *row) for series, several in rows.items() for row in several]
-    flat.sort(key=lambda row: (pd.Timestamp(row[2]), pd.Timestamp(row[1])))
-    return SideTable(
-        event_time=utc(*(row[1] for row in flat)),
-        knowledge_time=utc(*(row[2] for row in flat)),
-        series=np.array([row[0] for row in flat], dtype=object),
-        symbol=np.full(len(flat), "", dtype=object),
-        value=np.array([row[3] for row in flat]),
-        info={s: SeriesInfo(s, "monthly", "percent", "observed", "", max_age, "test", "none") for s in rows},
-    )
+from tests.side_tables import DAY, decisions, table, utc
 
 
 def monthly(values: Sequence[float], *, first: str = "2000-01", lag_days: int = 15) -> list[tuple[str, str, float]]:
@@ -115,6 +83,19 @@ def test_the_vix_is_a_fraction_and_its_change_a_difference() -> None:
     np.testing.assert_allclose(value("vix_change", side, times, window=1), [np.nan, 0.127], rtol=1e-12)
 
 
+def test_the_vix_against_its_mean() -> None:
+    rows = [(f"2015-08-{day} 20:15", f"2015-08-{day} 20:15", vix) for day, vix in ((19, 15.0), (20, 19.0), (21, 28.0))]
+    times = utc("2015-08-20 20:15", "2015-08-21 20:15")
+    term = value("vix_term", table({"vix_close": rows}), times, window=3)
+    np.testing.assert_allclose(term, [np.nan, np.log(28 / ((15 + 19 + 28) / 3))], rtol=1e-12)
+
+
+def test_gold_momentum_counts_months() -> None:
+    side = table({"gold_usd": monthly([1000, 1100, 1050, 1210])})
+    times = utc("2000-04-15", "2000-05-15")
+    np.testing.assert_allclose(value("gold_momentum", side, times), [np.nan, np.log(1.21)], rtol=1e-12)
+
+
 def test_a_value_older_than_its_maximum_age_is_missing() -> None:
     side = table({"vix_close": [("2015-08-21 20:15", "2015-08-21 20:15", 28.0)]}, max_age=7 * DAY)
     times = utc("2015-08-21 20:15", "2015-08-28 20:15", "2015-08-28 20:16")
@@ -169,6 +150,11 @@ def test_the_source_is_found_under_its_name_and_keeps_every_law() -> None:
     assert registry.load("feature_source", "macro") is macro
     assert [outcome for outcome in check_component(registry, "feature_source", "macro") if not outcome.passed] == []
     assert set(features_of(macro)) == set(macro.__all__)
+
+
+def test_the_readme_lists_every_signal() -> None:
+    readme = (Path(__file__).parents[2] / "mnpu-plugins/data-macro/README.md").read_text(encoding="utf-8")
+    assert [name for name in macro.__all__ if f"`{name}`" not in readme] == []
 
 
 # The bundled series, on their own dates.
@@ -264,8 +250,35 @@ def test_oil_momentum_waits_for_the_weekly_publication(demo_store: Path) -> None
 
 
 def test_no_macro_feature_sees_the_future_of_the_real_series(demo_store: Path, rng: np.random.Generator) -> None:
+    stored = {row.info.series for row in Store.open(demo_store).info().series}
     columns = [column for name in features_of(macro) for column in planned(name)]
+    columns = [column for column in columns if set(column.spec.series) <= stored]
+    assert len(columns) > 10
     panel, side = real(demo_store, "KO", "2014-02-03", "2018-12-31", columns)
     cuts = choose_cuts(panel, side, count=10, rng=rng)
     assert future_perturbation(columns, panel, side, cuts=cuts, rng=rng) == []
     assert truncation(columns, panel, side, cuts=cuts) == []
+
+
+def test_an_event_of_a_stores_calendar_becomes_a_surprise(store_copy: Path) -> None:
+    """From the table of events: announced with a forecast, then released; the schedule is known before the outcome."""
+    event, told, came = "USD CPI m/m", utc("2015-03-02 09:00"), utc("2015-03-24 12:30")
+    with closing(sqlite3.connect(store_copy)) as connection, connection:
+        fields = "series frequency unit basis release_lag max_age source licence note n_missing kind"
+        row = (event, "monthly", "percent", "observed", "", (45 * DAY).value, "", "", "", 0, "calendar")
+        insert(connection, "series", fields, [row])
+        at, early = int(came.asi8[0]), int(told.asi8[0])
+        columns = "series event_time knowledge_time released forecast actual previous impact basis"
+        announced = (event, at, early, None, 0.1, None, -0.7, "High", "declared")
+        released = (event, at, at, at, 0.1, 0.2, -0.7, "High", "observed")
+        insert(connection, "calendar_events", columns, [announced, released])
+    columns = planned("inflation_surprise") + planned("days_to_release") + planned("days_since_release")
+    panel, side = real(store_copy, "KO", "2015-02-27", "2015-04-10", columns)
+    frame = compute(columns, panel, side)
+    surprise, ahead, since = (pd.Series(frame.values[:, 0, f], index=panel.sessions) for f in range(3))
+    assert surprise.first_valid_index() == pd.Timestamp("2015-03-24")
+    np.testing.assert_allclose(surprise.dropna(), 0.001, rtol=1e-6)
+    assert ahead.first_valid_index() == pd.Timestamp("2015-03-02")
+    assert ahead.last_valid_index() == pd.Timestamp("2015-03-23")
+    assert ahead[pd.Timestamp("2015-03-23")] == pytest.approx(16.5 / 24, rel=1e-6)
+    assert since.loc["2015-03-24"] == pytest.approx(7.5 / 24, rel=1e-6)

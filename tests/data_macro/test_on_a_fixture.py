@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mnpu.commands._fixture import checks_of
-from mnpu.config.models import Use
+from mnpu.config.models import FeatureUse
 from mnpu.data.fixture.plan import Plan
 from mnpu.data.fixture.write import write_fixture
 from mnpu.data.store import Store
@@ -22,7 +22,11 @@ USES = (
     {"use": "macro.oil_momentum", "window": 60},
     {"use": "macro.vix_level"},
     {"use": "macro.vix_change", "window": 5},
+    {"use": "macro.vix_term"},
+    {"use": "macro.growth", "series": "GDPC1", "vintage": ["latest", "first"]},
     {"use": "macro.revision", "series": "GDPC1"},
+    {"use": "macro.vintage_surprise", "series": "GDPC1"},
+    {"use": "macro.release_age", "series": "GDPC1"},
 )
 
 
@@ -32,7 +36,7 @@ def loaded(tmp_path_factory):
     size = Plan(symbols=4, sessions=500, seed=8)
     written = write_fixture(tmp_path_factory.mktemp("fixture") / "new", size, checks_of(registry))
     store, facts = Store.open(written.store), written.facts
-    planned = plan([Use.model_validate(use) for use in USES], registry)
+    planned = plan([FeatureUse.model_validate(use) for use in USES], registry)
     panel = store.panel(store.symbols(), start=facts["first"], end=facts["last"])
     return planned, panel, store.side(series_needed(planned))
 

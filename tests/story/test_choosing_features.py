@@ -47,7 +47,7 @@ def test_a_series_that_the_store_lacks_is_told_with_its_table_and_plugin(small_r
     sets = (f"data.store={store_copy}", "features=[{use: price.log_return}, {use: macro.core_inflation_gap}]")
     code, error = run(capsys, small_recipe, tmp_path, *sets)
     assert code == 3
-    assert error["where"] == "feature macro.core_inflation_gap[months=36]"
+    assert error["where"] == "feature macro.core_inflation_gap[months=36,series=core_cpi]"
     assert error["what"] == (
         f"series 'core_cpi' of table macro_observations, which mnpu-data-macro reads, is not in {store_copy}"
     )

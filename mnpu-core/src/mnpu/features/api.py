@@ -268,6 +268,14 @@ class View:
                 values[:, a] = brought[name]
         return values
 
+    def filed(self, series: str) -> tuple[str, ...]:
+        """The name under which rows of a series about each symbol are filed, (A,): its own, else its base, else ``""``.
+
+        For :meth:`known`, where a feature needs more of each symbol's publications than their values.
+        """
+        self._available(series)
+        return tuple(self._filed(series))
+
     def age(self, series: str, *, symbol: str = "") -> np.ndarray:
         """Days from the end of the newest known period to each decision, (T,); NaN where nothing valid was known."""
         known = self.known(series, symbol=symbol)

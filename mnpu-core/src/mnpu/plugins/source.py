@@ -96,14 +96,18 @@ class Source:
                     self._imports |= {alias.asname or alias.name: (module, alias.name) for alias in node.names}
         return self._imports
 
-    def assigned(self, name: str) -> ast.expr | None:
-        """The expression that a module-level ``name = ...`` binds."""
+    def assigned(self, name: str, hops: int = _MAX_HOPS) -> ast.expr | None:
+        """The expression that a module-level ``name = ...`` binds, here or in a module of the same package."""
         for node in self.tree.body:
             if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
                 return node.value
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == name:
                 return node.value
-        return None
+        module, original = self.imports.get(name, ("", ""))
+        if hops == 0 or module.partition(".")[0] != self.module.partition(".")[0]:
+            return None
+        other = open_source(module)
+        return other.assigned(original, hops - 1) if other else None
 
     def _absolute(self, node: ast.ImportFrom) -> str:
         if not node.level:

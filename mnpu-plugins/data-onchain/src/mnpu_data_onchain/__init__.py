@@ -1,0 +1,1 @@
+"""On-chain metrics and funding rates for MNPU, joined by the moment each value became known."""
