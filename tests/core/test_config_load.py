@@ -103,7 +103,8 @@ def test_a_value_knows_where_it_was_written():
         (
             "[SPY, ON, TRUE, 005930]",
             "[]",
-            "p.yaml:5:12: data.symbols names no symbol, expected at least one symbol, or data.universe. Run: mnpu data info.",
+            "p.yaml:5:12: data.symbols names no symbol, expected at least one symbol, or data.universe."
+            " Run: mnpu data info.",
         ),
     ],
 )
