@@ -37,12 +37,12 @@ def ask(texts: list[str], symbol: list[int], known: list[int], window: int) -> n
     return novelty(texts, np.array(symbol, dtype=np.intp), np.array(known, dtype=np.int64), window)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     texts=st.lists(st.lists(st.sampled_from(WORDS), max_size=6).map(" ".join), max_size=25),
     seed=st.integers(0, 999),
 )
-def test_it_is_never_below_a_comparison_of_every_pair_and_mostly_equal(texts: list[str], seed: int) -> None:
+def test_it_is_never_below_a_comparison_of_every_pair_and_0_for_every_repetition(texts: list[str], seed: int) -> None:
     rng = np.random.default_rng(seed)
     symbol, known = rng.integers(0, 2, size=len(texts)), np.sort(rng.integers(0, 30, size=len(texts)))
     exact = every_pair(texts, symbol.tolist(), known.tolist(), 10)

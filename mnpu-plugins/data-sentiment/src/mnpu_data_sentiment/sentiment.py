@@ -74,6 +74,7 @@ def tone(view: View, *, series: str = "news", half_life: Days = 3.0) -> np.ndarr
     view : View
         Uses the texts of ``series``.
     series : str, default="news"
+        Source of the texts, as it is stored.
     half_life : float, default=3
         Days after which a text weighs half.
 
@@ -100,6 +101,7 @@ def tone_momentum(view: View, *, series: str = "news", fast: Days = 1.0, slow: D
     view : View
         Uses the texts of ``series``.
     series : str, default="news"
+        Source of the texts, as it is stored.
     fast, slow : float, default=1 and 10
         Half-lives in days.
 
@@ -111,6 +113,7 @@ def tone_momentum(view: View, *, series: str = "news", fast: Days = 1.0, slow: D
     Notes
     -----
     Known when published. NaN where either tone is: five fast half-lives after the last text.
+    Source: the moving averages of Brock, Lakonishok & LeBaron (1992), on tone.
     """
     texts = view.texts(series)
     scores = tones(texts.text)
@@ -126,6 +129,7 @@ def tone_surprise(view: View, *, series: str = "news", days: WholeDays = 90) -> 
     view : View
         Uses the texts of ``series``.
     series : str, default="news"
+        Source of the texts, as it is stored.
     days : int, default=90
         Length of the past that is compared with, which ends where the last 24 hours begin.
 
@@ -138,6 +142,7 @@ def tone_surprise(view: View, *, series: str = "news", days: WholeDays = 90) -> 
     Notes
     -----
     Known when published. NaN without a text in the last 24 hours and with fewer than 5 texts in the days before.
+    Source: Student's t of a mean, against the past as if it were known exactly.
     """
     texts = view.texts(series)
     scores = tones(texts.text)
@@ -159,6 +164,7 @@ def relative_tone(view: View, *, series: str = "news", half_life: Days = 3.0) ->
     view : View
         Uses the texts of ``series``.
     series : str, default="news"
+        Source of the texts, as it is stored.
     half_life : float, default=3
         Days after which a text weighs half.
 
@@ -170,6 +176,7 @@ def relative_tone(view: View, *, series: str = "news", half_life: Days = 3.0) ->
     Notes
     -----
     Known when published. NaN where texts about the symbol weigh less than 1/32 in all.
+    Source: Tetlock (2007) for the tone of the whole market.
     """
     texts = view.texts(series)
     scores = tones(texts.text)
@@ -186,6 +193,7 @@ def disagreement(view: View, *, series: str = "news", half_life: Days = 3.0) -> 
     view : View
         Uses the texts of ``series``.
     series : str, default="news"
+        Source of the texts, as it is stored.
     half_life : float, default=3
         Days after which a text weighs half.
 
@@ -213,6 +221,7 @@ def negative_share(view: View, *, series: str = "news", half_life: Days = 3.0) -
     view : View
         Uses the texts of ``series``.
     series : str, default="news"
+        Source of the texts, as it is stored.
     half_life : float, default=3
         Days after which a text weighs half.
 
@@ -239,6 +248,7 @@ def mention_volume(view: View, *, series: str = "news", days: WholeDays = 28) ->
     view : View
         Uses the texts of ``series``.
     series : str, default="news"
+        Source of the texts, as it is stored.
     days : int, default=28
         Windows of 24 hours that are compared with, each ending at the time of day of the decision.
 
@@ -255,6 +265,7 @@ def mention_volume(view: View, *, series: str = "news", days: WholeDays = 28) ->
     is written at a week-end counts in the windows of a market that decides then, and in none of one that does not.
     NaN before the source is ``days`` + 1 days old, where it was silent about all symbols through all windows, before
     the first text about the symbol, and without two windows of the kind.
+    Source: Barber & Odean (2008) for abnormal attention; the spread is this package's own.
     """
     return _abnormal(view, view.texts(series), days)
 
@@ -268,6 +279,7 @@ def attention_share(view: View, *, series: str = "news", window: Days = 7.0) -> 
     view : View
         Uses the texts of ``series``.
     series : str, default="news"
+        Source of the texts, as it is stored.
     window : float, default=7
         Days.
 
@@ -279,6 +291,7 @@ def attention_share(view: View, *, series: str = "news", window: Days = 7.0) -> 
     Notes
     -----
     Known when published. 0 where others are written about; NaN where nobody is.
+    Source: Da, Engelberg & Gao (2011) for attention.
     """
     texts, span = view.texts(series), pd.Timedelta(days=window)
     count = np.ones(len(texts))
@@ -295,6 +308,7 @@ def novelty(view: View, *, series: str = "news", half_life: Days = 3.0, window: 
     view : View
         Uses the texts of ``series``.
     series : str, default="news"
+        Source of the texts, as it is stored.
     half_life : float, default=3
         Days after which a text weighs half.
     window : float, default=7
@@ -325,6 +339,7 @@ def novel_tone(view: View, *, series: str = "news", half_life: Days = 3.0, windo
     view : View
         Uses the texts of ``series``.
     series : str, default="news"
+        Source of the texts, as it is stored.
     half_life : float, default=3
         Days after which a text weighs half.
     window : float, default=7
@@ -338,6 +353,7 @@ def novel_tone(view: View, *, series: str = "news", half_life: Days = 3.0, windo
     Notes
     -----
     Known when published. NaN where ``sum(w * v)`` is below 1/32. See ``novelty``.
+    Source: Tetlock (2011) on stale news.
     """
     texts = view.texts(series)
     new, life = _novelty(texts, window), pd.Timedelta(days=half_life)
@@ -356,6 +372,7 @@ def embedding(
     view : View
         Uses the texts of ``series``.
     series : str, default="news"
+        Source of the texts, as it is stored.
     component : int, default=0
         One of 32 fixed random directions; give a list for a column each.
     half_life : float, default=3
@@ -388,6 +405,7 @@ def market_tone(view: View, *, series: str = "news", half_life: Days = 3.0) -> n
     view : View
         Uses the texts of ``series``.
     series : str, default="news"
+        Source of the texts, as it is stored.
     half_life : float, default=3
         Days after which a text weighs half.
 
@@ -413,6 +431,7 @@ def market_tone_momentum(view: View, *, series: str = "news", fast: Days = 1.0, 
     view : View
         Uses the texts of ``series``.
     series : str, default="news"
+        Source of the texts, as it is stored.
     fast, slow : float, default=1 and 10
         Half-lives in days.
 
@@ -424,6 +443,7 @@ def market_tone_momentum(view: View, *, series: str = "news", fast: Days = 1.0, 
     Notes
     -----
     Known when published. NaN where either tone is.
+    Source: the moving averages of Brock, Lakonishok & LeBaron (1992), on tone.
     """
     texts = view.texts(series)
     scores = tones(texts.text)
@@ -439,6 +459,7 @@ def market_disagreement(view: View, *, series: str = "news", half_life: Days = 3
     view : View
         Uses the texts of ``series``.
     series : str, default="news"
+        Source of the texts, as it is stored.
     half_life : float, default=3
         Days after which a text weighs half.
 
@@ -466,6 +487,7 @@ def market_mention_volume(view: View, *, series: str = "news", days: WholeDays =
     view : View
         Uses the texts of ``series``.
     series : str, default="news"
+        Source of the texts, as it is stored.
     days : int, default=28
         Windows of 24 hours that are compared with.
 
@@ -477,6 +499,7 @@ def market_mention_volume(view: View, *, series: str = "news", days: WholeDays =
     Notes
     -----
     Known when published. NaN and week-ends as for ``mention_volume``.
+    Source: Barber & Odean (2008) for abnormal attention.
     """
     return _abnormal(view, view.texts(series), days, market=True)
 
@@ -492,6 +515,7 @@ def market_embedding(
     view : View
         Uses the texts of ``series``.
     series : str, default="news"
+        Source of the texts, as it is stored.
     component : int, default=0
         One of 32 fixed random directions.
     half_life : float, default=3
@@ -507,6 +531,7 @@ def market_embedding(
     Notes
     -----
     Known when published. NaN where texts with words weigh less than 1/32 in all. See ``embedding``.
+    Source: Achlioptas (2003), random projections with signs.
     """
     texts = view.texts(series)
     values = embeddings.component(texts.text.tolist(), component, model=model)
