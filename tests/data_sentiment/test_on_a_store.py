@@ -44,12 +44,12 @@ guardrails:
 
 @pytest.fixture
 def store(store_copy: Path) -> Path:
-    """The bundled prices with six thousand posts about four symbols and the market."""
+    """The bundled prices with two thousand posts about four symbols and the market."""
     rng = np.random.default_rng(11)
     start, stop = (pd.Timestamp(day, tz="UTC").value for day in ("2009-09-01", "2013-01-01"))
     words = ["profit", "loss", "beats", "misses", "rises", "falls", "fraud", "strong", "weak", "the", "quarter"]
     rows = []
-    for i, known in enumerate(np.sort(rng.integers(start, stop, size=6_000)).tolist()):
+    for i, known in enumerate(np.sort(rng.integers(start, stop, size=2_000)).tolist()):
         text = " ".join(rng.choice(words, size=int(rng.integers(3, 9))).tolist())
         symbol = str(rng.choice([*SYMBOLS, ""]))
         name = hashlib.sha256(f"{i}{text}".encode()).hexdigest()

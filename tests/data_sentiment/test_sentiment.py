@@ -139,6 +139,17 @@ def test_the_universe_does_not_change_a_symbol() -> None:
         np.testing.assert_array_equal(values(name, alone, side)[:, 0], values(name, panel, side)[:, 1], err_msg=name)
 
 
+def test_the_far_past_changes_no_value_and_need_not_be_read() -> None:
+    panel, side = chatter(10)
+    late = panel.rows(30, len(panel.times))
+    for name in sentiment.__all__:
+        whole = values(name, panel, side)[30:]
+        np.testing.assert_allclose(values(name, late, side), whole, rtol=1e-12, atol=1e-12, err_msg=name)
+    short = {"half_life": 0.25}
+    old = side.rows(np.flatnonzero(np.asarray(side.knowledge_time > late.times[0] - 15 * DAY)))
+    np.testing.assert_array_equal(values("tone", late, old, **short), values("tone", late, side, **short))
+
+
 # Boundaries.
 
 

@@ -12,6 +12,8 @@ begins with ``market`` only, and there together with all others.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
 from typing import Annotated, Any
 
 import numpy as np
@@ -45,6 +47,8 @@ __all__ = [
 
 #: Known texts that weigh less than this in all say nothing any more.
 LEAST_WEIGHT = 2.0**-5
+#: Half-lives after which a text is left out: even a million of them weigh nothing beside the least weight then.
+FORGOTTEN = 60
 #: A spread of tones needs as much as this many equal weights.
 LEAST_TEXTS = 1.5
 #: Smallest standard deviation of a single text's tone: below it, texts that agree by chance would make any news huge.
@@ -88,7 +92,7 @@ def tone(view: View, *, series: str = "news", half_life: Days = 3.0) -> np.ndarr
     Known when published. NaN where texts weigh less than 1/32 in all. Source: Tetlock (2007) for the idea; the lexicon
     is this package's own.
     """
-    texts = view.texts(series)
+    texts = _audible(view, series, half_life)
     return _mean(view, texts, tones(texts.text), half_life)
 
 
@@ -115,7 +119,7 @@ def tone_momentum(view: View, *, series: str = "news", fast: Days = 1.0, slow: D
     Known when published. NaN where either tone is: five fast half-lives after the last text.
     Source: the moving averages of Brock, Lakonishok & LeBaron (1992), on tone.
     """
-    texts = view.texts(series)
+    texts = _audible(view, series, max(fast, slow))
     scores = tones(texts.text)
     return _mean(view, texts, scores, fast) - _mean(view, texts, scores, slow)
 
@@ -178,7 +182,7 @@ def relative_tone(view: View, *, series: str = "news", half_life: Days = 3.0) ->
     Known when published. NaN where texts about the symbol weigh less than 1/32 in all.
     Source: Tetlock (2007) for the tone of the whole market.
     """
-    texts = view.texts(series)
+    texts = _audible(view, series, half_life)
     scores = tones(texts.text)
     market = _mean(view, texts, scores, half_life, market=True)
     return _mean(view, texts, scores, half_life) - market[:, None]
@@ -208,7 +212,7 @@ def disagreement(view: View, *, series: str = "news", half_life: Days = 3.0) -> 
     Known when published. NaN where texts weigh less than 1/32 in all, and where a single text outweighs the others:
     ``sum(w)**2 / sum(w**2) < 1.5``. Source: Antweiler & Frank (2004), disagreement among messages.
     """
-    texts = view.texts(series)
+    texts = _audible(view, series, half_life)
     return _spread(view, texts, tones(texts.text), half_life)
 
 
@@ -235,7 +239,7 @@ def negative_share(view: View, *, series: str = "news", half_life: Days = 3.0) -
     Known when published. NaN where texts weigh less than 1/32 in all. Source: Tetlock, Saar-Tsechansky & Macskassy
     (2008), who find negative words to say more than positive ones.
     """
-    texts = view.texts(series)
+    texts = _audible(view, series, half_life)
     return _mean(view, texts, (tones(texts.text) < 0).astype(float), half_life)
 
 
@@ -326,7 +330,7 @@ def novelty(view: View, *, series: str = "news", half_life: Days = 3.0, window: 
     Known when published. Of texts that became known at once, each is compared with those before it in the order of the
     source. NaN where texts weigh less than 1/32 in all. Source: Tetlock (2011) on stale news; Broder (1997).
     """
-    texts = view.texts(series)
+    texts = _audible(view, series, half_life, before=window)
     return _mean(view, texts, _novelty(texts, window), half_life)
 
 
@@ -355,7 +359,7 @@ def novel_tone(view: View, *, series: str = "news", half_life: Days = 3.0, windo
     Known when published. NaN where ``sum(w * v)`` is below 1/32. See ``novelty``.
     Source: Tetlock (2011) on stale news.
     """
-    texts = view.texts(series)
+    texts = _audible(view, series, half_life, before=window)
     new, life = _novelty(texts, window), pd.Timedelta(days=half_life)
     weight = view.decayed(texts, new, life)
     return _ratio(view.decayed(texts, new * tones(texts.text), life), weight, least=LEAST_WEIGHT)
@@ -392,7 +396,7 @@ def embedding(
     later corpus enters; a model, however, knows what it was trained on: choose one that is older than the decisions.
     Source: Achlioptas (2003), random projections with signs.
     """
-    texts = view.texts(series)
+    texts = _audible(view, series, half_life)
     return _mean(view, texts, embeddings.component(texts.text.tolist(), component, model=model), half_life)
 
 
@@ -418,7 +422,7 @@ def market_tone(view: View, *, series: str = "news", half_life: Days = 3.0) -> n
     -----
     Known when published. NaN where texts weigh less than 1/32 in all. Source: Tetlock (2007).
     """
-    texts = view.texts(series)
+    texts = _audible(view, series, half_life)
     return _mean(view, texts, tones(texts.text), half_life, market=True)
 
 
@@ -445,7 +449,7 @@ def market_tone_momentum(view: View, *, series: str = "news", fast: Days = 1.0, 
     Known when published. NaN where either tone is.
     Source: the moving averages of Brock, Lakonishok & LeBaron (1992), on tone.
     """
-    texts = view.texts(series)
+    texts = _audible(view, series, max(fast, slow))
     scores = tones(texts.text)
     return _mean(view, texts, scores, fast, market=True) - _mean(view, texts, scores, slow, market=True)
 
@@ -472,7 +476,7 @@ def market_disagreement(view: View, *, series: str = "news", half_life: Days = 3
     -----
     Known when published. NaN as for ``disagreement``. Source: Antweiler & Frank (2004).
     """
-    texts = view.texts(series)
+    texts = _audible(view, series, half_life)
     return _spread(view, texts, tones(texts.text), half_life, market=True)
 
 
@@ -533,14 +537,43 @@ def market_embedding(
     Known when published. NaN where texts with words weigh less than 1/32 in all. See ``embedding``.
     Source: Achlioptas (2003), random projections with signs.
     """
-    texts = view.texts(series)
+    texts = _audible(view, series, half_life)
     values = embeddings.component(texts.text.tolist(), component, model=model)
     return _mean(view, texts, values, half_life, market=True)
 
 
+def _audible(view: View, series: str, half_life: float, *, before: float = 0.0) -> Texts:
+    """The texts that weigh anything at a decision of the view, with those of ``before`` days before them.
+
+    What is older than sixty half-lives could not change a mean to the ninth digit, and a step of an agent should not
+    take longer for a long past.
+    """
+    texts = view.texts(series)
+    if not view.shape[0]:
+        return texts
+    first = view.times[0] - pd.Timedelta(days=FORGOTTEN * half_life + before)
+    start, stop = (texts.knowledge_time.searchsorted(time, side="right") for time in (first, view.times[-1]))
+    some = slice(start, stop)
+    return replace(
+        texts,
+        knowledge_time=texts.knowledge_time[some],
+        symbol=texts.symbol[some],
+        text=texts.text[some],
+        value=texts.value[some],
+    )
+
+
 def _novelty(texts: Texts, window: float) -> np.ndarray:
     known = texts.knowledge_time.as_unit("ns").asi8
-    return novelty_of(texts.text.tolist(), texts.symbol, known, pd.Timedelta(days=window).value)
+    return _novelty_of(tuple(texts.text), texts.symbol.tobytes(), known.tobytes(), pd.Timedelta(days=window).value)
+
+
+@lru_cache(maxsize=2)
+def _novelty_of(texts: tuple[str, ...], symbol: bytes, known: bytes, window: int) -> np.ndarray:
+    """Computed once for two columns of the same texts."""
+    values = novelty_of(texts, np.frombuffer(symbol, np.intp), np.frombuffer(known, np.int64), window)
+    values.flags.writeable = False
+    return values
 
 
 def _ratio(value: np.ndarray, weight: np.ndarray, *, least: float) -> np.ndarray:
