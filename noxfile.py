@@ -73,7 +73,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test, with every package of this repository installed."""
-    install_all(session, *TEST_TOOLS)
+    install_all(session, *TEST_TOOLS, "model2vec>=0.10")
     chosen = session.posargs or ["-n", "2", "--dist", "loadfile", "tests"]
     session.run("python", "-m", "pytest", "-q", *chosen, env=ENV)
 

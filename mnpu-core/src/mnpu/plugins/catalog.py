@@ -15,6 +15,7 @@ KNOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "mnpu-data-macro": {"feature_source": ("macro",)},
         "mnpu-data-onchain": {"feature_source": ("funding", "onchain")},
+        "mnpu-data-sentiment": {"feature_source": ("sentiment",)},
         "mnpu-guardrails": {"guardrail": ("exposure",)},
         "mnpu-models-ssm": {"backbone": ("s4d",)},
         "mnpu-report": {"renderer": ("html",), "report_section": ("calendar_returns",)},
