@@ -120,7 +120,7 @@ def hung(function: Callable[..., np.ndarray], seed: int) -> tuple[list[PlannedFe
     return planned, panel, synthetic_side(series_needed(planned), panel, rng, history=60)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize(("function", "name"), MUSEUM, ids=lambda x: getattr(x, "__name__", ""))
 def test_every_exhibit_is_caught_and_named(function: Callable[..., np.ndarray], name: str, seed: int) -> None:
     planned, panel, side = hung(function, seed)

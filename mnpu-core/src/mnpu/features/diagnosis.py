@@ -23,6 +23,8 @@ __all__ = ["diagnose"]
 CUTS = 24
 #: Bars that no honest mistake of a window looks ahead.
 FAR = 64
+#: Share of cuts after which a period changes from its first row on; gaps may hide some.
+MOST = 0.6
 WHOLE = "a statistic of the whole sample"
 PERIODS = {"day": "datetime64[D]", "week": "datetime64[W]", "month": "datetime64[M]", "year": "datetime64[Y]"}
 
@@ -108,7 +110,7 @@ def _only_gaps(column: PlannedFeature, panel: Panel, found: Sequence[Change]) ->
 
 
 def _period(panel: Panel, cuts: Sequence[int], found: Sequence[Change]) -> str:
-    """The shortest period such that a cut changes rows of its own period only, and none where it ends there."""
+    """The shortest period such that a cut changes its rows, from the first on, and no row where it ends there."""
     if len({_reach(change) for change in found}) < 2:
         return ""
     for name, unit in PERIODS.items():
@@ -117,6 +119,10 @@ def _period(panel: Panel, cuts: Sequence[int], found: Sequence[Change]) -> str:
         place = days.astype(unit)
         inside = all((place[: cut + 1][cells.any(axis=1)] == place[cut]).all() for cut, cells in found)
         ends = {cut for cut in cuts if place[cut] != place[cut + 1]}
-        if inside and not ends.intersection(cut for cut, _ in found):
+        # a window changes the same few rows anywhere in the period, an unfinished bar all since its start
+        whole = np.mean(
+            [int(np.searchsorted(place, place[cut])) == cut + 1 - _reach((cut, cells)) for cut, cells in found]
+        )
+        if inside and whole > MOST and not ends.intersection(cut for cut, _ in found):
             return name
     return ""
