@@ -20,7 +20,7 @@ from mnpu.data.insert import insert, insert_bars, insert_observations
 from mnpu.data.migrations import create_schema
 from mnpu.errors import ConfigError, MnpuError
 
-__all__ = ["StoreSummary", "init_store"]
+__all__ = ["StoreSummary", "init_store", "publish"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -73,7 +73,7 @@ def init_store(path: str | Path, *, progress: Progress | None = None) -> StoreSu
     try:
         with closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
             _fill(connection, progress or (lambda done, total, what: None))
-        _publish(temporary, target)
+        publish(temporary, target)
     except (OSError, sqlite3.OperationalError) as error:
         raise _unwritable(target, error) from error
     finally:
@@ -149,7 +149,7 @@ def _digests() -> Iterator[tuple[str, str]]:
             yield entry.name, hashlib.sha256(entry.read_bytes()).hexdigest()
 
 
-def _publish(temporary: Path, target: Path) -> None:
+def publish(temporary: Path, target: Path) -> None:
     """Give the finished file its name, unless someone else took the name meanwhile."""
     with temporary.open("rb+") as finished:
         os.fsync(finished.fileno())

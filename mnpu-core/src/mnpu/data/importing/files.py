@@ -1,0 +1,278 @@
+"""CSV and Parquet files in pieces, each row with its line, and the rows that do not even have the right cells."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from mnpu.data.importing.mapping import CsvFormat, Entry
+from mnpu.errors import DataError
+
+__all__ = ["Chunk", "Opened", "Ragged", "digest", "open_file"]
+
+BLOCK = 8 << 20  #: Bytes of a CSV that are parsed at a time.
+ROWS = 1 << 17  #: Rows of a Parquet file that are read at a time.
+SNIFFED = 1 << 16
+DELIMITERS = ",;\t|"
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """A line that has too few or too many cells."""
+
+    line: int
+    text: str
+    found: int
+    expected: int
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some rows of a file: ``columns`` maps names to arrays (N,), ``line`` int64 (N,) counts from 1.
+
+    Cells of a CSV are bytes as they stand in the file. In a Parquet file the line is the number of the row.
+    """
+
+    columns: Mapping[str, pa.Array]
+    line: np.ndarray
+    ragged: tuple[Ragged, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.line)
+
+
+@dataclass
+class Opened:
+    """A file that is being read: its columns, and its rows in pieces. ``done`` counts bytes or rows of ``total``."""
+
+    names: tuple[str, ...]
+    chunks: Iterator[Chunk]
+    total: int
+    position: Callable[[], int] = field(default=lambda: 0)
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of the file's bytes."""
+    hashed = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            hashed.update(block)
+    return hashed.hexdigest()
+
+
+def open_file(path: Path, entry: Entry) -> Opened:
+    """Begin to read a file.
+
+    Raises
+    ------
+    DataError
+        If it is empty, truncated, binary where text was expected, or of another encoding.
+    """
+    with path.open("rb") as stream:
+        magic = stream.read(4)
+    if not magic:
+        raise DataError("the file is empty", where=str(path), expected="a header and rows")
+    kind = entry.format or ("parquet" if magic == b"PAR1" or path.suffix == ".parquet" else "csv")
+    return _parquet(path) if kind == "parquet" else _csv(path, magic, entry)
+
+
+def _parquet(path: Path) -> Opened:
+    try:
+        source = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _broken(path, "Parquet", error) from error
+    done = [0]
+
+    def chunks() -> Iterator[Chunk]:
+        try:
+            for batch in source.iter_batches(batch_size=ROWS):
+                line = np.arange(done[0] + 1, done[0] + 1 + batch.num_rows, dtype=np.int64)
+                done[0] += batch.num_rows
+                yield Chunk(dict(zip(batch.schema.names, batch.columns, strict=True)), line)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise _broken(path, "Parquet", error) from error
+
+    return Opened(tuple(source.schema_arrow.names), chunks(), source.metadata.num_rows, lambda: done[0])
+
+
+def _csv(path: Path, magic: bytes, entry: Entry) -> Opened:
+    style = entry.csv
+    head = _head(path, magic, entry)
+    names, skip, delimiter = _shape(head, style, path)
+    stream = _Counted(_stream(path, magic, entry))
+    ragged: list[pacsv.InvalidRow] = []
+
+    def keep(row: pacsv.InvalidRow) -> str:
+        ragged.append(row)
+        return "skip"
+
+    def chunks() -> Iterator[Chunk]:
+        try:
+            reader = pacsv.open_csv(
+                pa.PythonFile(stream, mode="r"),
+                read_options=pacsv.ReadOptions(
+                    use_threads=False, block_size=BLOCK, skip_rows=skip, column_names=names, encoding=_codec(style)
+                ),
+                parse_options=pacsv.ParseOptions(
+                    delimiter=delimiter,
+                    newlines_in_values=style.quoted_newlines,
+                    ignore_empty_lines=False,
+                    invalid_row_handler=keep,
+                ),
+                convert_options=pacsv.ConvertOptions(
+                    column_types={name: pa.binary() for name in names},
+                    check_utf8=False,
+                    null_values=[""],
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=True,
+                ),
+            )
+            yield from _numbered(reader, names, ragged, skip)
+        except (pa.ArrowInvalid, UnicodeError) as error:
+            raise _broken(path, f"CSV in {style.encoding}", error) from error
+
+    return Opened(tuple(names), chunks(), path.stat().st_size, lambda: stream.read_bytes)
+
+
+def _numbered(
+    reader: pacsv.CSVStreamingReader, names: Sequence[str], ragged: list[pacsv.InvalidRow], skip: int
+) -> Iterator[Chunk]:
+    """Chunks with the lines of their rows: those of a chunk and the ragged ones in between are consecutive."""
+    line = skip + 1
+    while True:
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            if ragged:
+                yield _chunk({name: pa.array([], pa.binary()) for name in names}, 0, ragged, line, skip)
+            return
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        taken, ragged[:] = list(ragged), []
+        yield _chunk(columns, batch.num_rows, taken, line, skip)
+        line += batch.num_rows + len(taken)
+
+
+def _chunk(columns: Mapping[str, pa.Array], n: int, ragged: Sequence[pacsv.InvalidRow], line: int, skip: int) -> Chunk:
+    bad = np.array([row.number for row in ragged], dtype=np.int64)
+    lines = np.setdiff1d(np.arange(line, line + n + len(ragged)), bad)[:n] if len(bad) else np.arange(line, line + n)
+    kept = [Ragged(row.number, row.text, row.actual_columns, row.expected_columns) for row in ragged if row.text]
+    return Chunk(columns, lines.astype(np.int64), tuple(kept))
+
+
+class _Counted:
+    """A stream that says how many bytes of the file were read."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self.stream, self.read_bytes, self.closed = stream, 0, False
+
+    def read(self, size: int = -1) -> bytes:
+        block = self.stream.read(size)
+        self.read_bytes += len(block)
+        return block
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return False
+
+    def tell(self) -> int:
+        return self.read_bytes
+
+    def close(self) -> None:
+        self.closed = True
+        self.stream.close()
+
+
+def _stream(path: Path, magic: bytes, entry: Entry) -> IO[bytes]:
+    """The text of the file, or of the one file inside an archive."""
+    try:
+        if magic.startswith(b"PK\x03\x04"):
+            archive = zipfile.ZipFile(path)
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+            return archive.open(_member(path, names, entry.member))
+        if magic.startswith(b"\x1f\x8b") and not entry.member:
+            return gzip.open(path)  # type: ignore[return-value]
+        if entry.member:
+            tar = tarfile.open(path)  # closed with the process; its members are read from it
+            names = [item.name for item in tar.getmembers() if item.isfile()]
+            found: Any = tar.extractfile(_member(path, names, entry.member))
+            return found  # type: ignore[no-any-return]
+    except (OSError, zipfile.BadZipFile, tarfile.TarError) as error:
+        raise _broken(path, "archive", error) from error
+    return path.open("rb")
+
+
+def _member(path: Path, names: Sequence[str], wanted: str) -> str:
+    fitting = [name for name in names if name == wanted or name.rsplit("/", 1)[-1] == wanted] if wanted else list(names)
+    if len(fitting) == 1:
+        return fitting[0]
+    inside = ", ".join(names[:20]) or "nothing"
+    raise DataError(f"holds {inside}", where=str(path), expected=wanted or "one file", next_step="Name it: member: ...")
+
+
+def _head(path: Path, magic: bytes, entry: Entry) -> str:
+    try:
+        with _stream(path, magic, entry) as stream:
+            raw = stream.read(SNIFFED)
+    except (OSError, EOFError, zipfile.BadZipFile) as error:
+        raise _broken(path, "archive", error) from error
+    if not raw.strip():
+        raise DataError("the file is empty", where=str(path), expected="a header and rows")
+    encoding = entry.csv.encoding
+    wide = encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32"))
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) and not wide:
+        raise DataError(
+            "is encoded in UTF-16", where=str(path), expected=encoding, next_step="Say csv: {encoding: utf-16}."
+        )
+    if b"\0" in raw and not wide:
+        raise DataError(
+            "is binary (it holds zero bytes)", where=str(path), expected="text or Parquet", next_step="Check the file."
+        )
+    try:
+        return raw.decode(_codec(entry.csv, sig=True), errors="replace")
+    except LookupError:
+        raise DataError(f"{encoding!r} is no encoding", where=str(path), expected="such as utf-8 or latin-1") from None
+
+
+def _codec(style: CsvFormat, *, sig: bool = False) -> str:
+    plain = style.encoding.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
+    return ("utf-8-sig" if sig else "utf8") if plain else style.encoding
+
+
+def _shape(head: str, style: CsvFormat, path: Path) -> tuple[list[str], int, str]:
+    """Names of the columns, lines before the first row, and the delimiter."""
+    lines = head.splitlines()[style.skip_lines :] or [""]
+    delimiter = style.delimiter or max(DELIMITERS, key=lambda mark: (lines[0].count(mark), -DELIMITERS.index(mark)))
+    if len(delimiter) != 1:
+        raise DataError(f"delimiter {delimiter!r}", where=str(path), expected="one character")
+    first = [cell.strip() for cell in next(csv.reader([lines[0]], delimiter=delimiter), [])]
+    if isinstance(style.header, list):
+        return list(style.header), style.skip_lines, delimiter
+    if not style.header:
+        return [f"column{i + 1}" for i in range(len(first))], style.skip_lines, delimiter
+    twice = sorted({name for name in first if first.count(name) > 1})
+    if twice:
+        raise DataError(f"two columns are called {twice[0]!r}", where=f"{path}:{style.skip_lines + 1}")
+    return first, style.skip_lines + 1, delimiter
+
+
+def _broken(path: Path, what: str, error: Exception) -> DataError:
+    return DataError(
+        f"cannot be read ({error})",
+        where=str(path),
+        expected=f"a whole {what} file",
+        next_step="Get it again; nothing of it was taken.",
+    )

@@ -1,0 +1,362 @@
+"""What a mapping file may say: which files hold what, which column means what, and when a row became known.
+
+A mapping is YAML with the strict scalars of a pipeline, and every fault is told with its line and column.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from mnpu.config.explain import explain, first_of
+from mnpu.config.tree import Tree
+from mnpu.config.yaml import read_file
+from mnpu.errors import ConfigError
+
+__all__ = [
+    "AssetSpec",
+    "Assets",
+    "CsvFormat",
+    "DatasetSpec",
+    "DayEnds",
+    "Entry",
+    "Knowledge",
+    "Lag",
+    "LoadedMapping",
+    "ImportMapping",
+    "SeriesRules",
+    "SeriesSpec",
+    "TimeFormat",
+    "duration_ns",
+    "frequency_ns",
+    "load_mapping",
+]
+
+Kind = Literal["macro", "onchain", "funding", "fundamental", "benchmark", "calendar", "news", "other"]
+Period = Literal["instant", "day", "month", "quarter", "mid_month", "year"]
+TableName = Literal["prices", "observations", "calendar", "news", "corporate_actions", "universe", "assets"]
+
+_UNITS = {"ns": 1, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9, "w": 7 * 86400 * 10**9}
+_FREQUENCIES = {"m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9, "w": 7 * 86400 * 10**9}
+
+#: The columns that each table can have, by the role that a mapping gives them.
+ROLES: Mapping[str, frozenset[str]] = {
+    "prices": frozenset("time date clock symbol open high low close adj_close volume".split()),
+    "observations": frozenset("time date clock symbol series value".split()),
+    "calendar": frozenset("time date clock symbol series released forecast actual previous impact".split()),
+    "news": frozenset("time date clock symbol series id text body".split()),
+    "corporate_actions": frozenset("time date clock symbol kind ratio amount".split()),
+    "universe": frozenset("universe symbol time date clock end".split()),
+    "assets": frozenset("symbol class currency calendar base listed delisted delisting_return".split()),
+}
+
+
+def duration_ns(text: str) -> int:
+    """``7d``, ``36h`` or ``15min`` in nanoseconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ns|s|min|h|d|w)", text)
+    if match is None:
+        raise PydanticCustomError("duration", "a number and s, min, h, d or w, as in 7d or 90min")
+    return round(float(match[1]) * _UNITS[match[2]])
+
+
+def frequency_ns(text: str) -> int:
+    """The length of a bar: ``1m``, ``5m``, ``1h``, ``1d``, ``1w``."""
+    match = re.fullmatch(r"([1-9]\d*)(m|h|d|w)", text)
+    if match is None:
+        raise PydanticCustomError("frequency", "a length of bars such as 1m, 5m, 1h, 1d or 1w")
+    return int(match[1]) * _FREQUENCIES[match[2]]
+
+
+def _checked(function: Callable[[str], object]) -> AfterValidator:
+    def check(text: str) -> str:
+        function(text)
+        return text
+
+    return AfterValidator(check)
+
+
+def _zone(text: str) -> object:
+    try:
+        return ZoneInfo(text)
+    except (KeyError, ValueError, OSError):
+        raise PydanticCustomError("zone", "a time zone such as UTC or America/New_York") from None
+
+
+def _clock(text: str) -> object:
+    if re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?", text) is None:
+        raise PydanticCustomError("clock", "a time of day such as 16:15")
+    return text
+
+
+def _regex(text: str) -> object:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise PydanticCustomError("regex", "a regular expression ({why})", {"why": str(error)}) from None
+
+
+def _calendar(text: str) -> object:
+    from mnpu.data.importing.clocks import find_calendar
+
+    try:
+        return find_calendar(text)
+    except ConfigError as error:
+        raise PydanticCustomError(
+            "calendar", "{what}", {"what": f"{error.expected}. {error.next_step}".rstrip(" .")}
+        ) from None
+
+
+Duration = Annotated[str, _checked(duration_ns)]
+Frequency = Annotated[str, _checked(frequency_ns)]
+Zone = Annotated[str, _checked(_zone)]
+Clock = Annotated[str, _checked(_clock)]
+Regex = Annotated[str, _checked(_regex)]
+CalendarName = Annotated[str, _checked(_calendar)]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class _Block(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class CsvFormat(_Block):
+    """How a text file is written."""
+
+    delimiter: str | None = Field(None, description="One character; detected among comma, semicolon, tab and bar.")
+    header: bool | list[str] = Field(True, description="False, or the names of the columns of a file without one.")
+    encoding: str = Field("utf-8", description="Of the file's bytes.")
+    decimal: Literal[".", ","] = "."
+    skip_lines: int = Field(0, ge=0, description="Lines before the header.")
+    quoted_newlines: bool = Field(False, description="Whether a quoted cell may hold a line break.")
+
+
+class TimeFormat(_Block):
+    """How times are written."""
+
+    format: str | None = Field(None, description="As in strptime, for example %d/%m/%Y; ISO is detected.")
+    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="Of numbers since 1970.")
+    zone: Zone | None = Field(None, description="Of times that carry none.")
+
+
+class Lag(_Block):
+    """A release rule: so long after the end of the period, or at a time of day that many days later."""
+
+    days: int = Field(0, ge=0)
+    hours: float = Field(0, ge=0)
+    time: Clock | None = Field(None, description="Time of day of the release.")
+    zone: Zone = "UTC"
+
+
+class Knowledge(_Block):
+    """When a row could first be read."""
+
+    column: str | None = Field(None, description="The column that says so.")
+    lag: Lag | None = Field(None, description="A rule for rows without a recorded moment.")
+    lead: Duration | None = Field(None, description="How long before its date a schedule is known.")
+    censored: Literal["earliest"] | str | None = Field(
+        None, description="Moments at or before this one (or the column's earliest) may be older than they say."
+    )
+    censored_column: str | None = Field(None, description="A column that says which rows are left-censored.")
+    zone: Zone | None = Field(None, description="Of times in the column that carry none.")
+
+
+class DayEnds(_Block):
+    """The time of day at which a dated value stood fast."""
+
+    time: Clock
+    zone: Zone = "UTC"
+
+
+class DatasetSpec(_Block):
+    """What a dataset of prices declares."""
+
+    name: Text
+    vendor: Text
+    frequency: Frequency
+    stamp: Literal["close", "open", "session_date"]
+    adjustment: Literal["none", "split", "split+dividend"] = "none"
+    adjusted_as_of: str = ""
+    calendar: CalendarName
+    currency: str = ""
+    licence: Text
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _dated(self) -> DatasetSpec:
+        if (self.adjustment == "none") != (not self.adjusted_as_of):
+            raise PydanticCustomError("adjusted", "adjusted_as_of where, and only where, the vendor adjusted prices")
+        return self
+
+
+class AssetSpec(_Block):
+    """What an asset is."""
+
+    asset_class: str | None = Field(None, alias="class")
+    currency: str | None = None
+    calendar: CalendarName | None = None
+    base: str | None = None
+    listed: str | None = None
+    delisted: str | None = None
+    delisting_return: float | None = Field(None, ge=-1)
+
+
+class Assets(_Block):
+    """What the assets of a dataset are: all of them, and single ones."""
+
+    asset_class: str = Field("", alias="class")
+    base: dict[Regex, str] = Field({}, description="From a pattern of symbols to the name that side data is filed by.")
+    symbols: dict[str, AssetSpec] = {}
+
+
+class SeriesRules(_Block):
+    """What one series says differently from the others of its entry."""
+
+    kind: Kind | None = None
+    frequency: str | None = None
+    unit: str | None = None
+    max_age: Duration | None = None
+    source: str | None = None
+    licence: str | None = None
+    note: str | None = None
+    period: Period | None = None
+    day_ends: DayEnds | None = None
+    knowledge: Knowledge | None = None
+
+
+class SeriesSpec(SeriesRules):
+    """What the series of an entry declare."""
+
+    names: dict[str, SeriesRules] = {}
+    only: bool = Field(False, description="Whether a series that names does not list is refused.")
+
+
+class Entry(_Block):
+    """Files of one shape, and what they hold."""
+
+    files: str | list[str]
+    table: TableName
+    optional: bool = Field(False, description="Whether it is no fault if no file matches.")
+    format: Literal["csv", "parquet"] | None = None
+    member: str = Field("", description="The file inside a zip or tar archive.")
+    csv: CsvFormat = CsvFormat()
+    columns: dict[str, str] = Field({}, description="From a role to the column's name; common names are detected.")
+    wide: dict[str, str] = Field({}, description="From a series to its column, for one column a series.")
+    where: dict[str, list[str | int | float | bool]] = Field({}, description="Only rows with one of these values.")
+    where_not: dict[str, list[str | int | float | bool]] = Field({}, description="No rows with one of these values.")
+    symbol: str | None = Field(None, description="Of every row.")
+    symbol_from_file: Regex | None = Field(None, description="Its first group in the file's name is the symbol.")
+    rename_symbols: dict[str, str] = {}
+    rename_series: dict[str, str] = {}
+    prefix: str = Field("", description="Before the name of every series.")
+    series_name: str | None = Field(None, description="Of every row.")
+    time: TimeFormat = TimeFormat()
+    period: Period = Field("instant", description="What a time stands for; a period is over at its end.")
+    day_ends: DayEnds | None = Field(None, description="When a day is over; by default at its last second, UTC.")
+    missing: list[str | int | float] = Field([], description="Cells that mean that there is no value.")
+    scale: dict[str, float] | float = Field(1.0, description="Factor of prices or values, or one for each column.")
+    negative: bool = Field(False, description="Whether prices may be zero or negative.")
+    knowledge: Knowledge | None = None
+    dataset: DatasetSpec | str | None = None
+    assets: Assets = Assets()
+    series: SeriesSpec | None = None
+    universe: str | None = None
+    kind: Literal["split", "dividend"] | None = None
+    source: str = ""
+
+
+class ImportMapping(_Block):
+    """A mapping file."""
+
+    imports: list[Entry] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class LoadedMapping:
+    """A checked mapping; ``where(i)`` is the place of its i-th entry."""
+
+    path: Path
+    entries: tuple[Entry, ...]
+    tree: Tree
+    sha256: str
+
+    def where(self, index: int, *keys: str | int) -> str:
+        """File, line and column of a value of an entry, or of the entry itself."""
+        return self.tree.where(("imports", index, *keys))
+
+
+def load_mapping(path: str | os.PathLike[str], *, env: Mapping[str, str] = os.environ) -> LoadedMapping:
+    """Read and check a mapping file.
+
+    Raises
+    ------
+    ConfigError
+        With file, line and column; the first of several, the others listed below it.
+    """
+    path = Path(path)
+    tree = read_file(path, env=env)
+    try:
+        mapping = ImportMapping.model_validate(tree.value)
+    except ValidationError as error:
+        raise first_of(explain(error, tree, ImportMapping)) from None
+    faults = [fault for index, entry in enumerate(mapping.imports) for fault in _faults(entry, index, tree)]
+    if faults:
+        raise first_of(faults)
+    return LoadedMapping(path, tuple(mapping.imports), tree, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _faults(entry: Entry, index: int, tree: Tree) -> list[ConfigError]:
+    """What does not fit together in one entry."""
+    here, found = ("imports", index), []
+
+    def fault(key: str, what: str, *, expected: str = "", step: str = "") -> None:
+        place = tree.where((*here, key)) if key else tree.where(here)
+        found.append(
+            ConfigError(
+                f"imports.{index}{'.' + key if key else ''} {what}", where=place, expected=expected, next_step=step
+            )
+        )
+
+    roles = ROLES[entry.table]
+    for role in entry.columns:
+        if role not in roles:
+            place = tree.where_key((*here, "columns", role))
+            found.append(_unknown_role(role, roles, place, index))
+    if entry.table == "prices" and not isinstance(entry.dataset, DatasetSpec):
+        fault("dataset", "does not declare a dataset", expected="a map with name, vendor, frequency, stamp, ...")
+    if entry.table in ("corporate_actions", "assets") and entry.dataset is None:
+        fault("", "names no dataset", expected="dataset: the name of the dataset that its symbols belong to")
+    if entry.table in ("observations", "calendar", "news") and entry.series is None:
+        fault("", "does not declare its series", expected="series: {kind, frequency, max_age, source, licence, ...}")
+    if entry.series is not None:
+        wanted = {"calendar": "calendar", "news": "news"}.get(entry.table)
+        if wanted and entry.series.kind not in (None, wanted):
+            fault("series", f"has kind {entry.series.kind}", expected=f"kind {wanted} in a table of {entry.table}")
+        for key in ("max_age", "source", "licence"):
+            if getattr(entry.series, key) is None and not _told_by_all(entry.series, key):
+                fault("series", f"does not say its {key}", step="It is required for every series.")
+    return found
+
+
+def _told_by_all(series: SeriesSpec, key: str) -> bool:
+    return series.only and all(getattr(rules, key) is not None for rules in series.names.values())
+
+
+def _unknown_role(role: str, roles: frozenset[str], place: str, index: int) -> ConfigError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(role, roles, n=1)
+    return ConfigError(
+        f"imports.{index}.columns.{role} is no role"
+        + ("" if near else f", expected one of {', '.join(sorted(roles))}"),
+        where=place,
+        next_step=f"Did you mean '{near[0]}'?" if near else "Remove it.",
+    )

@@ -1,0 +1,281 @@
+"""Rows on their way into a table: which are new, which are there already, and which contradict what is there."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["BASES", "CONFLICT", "NEW", "PRESENT", "SHAPES", "Merged", "Rows", "Shape", "insert_rows", "merge"]
+
+BASES = ("observed", "declared", "left-censored")
+NEW, PRESENT, CONFLICT = 0, 1, 2
+TOGETHER = 100  #: Rows of one INSERT: one by one, the statement's own overhead more than doubles the time.
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The columns of a table: its key is ``scope``, ``times`` and ``extra``; ``drops_repeats`` for vintages."""
+
+    table: str
+    scope: tuple[str, ...]
+    times: tuple[str, str]
+    values: tuple[str, ...]
+    extra: str = ""
+    drops_repeats: bool = False
+
+
+EVENT = ("event_time", "knowledge_time")
+PRICES = ("open", "high", "low", "close", "adj_close", "volume")
+SHAPES = {
+    "prices": Shape("prices", ("symbol",), EVENT, PRICES),
+    "observations": Shape("observations", ("series", "symbol"), EVENT, ("value",), drops_repeats=True),
+    "calendar": Shape("calendar_events", ("series",), EVENT, ("released", "forecast", "actual", "previous", "impact")),
+    "news": Shape("news", ("source", "symbol"), EVENT, ("text", "body"), extra="id"),
+    "corporate_actions": Shape("corporate_actions", ("symbol",), EVENT, ("ratio", "amount"), extra="kind"),
+    "universe": Shape("universes", ("universe", "symbol"), ("start", "knowledge_time"), ("end",)),
+}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """N rows of a table.
+
+    Attributes
+    ----------
+    shape : Shape
+    fixed : mapping of str to str
+        Columns with one value; those of the key among them are named in ``fixed_key``.
+    scopes : sequence of tuple
+        Values of the ``shape.scope`` columns, by code.
+    code, event, known : int (N,)
+        ``event`` and ``known`` in ns.
+    extra : object (N,) or None
+    values : mapping of str to (N,)
+        float64, NaN for NULL; or object, None for NULL.
+    basis : int (N,)
+        Index into ``BASES``.
+    row : int (N,)
+        The row of the file that each came from.
+    """
+
+    shape: Shape
+    fixed: Mapping[str, str]
+    fixed_key: tuple[str, ...]
+    scopes: Sequence[tuple[str, ...]]
+    code: np.ndarray
+    event: np.ndarray
+    known: np.ndarray
+    extra: np.ndarray | None
+    values: Mapping[str, np.ndarray]
+    basis: np.ndarray
+    row: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.event)
+
+    def take(self, which: np.ndarray) -> Rows:
+        """Some of the rows, in the order of ``which``."""
+        return Rows(
+            self.shape,
+            self.fixed,
+            self.fixed_key,
+            self.scopes,
+            self.code[which],
+            self.event[which],
+            self.known[which],
+            None if self.extra is None else self.extra[which],
+            {name: column[which] for name, column in self.values.items()},
+            self.basis[which],
+            self.row[which],
+        )
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What became of N rows: ``status`` (N,); ``first`` (N,) where a new row is the first of its event; conflicts."""
+
+    status: np.ndarray
+    first: np.ndarray
+    conflicts: Mapping[int, str]
+
+
+def merge(connection: sqlite3.Connection, rows: Rows) -> Merged:
+    """Compare rows with those of the table and with one another; of rows with one key the first counts."""
+    n, stored = len(rows), _stored(connection, rows)
+    code = np.concatenate([stored.code, rows.code])
+    event = np.concatenate([stored.event, rows.event])
+    known = np.concatenate([stored.known, rows.known])
+    extra = _extra_codes(stored, rows)
+    values = {name: np.concatenate([stored.values[name], rows.values[name]]) for name in rows.shape.values}
+    order = _order(code, event, known, extra)
+    code, event, known, extra = code[order], event[order], known[order], extra[order]
+    values = {name: column[order] for name, column in values.items()}
+    incoming = order >= len(stored)
+    same_event = _repeats(code, event)
+    same_key = same_event & _repeats(known, extra)
+    base = np.maximum.accumulate(np.where(same_key, 0, np.arange(len(order))))
+    alike = np.ones(len(order), dtype=bool)
+    if same_key.any():
+        alike[same_key] = _equal(values, np.flatnonzero(same_key), base[same_key])
+    status = np.where(same_key, np.where(alike, PRESENT, CONFLICT), NEW).astype(np.int8)
+    if rows.shape.drops_repeats and (vintages := same_event & ~same_key).any():
+        at = np.flatnonzero(vintages)
+        status[at[_equal(values, at, base[at - 1])]] = PRESENT
+    result, first = np.empty(n, dtype=np.int8), np.zeros(n, dtype=bool)
+    place = order[incoming] - len(stored)
+    result[place] = status[incoming]
+    first[place] = (~same_event)[incoming]
+    conflicts = {
+        int(order[i]) - len(stored): _told(values, i, int(base[i]))
+        for i in np.flatnonzero(incoming & (status == CONFLICT)).tolist()
+    }
+    return Merged(result, first, conflicts)
+
+
+def insert_rows(connection: sqlite3.Connection, rows: Rows) -> None:
+    """Insert rows in the order of their key, many in one statement."""
+    rows = rows.take(_order(rows.code, rows.event, rows.known, _extra_codes(None, rows)))
+    shape = rows.shape
+    columns: list[tuple[str, str, np.ndarray | None]] = [
+        (name, _quoted(text), None) for name, text in rows.fixed.items()
+    ]
+    for i, name in enumerate(shape.scope):
+        columns.append((name, "", np.array([scope[i] for scope in rows.scopes], dtype=object)[rows.code]))
+    columns.append((shape.times[0], "", rows.event))
+    together = bool(len(rows)) and bool((rows.event == rows.known).all())
+    columns.append((shape.times[1], "=" if together else "", None if together else rows.known))
+    if shape.extra:
+        columns.append((shape.extra, "", rows.extra))
+    for name, values in rows.values.items():
+        empty = values.dtype.kind == "f" and bool(np.isnan(values).all())
+        columns.append((name, "NULL", None) if empty else (name, "", values))
+    kinds = np.unique(rows.basis)
+    if len(kinds) == 1:
+        columns.append(("basis", _quoted(BASES[kinds[0]]), None))
+    else:
+        columns.append(("basis", "", np.array(BASES, dtype=object)[rows.basis]))
+    _insert(connection, shape.table, columns, len(rows))
+
+
+def _insert(
+    connection: sqlite3.Connection, table: str, columns: Sequence[tuple[str, str, np.ndarray | None]], n: int
+) -> None:
+    bound = [cells for _, _, cells in columns if cells is not None]
+    picked: list[str] = []
+    n_bound = 0
+    for _, literal, cells in columns:
+        n_bound += cells is not None
+        picked.append(f"column{n_bound}" if cells is not None or literal == "=" else literal)  # "=": as the one before
+    names = ", ".join(f'"{name}"' for name, _, _ in columns)
+    marks = f"({', '.join('?' * len(bound))})"
+
+    def statement(k: int) -> str:
+        return f"INSERT INTO {table} ({names}) SELECT {', '.join(picked)} FROM (VALUES {', '.join([marks] * k)})"
+
+    flat = list(itertools.chain.from_iterable(zip(*map(_cells, bound), strict=True)))
+    width = len(bound)
+    whole = n // TOGETHER * TOGETHER
+    step = TOGETHER * width
+    if whole:
+        connection.executemany(statement(TOGETHER), (flat[i : i + step] for i in range(0, whole * width, step)))
+    if n > whole:
+        connection.execute(statement(n - whole), flat[whole * width :])
+
+
+def _cells(column: np.ndarray) -> list[object]:
+    if column.dtype.kind != "f" or not np.isnan(column).any():
+        return column.tolist()
+    cells: list[object] = column.astype(object).tolist()
+    for i in np.flatnonzero(np.isnan(column)).tolist():
+        cells[i] = None
+    return cells
+
+
+def _stored(connection: sqlite3.Connection, rows: Rows) -> Rows:
+    """The rows of the table that have the scopes of ``rows`` and events between theirs."""
+    shape = rows.shape
+    names = [*shape.times, *([shape.extra] if shape.extra else []), *shape.values]
+    conditions = [f"{name} = {_quoted(rows.fixed[name])}" for name in rows.fixed_key]
+    conditions += [f"{name} = ?" for name in shape.scope]
+    query = f"SELECT {_listed(names)} FROM {shape.table} WHERE {' AND '.join(conditions)} AND {shape.times[0]} BETWEEN ? AND ?"
+    found: list[tuple] = []
+    codes: list[np.ndarray] = []
+    for code, low, high in _spans(rows):
+        part = connection.execute(query, (*rows.scopes[code], low, high)).fetchall()
+        found += part
+        codes.append(np.full(len(part), code))
+    columns = list(zip(*found, strict=True)) if found else [()] * len(names)
+    by_name = dict(zip(names, columns, strict=True))
+    values = {name: np.array(by_name[name], dtype=rows.values[name].dtype) for name in shape.values}
+    return Rows(
+        shape,
+        rows.fixed,
+        rows.fixed_key,
+        rows.scopes,
+        np.concatenate(codes).astype(rows.code.dtype) if codes else rows.code[:0],
+        np.array(by_name[shape.times[0]], dtype=np.int64),
+        np.array(by_name[shape.times[1]], dtype=np.int64),
+        np.array(by_name[shape.extra], dtype=object) if shape.extra else None,
+        values,
+        np.zeros(len(found), dtype=np.int8),
+        np.zeros(len(found), dtype=np.int64),
+    )
+
+
+def _spans(rows: Rows) -> Iterator[tuple[int, int, int]]:
+    """Each scope with its first and last event."""
+    n = len(rows.scopes)
+    low, high = np.full(n, np.iinfo(np.int64).max), np.full(n, np.iinfo(np.int64).min)
+    np.minimum.at(low, rows.code, rows.event)
+    np.maximum.at(high, rows.code, rows.event)
+    for code in np.flatnonzero(low <= high).tolist():
+        yield code, int(low[code]), int(high[code])
+
+
+def _order(code: np.ndarray, event: np.ndarray, known: np.ndarray, extra: np.ndarray) -> np.ndarray:
+    """A stable order by key; most files are in it already."""
+    later = code[1:] > code[:-1]
+    same = code[1:] == code[:-1]
+    if bool((later | (same & (event[1:] > event[:-1]))).all()):
+        return np.arange(len(code))
+    return np.lexsort((extra, known, event, code))
+
+
+def _extra_codes(stored: Rows | None, rows: Rows) -> np.ndarray:
+    n_stored = 0 if stored is None else len(stored)
+    if rows.extra is None:
+        return np.zeros(n_stored + len(rows), dtype=np.int8)
+    every = rows.extra if stored is None or stored.extra is None else np.concatenate([stored.extra, rows.extra])
+    return np.unique(every.astype(str), return_inverse=True)[1]
+
+
+def _repeats(*columns: np.ndarray) -> np.ndarray:
+    """Whether each row equals the one before it in all columns."""
+    same = np.zeros(len(columns[0]), dtype=bool)
+    same[1:] = np.logical_and.reduce([column[1:] == column[:-1] for column in columns])
+    return same
+
+
+def _equal(values: Mapping[str, np.ndarray], left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    equal = np.ones(len(left), dtype=bool)
+    for column in values.values():
+        a, b = column[left], column[right]
+        equal &= (a == b) | (np.isnan(a) & np.isnan(b)) if column.dtype.kind == "f" else np.asarray(a == b, dtype=bool)
+    return equal
+
+
+def _told(values: Mapping[str, np.ndarray], row: int, base: int) -> str:
+    different = [name for name in values if not _equal({name: values[name]}, np.array([row]), np.array([base]))[0]]
+    return ", ".join(f"{name} is {values[name][row]}, was {values[name][base]} before" for name in different)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,386 @@
+"""Import files into a store: each completely or not at all, and every row accounted for."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mnpu.data.importing.assets import update_assets
+from mnpu.data.importing.build import Context, build
+from mnpu.data.importing.clocks import NO_TIME, localised
+from mnpu.data.importing.files import Chunk, Opened, digest, open_file
+from mnpu.data.importing.mapping import DatasetSpec, Entry, LoadedMapping, TimeFormat
+from mnpu.data.importing.parse import instants, numbers, text_of
+from mnpu.data.importing.quarantine import Quarantine
+from mnpu.data.importing.roles import find_roles, knowledge_column
+from mnpu.data.importing.rows import CONFLICT, NEW, PRESENT, SHAPES, insert_rows, merge
+from mnpu.data.importing.sink import Sink, create_store, writing
+from mnpu.data.importing.verdict import Verdict
+from mnpu.data.migrations import explain_sqlite
+from mnpu.errors import ConfigError, DataError, MnpuError
+
+__all__ = ["FileOutcome", "ImportSummary", "Progress", "import_files", "plan"]
+
+#: Called as ``progress(file, done, total)`` after each piece of a file.
+Progress = Callable[[str, int, int], None]
+
+TARGETS = {"calendar": "calendar_events", "universe": "universes"}
+
+
+@dataclass(frozen=True)
+class FileOutcome:
+    """What became of the rows of one file; ``n_read`` is always the sum of taken, present and refused.
+
+    ``n_elsewhere`` counts the rows that ``where`` leaves to other entries. ``error`` is set where nothing of the file
+    was taken because it could not be read at all.
+    """
+
+    file: Path
+    entry: int
+    target: str
+    n_taken: int = 0
+    n_present: int = 0
+    n_refused: int = 0
+    n_elsewhere: int = 0
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    quarantine: Path | None = None
+    error: MnpuError | None = None
+    seconds: float = 0.0
+
+    @property
+    def n_read(self) -> int:
+        """Rows of the file that this entry read."""
+        return self.n_taken + self.n_present + self.n_refused
+
+
+@dataclass(frozen=True)
+class ImportSummary:
+    """What an import did."""
+
+    store: Path
+    files: tuple[FileOutcome, ...]
+
+    @property
+    def failed(self) -> tuple[FileOutcome, ...]:
+        """The files of which nothing was taken, because they could not be read."""
+        return tuple(outcome for outcome in self.files if outcome.error is not None)
+
+    def total(self, name: str) -> int:
+        """The sum over all files of ``n_read``, ``n_taken``, ``n_present`` or ``n_refused``."""
+        return sum(getattr(outcome, name) for outcome in self.files)
+
+
+def import_files(
+    mapping: LoadedMapping,
+    store: Path,
+    *,
+    files: Sequence[Path] = (),
+    root: Path | None = None,
+    quarantine: Path | None = None,
+    progress: Progress | None = None,
+    now: pd.Timestamp | None = None,
+) -> ImportSummary:
+    """Read the files that a mapping names into a store, which is made if there is none.
+
+    Parameters
+    ----------
+    mapping : LoadedMapping
+    store : Path
+    files : sequence of Path, optional
+        Only these files, each by the entry whose pattern it fits.
+    root : Path, optional
+        Where relative patterns start; by default the folder of the mapping.
+    quarantine : Path, optional
+        Folder for refused rows; by default ``quarantine`` beside the store.
+    progress : callable, optional
+    now : Timestamp, optional
+        What counts as the future; by default the moment of the call.
+
+    Returns
+    -------
+    summary : ImportSummary
+        A file that cannot be read at all is among its ``failed``, and the others are imported.
+
+    Raises
+    ------
+    ConfigError
+        If a pattern fits no file, or a dataset or series is declared otherwise than in the store.
+    DataError
+        If the store is corrupt, no store, or of another version.
+    MnpuError
+        If the store is locked or read-only, or there is no room: the file at hand is undone, earlier ones stay.
+    """
+    jobs = plan(mapping, files=files, root=root)
+    if not store.exists():
+        create_store(store)
+    moment = int((now or pd.Timestamp.now("UTC")).as_unit("ns").value)
+    folder = quarantine or store.parent / "quarantine"
+    outcomes = []
+    with writing(store) as connection:
+        for path, index in jobs:
+            importer = _Importer(connection, store, mapping, index, path, folder, moment, progress)
+            outcomes.append(importer.run())
+    return ImportSummary(store, tuple(outcomes))
+
+
+def plan(mapping: LoadedMapping, *, files: Sequence[Path] = (), root: Path | None = None) -> list[tuple[Path, int]]:
+    """The files to read, each with the index of its entry, in the order of the mapping."""
+    base = root or mapping.path.parent
+    jobs: list[tuple[Path, int]] = []
+    for index, entry in enumerate(mapping.entries):
+        patterns = [entry.files] if isinstance(entry.files, str) else entry.files
+        if files:
+            jobs += [(path, index) for path in files if _fits(path, patterns, base)]
+            continue
+        for place, pattern in enumerate(patterns):
+            found = sorted(glob.glob(str(base / pattern), recursive=True))
+            if not found and not entry.optional:
+                keys = ("files",) if isinstance(entry.files, str) else ("files", place)
+                raise ConfigError(
+                    f"imports.{index}.files: {pattern} fits no file below {base}",
+                    where=mapping.where(index, *keys),
+                    expected="at least one",
+                    next_step="Check --root, or say optional: true.",
+                )
+            jobs += [(Path(path), index) for path in found if os.path.isfile(path)]
+    return jobs if not files else _each_has_an_entry(mapping, files, jobs)
+
+
+def _fits(path: Path, patterns: Sequence[str], base: Path) -> bool:
+    return any(
+        fnmatch(str(path.resolve()), str((base / pattern).resolve())) or fnmatch(path.name, Path(pattern).name)
+        for pattern in patterns
+    )
+
+
+def _each_has_an_entry(
+    mapping: LoadedMapping, files: Sequence[Path], jobs: list[tuple[Path, int]]
+) -> list[tuple[Path, int]]:
+    for path in files:
+        if not path.is_file():
+            raise ConfigError("does not exist", where=str(path), expected="a file to import")
+        if any(path == one for one, _ in jobs):
+            continue
+        if len(mapping.entries) > 1:
+            raise ConfigError(
+                "fits no entry of the mapping",
+                where=str(path),
+                expected="a file that one of its patterns fits",
+                next_step=f"Add it to {mapping.path}.",
+            )
+        jobs.append((path, 0))
+    return jobs
+
+
+@dataclass
+class _Importer:
+    """One file on its way into the store."""
+
+    connection: sqlite3.Connection
+    store: Path
+    mapping: LoadedMapping
+    index: int
+    path: Path
+    folder: Path
+    now: int
+    progress: Progress | None
+
+    def run(self) -> FileOutcome:
+        """Read the file in one transaction."""
+        begun = time.perf_counter()
+        outcome = FileOutcome(self.path, self.index, TARGETS.get(self.entry.table, self.entry.table))
+        waste: Quarantine | None = None
+        try:
+            sha256 = digest(self.path)
+            opened = open_file(self.path, self.entry)
+            waste = Quarantine(self.folder, self.path, sha256, f"{self.index + 1}-{self.entry.table}", opened.names)
+            self.connection.execute("BEGIN IMMEDIATE")
+            outcome = self._rows(opened, waste, outcome)
+            outcome = replace(outcome, quarantine=waste.keep())
+            self._record(sha256, outcome)
+            self.connection.execute("COMMIT")
+        except DataError as error:
+            outcome = FileOutcome(self.path, self.index, outcome.target, error=error)
+        except sqlite3.Error as error:
+            raise explain_sqlite(error, self.store) from error
+        except OSError as error:
+            raise MnpuError(
+                f"cannot be read or its refused rows not be written ({error})",
+                where=str(self.path),
+                next_step="Nothing of this file was taken. Repair it, then run the command again.",
+            ) from error
+        finally:
+            if waste is not None:
+                waste.discard()
+            if self.connection.in_transaction:
+                self.connection.execute("ROLLBACK")
+        return replace(outcome, seconds=time.perf_counter() - begun)
+
+    @property
+    def entry(self) -> Entry:
+        return self.mapping.entries[self.index]
+
+    def _rows(self, opened: Opened, waste: Quarantine, outcome: FileOutcome) -> FileOutcome:
+        where = str(self.path)
+        roles = find_roles(self.entry, opened.names, where=where)
+        sink = Sink(self.connection, self.entry, self.mapping.where(self.index))
+        sink.declare_dataset()
+        context = self._context(opened.names, roles)
+        taken = present = elsewhere = 0
+        for chunk in opened.chunks:
+            mine, left_out = self._chosen(chunk)
+            elsewhere += left_out
+            for piece, its_context in _pieces(mine, context):
+                status = self._piece(piece, its_context, sink, waste)
+                taken += int((status == NEW).sum())
+                present += int((status == PRESENT).sum())
+            if self.progress is not None:
+                self.progress(self.path.name, opened.position(), opened.total)
+        return replace(
+            outcome,
+            n_taken=taken,
+            n_present=present,
+            n_refused=waste.n,
+            n_elsewhere=elsewhere,
+            reasons=dict(waste.counts.most_common()),
+        )
+
+    def _piece(self, chunk: Chunk, context: Context, sink: Sink, waste: Quarantine) -> np.ndarray:
+        """Take in some rows; their status, without those that were refused."""
+        if self.entry.table == "assets":
+            verdict = Verdict(len(chunk))
+            status = update_assets(self.connection, chunk, context, verdict)
+        else:
+            rows, verdict = build(chunk, context)
+            merged = merge(self.connection, rows)
+            told: dict[int, str] = {}
+            for i, words in merged.conflicts.items():
+                told.setdefault(int(rows.row[i]), words)
+            refused = np.zeros(len(chunk), dtype=bool)
+            refused[list(told)] = True
+            verdict.refuse(refused, "conflict", "another value is there with the same key", detail=told.__getitem__)
+            new = (merged.status == NEW) & ~refused[rows.row]
+            merged = replace(merged, status=np.where(new, NEW, PRESENT))
+            sink.before(rows, merged)
+            insert_rows(self.connection, rows.take(np.flatnonzero(new)))
+            status = np.full(len(chunk), PRESENT, dtype=np.int8)
+            status[rows.row[new]] = NEW
+            status[refused] = CONFLICT
+        waste.add(chunk, verdict)
+        result: np.ndarray = status[verdict.ok]
+        return result
+
+    def _context(self, names: Sequence[str], roles: Mapping[str, str]) -> Context:
+        where = str(self.path)
+        column = knowledge_column(self.entry, names, where=where)
+        assets, calendar = self._dataset()
+        return Context(self.entry, self.path, roles, column, self.now, self._censored(column), assets, calendar)
+
+    def _dataset(self) -> tuple[frozenset[str], str]:
+        """The assets and the calendar of the dataset that the rows refer to."""
+        if self.entry.table != "corporate_actions" or self.entry.dataset is None:
+            return frozenset(), ""
+        name = self.entry.dataset.name if isinstance(self.entry.dataset, DatasetSpec) else self.entry.dataset
+        row = self.connection.execute("SELECT calendar FROM datasets WHERE name = ?", (name,)).fetchone()
+        if row is None:
+            raise DataError(
+                f"there is no dataset {name!r}",
+                where=self.mapping.where(self.index, "dataset"),
+                expected="one in the store",
+                next_step="Import its prices first: put their entry before this one.",
+            )
+        symbols = self.connection.execute("SELECT symbol FROM assets WHERE dataset = ?", (name,))
+        return frozenset(symbol for (symbol,) in symbols), str(row[0])
+
+    def _censored(self, column: str | None) -> int | None:
+        rule = self.entry.knowledge or (self.entry.series.knowledge if self.entry.series else None)
+        if rule is None or rule.censored is None or column is None:
+            return None
+        if rule.censored != "earliest":
+            stamp = pd.Timestamp(rule.censored)
+            return int((stamp.tz_localize("UTC") if stamp.tz is None else stamp).as_unit("ns").value)
+        style = TimeFormat(zone=rule.zone or self.entry.time.zone)
+        earliest = None
+        for chunk in open_file(self.path, self.entry).chunks:
+            at = localised(instants(chunk.columns[column], style), style.zone, where=str(self.path), key="knowledge")
+            at = at[at != NO_TIME]
+            if len(at):
+                earliest = int(at.min()) if earliest is None else min(earliest, int(at.min()))
+        return earliest
+
+    def _chosen(self, chunk: Chunk) -> tuple[Chunk, int]:
+        """The rows that ``where`` and ``where_not`` choose, and how many they leave."""
+        keep = np.ones(len(chunk), dtype=bool)
+        for name, wanted in self.entry.where.items():
+            keep &= _among(chunk, name, wanted, str(self.path))
+        for name, unwanted in self.entry.where_not.items():
+            keep &= ~_among(chunk, name, unwanted, str(self.path))
+        if keep.all():
+            return chunk, 0
+        which = pa.array(np.flatnonzero(keep))
+        columns = {name: column.take(which) for name, column in chunk.columns.items()}
+        return Chunk(columns, chunk.line[keep], chunk.ragged), int((~keep).sum())
+
+    def _record(self, sha256: str, outcome: FileOutcome) -> None:
+        """Remember the import, unless it changed nothing and the same one is remembered already."""
+        key = (sha256, self.mapping.sha256, outcome.target)
+        seen = self.connection.execute(
+            "SELECT 1 FROM imports WHERE file_sha256 = ? AND mapping_sha256 = ? AND target = ?", key
+        ).fetchone()
+        if outcome.n_taken == 0 and seen:
+            return
+        counts = (outcome.n_read, outcome.n_taken, outcome.n_present, outcome.n_refused)
+        columns = "imported_at, file_sha256, mapping_sha256, target, file, n_read, n_taken, n_present, n_refused"
+        self.connection.execute(
+            f"INSERT INTO imports ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (time.time_ns(), *key, self.path.name, *counts),
+        )
+
+
+def _among(chunk: Chunk, name: str, values: Sequence[object], where: str) -> np.ndarray:
+    """Whether each row's cell is one of ``values``: numbers by value, the rest as text."""
+    if name not in chunk.columns:
+        raise DataError(f"no column {name!r}", where=where, expected=f"one of {', '.join(chunk.columns)}")
+    column = chunk.columns[name]
+    plain = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    found = np.zeros(len(chunk), dtype=bool)
+    if plain:
+        found |= np.isin(numbers(column)[0], plain)
+    words = [str(value).lower() if isinstance(value, bool) else value for value in values if value not in plain]
+    if words:
+        text = text_of(column)[0]
+        found |= pc.fill_null(pc.is_in(text, value_set=pa.array(words, pa.string())), False).to_numpy(
+            zero_copy_only=False
+        )
+    return found
+
+
+def _pieces(chunk: Chunk, context: Context) -> Iterator[tuple[Chunk, Context]]:
+    """A piece as it is; or, where each series has its own column, one piece a series with the cells that it has."""
+    if not context.entry.wide:
+        yield chunk, context
+        return
+    ragged = chunk.ragged
+    for series, column in context.entry.wide.items():
+        text = chunk.columns[column]
+        some = pc.is_valid(text).to_numpy(zero_copy_only=False)
+        if pa.types.is_floating(text.type):
+            some &= ~np.isnan(numbers(text)[0])
+        which = pa.array(np.flatnonzero(some))
+        cells = {name: cells.take(which) for name, cells in chunk.columns.items()}
+        yield (
+            Chunk(cells, chunk.line[some], ragged),
+            replace(context, roles={**context.roles, "value": column}, wide_series=series),
+        )
+        ragged = ()
