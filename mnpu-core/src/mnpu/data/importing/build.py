@@ -147,7 +147,7 @@ def _calendar(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
     outcome = ~unknown & (~np.isnan(actual) | (announced == NO_TIME))
     verdict.refuse(outcome & (known > c.now), "future", _FUTURE)
     verdict.refuse(~outcome & (announced > c.now), "future", _FUTURE)
-    released = np.where(np.isnan(actual), None, known.astype(object))
+    released = _maybe(known, ~np.isnan(actual))
     parts = []
     if lead is not None:
         columns = {"released": np.full(n, None), "forecast": forecast, "actual": empty, "previous": empty}
@@ -211,7 +211,7 @@ def _universe(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
         told = instants(chunk.columns[c.roles["end"]], c.entry.time)
         verdict.refuse(told.bad, "time", "its end cannot be read")
         at = localised(told, zone or "UTC", where=c.where, key="time")
-        ends = np.where(told.missing, None, at.astype(object))
+        ends = _maybe(at, ~told.missing)
         verdict.refuse(~told.missing & (at <= start), "order", "it ends before it starts")
     if "universe" in c.roles:
         universe = names(chunk.columns[c.roles["universe"]], {})
@@ -448,6 +448,13 @@ def _rows(
         np.arange(len(event)),
     )
     return rows if bool(verdict.ok.all()) else rows.take(np.flatnonzero(verdict.ok))
+
+
+def _maybe(ns: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Instants as objects, None where there is none."""
+    cells = np.full(len(ns), None, dtype=object)
+    cells[there] = ns[there]
+    return cells
 
 
 def _together(parts: Sequence[Rows]) -> Rows:

@@ -86,7 +86,7 @@ def _covered(calendar: Calendar, dates: np.ndarray) -> np.ndarray:
 
 
 def _are_sessions(calendar: Calendar, dates: np.ndarray) -> np.ndarray:
-    """Which of ``dates``, ascending, are sessions: their noon, or (for a market of nights) their date, belongs to one."""
+    """Which of ``dates``, ascending, are sessions."""
     covered = _covered(calendar, dates)
     result = np.zeros(len(dates), dtype=bool)
     if not covered.any():

@@ -167,8 +167,19 @@ def _numbered(
 def _chunk(columns: Mapping[str, pa.Array], n: int, ragged: Sequence[pacsv.InvalidRow], line: int, skip: int) -> Chunk:
     bad = np.array([row.number for row in ragged], dtype=np.int64)
     lines = np.setdiff1d(np.arange(line, line + n + len(ragged)), bad)[:n] if len(bad) else np.arange(line, line + n)
-    kept = [Ragged(row.number, row.text, row.actual_columns, row.expected_columns) for row in ragged if row.text]
-    return Chunk(columns, lines.astype(np.int64), tuple(kept))
+    kept = tuple(Ragged(row.number, row.text, row.actual_columns, row.expected_columns) for row in ragged)
+    return _without_blanks(Chunk(columns, lines.astype(np.int64), kept))
+
+
+def _without_blanks(chunk: Chunk) -> Chunk:
+    """Without the lines on which nothing stands."""
+    columns = list(chunk.columns.values())
+    if not len(chunk) or any(column.null_count == 0 for column in columns):
+        return chunk
+    blank = np.logical_and.reduce([column.is_null().to_numpy(zero_copy_only=False) for column in columns])
+    which = pa.array(np.flatnonzero(~blank))
+    cells = {name: column.take(which) for name, column in chunk.columns.items()}
+    return Chunk(cells, chunk.line[~blank], chunk.ragged)
 
 
 class _Counted:
@@ -206,7 +217,7 @@ def _stream(path: Path, magic: bytes, entry: Entry) -> IO[bytes]:
         if magic.startswith(b"\x1f\x8b") and not entry.member:
             return gzip.open(path)  # type: ignore[return-value]
         if entry.member:
-            tar = tarfile.open(path)  # closed with the process; its members are read from it
+            tar = tarfile.open(path)  # noqa: SIM115 - its member is read from it, later
             names = [item.name for item in tar.getmembers() if item.isfile()]
             found: Any = tar.extractfile(_member(path, names, entry.member))
             return found  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -48,15 +48,17 @@ TableName = Literal["prices", "observations", "calendar", "news", "corporate_act
 _UNITS = {"ns": 1, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9, "w": 7 * 86400 * 10**9}
 _FREQUENCIES = {"m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9, "w": 7 * 86400 * 10**9}
 
+_TIME = ("time", "date", "clock")
+
 #: The columns that each table can have, by the role that a mapping gives them.
 ROLES: Mapping[str, frozenset[str]] = {
-    "prices": frozenset("time date clock symbol open high low close adj_close volume".split()),
-    "observations": frozenset("time date clock symbol series value".split()),
-    "calendar": frozenset("time date clock symbol series released forecast actual previous impact".split()),
-    "news": frozenset("time date clock symbol series id text body".split()),
-    "corporate_actions": frozenset("time date clock symbol kind ratio amount".split()),
-    "universe": frozenset("universe symbol time date clock end".split()),
-    "assets": frozenset("symbol class currency calendar base listed delisted delisting_return".split()),
+    "prices": frozenset({*_TIME, "symbol", "open", "high", "low", "close", "adj_close", "volume"}),
+    "observations": frozenset({*_TIME, "symbol", "series", "value"}),
+    "calendar": frozenset({*_TIME, "symbol", "series", "forecast", "actual", "previous", "impact"}),
+    "news": frozenset({*_TIME, "symbol", "series", "id", "text", "body"}),
+    "corporate_actions": frozenset({*_TIME, "symbol", "kind", "ratio", "amount"}),
+    "universe": frozenset({*_TIME, "universe", "symbol", "end"}),
+    "assets": frozenset({"symbol", "class", "currency", "calendar", "base", "listed", "delisted", "delisting_return"}),
 }
 
 
@@ -131,42 +133,46 @@ class _Block(BaseModel):
 class CsvFormat(_Block):
     """How a text file is written."""
 
-    delimiter: str | None = Field(None, description="One character; detected among comma, semicolon, tab and bar.")
-    header: bool | list[str] = Field(True, description="False, or the names of the columns of a file without one.")
-    encoding: str = Field("utf-8", description="Of the file's bytes.")
+    delimiter: str | None = Field(
+        default=None, description="One character; detected among comma, semicolon, tab and bar."
+    )
+    header: bool | list[str] = Field(
+        default=True, description="False, or the names of the columns of a file without one."
+    )
+    encoding: str = Field(default="utf-8", description="Of the file's bytes.")
     decimal: Literal[".", ","] = "."
-    skip_lines: int = Field(0, ge=0, description="Lines before the header.")
-    quoted_newlines: bool = Field(False, description="Whether a quoted cell may hold a line break.")
+    skip_lines: int = Field(default=0, ge=0, description="Lines before the header.")
+    quoted_newlines: bool = Field(default=False, description="Whether a quoted cell may hold a line break.")
 
 
 class TimeFormat(_Block):
     """How times are written."""
 
-    format: str | None = Field(None, description="As in strptime, for example %d/%m/%Y; ISO is detected.")
-    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="Of numbers since 1970.")
-    zone: Zone | None = Field(None, description="Of times that carry none.")
+    format: str | None = Field(default=None, description="As in strptime, for example %d/%m/%Y; ISO is detected.")
+    unit: Literal["s", "ms", "us", "ns"] | None = Field(default=None, description="Of numbers since 1970.")
+    zone: Zone | None = Field(default=None, description="Of times that carry none.")
 
 
 class Lag(_Block):
     """A release rule: so long after the end of the period, or at a time of day that many days later."""
 
-    days: int = Field(0, ge=0)
-    hours: float = Field(0, ge=0)
-    time: Clock | None = Field(None, description="Time of day of the release.")
+    days: int = Field(default=0, ge=0)
+    hours: float = Field(default=0, ge=0)
+    time: Clock | None = Field(default=None, description="Time of day of the release.")
     zone: Zone = "UTC"
 
 
 class Knowledge(_Block):
     """When a row could first be read."""
 
-    column: str | None = Field(None, description="The column that says so.")
-    lag: Lag | None = Field(None, description="A rule for rows without a recorded moment.")
-    lead: Duration | None = Field(None, description="How long before its date a schedule is known.")
+    column: str | None = Field(default=None, description="The column that says so.")
+    lag: Lag | None = Field(default=None, description="A rule for rows without a recorded moment.")
+    lead: Duration | None = Field(default=None, description="How long before its date a schedule is known.")
     censored: Literal["earliest"] | str | None = Field(
-        None, description="Moments at or before this one (or the column's earliest) may be older than they say."
+        default=None, description="Moments at or before this one (or the column's earliest) may be older than they say."
     )
-    censored_column: str | None = Field(None, description="A column that says which rows are left-censored.")
-    zone: Zone | None = Field(None, description="Of times in the column that carry none.")
+    censored_column: str | None = Field(default=None, description="A column that says which rows are left-censored.")
+    zone: Zone | None = Field(default=None, description="Of times in the column that carry none.")
 
 
 class DayEnds(_Block):
@@ -200,20 +206,22 @@ class DatasetSpec(_Block):
 class AssetSpec(_Block):
     """What an asset is."""
 
-    asset_class: str | None = Field(None, alias="class")
+    asset_class: str | None = Field(default=None, alias="class")
     currency: str | None = None
     calendar: CalendarName | None = None
     base: str | None = None
     listed: str | None = None
     delisted: str | None = None
-    delisting_return: float | None = Field(None, ge=-1)
+    delisting_return: float | None = Field(default=None, ge=-1)
 
 
 class Assets(_Block):
     """What the assets of a dataset are: all of them, and single ones."""
 
-    asset_class: str = Field("", alias="class")
-    base: dict[Regex, str] = Field({}, description="From a pattern of symbols to the name that side data is filed by.")
+    asset_class: str = Field(default="", alias="class")
+    base: dict[Regex, str] = Field(
+        default={}, description="From a pattern of symbols to the name that side data is filed by."
+    )
     symbols: dict[str, AssetSpec] = {}
 
 
@@ -236,7 +244,7 @@ class SeriesSpec(SeriesRules):
     """What the series of an entry declare."""
 
     names: dict[str, SeriesRules] = {}
-    only: bool = Field(False, description="Whether a series that names does not list is refused.")
+    only: bool = Field(default=False, description="Whether a series that names does not list is refused.")
 
 
 class Entry(_Block):
@@ -244,26 +252,38 @@ class Entry(_Block):
 
     files: str | list[str]
     table: TableName
-    optional: bool = Field(False, description="Whether it is no fault if no file matches.")
+    optional: bool = Field(default=False, description="Whether it is no fault if no file matches.")
     format: Literal["csv", "parquet"] | None = None
-    member: str = Field("", description="The file inside a zip or tar archive.")
+    member: str = Field(default="", description="The file inside a zip or tar archive.")
     csv: CsvFormat = CsvFormat()
-    columns: dict[str, str] = Field({}, description="From a role to the column's name; common names are detected.")
-    wide: dict[str, str] = Field({}, description="From a series to its column, for one column a series.")
-    where: dict[str, list[str | int | float | bool]] = Field({}, description="Only rows with one of these values.")
-    where_not: dict[str, list[str | int | float | bool]] = Field({}, description="No rows with one of these values.")
-    symbol: str | None = Field(None, description="Of every row.")
-    symbol_from_file: Regex | None = Field(None, description="Its first group in the file's name is the symbol.")
+    columns: dict[str, str] = Field(
+        default={}, description="From a role to the column's name; common names are detected."
+    )
+    wide: dict[str, str] = Field(default={}, description="From a series to its column, for one column a series.")
+    where: dict[str, list[str | int | float | bool]] = Field(
+        default={}, description="Only rows with one of these values."
+    )
+    where_not: dict[str, list[str | int | float | bool]] = Field(
+        default={}, description="No rows with one of these values."
+    )
+    symbol: str | None = Field(default=None, description="Of every row.")
+    symbol_from_file: Regex | None = Field(
+        default=None, description="Its first group in the file's name is the symbol."
+    )
     rename_symbols: dict[str, str] = {}
     rename_series: dict[str, str] = {}
-    prefix: str = Field("", description="Before the name of every series.")
-    series_name: str | None = Field(None, description="Of every row.")
+    prefix: str = Field(default="", description="Before the name of every series.")
+    series_name: str | None = Field(default=None, description="Of every row.")
     time: TimeFormat = TimeFormat()
-    period: Period = Field("instant", description="What a time stands for; a period is over at its end.")
-    day_ends: DayEnds | None = Field(None, description="When a day is over; by default at its last second, UTC.")
-    missing: list[str | int | float] = Field([], description="Cells that mean that there is no value.")
-    scale: dict[str, float] | float = Field(1.0, description="Factor of prices or values, or one for each column.")
-    negative: bool = Field(False, description="Whether prices may be zero or negative.")
+    period: Period = Field(default="instant", description="What a time stands for; a period is over at its end.")
+    day_ends: DayEnds | None = Field(
+        default=None, description="When a day is over; by default at its last second, UTC."
+    )
+    missing: list[str | int | float] = Field(default=[], description="Cells that mean that there is no value.")
+    scale: dict[str, float] | float = Field(
+        default=1.0, description="Factor of prices or values, or one for each column."
+    )
+    negative: bool = Field(default=False, description="Whether prices may be zero or negative.")
     knowledge: Knowledge | None = None
     dataset: DatasetSpec | str | None = None
     assets: Assets = Assets()

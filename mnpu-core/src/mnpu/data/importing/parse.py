@@ -173,10 +173,8 @@ def _counted_instants(values: np.ndarray, bad: np.ndarray, missing: np.ndarray, 
     limit = np.iinfo("int64").max // _UNIT[unit]
     over = ~(missing | bad) & ~(np.abs(values) <= limit)
     safe = np.where(missing | bad | over, 0, values)
-    if safe.dtype.kind == "f":
-        ns = np.rint(safe * _UNIT[unit]).astype("int64")
-    else:
-        ns = safe.astype("int64") * _UNIT[unit]
+    scaled = np.rint(safe * _UNIT[unit]) if safe.dtype.kind == "f" else safe * np.int64(_UNIT[unit])
+    ns = scaled.astype("int64")
     return Instants(np.where(missing | bad | over, NO_TIME, ns), bad | over, missing, True)
 
 

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -24,7 +25,7 @@ from mnpu.data.importing.mapping import DatasetSpec, Entry, LoadedMapping, TimeF
 from mnpu.data.importing.parse import instants, numbers, text_of
 from mnpu.data.importing.quarantine import Quarantine
 from mnpu.data.importing.roles import find_roles, knowledge_column
-from mnpu.data.importing.rows import CONFLICT, NEW, PRESENT, SHAPES, insert_rows, merge
+from mnpu.data.importing.rows import CONFLICT, NEW, PRESENT, insert_rows, merge
 from mnpu.data.importing.sink import Sink, create_store, writing
 from mnpu.data.importing.verdict import Verdict
 from mnpu.data.migrations import explain_sqlite
@@ -122,12 +123,13 @@ def import_files(
         If the store is locked or read-only, or there is no room: the file at hand is undone, earlier ones stay.
     """
     jobs = plan(mapping, files=files, root=root)
-    if not store.exists():
+    is_new = not store.exists()
+    if is_new:
         create_store(store)
     moment = int((now or pd.Timestamp.now("UTC")).as_unit("ns").value)
     folder = quarantine or store.parent / "quarantine"
     outcomes = []
-    with writing(store) as connection:
+    with writing(store, has_readers=not is_new) as connection:
         for path, index in jobs:
             importer = _Importer(connection, store, mapping, index, path, folder, moment, progress)
             outcomes.append(importer.run())
@@ -238,7 +240,7 @@ class _Importer:
         sink.declare_dataset()
         context = self._context(opened.names, roles)
         taken = present = elsewhere = 0
-        for chunk in opened.chunks:
+        for chunk in _ahead(opened.chunks):
             mine, left_out = self._chosen(chunk)
             elsewhere += left_out
             for piece, its_context in _pieces(mine, context):
@@ -346,6 +348,15 @@ class _Importer:
             f"INSERT INTO imports ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (time.time_ns(), *key, self.path.name, *counts),
         )
+
+
+def _ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+    """The same pieces; the next one is read while SQLite is busy with this one."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, chunks, None)
+        while (chunk := coming.result()) is not None:
+            coming = reader.submit(next, chunks, None)
+            yield chunk
 
 
 def _among(chunk: Chunk, name: str, values: Sequence[object], where: str) -> np.ndarray:

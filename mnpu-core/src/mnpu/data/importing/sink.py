@@ -54,8 +54,10 @@ def _unwritable(path: Path, error: Exception) -> MnpuError:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[sqlite3.Connection]:
+def writing(path: Path, *, has_readers: bool = True) -> Iterator[sqlite3.Connection]:
     """A connection for an import; readers are not held up meanwhile, and afterwards the store is one file again.
+
+    A store that nobody reads yet is written without a second copy of its pages in a log.
 
     Raises
     ------
@@ -68,7 +70,7 @@ def writing(path: Path) -> Iterator[sqlite3.Connection]:
     try:
         with closing(sqlite3.connect(path, isolation_level=None, timeout=WAIT_SECONDS)) as connection:
             check_version(connection, path)
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_mode = {'WAL' if has_readers else 'DELETE'}")
             # A power cut may cost the last files of an import, never the store; a killed process costs nothing.
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")

@@ -1,0 +1,244 @@
+"""Side data on its way into a store: series, vintages, the calendar, news, corporate actions, universes, assets."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pandas as pd
+import pytest
+
+from mnpu.data.importing.mapping import load_mapping
+from mnpu.data.importing.run import import_files
+from mnpu.data.store import Store
+from mnpu.errors import ConfigError, DataError
+
+NOW = pd.Timestamp("2024-06-01", tz="UTC")
+SERIES = "series: {kind: macro, frequency: monthly, unit: index, max_age: 75d, source: me, licence: none}"
+PRICES = """
+  - files: prices.csv
+    table: prices
+    dataset: {name: mine, vendor: me, frequency: 1d, stamp: session_date, calendar: XNYS, currency: USD, licence: none}
+"""
+
+
+@pytest.fixture
+def bring(tmp_path):
+    """``bring(text, lines...)`` imports one CSV by one entry, beside the entries of ``first``."""
+
+    def bring(text, *lines, first=""):
+        (tmp_path / "file.csv").write_text(text)
+        (tmp_path / "prices.csv").write_text("date,symbol,close\n2024-03-08,AAA,1\n2024-03-11,AAA,2\n")
+        entry = "\n".join(f"    {line}" for line in lines)
+        (tmp_path / "mapping.yaml").write_text(f"imports:{first}\n  - files: file.csv\n{entry}\n")
+        summary = import_files(load_mapping(tmp_path / "mapping.yaml"), tmp_path / "market.db", now=NOW)
+        outcome = summary.files[-1]
+        if outcome.error is not None:
+            raise outcome.error
+        return outcome
+
+    bring.store = tmp_path / "market.db"
+    return bring
+
+
+def rows(store, query):
+    with closing(sqlite3.connect(store)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def at(text):
+    return int(pd.Timestamp(text).value)
+
+
+def test_a_release_lag_counts_from_the_end_of_the_period(bring):
+    bring(
+        "date,series,value\n2024-01-01,cpi,1\n2024-02-01,cpi,2\n",
+        *("table: observations", "period: month", SERIES),
+        "knowledge: {lag: {days: 12, time: '08:30', zone: America/New_York}}",
+    )
+    assert rows(bring.store, "SELECT event_time, knowledge_time, basis FROM observations") == [
+        (at("2024-01-31 23:59:59"), at("2024-02-12 13:30"), "declared"),
+        (at("2024-02-29 23:59:59"), at("2024-03-12 12:30"), "declared"),  # summer time has begun
+    ]
+    declared = rows(bring.store, "SELECT kind, basis, release_lag, max_age FROM series")
+    assert declared == [("macro", "declared", "period end + 12 days, 08:30 America/New_York", 75 * 86400 * 10**9)]
+
+
+@pytest.mark.parametrize(
+    ("period", "end"),
+    [
+        ("instant", "2024-02-01 00:00"),
+        ("day", "2024-02-01 23:59:59"),
+        ("mid_month", "2024-02-15 23:59:59"),
+        ("month", "2024-02-29 23:59:59"),
+        ("quarter", "2024-03-31 23:59:59"),
+        ("year", "2024-12-31 23:59:59"),
+    ],
+)
+def test_periods_are_over_at_their_end(bring, period, end):
+    outcome = bring(
+        "date,series,value\n2024-02-01,x,1\n",
+        *("table: observations", f"period: {period}", SERIES, "knowledge: {lag: {}}", "time: {zone: UTC}"),
+    )
+    if period == "year":
+        assert outcome.reasons == {"future": 1}
+    else:
+        assert rows(bring.store, "SELECT event_time FROM observations") == [(at(end),)]
+
+
+def test_rows_with_neither_a_moment_nor_a_rule_are_unknown(bring):
+    outcome = bring(
+        "date,series,value,available_at\n2024-01-01,a,1,2024-02-03T00:00Z\n2024-01-01,b,2,\n",
+        *("table: observations", "period: month", SERIES),
+    )
+    assert outcome.reasons == {"unknown": 1}
+    assert rows(bring.store, "SELECT series, basis FROM observations") == [("a", "observed")]
+
+
+def test_a_rule_stands_in_where_no_moment_was_recorded(bring):
+    bring(
+        "date,series,value,seen\n2024-01-01,a,1,2024-02-03T00:00Z\n2024-02-01,a,2,\n",
+        *("table: observations", "period: month", SERIES, "knowledge: {column: seen, lag: {days: 30}}"),
+    )
+    assert [basis for (basis,) in rows(bring.store, "SELECT basis FROM observations")] == ["observed", "declared"]
+
+
+def test_revisions_are_rows_repeats_are_none_and_the_first_vintage_is_left_censored(bring):
+    text = "date,series,value,seen\n" + "".join(
+        f"2024-01-01,a,{value},{seen}\n"
+        for value, seen in ((1.0, "2024-02-05"), (1.0, "2024-03-05"), (1.5, "2024-04-05"), (1.0, "2024-05-05"))
+    )
+    lines = ("table: observations", "period: month", SERIES, "knowledge: {column: seen, zone: UTC, censored: earliest}")
+    outcome = bring(text, *lines)
+    assert (outcome.n_taken, outcome.n_present) == (3, 1)
+    found = rows(bring.store, "SELECT value, basis FROM observations ORDER BY knowledge_time")
+    assert found == [(1.0, "left-censored"), (1.5, "observed"), (1.0, "observed")]
+    again = bring(text, *lines)
+    assert (again.n_taken, again.n_present) == (0, 4)
+
+
+def test_one_column_for_each_series(bring):
+    outcome = bring(
+        "day,rate,spread\n2024-01-01,5.25,\n2024-01-02,.,0.5\n",
+        *("table: observations", "wide: {policy_rate: rate, term_spread: spread}", "period: day", SERIES),
+        *("knowledge: {lag: {days: 1}}", "missing: ['.']"),
+    )
+    assert (outcome.n_read, outcome.n_taken, outcome.reasons) == (3, 2, {"missing": 1})
+    assert rows(bring.store, "SELECT series, value FROM observations") == [("policy_rate", 5.25), ("term_spread", 0.5)]
+
+
+def test_a_series_may_have_rules_of_its_own_and_others_may_be_refused(bring):
+    outcome = bring(
+        "date,series,value\n2024-01-02,vix,13\n2024-01-01,cpi,2\n2024-01-01,odd,3\n",
+        *("table: observations", "period: month", "prefix: us_", "knowledge: {lag: {days: 30}}"),
+        "series: {max_age: 75d, source: me, licence: none, only: true, names: {cpi: {unit: index}, vix: {period: day,"
+        " day_ends: {time: '16:15', zone: America/New_York}, knowledge: {lag: {}}, kind: benchmark}}}",
+    )
+    assert outcome.reasons == {"undeclared": 1}
+    assert rows(bring.store, "SELECT series, event_time, knowledge_time FROM observations") == [
+        ("us_cpi", at("2024-01-31 23:59:59"), at("2024-03-01 23:59:59")),
+        ("us_vix", at("2024-01-02 21:15"), at("2024-01-02 21:15")),
+    ]
+    assert rows(bring.store, "SELECT series, kind, unit FROM series") == [
+        ("us_cpi", "macro", "index"),
+        ("us_vix", "benchmark", ""),
+    ]
+
+
+def test_an_event_is_announced_and_then_released(bring):
+    outcome = bring(
+        "timestamp,series,symbol,value,forecast,previous,impact\n"
+        "2024-03-12 12:30,CPI m/m,USD,0.4,0.3,0.3,High\n"
+        "2024-03-13 15:00,Speech,EUR,,,,Low\n"
+        "2024-06-05 12:30,CPI m/m,USD,,0.2,,High\n"
+        "2024-07-05 12:30,CPI m/m,USD,,,,High\n",
+        *("table: calendar", "time: {zone: UTC}", "knowledge: {lead: 7d, lag: {}}"),
+        "series: {max_age: 100d, source: me, licence: none}",
+    )
+    assert (outcome.n_read, outcome.n_taken, outcome.reasons) == (4, 3, {"future": 1})
+    columns = "series, event_time, knowledge_time, released, forecast, actual, previous, impact, basis"
+    release, soon = at("2024-03-12 12:30"), at("2024-06-05 12:30")
+    week = 7 * 86400 * 10**9
+    assert rows(bring.store, f"SELECT {columns} FROM calendar_events WHERE series LIKE 'USD%'") == [
+        ("USD CPI m/m", release, release - week, None, 0.3, None, None, "High", "declared"),
+        ("USD CPI m/m", release, release, release, 0.3, 0.4, 0.3, "High", "declared"),
+        ("USD CPI m/m", soon, soon - week, None, 0.2, None, None, "High", "declared"),
+    ]
+    side = Store.open(bring.store).side(["USD CPI m/m/scheduled", "USD CPI m/m/actual"])
+    assert list(side.series) == ["USD CPI m/m/scheduled", "USD CPI m/m/actual", "USD CPI m/m/scheduled"]
+
+
+def test_texts_of_one_moment_are_told_apart_and_repeats_are_present(bring):
+    outcome = bring(
+        "time,source,symbol,text,available_at\n"
+        "2024-03-12T12:30Z,wire,AAA,good,2024-03-12T12:31Z\n"
+        "2024-03-12T12:30Z,wire,AAA,bad,2024-03-12T12:31Z\n"
+        "2024-03-12T12:30Z,wire,AAA,good,2024-03-12T12:31Z\n"
+        "2024-03-12T12:30Z,wire,,market,2024-03-12T12:31Z\n"
+        "2024-03-12T12:30Z,wire,AAA, ,2024-03-12T12:31Z\n",
+        *("table: news", "series: {max_age: 30d, source: me, licence: none}"),
+    )
+    assert (outcome.n_taken, outcome.n_present, outcome.reasons) == (3, 1, {"missing": 1})
+    side = Store.open(bring.store).side(["wire"])
+    assert sorted(zip(side.symbol, side.text, strict=True)) == [("", "market"), ("AAA", "bad"), ("AAA", "good")]
+
+
+def test_corporate_actions_take_effect_at_the_open(bring):
+    outcome = bring(
+        "ex_date,symbol,ratio,announced\n2024-03-11,AAA,2,2024-03-01\n2024-03-11,ZZZ,2,2024-03-01\n"
+        "2024-03-10,AAA,2,2024-03-01\n2024-03-11,AAA,0,2024-03-01\n",
+        *("table: corporate_actions", "dataset: mine", "kind: split", "knowledge: {column: announced, zone: UTC}"),
+        first=PRICES,
+    )
+    assert outcome.reasons == {"orphan": 1, "calendar": 1, "price": 1}
+    assert rows(bring.store, "SELECT event_time, knowledge_time, ratio, amount FROM corporate_actions") == [
+        (at("2024-03-11 13:30"), at("2024-03-01"), 2.0, None)
+    ]
+    with pytest.raises(DataError, match="no dataset 'other'"):
+        bring("date,symbol,amount\n", "table: corporate_actions", "dataset: other", "kind: dividend")
+
+
+def test_members_of_a_universe(bring):
+    outcome = bring(
+        "symbol,start,end\nAAA,2020-01-02,2022-01-03\nBBB,2020-01-02,\nCCC,2020-01-02,2019-01-01\n",
+        *("table: universe", "universe: big", "knowledge: {lead: 5d}"),
+    )
+    assert outcome.reasons == {"order": 1}
+    assert rows(bring.store, 'SELECT symbol, start, "end", knowledge_time FROM universes') == [
+        ("AAA", at("2020-01-02"), at("2022-01-03"), at("2019-12-28")),
+        ("BBB", at("2020-01-02"), None, at("2019-12-28")),
+    ]
+
+
+def test_what_assets_are_is_filled_in_and_never_overwritten(bring):
+    text = "symbol,class,delisted,delisting_return\nAAA,equity,2024-04-01,-0.5\nZZZ,equity,,\n"
+    outcome = bring(text, "table: assets", "dataset: mine", first=PRICES)
+    assert (outcome.n_taken, outcome.reasons) == (1, {"orphan": 1})
+    (asset,) = Store.open(bring.store).assets()
+    assert (asset.asset_class, asset.delisted, asset.delisting_return) == (
+        "equity",
+        pd.Timestamp("2024-04-01", tz="UTC"),
+        -0.5,
+    )
+    assert bring(text, "table: assets", "dataset: mine", first=PRICES).n_present == 1
+    assert bring(text.replace("equity", "etf"), "table: assets", "dataset: mine", first=PRICES).reasons == {
+        "conflict": 1,
+        "orphan": 1,
+    }
+
+
+def test_where_leaves_rows_to_others(bring):
+    outcome = bring(
+        "date,series,value,kind\n2024-01-01,a,1,x\n2024-01-02,a,2,y\n2024-01-03,a,3,z\n",
+        *("table: observations", "period: day", SERIES, "knowledge: {lag: {}}"),
+        *("where: {kind: [x, y]}", "where_not: {value: [2]}"),
+    )
+    assert (outcome.n_read, outcome.n_taken, outcome.n_elsewhere) == (1, 1, 2)
+
+
+def test_a_series_is_declared_in_one_way(bring):
+    text = "date,series,value\n2024-01-01,a,1\n"
+    bring(text, "table: observations", "period: day", SERIES, "knowledge: {lag: {}}")
+    other = SERIES.replace("index", "percent")
+    with pytest.raises(ConfigError, match="unit 'percent', but 'index' in the store"):
+        bring(text.replace("01,a", "02,a"), "table: observations", "period: day", other, "knowledge: {lag: {}}")
