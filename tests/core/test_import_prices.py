@@ -261,7 +261,8 @@ def test_bases_and_single_assets(bring):
     text = "date,symbol,close\n2024-03-08,BTCUSDT-PERP,1\n2024-03-08,ODD,1\n"
     bring(
         text,
-        'assets: {class: perpetual, base: {"(.+)USDT-PERP": "\\\\1"}, symbols: {ODD: {class: index, listed: "2020-01-01"}}}',
+        'assets: {class: perpetual, base: {"(.+)USDT-PERP": "\\\\1"},'
+        '  symbols: {ODD: {class: index, listed: "2020-01-01"}}}',
         dataset=dataset,
     )
     found = {asset.symbol: (asset.asset_class, asset.base, asset.listed) for asset in Store.open(bring.store).assets()}
