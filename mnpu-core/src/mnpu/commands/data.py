@@ -1,24 +1,28 @@
-"""Data: what a store holds and when it was known, copies of it, synthetic markets, features that leak."""
+"""Data: files into a store, what it holds and when it was known, copies, synthetic markets, features that leak."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from mnpu.commands import _data_import
 from mnpu.commands._data_check import check
 from mnpu.commands._data_fixture import fixture
 from mnpu.commands._data_leaks import leaks
+from mnpu.commands._data_overview import imports_payload, imports_table, kinds_payload, kinds_table
 from mnpu.commands._shared import emit, json_option, table
 
 if TYPE_CHECKING:
+    from mnpu.data.importing.record import ImportRecord
     from mnpu.data.store import DatasetSummary, SeriesSummary, Store, StoreInfo
 
 
 @click.group()
 def command() -> None:
-    """Look into a store and at what uses it, or make a synthetic one."""
+    """Fill a store, look into it and at what uses it, or make a synthetic one."""
 
 
 @command.command()
@@ -30,11 +34,15 @@ def info(store: str, as_json: bool) -> None:
     STORE is a file, a folder with a market.db, a folder of Parquet files, or an URL such as sqlite:///market.db or
     parquet:///folder.
     """
+    from mnpu.data.importing.record import read_imports
+
     held = _open(store).info()
-    emit(as_json, _payload(held), lambda: _print(held))
+    imports = read_imports(held.path)
+    payload = {**_payload(held), "kinds": kinds_payload(held.series), "imports": imports_payload(imports)}
+    emit(as_json, payload, lambda: _print(held, imports))
 
 
-for subcommand in (check, fixture, leaks):
+for subcommand in (check, fixture, _data_import.command, leaks):
     command.add_command(subcommand)
 
 
@@ -112,7 +120,7 @@ def _payload(held: StoreInfo) -> dict[str, object]:
     }
 
 
-def _print(held: StoreInfo) -> None:
+def _print(held: StoreInfo, imports: Sequence[ImportRecord]) -> None:
     click.echo(f"{held.path}, schema version {held.schema_version}, {held.n_splits} splits\n")
     columns = ("dataset", "bars", "calendar", "adjustment", "as of", "symbols", "first", "last", "licence")
     click.echo(table(columns, [_dataset_row(d) for d in held.datasets], right=("symbols",)))
@@ -122,6 +130,10 @@ def _print(held: StoreInfo) -> None:
     headings = ("series", "unit", "every", "known", "max age", "rows", "revised", "missing", "first", "last", "licence")
     rows = [_series_row(s) for s in held.series]
     click.echo(table(headings, rows, right=("max age", "rows", "revised", "missing")))
+    if held.series:
+        click.echo(f"\n{kinds_table(held.series)}")
+    if imports:
+        click.echo(f"\n{imports_table(imports)}")
 
 
 def _dataset_row(d: DatasetSummary) -> tuple[str, ...]:
