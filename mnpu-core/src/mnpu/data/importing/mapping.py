@@ -253,8 +253,9 @@ class Entry(_Block):
     files: str | list[str]
     table: TableName
     optional: bool = Field(default=False, description="Whether it is no fault if no file matches.")
-    format: Literal["csv", "parquet"] | None = None
+    format: Literal["csv", "parquet", "sqlite"] | None = None
     member: str = Field(default="", description="The file inside a zip or tar archive.")
+    query: str | None = Field(default=None, description="Of an SQLite file: the SELECT that gives the rows.")
     csv: CsvFormat = CsvFormat()
     columns: dict[str, str] = Field(
         default={}, description="From a role to the column's name; common names are detected."
