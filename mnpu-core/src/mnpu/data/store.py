@@ -114,6 +114,8 @@ class Store:
     def open(cls, url: str | Path) -> Store:
         """The store at a path or an URL such as ``sqlite:///market.db`` or ``parquet:///folder``.
 
+        A mapping (``.yaml``) is read in place of a store: see ``mnpu.data.mapped``.
+
         Raises
         ------
         DataError
@@ -124,6 +126,10 @@ class Store:
             from mnpu.data.parquet import ParquetStore  # reads what this module asks, so it comes second
 
             kind = ParquetStore
+        elif path_of(url).suffix in (".yaml", ".yml"):
+            from mnpu.data.mapped import MappedStore
+
+            kind = MappedStore
         store = kind(path_of(url))
         store._check()
         return store

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import sqlite3
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -84,6 +85,8 @@ def open_file(path: Path, entry: Entry) -> Opened:
         magic = stream.read(4)
     if not magic:
         raise DataError("the file is empty", where=str(path), expected="a header and rows")
+    if entry.format == "sqlite" or magic == b"SQLi":
+        return _sqlite(path, entry)
     kind = entry.format or ("parquet" if magic == b"PAR1" or path.suffix == ".parquet" else "csv")
     return _parquet(path) if kind == "parquet" else _csv(path, magic, entry)
 
@@ -105,6 +108,47 @@ def _parquet(path: Path) -> Opened:
             raise _broken(path, "Parquet", error) from error
 
     return Opened(tuple(source.schema_arrow.names), chunks(), source.metadata.num_rows, lambda: done[0])
+
+
+def _sqlite(path: Path, entry: Entry) -> Opened:
+    """Rows of a database, by the entry's query; it is opened for reading only."""
+    if entry.query is None:
+        raise DataError("is an SQLite file", where=str(path), expected="a query", next_step="Say query: SELECT ...")
+    done = [0]
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False)
+    try:
+        cursor = connection.execute(entry.query)
+    except sqlite3.Error as error:
+        connection.close()
+        raise DataError(
+            f"its query cannot be run ({error})",
+            where=str(path),
+            expected=f"a SELECT, not {entry.query!r}",
+            next_step="Check the tables and columns that it names.",
+        ) from error
+    names = tuple(column[0] for column in cursor.description or ())
+
+    def chunks() -> Iterator[Chunk]:
+        try:
+            while rows := cursor.fetchmany(ROWS):
+                line = np.arange(done[0] + 1, done[0] + 1 + len(rows), dtype=np.int64)
+                done[0] += len(rows)
+                cells = zip(*rows, strict=True)
+                yield Chunk({name: _array(values) for name, values in zip(names, cells, strict=True)}, line)
+        except sqlite3.Error as error:
+            raise _broken(path, "SQLite", error) from error
+        finally:
+            connection.close()
+
+    return Opened(names, chunks(), 0, lambda: done[0])
+
+
+def _array(values: Sequence[Any]) -> pa.Array:
+    """One type for a column; a column of several is text, as its cells would stand in a file."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        return pa.array([value if value is None else str(value) for value in values], pa.string())
 
 
 def _csv(path: Path, magic: bytes, entry: Entry) -> Opened:

@@ -25,10 +25,12 @@ class Quarantine:
     """The refused rows of one file, written beside the store; nothing appears where nothing is refused.
 
     The name follows from the file's bytes and its place in the mapping, so a second import replaces the first one's.
+    Without a folder, rows are only counted.
     """
 
-    def __init__(self, folder: Path, source: Path, sha256: str, tag: str, columns: Sequence[str]) -> None:
-        self.path = folder / f"{source.name}.{sha256[:8]}.{tag}.csv"
+    def __init__(self, folder: Path | None, source: Path, sha256: str, tag: str, columns: Sequence[str]) -> None:
+        self.writes = folder is not None
+        self.path = (folder or Path()) / f"{source.name}.{sha256[:8]}.{tag}.csv"
         self.source, self.columns = source.name, list(columns)
         self.counts: Counter[str] = Counter()
         self._stream: IO[str] | None = None
@@ -41,6 +43,11 @@ class Quarantine:
 
     def add(self, chunk: Chunk, verdict: Verdict) -> None:
         """Take in the rows of a piece that were refused, and the lines that had the wrong number of cells."""
+        if not self.writes:
+            codes = verdict.code[~verdict.ok].tolist()
+            self.counts.update(["ragged"] * len(chunk.ragged))
+            self.counts.update(verdict.rules[code][0] for code in codes)
+            return
         for ragged in chunk.ragged:
             self.counts["ragged"] += 1
             reason = f"it has {ragged.found} cells, not {ragged.expected}"
@@ -61,6 +68,8 @@ class Quarantine:
 
     def keep(self) -> Path | None:
         """Give the file its name; None, and no file of an earlier import, if nothing was refused."""
+        if not self.writes:
+            return None
         if self._stream is None:
             self.path.unlink(missing_ok=True)
             return None

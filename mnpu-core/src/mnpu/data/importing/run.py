@@ -31,7 +31,7 @@ from mnpu.data.importing.verdict import Verdict
 from mnpu.data.migrations import explain_sqlite
 from mnpu.errors import ConfigError, DataError, MnpuError
 
-__all__ = ["FileOutcome", "ImportSummary", "Progress", "import_files", "plan"]
+__all__ = ["FileOutcome", "ImportSummary", "Progress", "import_files", "import_into", "plan"]
 
 #: Called as ``progress(file, done, total)`` after each piece of a file.
 Progress = Callable[[str, int, int], None]
@@ -136,6 +136,18 @@ def import_files(
     return ImportSummary(store, tuple(outcomes))
 
 
+def import_into(connection: sqlite3.Connection, mapping: LoadedMapping) -> tuple[FileOutcome, ...]:
+    """Read all files of a mapping into an open store; refused rows are only counted. DataError for a broken file."""
+    now = int(pd.Timestamp.now("UTC").as_unit("ns").value)
+    outcomes = []
+    for path, index in plan(mapping):
+        outcome = _Importer(connection, mapping.path, mapping, index, path, None, now, None).run()
+        if outcome.error is not None:
+            raise outcome.error
+        outcomes.append(outcome)
+    return tuple(outcomes)
+
+
 def plan(mapping: LoadedMapping, *, files: Sequence[Path] = (), root: Path | None = None) -> list[tuple[Path, int]]:
     """The files to read, each with the index of its entry, in the order of the mapping."""
     base = root or mapping.path.parent
@@ -194,7 +206,7 @@ class _Importer:
     mapping: LoadedMapping
     index: int
     path: Path
-    folder: Path
+    folder: Path | None
     now: int
     progress: Progress | None
 
