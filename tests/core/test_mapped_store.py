@@ -63,6 +63,15 @@ def test_another_process_reads_for_itself(mapping):
     assert pickle.loads(pickle.dumps(store)).symbols() == ("AAA", "BBB")
 
 
+def test_info_shows_it(mapping):
+    from click.testing import CliRunner
+
+    from mnpu.commands import data
+
+    shown = CliRunner().invoke(data.command, ["info", str(mapping)], catch_exceptions=False)
+    assert "theirs" in shown.output
+
+
 def test_a_query_that_does_not_fit_is_an_error(mapping):
     mapping.write_text(mapping.read_text().replace("FROM indicators", "FROM indikators"))
     with pytest.raises(DataError, match="no such table: indikators"):

@@ -23,8 +23,8 @@ from mnpu.errors import DataError
 
 __all__ = ["Chunk", "Opened", "Ragged", "digest", "open_file"]
 
-BLOCK = 8 << 20  #: Bytes of a CSV that are parsed at a time.
-ROWS = 1 << 17  #: Rows of a Parquet file that are read at a time.
+BLOCK = 2 << 20  #: Bytes of a CSV that are parsed at a time.
+ROWS = 1 << 15  #: Rows of a Parquet file that are read at a time.
 SNIFFED = 1 << 16
 DELIMITERS = ",;\t|"
 

@@ -28,8 +28,8 @@ class ImportRecord:
 
 
 def read_imports(path: Path) -> tuple[ImportRecord, ...]:
-    """Every remembered import, oldest first; none where the store is a folder of Parquet files."""
-    if not path.is_file():
+    """Every remembered import, oldest first; none where the store is no database (Parquet files, or a mapping)."""
+    if not path.is_file() or not _is_database(path):
         return ()
     query = (
         "SELECT imported_at, file, target, n_read, n_taken, n_present, n_refused, file_sha256, mapping_sha256"
@@ -38,3 +38,8 @@ def read_imports(path: Path) -> tuple[ImportRecord, ...]:
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
         rows = connection.execute(query).fetchall()
     return tuple(ImportRecord(pd.Timestamp(at, unit="ns", tz="UTC"), *rest) for at, *rest in rows)
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(6) == b"SQLite"
