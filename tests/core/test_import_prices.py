@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import sqlite3
 from contextlib import closing
 
@@ -270,6 +271,43 @@ def test_bases_and_single_assets(bring):
         "BTCUSDT-PERP": ("perpetual", "BTC", None),
         "ODD": ("index", "ODD", pd.Timestamp("2020-01-01", tz="UTC")),
     }
+
+
+def test_a_base_that_does_not_fit_its_pattern_is_an_error(bring):
+    with pytest.raises(ConfigError, match="does not fit its pattern"):
+        bring(HEADER + GOOD, 'assets: {base: {"A+": "\\\\2"}}')
+
+
+def test_files_are_chosen_by_the_entry_that_they_fit(bring, tmp_path):
+    bring(HEADER + GOOD)
+    other = tmp_path / "elsewhere" / "file.csv"
+    other.parent.mkdir()
+    other.write_text(HEADER + "2024-03-12,AAA,1,1,1,1,1\n")
+    summary = import_files(load_mapping(tmp_path / "mapping.yaml"), bring.store, files=[other], now=NOW)
+    assert [(outcome.file, outcome.n_taken) for outcome in summary.files] == [(other, 1)]
+    with pytest.raises(ConfigError, match="does not exist"):
+        import_files(load_mapping(tmp_path / "mapping.yaml"), bring.store, files=[tmp_path / "none.csv"])
+
+
+def test_a_reader_is_not_held_up_while_an_import_writes(bring):
+    from mnpu.data.importing.sink import writing
+
+    bring(HEADER + GOOD)
+    with writing(bring.store) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("DELETE FROM prices")
+        assert Store.open(bring.store).assets()[0].n_bars == 2
+        assert rows(bring.store, "SELECT count(*) FROM prices") == [(2,)]
+    assert rows(bring.store, "SELECT count(*) FROM prices") == [(2,)]
+    assert sorted(path.name for path in bring.folder.glob("market.db*")) == ["market.db"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="an administrator may write everywhere")
+def test_a_store_that_may_not_be_written_is_an_error(bring):
+    bring(HEADER + GOOD)
+    bring.store.chmod(0o400)
+    with pytest.raises(MnpuError, match="cannot be written"):
+        bring(HEADER + "2024-03-12,AAA,1,1,1,1,1\n")
 
 
 def test_a_dataset_is_declared_in_one_way(bring):

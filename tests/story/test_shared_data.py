@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -55,6 +57,12 @@ def test_what_is_refused_are_the_defects_that_the_source_lists(imported):
     }
 
 
+def test_the_store_is_whole(imported):
+    with closing(sqlite3.connect(imported.store)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]  # every constraint holds
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
 def test_the_store_serves_it(imported):
     store = Store.open(imported.store)
     symbols = [asset.symbol for asset in store.assets() if asset.dataset == "us_adjusted_daily"]
@@ -76,3 +84,21 @@ def test_info_shows_it(imported):
     assert sum(row["n_taken"] for row in answer["imports"]) == imported.total("n_taken")
     shown = CliRunner().invoke(data.command, ["info", str(imported.store)]).output
     assert "rows were refused" in shown
+
+
+def test_raw_files_as_they_were_found(root, tmp_path):
+    summary = import_files(load_mapping(MAPPING.with_name("messy_data.yaml")), tmp_path / "market.db", root=root)
+    told = {outcome.file.name: dict(outcome.reasons) for outcome in summary.files if outcome.n_refused}
+    assert told == {
+        "evstc.us.txt": {"calendar": 18},  # week-ends
+        "pystock_20150609.tar.gz": {"conflict": 3159},  # yesterday's prices again, with the noise of floats
+        "pystock_20160216.tar.gz": {"calendar": 8},  # sessions on a holiday
+    }
+    (empty,) = summary.failed
+    assert empty.file.name == "bolt.us.txt"
+    assert "empty" in str(empty.error)
+    store = Store.open(tmp_path / "market.db")
+    uso = store.panel(["USO"], start="1998-01-01", end="1998-01-31", dataset="uso")
+    assert uso["close"][0, 0] == 0.25  # 2500 / 10000
+    spans = {asset.symbol: asset.n_bars for asset in store.assets() if asset.dataset == "messy"}
+    assert spans == {"cxdc": 2203, "evstc": 349, "ite": 2603}

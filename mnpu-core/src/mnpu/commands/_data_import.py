@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mnpu.commands._shared import emit, json_option, table
-from mnpu.errors import DataError, MnpuError
+from mnpu.errors import ConfigError, DataError, MnpuError
 
 if TYPE_CHECKING:
     from mnpu.data.importing.run import ImportSummary, Progress
@@ -44,7 +44,15 @@ def command(
     """
     from mnpu.data.importing.mapping import load_mapping
     from mnpu.data.importing.run import import_files
-    from mnpu.data.store import path_of
+    from mnpu.data.store import is_parquet, path_of
+
+    if is_parquet(store):
+        raise ConfigError(
+            "a folder of Parquet files is a copy, which is not written to",
+            where=store,
+            expected="a database",
+            next_step="Import into a database, then: mnpu data export DIR",
+        )
 
     target = Path(store) / "market.db" if "://" not in store and Path(store).is_dir() else path_of(store)
     loaded = load_mapping(mapping)

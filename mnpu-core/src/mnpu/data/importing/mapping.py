@@ -5,6 +5,7 @@ A mapping is YAML with the strict scalars of a pipeline, and every fault is told
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import os
 import re
@@ -99,6 +100,13 @@ def _clock(text: str) -> object:
     return text
 
 
+def _moment(text: str) -> object:
+    try:
+        return text == "earliest" or dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise PydanticCustomError("moment", "earliest, or a moment such as 2016-06-29T23:59:59Z") from None
+
+
 def _regex(text: str) -> object:
     try:
         return re.compile(text)
@@ -120,6 +128,7 @@ def _calendar(text: str) -> object:
 Duration = Annotated[str, _checked(duration_ns)]
 Frequency = Annotated[str, _checked(frequency_ns)]
 Zone = Annotated[str, _checked(_zone)]
+Moment = Annotated[str, _checked(_moment)]
 Clock = Annotated[str, _checked(_clock)]
 Regex = Annotated[str, _checked(_regex)]
 CalendarName = Annotated[str, _checked(_calendar)]
@@ -168,7 +177,7 @@ class Knowledge(_Block):
     column: str | None = Field(default=None, description="The column that says so.")
     lag: Lag | None = Field(default=None, description="A rule for rows without a recorded moment.")
     lead: Duration | None = Field(default=None, description="How long before its date a schedule is known.")
-    censored: Literal["earliest"] | str | None = Field(
+    censored: Moment | None = Field(
         default=None, description="Moments at or before this one (or the column's earliest) may be older than they say."
     )
     censored_column: str | None = Field(default=None, description="A column that says which rows are left-censored.")

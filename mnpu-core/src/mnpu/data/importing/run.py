@@ -172,10 +172,12 @@ def plan(mapping: LoadedMapping, *, files: Sequence[Path] = (), root: Path | Non
 
 
 def _fits(path: Path, patterns: Sequence[str], base: Path) -> bool:
-    return any(
-        fnmatch(str(path.resolve()), str((base / pattern).resolve())) or fnmatch(path.name, Path(pattern).name)
-        for pattern in patterns
-    )
+    return any(fnmatch(str(path.resolve()), str((base / pattern).resolve())) for pattern in patterns)
+
+
+def _named(path: Path, entry: Entry) -> bool:
+    patterns = [entry.files] if isinstance(entry.files, str) else entry.files
+    return any(fnmatch(path.name, Path(pattern).name) for pattern in patterns)
 
 
 def _each_has_an_entry(
@@ -186,14 +188,16 @@ def _each_has_an_entry(
             raise ConfigError("does not exist", where=str(path), expected="a file to import")
         if any(path == one for one, _ in jobs):
             continue
-        if len(mapping.entries) > 1:
+        # A file from elsewhere, by its name; or whatever it is called, where there is no choice.
+        alike = [index for index, entry in enumerate(mapping.entries) if _named(path, entry)]
+        if not alike and len(mapping.entries) > 1:
             raise ConfigError(
                 "fits no entry of the mapping",
                 where=str(path),
                 expected="a file that one of its patterns fits",
                 next_step=f"Add it to {mapping.path}.",
             )
-        jobs.append((path, 0))
+        jobs += [(path, index) for index in alike or [0]]
     return jobs
 
 

@@ -147,11 +147,7 @@ class Sink:
         spec = self.entry.dataset
         assert isinstance(spec, DatasetSpec)
         own = self.entry.assets.symbols.get(symbol, AssetSpec())
-        base = own.base
-        if base is None:
-            base = next(
-                (match.expand(name) for pattern, name in self._bases if (match := pattern.fullmatch(symbol))), symbol
-            )
+        base = self._base(symbol) if own.base is None else own.base
         kind = self.entry.assets.asset_class if own.asset_class is None else own.asset_class
         return (
             kind,
@@ -162,6 +158,20 @@ class Sink:
             _moment(own.delisted, self.where),
             own.delisting_return,
         )
+
+    def _base(self, symbol: str) -> str:
+        """The name under which side data about a symbol is filed, by the first pattern that it fits."""
+        for pattern, name in self._bases:
+            if match := pattern.fullmatch(symbol):
+                try:
+                    return match.expand(name)
+                except (re.error, IndexError) as error:
+                    raise ConfigError(
+                        f"base {name!r} does not fit its pattern {pattern.pattern!r} ({error})",
+                        where=self.where,
+                        expected="a name, or one with groups of the pattern such as \\1",
+                    ) from None
+        return symbol
 
     def _declare_series(self, name: str) -> None:
         if name in self._series:
