@@ -14,7 +14,8 @@ __all__ = ["import_seconds", "make_bars"]
 MAPPING = """imports:
   - files: bars.*
     table: prices
-    dataset: {name: made_up, vendor: nobody, frequency: 1h, stamp: close, calendar: CRYPTO, licence: none}
+    dataset: {name: made_up, vendor: nobody, frequency: 1h, stamp: close, calendar: CRYPTO, currency: USD,
+              licence: none}
 """
 
 

@@ -170,13 +170,13 @@ def test_knowledge_must_not_precede_the_bar_nor_lie_ahead_nor_be_unknown(bring):
     ],
 )
 def test_stamps_of_bars(bring, stamp, cell, close):
-    dataset = f"{{name: c, vendor: v, frequency: 1h, stamp: {stamp}, calendar: CRYPTO, licence: none}}"
+    dataset = f"{{name: c, vendor: v, frequency: 1h, stamp: {stamp}, calendar: CRYPTO, currency: USD, licence: none}}"
     bring(f"time,symbol,close\n{cell},BTC,1\n", "time: {zone: UTC}", dataset=dataset)
     assert rows(bring.store, "SELECT event_time FROM prices") == [(int(pd.Timestamp(close).value),)]
 
 
 def test_times_without_a_zone_need_a_declared_one_and_hours_that_do_not_exist_are_refused(bring):
-    dataset = "{name: c, vendor: v, frequency: 1h, stamp: close, calendar: CRYPTO, licence: none}"
+    dataset = "{name: c, vendor: v, frequency: 1h, stamp: close, calendar: CRYPTO, currency: USD, licence: none}"
     text = "time,symbol,close\n2024-03-10 01:30,BTC,1\n2024-03-10 02:30,BTC,1\n2024-03-10 03:30,BTC,1\n"
     with pytest.raises(DataError, match="no zone"):
         bring(text, dataset=dataset)
@@ -447,3 +447,32 @@ def test_a_full_disk_undoes_the_file_and_a_rerun_completes_it(bring, monkeypatch
     monkeypatch.undo()
     outcome = bring(text)
     assert outcome.n_taken == rows(bring.store, "SELECT count(*) - 2 FROM prices")[0][0] > 900
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("XNYS", "XNYZ", r"m.yaml:4:.*calendar is 'XNYZ', expected FX, CRYPTO.*Did you mean"),
+        ("1d", "1 day", "frequency is '1 day', expected one of 1m, 5m"),
+        ("session_date", "end", "stamp is 'end', expected close, open or session_date"),
+        ("licence: none", "adjustment: split, licence: none", "adjusted_as_of"),
+    ],
+)
+def test_faults_of_a_dataset_have_their_place(tmp_path, old, new, words):
+    path = tmp_path / "m.yaml"
+    path.write_text(f"imports:\n  - files: a.csv\n    table: prices\n    dataset: {DATASET.replace(old, new)}\n")
+    with pytest.raises(ConfigError, match=words):
+        load_mapping(path)
+
+
+def test_a_market_that_never_closes_has_one_name_and_a_date_before_every_calendar_is_refused(bring):
+    always = DATASET.replace("XNYS", "24/7").replace("mine", "always")
+    assert bring("date,symbol,close\n1950-01-01,BTC,1\n", dataset=always).n_taken == 1
+    assert rows(bring.store, "SELECT calendar, event_time FROM datasets JOIN prices ON dataset = name") == [
+        ("CRYPTO", int(pd.Timestamp("1950-01-02").value))
+    ]
+    outcome = bring("date,symbol,close\n1950-01-03,AAA,1\n2024-03-08,AAA,1\n2099-01-05,AAA,1\n")
+    assert outcome.reasons == {"calendar": 2}
+    hourly = DATASET.replace("1d", "1h").replace("session_date", "close").replace("mine", "hourly")
+    text = "time,symbol,close\n1950-01-03 15:00,AAA,1\n2024-03-08 15:00,AAA,1\n2024-03-08 22:00,AAA,1\n"
+    assert bring(text, "time: {zone: UTC}", dataset=hourly).reasons == {"calendar": 2}

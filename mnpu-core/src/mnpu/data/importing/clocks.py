@@ -5,7 +5,7 @@ Every function returns instants in ns, with ``NO_TIME`` where a row gets none; t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -13,94 +13,53 @@ import pandas as pd
 from mnpu.data.bundled import event_end
 from mnpu.data.calendars import Calendar, get_calendar
 from mnpu.data.clock import DAY_NS, from_ns
-from mnpu.data.importing.mapping import DatasetSpec, DayEnds, Entry, Knowledge, Lag, frequency_ns
+from mnpu.data.importing.mapping import DatasetSpec, DayEnds, Entry, Knowledge, Lag
 from mnpu.data.importing.parse import NO_TIME, Instants
 from mnpu.errors import DataError
+from mnpu.frequencies import length_ns
 
 __all__ = [
     "NO_TIME",
     "bar_close",
     "event_times",
-    "find_calendar",
     "lag_in_words",
     "lagged",
     "localised",
     "session_open",
 ]
 
-ALWAYS = ("CRYPTO", "24/7")
+DAY = np.timedelta64(1, "D")
 
 
-@dataclass(frozen=True)
-class Hours:
-    """What an import asks of a calendar; ``calendar`` is None for a market that never closes (its day is UTC)."""
+def closes(calendar: Calendar, dates: np.ndarray) -> np.ndarray:
+    """When the session of each date closes (ns); NO_TIME for a date that is none."""
+    return _at_sessions(calendar, dates, calendar.session_close)
 
-    calendar: Calendar | None
 
-    def closes(self, dates: np.ndarray) -> np.ndarray:
-        """When the session of each date closes (ns); NO_TIME for a date that is none."""
-        if self.calendar is None:
-            return _midnight(dates) + DAY_NS
-        return self._at(dates, "session_close")
+def opens(calendar: Calendar, dates: np.ndarray) -> np.ndarray:
+    """When the session of each date opens (ns); NO_TIME for a date that is none."""
+    return _at_sessions(calendar, dates, calendar.session_open)
 
-    def opens(self, dates: np.ndarray) -> np.ndarray:
-        """When the session of each date opens (ns); NO_TIME for a date that is none."""
-        return _midnight(dates) if self.calendar is None else self._at(dates, "session_open")
 
-    def contains(self, ns: np.ndarray) -> np.ndarray:
-        """Whether a bar may close at each instant."""
-        if self.calendar is None:
-            return np.ones(len(ns), dtype=bool)
-        days, place = np.unique(ns // DAY_NS, return_inverse=True)
-        inside = np.zeros(len(ns), dtype=bool)
-        covered = _covered(self.calendar, days.astype("datetime64[D]"))[place]
-        inside[covered] = np.asarray(self.calendar.contains(from_ns(ns[covered])))
+def _at_sessions(calendar: Calendar, dates: np.ndarray, ask: Callable[[np.ndarray], pd.DatetimeIndex]) -> np.ndarray:
+    unique, place = np.unique(dates, return_inverse=True)
+    at = np.full(len(unique), NO_TIME)
+    if len(unique):
+        trading = np.isin(unique, calendar.between(unique[0], unique[-1]))
+        at[trading] = ask(unique[trading]).asi8
+    return at[place]
+
+
+def contains(calendar: Calendar, ns: np.ndarray) -> np.ndarray:
+    """Whether a bar may close at each instant; never beyond the years that the calendar covers."""
+    days, place = np.unique((ns // DAY_NS).astype("datetime64[D]"), return_inverse=True)
+    inside = np.zeros(len(ns), dtype=bool)
+    if not len(days):
         return inside
-
-    def _at(self, dates: np.ndarray, what: str) -> np.ndarray:
-        unique, place = np.unique(dates, return_inverse=True)
-        is_session = _are_sessions(self.calendar, unique)  # type: ignore[arg-type]
-        at = np.full(len(unique), NO_TIME)
-        if is_session.any():
-            at[is_session] = getattr(self.calendar, what)(unique[is_session]).asi8
-        return at[place]
-
-
-def find_calendar(name: str) -> Hours:
-    """The hours of the calendar called ``name``; ``CRYPTO`` or ``24/7`` never closes. ConfigError if there is none."""
-    return Hours(None if name in ALWAYS else get_calendar(name))
-
-
-def _midnight(dates: np.ndarray) -> np.ndarray:
-    return dates.astype("datetime64[ns]").astype("int64")
-
-
-def _covered(calendar: Calendar, dates: np.ndarray) -> np.ndarray:
-    """Which dates the calendar knows about, with a day to spare."""
-    first, last = getattr(calendar, "first", None), getattr(calendar, "last", None)
-    if first is None or last is None:
-        return np.ones(len(dates), dtype=bool)
-    spare = np.timedelta64(2, "D")
-    covered: np.ndarray = (dates >= first + spare) & (dates <= last - spare)
-    return covered
-
-
-def _are_sessions(calendar: Calendar, dates: np.ndarray) -> np.ndarray:
-    """Which of ``dates``, ascending, are sessions."""
-    covered = _covered(calendar, dates)
-    result = np.zeros(len(dates), dtype=bool)
-    if not covered.any():
-        return result
-    asked = dates[covered]
-    between = getattr(calendar, "between", None)
-    if between is not None:
-        result[covered] = np.isin(asked, between(asked[0], asked[-1]))
-    elif calendar.continuous:
-        result[covered] = np.is_busday(asked)
-    else:
-        noon = pd.DatetimeIndex(asked).as_unit("ns") + pd.Timedelta(hours=12)
-        result[covered] = calendar.contains(noon.tz_localize("America/New_York").tz_convert("UTC"))
-    return result
+    sessions = calendar.between(days[0] - DAY, days[-1] + DAY)  # a session may begin or end on another date of UTC
+    near = np.isin(days, np.concatenate([sessions - DAY, sessions, sessions + DAY]))[place]
+    inside[near] = np.asarray(calendar.contains(from_ns(ns[near])))
+    return inside
 
 
 def localised(times: Instants, zone: str | None, *, where: str, key: str) -> np.ndarray:
@@ -131,20 +90,20 @@ def dates_of(times: Instants) -> np.ndarray:
 
 def bar_close(times: Instants, spec: DatasetSpec, zone: str | None, *, where: str) -> np.ndarray:
     """When each bar closed; NO_TIME for a bar outside the calendar of its dataset."""
-    hours = find_calendar(spec.calendar)
+    calendar = get_calendar(spec.calendar)
     usable = ~(times.bad | times.missing)
     if spec.stamp == "session_date":
-        return np.where(usable, hours.closes(dates_of(times)), NO_TIME)
+        return np.where(usable, closes(calendar, dates_of(times)), NO_TIME)
     at = localised(times, zone, where=where, key="time")
     usable &= at != NO_TIME
-    at = np.where(usable, at + (frequency_ns(spec.frequency) if spec.stamp == "open" else 0), 0)
-    return np.where(usable & hours.contains(at), at, NO_TIME)
+    at = np.where(usable, at + (length_ns(spec.frequency) if spec.stamp == "open" else 0), 0)
+    return np.where(usable & contains(calendar, at), at, NO_TIME)
 
 
 def session_open(times: Instants, calendar: str) -> np.ndarray:
     """When the session of each date opens, at which a corporate action takes effect."""
     usable = ~(times.bad | times.missing)
-    return np.where(usable, find_calendar(calendar).opens(dates_of(times)), NO_TIME)
+    return np.where(usable, opens(get_calendar(calendar), dates_of(times)), NO_TIME)
 
 
 def event_times(times: Instants, entry: Entry, period: str, day_ends: DayEnds | None, *, where: str) -> np.ndarray:

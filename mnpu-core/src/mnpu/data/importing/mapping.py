@@ -22,6 +22,7 @@ from mnpu.config.explain import explain, first_of
 from mnpu.config.tree import Tree
 from mnpu.config.yaml import read_file
 from mnpu.errors import ConfigError
+from mnpu.frequencies import length_ns
 
 __all__ = [
     "AssetSpec",
@@ -38,7 +39,6 @@ __all__ = [
     "SeriesSpec",
     "TimeFormat",
     "duration_ns",
-    "frequency_ns",
     "load_mapping",
 ]
 
@@ -47,7 +47,6 @@ Period = Literal["instant", "day", "month", "quarter", "mid_month", "year"]
 TableName = Literal["prices", "observations", "calendar", "news", "corporate_actions", "universe", "assets"]
 
 _UNITS = {"ns": 1, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9, "w": 7 * 86400 * 10**9}
-_FREQUENCIES = {"m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9, "w": 7 * 86400 * 10**9}
 
 _TIME = ("time", "date", "clock")
 
@@ -71,12 +70,11 @@ def duration_ns(text: str) -> int:
     return round(float(match[1]) * _UNITS[match[2]])
 
 
-def frequency_ns(text: str) -> int:
-    """The length of a bar: ``1m``, ``5m``, ``1h``, ``1d``, ``1w``."""
-    match = re.fullmatch(r"([1-9]\d*)(m|h|d|w)", text)
-    if match is None:
-        raise PydanticCustomError("frequency", "a length of bars such as 1m, 5m, 1h, 1d or 1w")
-    return int(match[1]) * _FREQUENCIES[match[2]]
+def _frequency(text: str) -> object:
+    try:
+        return length_ns(text)
+    except ConfigError as error:
+        raise PydanticCustomError("frequency", "{expected}", {"expected": error.expected}) from None
 
 
 def _checked(function: Callable[[str], object]) -> AfterValidator:
@@ -114,24 +112,24 @@ def _regex(text: str) -> object:
         raise PydanticCustomError("regex", "a regular expression ({why})", {"why": str(error)}) from None
 
 
-def _calendar(text: str) -> object:
-    from mnpu.data.importing.clocks import find_calendar
+def _calendar(text: str) -> str:
+    from mnpu.data.calendars import canonical, get_calendar
 
     try:
-        return find_calendar(text)
+        get_calendar(text)
     except ConfigError as error:
-        raise PydanticCustomError(
-            "calendar", "{what}", {"what": f"{error.expected}. {error.next_step}".rstrip(" .")}
-        ) from None
+        told = f"{error.expected}. {error.next_step}".rstrip(" .")
+        raise PydanticCustomError("calendar", "{told}", {"told": told}) from None
+    return canonical(text)
 
 
 Duration = Annotated[str, _checked(duration_ns)]
-Frequency = Annotated[str, _checked(frequency_ns)]
+Frequency = Annotated[str, _checked(_frequency)]
 Zone = Annotated[str, _checked(_zone)]
 Moment = Annotated[str, _checked(_moment)]
 Clock = Annotated[str, _checked(_clock)]
 Regex = Annotated[str, _checked(_regex)]
-CalendarName = Annotated[str, _checked(_calendar)]
+CalendarName = Annotated[str, AfterValidator(_calendar)]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -201,7 +199,7 @@ class DatasetSpec(_Block):
     adjustment: Literal["none", "split", "split+dividend"] = "none"
     adjusted_as_of: str = ""
     calendar: CalendarName
-    currency: str = ""
+    currency: Text
     licence: Text
     note: str = ""
 
