@@ -57,6 +57,16 @@ def test_every_row_of_every_table_arrives(demo_store, demo_folder):
             assert folder.execute(query).fetchall() == database.execute(query).fetchall(), name
 
 
+def test_a_table_is_the_same_frame_over_both(demo_store, demo_folder):
+    one, other = Store.open(demo_store), Store.open(demo_folder)
+    names = [name for name in one.tables() if name != "prices"]
+    assert other.tables() == one.tables()
+    for name in names:
+        frames = [store.table(name) for store in (one, other)]
+        pd.testing.assert_frame_equal(*(frame.sort_values(list(frame), ignore_index=True) for frame in frames))
+    assert len(other.table("observations")) == pq.read_metadata(demo_folder / "observations.parquet").num_rows > 0
+
+
 def test_prices_are_read_from_the_buckets_of_their_symbols(demo_store, tmp_path, monkeypatch):
     """Many small buckets, row groups and batches, so that a symbol spans several."""
     monkeypatch.setattr(parquet, "ROWS_PER_BUCKET", 10_000)

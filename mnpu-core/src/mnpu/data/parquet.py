@@ -110,9 +110,17 @@ class _Tables(sqlite3.Connection):
 
     def execute(self, query: str, parameters: Any = (), /) -> sqlite3.Cursor:
         """As in sqlite3."""
+        self.fill_for(query, parameters)
+        return super().execute(query, parameters)
+
+    def cursor(self, factory: Any = None) -> Any:
+        """As in sqlite3; what pandas reads comes through a cursor of its own."""
+        return super().cursor(factory or _Reader)
+
+    def fill_for(self, query: str, parameters: Any) -> None:
+        """Fill the tables that a statement reads."""
         for table in self._read_by(query, parameters):
             self._fill(table)
-        return super().execute(query, parameters)
 
     def _read_by(self, query: str, parameters: Any) -> set[str]:
         """The tables that a statement reads and that are still empty; views are looked through."""
@@ -143,6 +151,17 @@ class _Tables(sqlite3.Connection):
                 super().executemany(insert, zip(*(column.to_pylist() for column in batch.columns), strict=True))
         super().execute("COMMIT")
         super().execute("PRAGMA query_only = ON")
+
+
+class _Reader(sqlite3.Cursor):
+    """A cursor on such a database, which is to find its tables filled, too."""
+
+    connection: _Tables
+
+    def execute(self, query: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """As in sqlite3."""
+        self.connection.fill_for(query, parameters)
+        return super().execute(query, parameters)
 
 
 def export_parquet(store: Store, target: str | Path, *, progress: Progress | None = None) -> Exported:
