@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnpu.data.clock import from_ns
-from mnpu.data.universe import Membership, membership
+from mnpu.data.universe import Membership, belonging, membership
 from mnpu.errors import DataError
 from mnpu.pipeline import context_of
 
@@ -64,6 +64,27 @@ def stories(draw):
             seen.add((row.symbol, row.start, row.knowledge_time))
             rows.append(row)
     return rows
+
+
+def test_who_left_before_the_start_is_not_asked_for_prices():
+    left = [Membership("OLD", day(0), None, day(0)), Membership("OLD", day(0), day(4), day(3))]
+    stayed = Membership("NEW", day(0), None, day(0))
+    told_later = Membership("LATE", day(6), day(7), day(40))
+    assert belonging([*left, stayed, told_later], (), start="1970-01-06", end="1970-01-09") == ["NEW"]
+    assert belonging([*left, stayed], (), start="1970-01-04", end="1970-01-09") == ["NEW", "OLD"]
+    with pytest.raises(DataError, match="OLD never belonged"):
+        belonging([*left, stayed], ("OLD",), start="1970-01-06", end="1970-01-09")
+
+
+@given(stories())
+@settings(max_examples=100, deadline=None)
+def test_everyone_who_is_a_member_at_a_decision_belongs(rows):
+    member = {symbol for symbol, ever in zip("AB", membership(DAYS, ("A", "B"), rows).any(axis=0), strict=True) if ever}
+    try:
+        found = set(belonging(rows, (), start="1970-01-01", end="1970-01-10"))
+    except DataError:
+        found = set()
+    assert member <= found <= {row.symbol for row in rows}
 
 
 @given(stories())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,6 +14,8 @@ from mnpu.data.clock import DAY_NS, utc
 from mnpu.errors import DataError
 
 __all__ = ["Membership", "belonging", "membership", "read_universe"]
+
+FOREVER = int(np.iinfo("int64").max)
 
 
 class Membership(NamedTuple):
@@ -47,19 +49,10 @@ def membership(times: pd.DatetimeIndex, symbols: Sequence[str], rows: Iterable[M
     """
     at = utc(times).asi8
     column = {symbol: a for a, symbol in enumerate(symbols)}
-    stories: dict[tuple[str, int], list[Membership]] = {}
-    for row in rows:
-        if row.symbol in column:
-            stories.setdefault((row.symbol, row.start), []).append(row)
     member = np.zeros((len(at), len(symbols)), dtype=bool)
-    for story in stories.values():
-        told = sorted(story, key=lambda row: row.knowledge_time)
-        for row, later in zip(told, [*told[1:], None], strict=True):
-            _check(row, later)
-            first = np.searchsorted(at, max(row.start, row.knowledge_time), side="left")
-            limits = [x for x in (row.end, later and later.knowledge_time) if x is not None]
-            stop = np.searchsorted(at, min(limits), side="left") if limits else len(at)
-            member[first:stop, column[row.symbol]] = True
+    for symbol, since, until in _spans(row for row in rows if row.symbol in column):
+        first, stop = np.searchsorted(at, since, side="left"), np.searchsorted(at, until, side="left")
+        member[first:stop, column[symbol]] = True
     return member
 
 
@@ -90,6 +83,9 @@ def read_universe(connection: sqlite3.Connection, name: str, *, where: str) -> t
 def belonging(rows: Iterable[Membership], only: Sequence[str], *, start: Any, end: Any) -> list[str]:
     """The symbols that belonged at some time from day ``start`` to ``end``, sorted, or ``only`` where some are given.
 
+    As in :func:`membership`, a row counts from when it was known until a later one replaces it: who had left before
+    ``start``, as was known then, did not belong.
+
     Raises
     ------
     DataError
@@ -97,7 +93,7 @@ def belonging(rows: Iterable[Membership], only: Sequence[str], *, start: Any, en
     """
     first = pd.Timestamp(start, tz="UTC").value
     after = pd.Timestamp(end, tz="UTC").value + 2 * DAY_NS  # a session ends within two days of its date in any zone
-    found = sorted({row.symbol for row in rows if row.start < after and (row.end is None or row.end > first)})
+    found = sorted({symbol for symbol, since, until in _spans(rows) if since < after and until > first})
     if strangers := [symbol for symbol in only if symbol not in found]:
         raise DataError(
             f"{strangers[0]} never belonged to the universe from {start} to {end}",
@@ -108,6 +104,21 @@ def belonging(rows: Iterable[Membership], only: Sequence[str], *, start: Any, en
     if not found:
         raise DataError(f"nobody belonged from {start} to {end}", where="data.universe", expected="at least one symbol")
     return list(only) or found
+
+
+def _spans(rows: Iterable[Membership]) -> Iterator[tuple[str, int, int]]:
+    """When each symbol was known to belong: from ``since`` until before ``until`` (ns), perhaps in several pieces."""
+    stories: dict[tuple[str, int], list[Membership]] = {}
+    for row in rows:
+        stories.setdefault((row.symbol, row.start), []).append(row)
+    for (symbol, start), story in stories.items():
+        told = sorted(story, key=lambda row: row.knowledge_time)
+        for row, later in zip(told, [*told[1:], None], strict=True):
+            _check(row, later)
+            since = max(start, row.knowledge_time)
+            until = min(x for x in (row.end, later and later.knowledge_time, FOREVER) if x is not None)
+            if since < until:
+                yield symbol, since, until
 
 
 def _check(row: Membership, later: Membership | None) -> None:
