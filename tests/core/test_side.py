@@ -17,6 +17,7 @@ from mnpu.errors import DataError
 from mnpu.features import View
 from mnpu.features.texts import decayed_sum, window_sum
 from mnpu.testing.features import synthetic_panel, synthetic_side
+from tests.side_tables import decisions, table
 
 DAY = 86_400_000_000_000
 
@@ -119,6 +120,18 @@ def test_rows_are_found_under_the_symbol_or_else_under_its_base(panel):
     np.testing.assert_array_equal(values, plain.by_symbol("fees"))
     assert np.isnan(values[:, 3]).all()
     assert np.isfinite(values[:, :3]).all()
+
+
+def test_rows_under_a_symbol_and_its_base_are_refused_before_either_is_chosen():
+    """A row that is filed under the other name one day would change all that was read before it."""
+    rows = [("2020-01-01", "2020-01-02", 1.0, "BTC"), ("2020-01-08", "2020-01-09", 3.0, "BTCUSD")]
+    side = table({"fees": rows}, kind="onchain")
+    days = decisions(pd.date_range("2020-01-02", "2020-01-12", tz="UTC"), ("BTCUSD",), ("BTC",))
+    before = View(days, side.known_by(pd.Timestamp("2020-01-08", tz="UTC"))).by_symbol("fees")[:, 0]
+    assert before.tolist() == [1.0] * 11
+    for read in ("by_symbol", "filed", "texts", "age_by_symbol"):
+        with pytest.raises(DataError, match=r"under BTCUSD and under its base BTC.*set the base of BTCUSD to BTCUSD"):
+            getattr(View(days, side), read)("fees")
 
 
 @pytest.mark.parametrize("vintage", ["latest", "first"])

@@ -8,7 +8,7 @@ never displaces a newer one. Age is counted from the end of that period, and a v
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -88,11 +88,13 @@ class Releases:
         Rows of other symbols are left out. A name may be given more than once.
         """
         _check_series(table, series)
-        rows = np.flatnonzero(table.series == series)
         names = ("",) if symbols is None else tuple(symbols)
         unique = {name: code for code, name in enumerate(dict.fromkeys(names))}
-        codes = _codes(table.symbol[rows], unique)
-        rows, codes = rows[codes >= 0], codes[codes >= 0]
+        found = [table.find(series, name) for name in unique]  # no look at the rows of others, of which there may be many
+        rows = np.concatenate(found) if found else np.empty(0, dtype=np.intp)
+        codes = np.repeat(np.arange(len(unique), dtype="int32"), [len(some) for some in found])
+        order = np.argsort(rows, kind="stable")  # as they stand in the table: of equal rows the last one is the latest
+        rows, codes = rows[order], codes[order]
         releases = cls.of(
             event_time=table.event_time[rows],
             knowledge_time=table.knowledge_time[rows],
@@ -346,13 +348,6 @@ def _check_codes(codes: np.ndarray, low: int, n_codes: int, where: str) -> None:
 def _check_series(table: SideTable, series: str) -> None:
     if series not in table.info:
         raise DataError(f"no series {series!r}", where="side table", expected=f"one of {', '.join(table.info)}")
-
-
-def _codes(names: np.ndarray, wanted: Mapping[str, int]) -> np.ndarray:
-    """The code of each name, -1 for one that is not wanted."""
-    places, found = pd.factorize(names)
-    table = np.array([wanted.get(name, -1) for name in found], dtype="int32")
-    return table[places] if len(table) else np.zeros(len(names), dtype="int32")
 
 
 def _periods(code: np.ndarray, event: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

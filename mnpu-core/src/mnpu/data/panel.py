@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,7 +35,7 @@ def choose_datasets(
     """The dataset of each symbol, one for each of ``symbols``, all with one frequency and one calendar."""
     if not symbols:
         raise ConfigError("no symbols", where="data.symbols", expected="at least one")
-    if twice := [symbol for symbol in symbols if list(symbols).count(symbol) > 1]:
+    if twice := [symbol for symbol, n in Counter(symbols).items() if n > 1]:
         raise ConfigError(f"{twice[0]} appears twice", where="data.symbols", expected="each symbol once")
     named = {info.name: info for info in datasets}
     if not named:

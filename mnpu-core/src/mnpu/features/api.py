@@ -344,19 +344,31 @@ class View:
         if market:
             return total(texts.knowledge_time, values)
         sums, filed = np.zeros(self.shape), self._filed(texts.series)
-        for a in np.unique(texts.symbol[texts.symbol >= 0]).tolist():
-            rows = np.flatnonzero(texts.symbol == a)
-            alike = [b for b, name in enumerate(filed) if name == filed[a]]
-            sums[:, alike] = total(texts.knowledge_time[rows], values[rows])[:, None]
+        alike: dict[str, list[int]] = {}
+        for a, name in enumerate(filed):
+            alike.setdefault(name, []).append(a)
+        order = np.argsort(texts.symbol, kind="stable")
+        symbols, first = np.unique(texts.symbol[order], return_index=True)
+        for a, rows in zip(symbols.tolist(), np.split(order, first[1:]), strict=False):
+            if a >= 0:
+                sums[:, alike[filed[a]]] = total(texts.knowledge_time[rows], values[rows])[:, None]
         return sums
 
     def _filed(self, series: str) -> list[str]:
         """The name under which rows about each symbol are filed: its own, else its base, else none."""
         bases = self._panel.bases or self._panel.symbols
-        return [
-            next((name for name in (symbol, base) if len(self._side.find(series, name))), "")
-            for symbol, base in zip(self._panel.symbols, bases, strict=True)
-        ]
+        return [self._filed_for(series, *names) for names in zip(self._panel.symbols, bases, strict=True)]
+
+    def _filed_for(self, series: str, symbol: str, base: str) -> str:
+        found = [name for name in dict.fromkeys((symbol, base)) if name and len(self._side.find(series, name))]
+        if len(found) > 1:  # which one is meant must not depend on what is filed later
+            raise DataError(
+                f"rows of series {series!r} are filed under {symbol} and under its base {base}",
+                where=self._where,
+                expected="one name for what is about a symbol",
+                next_step=f"Import them under one name, or set the base of {symbol} to {symbol}.",
+            )
+        return found[0] if found else ""
 
     def revised(self, series: str) -> Known:
         """What each publication changed: ``values`` (K, 2), the period that was newest before it, before and after.
