@@ -93,6 +93,73 @@ def test_a_value_before_the_warm_up_is_noticed() -> None:
     assert "has no value before its warm-up" in failed(eager)
 
 
+@pytest.mark.parametrize(("frequency", "bars"), [("1w", 20), ("1d", 96)])
+def test_longer_bars_keep_every_law_on_bars_that_are_shorter(frequency: str, bars: int) -> None:
+    """Days are read beside hours, weeks beside days; where the data begin decides how many bars really do."""
+
+    @feature(fields=("close",), warmup=bars, unit="fraction")
+    def trend(view: View) -> np.ndarray:
+        """Close against the mean of the last three finished bars of another length."""
+        longer = view.coarser(frequency)
+        return view["close"] / longer.at_decisions(trailing_mean(longer["close"], 3)) - 1
+
+    @feature(fields=("close",), warmup=bars, unit="fraction")
+    def running(view: View) -> np.ndarray:
+        """Close against that of the longer bar that has not ended."""
+        longer = view.coarser(frequency)
+        row = np.minimum(np.searchsorted(longer.times.asi8, view.times.asi8), len(longer.times) - 1)
+        return view["close"] / longer["close"][row] - 1
+
+    @feature(fields=("close",), warmup=bars, unit="fraction")
+    def eager(view: View) -> np.ndarray:
+        """Begins with as many longer bars as there are."""
+        longer = view.coarser(frequency)
+        close = pd.DataFrame(np.array(longer["close"]))
+        return view["close"] / longer.at_decisions(close.rolling(3, min_periods=1).mean().to_numpy()) - 1
+
+    assert failed(trend) == set()
+    assert "does not see the future" in failed(running)
+    assert failed(eager) == {"has no value before its warm-up"}
+
+
+@pytest.mark.parametrize(("kind", "name"), [("macro", "x"), ("fundamental", "x"), ("calendar", "x/forecast")])
+def test_the_final_vintage_of_what_is_newest_is_noticed(kind: str, name: str) -> None:
+    def newest(view: View, *, final: bool) -> np.ndarray:
+        values = np.full(view.shape, np.nan)
+        for a, symbol in enumerate(view.filed(name) if kind == "fundamental" else [""] * view.shape[1]):
+            known = view.known(name, symbol=symbol)
+            told = pd.Series(known.values[:, 0]).groupby(known.event_time.asi8).transform("last")
+            values[:, a] = view.at_decision(known, told.to_numpy() if final else known.values[:, 0])
+        return values
+
+    @feature(series=(name,), kind=kind, unit="index")
+    def honest(view: View) -> np.ndarray:
+        """As it was told."""
+        return newest(view, final=False)
+
+    @feature(series=(name,), kind=kind, unit="index")
+    def hindsight(view: View) -> np.ndarray:
+        """As it was told in the end."""
+        return newest(view, final=True)
+
+    assert failed(honest) == set()
+    assert {"does not see a later vintage", "sees nothing before it is published"} <= failed(hindsight)
+
+
+def test_an_answer_from_memory_is_noticed() -> None:
+    memory: dict[pd.Timestamp, np.ndarray] = {}
+
+    @feature(fields=("close",), unit="fraction")
+    def sticky(view: View) -> np.ndarray:
+        """The next return, kept since it was first seen."""
+        if not memory:
+            ahead = view["close"][1:] / view["close"][:-1] - 1
+            memory.update(zip(view.times, ahead, strict=False))
+        return np.array([memory.get(time, np.full(view.shape[1], np.nan)) for time in view.times])
+
+    assert "answers to its data" in failed(sticky)
+
+
 def test_a_level_that_calls_itself_scale_free_is_noticed() -> None:
     @feature(fields=("close",), unit="currency")
     def level(view: View) -> np.ndarray:

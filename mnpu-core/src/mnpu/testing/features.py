@@ -18,8 +18,10 @@ import pandas as pd
 from mnpu.data.calendars import get_calendar
 from mnpu.data.clock import from_ns, utc
 from mnpu.errors import ConfigError, MnpuError
+from mnpu.features.api import View
+from mnpu.features.coarse import CoarseView
 from mnpu.features.compute import evaluate
-from mnpu.features.leaks import choose_cuts, future_perturbation, truncation
+from mnpu.features.leaks import choose_cuts, future_perturbation, remembered, truncation
 from mnpu.features.plan import PlannedFeature, features_of, model_of, plan_function, series_needed
 from mnpu.features.vintages import choose_eves, later_vintages, shifted_knowledge
 from mnpu.testing import LawOutcome
@@ -32,6 +34,8 @@ BARS, SYMBOLS = 240, 5
 #: Prices are multiplied by this, which no rounding of a float hides.
 SCALE = 3.7
 CUTS = 6
+#: First bars that a feature of longer bars is tried from: those of a week and of a day.
+STARTS = 25
 
 
 @dataclass(frozen=True)
@@ -146,10 +150,11 @@ def synthetic_side(
     history : int, default=600
         Periods before the first bar.
     kind : str, default="macro"
-        ``macro`` and ``benchmark`` are about the market, published 3 bars after their end and revised 13 bars later,
-        when the next one is out. ``onchain``, ``funding``, ``fundamental`` and ``other`` are about every symbol but
-        the last. ``calendar`` takes names such as ``CPI/actual`` and announces an event 7 bars before it comes.
-        ``news`` are texts about the symbols and the market.
+        ``macro`` and ``benchmark`` are about the market, published 3 bars after their end and revised 5 or 13 bars
+        later, before or after the next one is out. ``onchain``, ``funding``, ``fundamental`` and ``other`` are about
+        every symbol but the last, published 1 bar after their end and revised 1 or 4 bars later. ``calendar`` takes
+        names such as ``CPI/actual`` and announces an event 7 bars before it comes; a forecast is revised 2 bars
+        before. ``news`` are texts about the symbols and the market.
 
     Returns
     -------
@@ -196,18 +201,31 @@ def _made_up(name: str, panel: Panel, rng: np.random.Generator, history: int, ki
     for symbol in panel.symbols[:-1] if about_symbols else ("",):
         first = 100.0 * np.exp(np.cumsum(rng.normal(scale=0.01, size=n_periods)))
         revised = first * np.exp(rng.normal(scale=0.002, size=n_periods))
-        for bars_late, printed in ((1, first),) if about_symbols else ((3, first), (16, revised)):
+        late = 1 if about_symbols else 3
+        # every other revision comes while its period is still the newest one, the others after the next is out
+        soon, later = (late + 1, late + 4) if about_symbols else (late + 5, late + 13)
+        again = np.where(np.arange(n_periods) % 2 == 0, soon, later)
+        for bars_late, printed in ((np.full(n_periods, late), first), (again, revised)):
             known = ends + bars_late * step
             rows += zip(ends.tolist(), known.tolist(), repeat(name), repeat(symbol), printed.tolist(), repeat(""))
     return rows
 
 
 def _events(name: str, rng: np.random.Generator, ends: np.ndarray, step: int) -> list[Row]:
-    """One part of an event: its schedule and its forecast are known 7 bars before, the outcome when it comes."""
+    """One part of an event: its schedule and its forecast are known 7 bars before, the outcome when it comes.
+
+    A forecast changes 2 bars before, as forecasts do.
+    """
     part = name.rpartition("/")[2]
     values = np.ones(len(ends)) if part == "scheduled" else rng.normal(loc=0.2, scale=0.3, size=len(ends))
-    known = ends - (7 * step if part in ("scheduled", "forecast") else 0)
-    return list(zip(ends.tolist(), known.tolist(), repeat(name), repeat(""), values.tolist(), repeat("")))
+    states = [(7 if part in ("scheduled", "forecast") else 0, values)]
+    if part == "forecast":
+        states.append((2, values + rng.normal(scale=0.1, size=len(ends))))
+    rows: list[Row] = []
+    for bars_before, told in states:
+        known = ends - bars_before * step
+        rows += zip(ends.tolist(), known.tolist(), repeat(name), repeat(""), told.tolist(), repeat(""))
+    return rows
 
 
 POSITIVE, NEGATIVE = "profit beats strong record growth upgrade great buy", "loss misses weak fraud decline crash sell"
@@ -232,15 +250,32 @@ def _clock(bars: int, frequency: str) -> pd.DatetimeIndex:
 
 
 def _of(name: str, column: PlannedFeature, seed: int) -> Iterator[LawOutcome]:
-    rng = np.random.default_rng(seed)
-    panel = synthetic_panel(rng, bars=max(BARS, 2 * column.spec.warmup + 60))
-    market = Market(column, panel, _side_for(column, panel, rng), seed)
+    market = _market(column, seed, "1d")
+    if not _is_for(market) and _is_for(hourly := _market(column, seed, "1h")):
+        market = hourly  # it reads days beside its bars
     for law, check in LAWS.items():
         try:
             detail = check(market)
         except MnpuError as error:
             detail = str(error)
         yield LawOutcome(f"{name}: {law}", not detail, detail)
+
+
+def _market(column: PlannedFeature, seed: int, frequency: str) -> Market:
+    rng = np.random.default_rng(seed)
+    panel = synthetic_panel(rng, bars=max(BARS, 2 * column.spec.warmup + 60), frequency=frequency)
+    return Market(column, panel, _side_for(column, panel, rng), seed)
+
+
+def _is_for(market: Market) -> bool:
+    """Whether the feature can be asked for on bars of this length at all."""
+    try:
+        market.values()
+    except ConfigError:
+        return False
+    except MnpuError:  # a failure, for the laws to tell
+        return True
+    return True
 
 
 def _side_for(column: PlannedFeature, panel: Panel, rng: np.random.Generator) -> SideTable:
@@ -307,12 +342,40 @@ def _warmup_enough(market: Market) -> str:
 
 
 def _warmup_kept(market: Market) -> str:
-    """A feature of bars has no value before it has seen as many as it says it needs."""
-    early = market.values()[: market.column.spec.warmup - 1]
-    if not np.isfinite(early).any():
+    """A feature of bars has no value before it has seen as many as it says it needs.
+
+    Longer bars begin at their own hours, so that fewer bars than in the worst case may do: such a value may be there
+    early if it is the one that a longer history gives.
+    """
+    warmup, whole = market.column.spec.warmup, market.values()
+    early = np.isfinite(whole[: warmup - 1])
+    if not early.any():
         return ""
-    row = int(np.argwhere(np.isfinite(early))[0, 0])
-    return f"declares {market.column.spec.warmup} bars and has a value after {row + 1}"
+    row = int(np.argwhere(early)[0, 0])
+    told = f"declares {warmup} bars and has a value after {row + 1}"
+    if not _reads_longer_bars(market):
+        return told
+    for start in range(1, min(STARTS, len(whole) - warmup)):
+        alone = market.values(market.panel.rows(start, start + warmup - 1))
+        there, longer = np.isfinite(alone), whole[start : start + warmup - 1]
+        if not np.allclose(alone[there], longer[there], rtol=1e-9, atol=1e-12, equal_nan=True):
+            return f"{told}, which is not that of a longer history"
+    return ""
+
+
+def _reads_longer_bars(market: Market) -> bool:
+    """Whether the feature asks for bars of another length."""
+    asked: list[str] = []
+
+    class Watched(View):
+        def coarser(self, frequency: str) -> CoarseView:
+            asked.append(frequency)
+            return super().coarser(frequency)
+
+    spec = market.column.spec
+    with np.errstate(all="ignore"):
+        market.column.function(Watched(market.panel, market.side, fields=spec.fields, series=spec.series), **spec.params)
+    return bool(asked)
 
 
 def _scale_free(market: Market) -> str:
@@ -342,6 +405,12 @@ def _input_kept(market: Market) -> str:
     return f"changes its input: {', '.join(changed)}" if changed else ""
 
 
+def _answers(market: Market) -> str:
+    rng = np.random.default_rng(market.seed)
+    deaf = remembered([market.column], market.panel, market.side, rng=rng)
+    return "gives the same values when all data that it reads is replaced" if deaf else ""
+
+
 def _unknown_refused(market: Market) -> str:
     try:
         plan_function(market.column.function, {"no_such_parameter": 1}, source=market.column.spec.source)
@@ -363,5 +432,6 @@ LAWS: dict[str, Callable[[Market], str]] = {
     "is scale-free if it says so": _scale_free,
     "is deterministic": _deterministic,
     "leaves its input alone": _input_kept,
+    "answers to its data": _answers,
     "refuses unknown parameters": _unknown_refused,
 }
