@@ -79,6 +79,33 @@ def scaled_by_the_whole_sample(view: View) -> np.ndarray:
     return ((returns - returns.mean()) / returns.std()).to_numpy()
 
 
+@feature(series=("meeting/scheduled",), kind="calendar", scope="market", unit="days")
+def meeting_not_announced(view: View) -> np.ndarray:
+    """Days to the next meeting, whether or not its date was known."""
+    dates = np.sort(view.known("meeting/scheduled").event_time.asi8)
+    ahead = np.append(dates.astype(float), np.nan)[np.searchsorted(dates, view.times.asi8)]
+    return (ahead - view.times.asi8) / 86_400e9
+
+
+@feature(series=("wire",), kind="news", unit="mentions")
+def mentions_to_come(view: View) -> np.ndarray:
+    """How often a symbol will be named within three weeks: the number of texts, not a word of them."""
+    texts = view.texts("wire")
+    at, values = view.times.asi8, np.zeros(view.shape)
+    for a in range(view.shape[1]):
+        known = texts.knowledge_time.asi8[texts.symbol == a]
+        values[:, a] = np.searchsorted(known, at + 21 * 86_400_000_000_000) - np.searchsorted(known, at)
+    return values
+
+
+@feature(series=("wire",), kind="news", unit="letters")
+def words_of_the_next_text(view: View) -> np.ndarray:
+    """Each text with the length of the one after it."""
+    texts = view.texts("wire")
+    letters = np.array([len(words) for words in texts.text], dtype=float)
+    return view.within(texts, np.append(letters[1:], 0.0), pd.Timedelta(days=5))
+
+
 def of_ta(column: Callable[[pd.Series, pd.Series, pd.Series], pd.Series], name: str) -> Callable[..., np.ndarray]:
     def values(view: View) -> np.ndarray:
         """A column of the library, as it comes."""
@@ -103,6 +130,9 @@ WHOLE = "a statistic of the whole sample"
 MUSEUM = [
     (backward_fill, "a gap filled from later"),
     (exact_stamp_join, "used before it was published"),
+    (meeting_not_announced, "used before it was published"),
+    (mentions_to_come, "used before it was published"),
+    (words_of_the_next_text, "used before it was published"),
     (full_sample_rank, WHOLE),
     (unfinished_week, "shows a week before it has ended"),
     (unfinished_month, "shows a month before it has ended"),
@@ -117,7 +147,8 @@ def hung(function: Callable[..., np.ndarray], seed: int) -> tuple[list[PlannedFe
     rng = np.random.default_rng(seed)
     planned = plan_function(function, {}, source="exhibit")
     panel = synthetic_panel(rng, bars=300)
-    return planned, panel, synthetic_side(series_needed(planned), panel, rng, history=60)
+    kind = planned[0].spec.kind
+    return planned, panel, synthetic_side(series_needed(planned), panel, rng, history=60, kind=kind)
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -50,8 +50,9 @@ def diagnose(column: PlannedFeature, panel: Panel, side: SideTable, *, rng: np.r
     """
     eves = choose_eves(panel, side, count=CUTS, rng=rng) if column.spec.series else ()
     published = _changes(column, panel, side, eves, rng, prices=False)
-    if published or shifted_knowledge([column], panel, side, cuts=eves, rng=rng):
-        return WHOLE if published and _far(column, published) else "used before it was published"
+    if published or _counted_on(column, panel, side, eves) or shifted_knowledge([column], panel, side, cuts=eves, rng=rng):
+        # a text or a value of one symbol moves other rows than the cut's without being a statistic
+        return WHOLE if published and _reaches_far(column, published) else "used before it was published"
     cuts = np.sort(rng.choice(np.arange(1, len(panel.times) - 1), size=min(CUTS, len(panel.times) - 2), replace=False))
     found = _changes(column, panel, side, cuts.tolist(), rng)
     if not found:
@@ -88,6 +89,16 @@ def _changes(
     return found
 
 
+def _counted_on(column: PlannedFeature, panel: Panel, side: SideTable, cuts: Sequence[int]) -> bool:
+    """Whether values change where what is published later is taken away: its date alone says something, too."""
+    base = evaluate([column], panel, side)
+    for cut in cuts:
+        values = evaluate([column], panel, side.known_by(panel.times[cut]))
+        if not identical(base[: cut + 1], values[: cut + 1]).all():
+            return True
+    return False
+
+
 def _reach(change: Change) -> int:
     """Rows from the first that changed to the cut, both included."""
     cut, cells = change
@@ -96,8 +107,11 @@ def _reach(change: Change) -> int:
 
 def _far(column: PlannedFeature, found: Sequence[Change]) -> bool:
     """Whether rows change that no window ahead would reach, or rows before the cut but not the cut's own."""
-    furthest = max(_reach(change) for change in found)
-    return furthest > max(column.spec.warmup, FAR) or not all(cells[-1].any() for _, cells in found)
+    return _reaches_far(column, found) or not all(cells[-1].any() for _, cells in found)
+
+
+def _reaches_far(column: PlannedFeature, found: Sequence[Change]) -> bool:
+    return max(_reach(change) for change in found) > max(column.spec.warmup, FAR)
 
 
 def _only_gaps(column: PlannedFeature, panel: Panel, found: Sequence[Change]) -> bool:
