@@ -90,7 +90,7 @@ class Releases:
         _check_series(table, series)
         names = ("",) if symbols is None else tuple(symbols)
         unique = {name: code for code, name in enumerate(dict.fromkeys(names))}
-        found = [table.find(series, name) for name in unique]  # no look at the rows of others, of which there may be many
+        found = [table.find(series, name) for name in unique]  # not by a look at everybody's
         rows = np.concatenate(found) if found else np.empty(0, dtype=np.intp)
         codes = np.repeat(np.arange(len(unique), dtype="int32"), [len(some) for some in found])
         order = np.argsort(rows, kind="stable")  # as they stand in the table: of equal rows the last one is the latest

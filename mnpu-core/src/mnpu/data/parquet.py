@@ -158,10 +158,11 @@ class _Reader(sqlite3.Cursor):
 
     connection: _Tables
 
-    def execute(self, query: str, parameters: Any = (), /) -> sqlite3.Cursor:
+    def execute(self, query: str, parameters: Any = (), /) -> _Reader:
         """As in sqlite3."""
         self.connection.fill_for(query, parameters)
-        return super().execute(query, parameters)
+        super().execute(query, parameters)
+        return self
 
 
 def export_parquet(store: Store, target: str | Path, *, progress: Progress | None = None) -> Exported:

@@ -50,7 +50,11 @@ def diagnose(column: PlannedFeature, panel: Panel, side: SideTable, *, rng: np.r
     """
     eves = choose_eves(panel, side, count=CUTS, rng=rng) if column.spec.series else ()
     published = _changes(column, panel, side, eves, rng, prices=False)
-    if published or _counted_on(column, panel, side, eves) or shifted_knowledge([column], panel, side, cuts=eves, rng=rng):
+    if (
+        published
+        or _counted_on(column, panel, side, eves)
+        or shifted_knowledge([column], panel, side, cuts=eves, rng=rng)
+    ):
         # a text or a value of one symbol moves other rows than the cut's without being a statistic
         return WHOLE if published and _reaches_far(column, published) else "used before it was published"
     cuts = np.sort(rng.choice(np.arange(1, len(panel.times) - 1), size=min(CUTS, len(panel.times) - 2), replace=False))

@@ -152,9 +152,9 @@ def synthetic_side(
     kind : str, default="macro"
         ``macro`` and ``benchmark`` are about the market, published 3 bars after their end and revised 5 or 13 bars
         later, before or after the next one is out. ``onchain``, ``funding``, ``fundamental`` and ``other`` are about
-        every symbol but the last, published 1 bar after their end and revised 1 or 4 bars later. ``calendar`` takes
-        names such as ``CPI/actual`` and announces an event 7 bars before it comes; a forecast is revised 2 bars
-        before. ``news`` are texts about the symbols and the market.
+        every symbol but the last, published 1 bar after their end; those of the second one are revised 1 or 4 bars
+        later. ``calendar`` takes names such as ``CPI/actual`` and announces an event 7 bars before it comes; a
+        forecast is revised 2 bars before. ``news`` are texts about the symbols and the market.
 
     Returns
     -------
@@ -205,7 +205,8 @@ def _made_up(name: str, panel: Panel, rng: np.random.Generator, history: int, ki
         # every other revision comes while its period is still the newest one, the others after the next is out
         soon, later = (late + 1, late + 4) if about_symbols else (late + 5, late + 13)
         again = np.where(np.arange(n_periods) % 2 == 0, soon, later)
-        for bars_late, printed in ((np.full(n_periods, late), first), (again, revised)):
+        prints = [(np.full(n_periods, late), first), (again, revised)]
+        for bars_late, printed in prints if symbol in ("", panel.symbols[1]) else prints[:1]:
             known = ends + bars_late * step
             rows += zip(ends.tolist(), known.tolist(), repeat(name), repeat(symbol), printed.tolist(), repeat(""))
     return rows
@@ -373,8 +374,9 @@ def _reads_longer_bars(market: Market) -> bool:
             return super().coarser(frequency)
 
     spec = market.column.spec
+    view = Watched(market.panel, market.side, fields=spec.fields, series=spec.series)
     with np.errstate(all="ignore"):
-        market.column.function(Watched(market.panel, market.side, fields=spec.fields, series=spec.series), **spec.params)
+        market.column.function(view, **spec.params)
     return bool(asked)
 
 
