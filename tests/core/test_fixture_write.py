@@ -45,6 +45,10 @@ def panel_of(written):
     return store.panel(store.symbols(DATASET), start=facts["first"], end=facts["last"], dataset=DATASET)
 
 
+def store_info(written):
+    return Store.open(written.store).info()
+
+
 def rows(path, table):
     with closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
@@ -75,7 +79,9 @@ def test_what_the_file_says_is_what_the_store_holds(clean):
     assert panel.shape == (400, 16)
     assert panel.tradable.sum() == facts["bars"]
     assert len(facts["listed_late"]) == len(facts["delisted"]) == 2
-    assert len(rows(clean.store, "corporate_actions")) == facts["splits"]
+    actions = rows(clean.store, "corporate_actions").values()
+    assert len(actions) == facts["splits"] + facts["dividends"]
+    assert sum(action["kind"] == "split" for action in actions) == facts["splits"] == store_info(clean).n_splits
     assert {name: entry["rows"] for name, entry in facts["series"].items()} == {
         s.info.series: s.n_observations for s in Store.open(clean.store).info().series
     }
@@ -94,7 +100,7 @@ def test_the_feature_and_the_generator_agree_on_the_score(clean):
     np.testing.assert_allclose(read, volume_score(panel["volume"], 20), atol=1e-9)
 
 
-def test_a_split_is_announced_before_it_takes_effect(clean):
+def test_a_split_and_a_dividend_are_announced_before_they_take_effect(clean):
     for row in rows(clean.store, "corporate_actions").values():
         assert row["knowledge_time"] < row["event_time"]
 
