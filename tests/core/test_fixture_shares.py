@@ -17,7 +17,7 @@ from mnpu.plugins.registry import Registry
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    plan = Plan(symbols=20, sessions=700, seed=3)
+    plan = Plan(symbols=20, sessions=700, seed=3, covered=1)
     return Store.open(
         write_fixture(tmp_path_factory.mktemp("shares") / "new", plan, checks_of(Registry.discover())).store
     )

@@ -20,8 +20,9 @@ from mnpu.data.store import Store
 from mnpu.errors import ConfigError, DataError, MnpuError
 from mnpu.plugins.registry import Registry
 from mnpu.types import Metric
+from mnpu.validation.check import check_store
 
-SMALL = {"symbols": 16, "sessions": 400, "seed": 6}
+SMALL = {"symbols": 16, "sessions": 400, "seed": 6, "covered": 2}
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +64,15 @@ def test_the_same_plan_gives_the_same_bytes(clean, checks, tmp_path):
     assert (other.folder / "fixture.db").read_bytes() != (clean.folder / "fixture.db").read_bytes()
 
 
-def test_the_shipped_validators_find_nothing_at_all_in_a_clean_fixture(clean):
+def test_the_shipped_validators_find_one_month_that_was_never_published_and_nothing_else(clean):
+    (warning,) = clean.facts["warnings"]
+    assert warning["rule"] == "a regular series has a value for every period"
+    assert warning["sample"].startswith("core_cpi")
     registry, store = Registry.discover(), Store.open(clean.store)
-    side = store.side(list(clean.facts["series"]))
-    for name in ("ohlcv", "point_in_time"):
-        validator = registry.load("validator", name)()
-        assert validator.check(panel_of(clean)) == []
-        assert validator.check(side) == []
+    validators = {c.name: registry.build("validator", c.canonical, {}) for c in registry.components("validator")}
+    assert len(validators) >= 12
+    (found,) = check_store(store, validators).reported
+    assert found.finding.sample == warning["sample"]
 
 
 def test_what_the_file_says_is_what_the_store_holds(clean):
@@ -173,7 +176,7 @@ def test_the_shipped_validators_find_a_defect_in_its_own_rows(defect, severity, 
     registry = Registry.discover()
     written = write_fixture(tmp_path / defect, Plan(**SMALL, defects=(defect,)), checks)
     subject = written.defects[0].subject
-    side = Store.open(written.store).side(list(written.facts["series"]))
+    side = Store.open(written.store).side(list(Store.open(written.store).series()))
     found = [
         finding
         for name in ("ohlcv", "point_in_time")
@@ -200,8 +203,8 @@ def test_an_empty_folder_is_filled(checks, tmp_path):
     assert write_fixture(folder, Plan(**SMALL), checks).store.is_file()
 
 
-def refuses_prices(table, name):
-    raise DataError("prices are odd", where=name)
+def refuses(store):
+    raise DataError("prices are odd", where=store.name)
 
 
 def measures(value, se):
@@ -211,9 +214,9 @@ def measures(value, se):
 @pytest.mark.parametrize(
     ("validate", "measure", "message"),
     [
-        (refuses_prices, measures(0.1, 0.01), "prices are odd"),
-        (lambda table, name: None, measures(0.2, 0.01), "10.0 standard errors off, expected 0.1"),
-        (lambda table, name: None, measures(None, None), "not defined"),
+        (refuses, measures(0.1, 0.01), "prices are odd"),
+        (lambda store: [], measures(0.2, 0.01), "10.0 standard errors off, expected 0.1"),
+        (lambda store: [], measures(None, None), "not defined"),
     ],
 )
 def test_what_fails_a_check_is_not_written(validate, measure, message, tmp_path):
@@ -312,7 +315,7 @@ NULL_FEATURES = (
 def test_in_a_null_no_shipped_price_feature_forecasts_anything(checks, tmp_path):
     from mnpu.commands._fixture import measure
 
-    written = write_fixture(tmp_path / "null", Plan(symbols=30, sessions=900, seed=2, plant="null"), checks)
+    written = write_fixture(tmp_path / "null", Plan(symbols=30, sessions=900, seed=2, covered=1, plant="null"), checks)
     panel, registry = panel_of(written), Registry.discover()
     found = [metric for use in NULL_FEATURES for metric in measure(panel, registry, use).values()]
     scores = np.array([metric.value / metric.se for metric in found])
@@ -326,7 +329,7 @@ def run(*arguments):
 
 def test_the_command_says_what_it_planted_and_what_it_broke(tmp_path):
     folder = tmp_path / "new"
-    shown = run(folder, "--symbols", 8, "--sessions", 300, "--ic", 0.2, "--defect", "frozen").output
+    shown = run(folder, "--symbols", 8, "--sessions", 300, "--covered", 2, "--ic", 0.2, "--defect", "frozen").output
     assert "information coefficient of 0.2, measured 0." in shown
     assert "defect: frozen in SYN" in shown
     assert f"Next: mnpu run {folder / 'fixture.yaml'}" in shown
@@ -334,7 +337,9 @@ def test_the_command_says_what_it_planted_and_what_it_broke(tmp_path):
 
 
 def test_the_command_answers_in_json_and_takes_all_defects(tmp_path):
-    answer = json.loads(run(tmp_path / "new", "--symbols", 20, "--sessions", 300, "--defect", "all", "--json").output)
+    answer = json.loads(
+        run(tmp_path / "new", "--symbols", 20, "--sessions", 300, "--covered", 2, "--defect", "all", "--json").output
+    )
     assert [defect["name"] for defect in answer["facts"]["defects"]] == sorted(DEFECTS)
     with pytest.raises(ConfigError, match="expected one of"):
         run(tmp_path / "other", "--defect", "nonsense")

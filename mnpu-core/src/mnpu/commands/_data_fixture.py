@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--symbols", type=int, default=Plan.symbols, show_default=True, help="How many, at least 4.")
 @click.option("--sessions", type=int, default=Plan.sessions, show_default=True, help="Sessions of XNYS, at least 250.")
+@click.option(
+    "--covered",
+    type=int,
+    default=Plan.covered,
+    show_default=True,
+    help="Symbols with side data of their own: a chain, a perpetual contract, texts.",
+)
 @click.option("--seed", type=int, default=Plan.seed, show_default=True, help="The same seed gives the same bytes.")
 @click.option(
     "--plant",
@@ -30,7 +37,15 @@ if TYPE_CHECKING:
 @click.option("--defect", "defects", multiple=True, metavar="NAME", help="A fault to inject, or all. Repeatable.")
 @json_option
 def fixture(
-    folder: Path, symbols: int, sessions: int, seed: int, plant: str, ic: float, defects: tuple[str, ...], as_json: bool
+    folder: Path,
+    symbols: int,
+    sessions: int,
+    covered: int,
+    seed: int,
+    plant: str,
+    ic: float,
+    defects: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Write a synthetic market whose truth is known into the new folder DIR.
 
@@ -43,7 +58,7 @@ def fixture(
     from mnpu.plugins.registry import Registry
 
     named = tuple(DEFECTS) if "all" in defects else defects
-    plan = Plan(symbols=symbols, sessions=sessions, seed=seed, plant=plant, ic=ic, defects=named)
+    plan = Plan(symbols=symbols, sessions=sessions, covered=covered, seed=seed, plant=plant, ic=ic, defects=named)
     written = write_fixture(folder, plan, checks_of(Registry.discover()))
     payload = {"store": written.store, "recipe": written.recipe, "facts": written.facts}
     emit(as_json, payload, lambda: _print_fixture(written))
