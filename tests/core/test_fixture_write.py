@@ -348,7 +348,24 @@ def test_the_command_says_what_it_planted_and_what_it_broke(tmp_path):
     assert "information coefficient of 0.2, measured 0." in shown
     assert "defect: frozen in SYN" in shown
     assert f"Next: mnpu run {folder / 'fixture.yaml'}" in shown
-    assert sorted(path.name for path in folder.iterdir()) == ["fixture.db", "fixture.json", "fixture.yaml"]
+    names = ["fixture.db", "fixture.json", "fixture.side.yaml", "fixture.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+
+
+def test_core_alone_writes_an_overlay_that_it_can_run_and_names_what_others_would_add(checks, tmp_path):
+    from mnpu.config import load_config
+
+    bare = write_fixture(tmp_path / "bare", Plan(**SMALL), checks)
+    text = bare.overlay.read_text()
+    for dist in ("mnpu-data-macro", "mnpu-data-onchain", "mnpu-data-sentiment"):
+        assert f"pip install {dist}" in text
+    config = load_config(bare.recipe, overlays=[bare.overlay]).config
+    assert {use.use.partition(".")[0] for use in config.features} == {"price"}
+    assert list(config.data.symbols) == ["SYN001", "SYN002", "SYN003", "SYN004"]
+    full = write_fixture(tmp_path / "full", Plan(**SMALL), checks, ["macro", "onchain", "funding", "sentiment"])
+    assert "pip install" not in full.overlay.read_text()
+    for name in ("fixture.db", "fixture.yaml", "fixture.json"):  # what is installed changes the overlay only
+        assert (full.folder / name).read_bytes() == (bare.folder / name).read_bytes()
 
 
 def test_the_command_answers_in_json_and_takes_all_defects(tmp_path):
