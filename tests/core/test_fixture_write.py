@@ -359,7 +359,7 @@ def test_core_alone_writes_an_overlay_that_it_can_run_and_names_what_others_woul
     text = bare.overlay.read_text()
     for dist in ("mnpu-data-macro", "mnpu-data-onchain", "mnpu-data-sentiment"):
         assert f"pip install {dist}" in text
-    config = load_config(bare.recipe, overlays=[bare.overlay]).config
+    config = load_config(bare.recipe, overlays=[bare.overlay]).pipeline
     assert {use.use.partition(".")[0] for use in config.features} == {"price"}
     assert list(config.data.symbols) == ["SYN001", "SYN002", "SYN003", "SYN004"]
     full = write_fixture(tmp_path / "full", Plan(**SMALL), checks, ["macro", "onchain", "funding", "sentiment"])
