@@ -20,8 +20,17 @@ from mnpu.data.store import Store
 from mnpu.errors import ConfigError, DataError, MnpuError
 from mnpu.plugins.registry import Registry
 from mnpu.types import Metric
+from mnpu.validation.check import check_store
 
-SMALL = {"symbols": 16, "sessions": 400, "seed": 6}
+#: Tables that a defect may touch, with the column that says which rows are about what.
+TABLES = {
+    "prices": "symbol",
+    "observations": "series",
+    "corporate_actions": "symbol",
+    "calendar_events": "series",
+    "news": "source",
+}
+SMALL = {"symbols": 16, "sessions": 400, "seed": 6, "covered": 2}
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +54,10 @@ def panel_of(written):
     return store.panel(store.symbols(DATASET), start=facts["first"], end=facts["last"], dataset=DATASET)
 
 
+def store_info(written):
+    return Store.open(written.store).info()
+
+
 def rows(path, table):
     with closing(sqlite3.connect(path)) as connection:
         connection.row_factory = sqlite3.Row
@@ -59,13 +72,15 @@ def test_the_same_plan_gives_the_same_bytes(clean, checks, tmp_path):
     assert (other.folder / "fixture.db").read_bytes() != (clean.folder / "fixture.db").read_bytes()
 
 
-def test_the_shipped_validators_find_nothing_at_all_in_a_clean_fixture(clean):
+def test_the_shipped_validators_find_one_month_that_was_never_published_and_nothing_else(clean):
+    (warning,) = clean.facts["warnings"]
+    assert warning["rule"] == "a regular series has a value for every period"
+    assert warning["sample"].startswith("core_cpi")
     registry, store = Registry.discover(), Store.open(clean.store)
-    side = store.side(list(clean.facts["series"]))
-    for name in ("ohlcv", "point_in_time"):
-        validator = registry.load("validator", name)()
-        assert validator.check(panel_of(clean)) == []
-        assert validator.check(side) == []
+    validators = {c.name: registry.build("validator", c.canonical, {}) for c in registry.components("validator")}
+    assert len(validators) >= 12
+    (found,) = check_store(store, validators).reported
+    assert found.finding.sample == warning["sample"]
 
 
 def test_what_the_file_says_is_what_the_store_holds(clean):
@@ -75,7 +90,9 @@ def test_what_the_file_says_is_what_the_store_holds(clean):
     assert panel.shape == (400, 16)
     assert panel.tradable.sum() == facts["bars"]
     assert len(facts["listed_late"]) == len(facts["delisted"]) == 2
-    assert len(rows(clean.store, "corporate_actions")) == facts["splits"]
+    actions = rows(clean.store, "corporate_actions").values()
+    assert len(actions) == facts["splits"] + facts["dividends"]
+    assert sum(action["kind"] == "split" for action in actions) == facts["splits"] == store_info(clean).n_splits
     assert {name: entry["rows"] for name, entry in facts["series"].items()} == {
         s.info.series: s.n_observations for s in Store.open(clean.store).info().series
     }
@@ -94,25 +111,26 @@ def test_the_feature_and_the_generator_agree_on_the_score(clean):
     np.testing.assert_allclose(read, volume_score(panel["volume"], 20), atol=1e-9)
 
 
-def test_a_split_is_announced_before_it_takes_effect(clean):
+def test_a_split_and_a_dividend_are_announced_before_they_take_effect(clean):
     for row in rows(clean.store, "corporate_actions").values():
         assert row["knowledge_time"] < row["event_time"]
 
 
 def test_every_row_that_differs_from_the_clean_fixture_is_listed(clean, broken):
-    listed = {"prices": set(), "observations": set(), "corporate_actions": set(), "assets": set()}
+    listed = {table: set() for table in (*TABLES, "assets")}
     twins = set()
     for defect in broken.facts["defects"]:
         for change in defect["changes"]:
             listed[change["table"]].add((change["symbol"], change["event_time"]))
-            if change["table"] == "assets":
+            if change["column"] == "event_time":
+                listed[change["table"]].add((change["symbol"], change["after"]))
+            if change["table"] == "assets" and not change["column"]:
                 twins.add(change["symbol"])
-    for table in ("prices", "observations", "corporate_actions"):
+    for table, subject in TABLES.items():
         before, after = rows(clean.store, table), rows(broken.store, table)
         differ = [before[key] for key in before.keys() - after.keys()]
         differ += [after[key] for key in after.keys() - before.keys()]
-        subject = "series" if table == "observations" else "symbol"
-        found = {(row[subject], iso(row["event_time"])) for row in differ if row[subject] not in twins}
+        found = {(row[subject], iso(row["event_time"])) for row in differ if row.get("symbol") not in twins}
         assert found == listed[table]
     assert {defect["name"] for defect in broken.facts["defects"]} == set(DEFECTS)
     assert len(twins) == 1
@@ -152,31 +170,37 @@ def test_each_defect_is_what_it_says(broken):
     )
 
 
-@pytest.mark.parametrize(
-    ("defect", "severity"),
-    [
-        ("zero_price", "error"),
-        ("ohlc_order", "error"),
-        ("negative_volume", "error"),
-        ("knowledge_before_event", "error"),
-        ("decimal_slip", "warning"),
-        ("spike", "warning"),
-    ],
-)
-def test_the_shipped_validators_find_a_defect_in_its_own_rows(defect, severity, checks, tmp_path):
+@pytest.fixture(scope="module")
+def reported(broken):
     registry = Registry.discover()
-    written = write_fixture(tmp_path / defect, Plan(**SMALL, defects=(defect,)), checks)
-    subject = written.defects[0].subject
-    side = Store.open(written.store).side(list(written.facts["series"]))
-    found = [
-        finding
-        for name in ("ohlcv", "point_in_time")
-        for table in (panel_of(written), side)
-        for finding in registry.load("validator", name)().check(table)
-    ]
-    assert found
-    assert severity in {finding.severity for finding in found}
-    assert all(subject in finding.sample for finding in found if "sorted" not in finding.rule)
+    validators = {c.name: registry.build("validator", c.canonical, {}) for c in registry.components("validator")}
+    return check_store(Store.open(broken.store), validators).reported
+
+
+@pytest.mark.parametrize("name", [name for name, kind in DEFECTS.items() if kind.found_by])
+def test_a_validator_finds_a_defect_in_its_own_rows(name, broken, reported):
+    kind = DEFECTS[name]
+    (subject,) = [defect.subject for defect in broken.defects if defect.name == name]
+    named = {
+        str(record.get(column))
+        for r in reported
+        if (r.validator, r.finding.severity) == (kind.found_by, kind.severity)
+        for record in r.finding.records
+        for column in ("symbol", "series", "source")
+    }
+    assert {subject, f"{subject}/actual"} & named
+
+
+def test_no_validator_claims_a_defect_that_none_can_see(clean, broken, reported):
+    """Every finding about the broken store is about a symbol or a series that a defect touched, or was there before."""
+    unseen = {name for name, kind in DEFECTS.items() if not kind.found_by}
+    assert unseen == {"funding_in_percent", "late_knowledge", "unscheduled_release"}
+    touched = {change["symbol"] for defect in broken.facts["defects"] for change in defect["changes"]}
+    (before,) = clean.facts["warnings"]
+    for r in reported:
+        for record in r.finding.records:
+            about = {str(record.get(column)).removesuffix("/actual") for column in ("symbol", "series", "source")}
+            assert about & touched or before["sample"].startswith(record["series"])
 
 
 def test_a_folder_that_holds_something_is_refused_and_left_alone(clean, checks, tmp_path):
@@ -194,8 +218,8 @@ def test_an_empty_folder_is_filled(checks, tmp_path):
     assert write_fixture(folder, Plan(**SMALL), checks).store.is_file()
 
 
-def refuses_prices(table, name):
-    raise DataError("prices are odd", where=name)
+def refuses(store):
+    raise DataError("prices are odd", where=store.name)
 
 
 def measures(value, se):
@@ -205,9 +229,9 @@ def measures(value, se):
 @pytest.mark.parametrize(
     ("validate", "measure", "message"),
     [
-        (refuses_prices, measures(0.1, 0.01), "prices are odd"),
-        (lambda table, name: None, measures(0.2, 0.01), "10.0 standard errors off, expected 0.1"),
-        (lambda table, name: None, measures(None, None), "not defined"),
+        (refuses, measures(0.1, 0.01), "prices are odd"),
+        (lambda store: [], measures(0.2, 0.01), "10.0 standard errors off, expected 0.1"),
+        (lambda store: [], measures(None, None), "not defined"),
     ],
 )
 def test_what_fails_a_check_is_not_written(validate, measure, message, tmp_path):
@@ -306,7 +330,7 @@ NULL_FEATURES = (
 def test_in_a_null_no_shipped_price_feature_forecasts_anything(checks, tmp_path):
     from mnpu.commands._fixture import measure
 
-    written = write_fixture(tmp_path / "null", Plan(symbols=30, sessions=900, seed=2, plant="null"), checks)
+    written = write_fixture(tmp_path / "null", Plan(symbols=30, sessions=900, seed=2, covered=1, plant="null"), checks)
     panel, registry = panel_of(written), Registry.discover()
     found = [metric for use in NULL_FEATURES for metric in measure(panel, registry, use).values()]
     scores = np.array([metric.value / metric.se for metric in found])
@@ -320,15 +344,34 @@ def run(*arguments):
 
 def test_the_command_says_what_it_planted_and_what_it_broke(tmp_path):
     folder = tmp_path / "new"
-    shown = run(folder, "--symbols", 8, "--sessions", 300, "--ic", 0.2, "--defect", "frozen").output
+    shown = run(folder, "--symbols", 8, "--sessions", 300, "--covered", 2, "--ic", 0.2, "--defect", "frozen").output
     assert "information coefficient of 0.2, measured 0." in shown
     assert "defect: frozen in SYN" in shown
     assert f"Next: mnpu run {folder / 'fixture.yaml'}" in shown
-    assert sorted(path.name for path in folder.iterdir()) == ["fixture.db", "fixture.json", "fixture.yaml"]
+    names = ["fixture.db", "fixture.json", "fixture.side.yaml", "fixture.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+
+
+def test_core_alone_writes_an_overlay_that_it_can_run_and_names_what_others_would_add(checks, tmp_path):
+    from mnpu.config import load_config
+
+    bare = write_fixture(tmp_path / "bare", Plan(**SMALL), checks)
+    text = bare.overlay.read_text()
+    for dist in ("mnpu-data-macro", "mnpu-data-onchain", "mnpu-data-sentiment"):
+        assert f"pip install {dist}" in text
+    config = load_config(bare.recipe, overlays=[bare.overlay]).pipeline
+    assert {use.use.partition(".")[0] for use in config.features} == {"price"}
+    assert list(config.data.symbols) == ["SYN001", "SYN002", "SYN003", "SYN004"]
+    full = write_fixture(tmp_path / "full", Plan(**SMALL), checks, ["macro", "onchain", "funding", "sentiment"])
+    assert "pip install" not in full.overlay.read_text()
+    for name in ("fixture.db", "fixture.yaml", "fixture.json"):  # what is installed changes the overlay only
+        assert (full.folder / name).read_bytes() == (bare.folder / name).read_bytes()
 
 
 def test_the_command_answers_in_json_and_takes_all_defects(tmp_path):
-    answer = json.loads(run(tmp_path / "new", "--symbols", 20, "--sessions", 300, "--defect", "all", "--json").output)
+    answer = json.loads(
+        run(tmp_path / "new", "--symbols", 20, "--sessions", 300, "--covered", 2, "--defect", "all", "--json").output
+    )
     assert [defect["name"] for defect in answer["facts"]["defects"]] == sorted(DEFECTS)
     with pytest.raises(ConfigError, match="expected one of"):
         run(tmp_path / "other", "--defect", "nonsense")

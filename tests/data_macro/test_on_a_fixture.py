@@ -33,7 +33,7 @@ USES = (
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
     registry = Registry.discover()
-    size = Plan(symbols=4, sessions=500, seed=8)
+    size = Plan(symbols=4, sessions=500, seed=8, covered=1)
     written = write_fixture(tmp_path_factory.mktemp("fixture") / "new", size, checks_of(registry))
     store, facts = Store.open(written.store), written.facts
     planned = plan([FeatureUse.model_validate(use) for use in USES], registry)

@@ -20,7 +20,7 @@ from mnpu.progress import Silent
 
 pytest.importorskip("torch", reason="training needs mnpu-core[train]")
 
-SIZE = {"symbols": 16, "sessions": 800, "seed": 1}
+SIZE = {"symbols": 16, "sessions": 800, "seed": 1, "covered": 1}
 GATES = {"permuted", "constant", "negated", "future"}
 
 
@@ -31,9 +31,9 @@ def make(tmp_path_factory):
 
     from mnpu.commands import data
 
-    def written(plant, *more):
+    def written(plant, *more, **size):
         folder = tmp_path_factory.mktemp("fixture") / plant
-        size = [part for name, value in SIZE.items() for part in (f"--{name}", str(value))]
+        size = [part for name, value in (SIZE | size).items() for part in (f"--{name}", str(value))]
         options = ["fixture", str(folder), *size, "--plant", plant, *more]
         CliRunner().invoke(data.command, options, catch_exceptions=False)
         return folder, json.loads((folder / "fixture.json").read_text())
@@ -41,11 +41,11 @@ def make(tmp_path_factory):
     return written
 
 
-def execute(folder, *sets, registry=None):
+def execute(folder, *sets, overlays=(), registry=None):
     from mnpu.config import load_config
     from mnpu.execute import execute
 
-    loaded = load_config(folder / "fixture.yaml", sets=sets)
+    loaded = load_config(folder / "fixture.yaml", overlays=overlays, sets=sets)
     return execute(loaded, registry or Registry.discover(), runs=folder.parent / "runs", progress=Silent())
 
 
@@ -159,3 +159,55 @@ def test_a_defect_stops_the_run_before_training(make):
         execute(folder)
     assert refused.value.exit_code == 3
     assert facts["defects"][0]["subject"] in str(refused.value)
+
+
+@pytest.fixture(scope="module")
+def small(make):
+    return make("signal", symbols=5, sessions=260, covered=4, seed=4)
+
+
+def test_all_data_plugins_at_once_train_backtest_and_report(small):
+    """Prices, vintages, an economic calendar, chains, funding, marks and texts in one point-in-time view."""
+    for package in ("mnpu_data_macro", "mnpu_data_onchain", "mnpu_data_sentiment"):
+        pytest.importorskip(package)
+    folder, facts = small
+    overlay = folder / "fixture.side.yaml"
+    executed = execute(folder, "train.epochs=1", overlays=[overlay])
+    assert gates(executed.result) == GATES
+    assert list(executed.result.panel.symbols) == facts["covered"]
+    (report,) = executed.reports
+    told = report.read_text(encoding="utf-8")
+    for name in ("macro.inflation_surprise", "onchain.mvrv", "funding.basis", "sentiment.tone"):
+        assert name in told
+    assert "declared" in told
+
+
+def test_every_signal_of_every_data_plugin_has_values_on_a_fixture(small):
+    from mnpu.config.models import FeatureUse
+    from mnpu.data.store import Store
+    from mnpu.features.compute import compute
+    from mnpu.features.plan import plan, series_needed
+
+    for package in ("mnpu_data_macro", "mnpu_data_onchain", "mnpu_data_sentiment"):
+        pytest.importorskip(package)
+    folder, facts = small
+    store, registry = Store.open(folder / "fixture.db"), Registry.discover()
+    uses = [FeatureUse(use=f"{source}.*") for source in ("macro", "onchain", "funding", "sentiment")]
+    planned = plan(uses, registry)
+    assert len(planned) > 60
+    panel = store.panel(facts["covered"], start=facts["first"], end=facts["last"])
+    values = compute(planned, panel, store.side(series_needed(planned))).values  # (T, A, F)
+    filled = np.isfinite(values[200:]) | ~panel.tradable[200:, :, None]
+    # a surprise of tone needs a text of the last day, and there is not one about every symbol every day
+    empty = [column.name for f, column in enumerate(planned) if filled[:, :, f].mean() < 0.3]
+    assert empty == []
+
+
+def test_a_dated_universe_of_a_fixture_is_used_in_a_recipe(make):
+    folder, facts = make("null", symbols=12, sessions=300)
+    member = execute(
+        folder, f"data.universe={facts['universe']}", "data.symbols=[]", "train.epochs=1"
+    ).result.panel.member
+    assert member.any()
+    assert not member.all()
+    assert member.sum(axis=1).max() <= 6

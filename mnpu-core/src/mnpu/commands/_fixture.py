@@ -1,8 +1,9 @@
-"""How a fixture is judged before it is written: the shipped validators, and the feature that reads what was planted."""
+"""How a fixture is judged before it is written: every installed validator, and the feature that reads the plant."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,28 +12,34 @@ from mnpu.config.models import FeatureUse
 from mnpu.data.clock import from_ns
 from mnpu.data.fixture.plan import HORIZON, WINDOW
 from mnpu.data.fixture.write import PREDICTOR, Checks
+from mnpu.data.store import Store
 from mnpu.data.targets import ForwardReturn
 from mnpu.features.compute import compute
 from mnpu.features.plan import plan
 from mnpu.metrics.forecast import information_coefficient, rank_information_coefficient
 from mnpu.plugins.registry import Registry
 from mnpu.types import Forecast, Metric, Panel, SideTable
-from mnpu.validation.findings import Context, refuse_errors
+from mnpu.validation.check import check_store
+from mnpu.validation.findings import refuse_errors
 
-__all__ = ["VALIDATORS", "checks_of", "measure"]
+__all__ = ["checks_of", "measure"]
 
-VALIDATORS = ("ohlcv", "point_in_time")
 READER = {"use": PREDICTOR, "window": WINDOW}
 NOTHING = np.zeros(0, dtype=object)
 
 
 def checks_of(registry: Registry) -> Checks:
-    """The checks of what is installed."""
-    validators = [registry.load("validator", name)() for name in VALIDATORS]
+    """The checks of what is installed: the validators of ``mnpu data check``, on every table."""
+    validators = {c.name: registry.build("validator", c.canonical, {}) for c in registry.components("validator")}
 
-    def validate(table: Panel | SideTable, name: str) -> None:
-        for validator in validators:
-            refuse_errors(validator.check(table, Context(name)), where=name)
+    def validate(store: Path) -> list[dict[str, Any]]:
+        reported = check_store(Store.open(store), validators).reported
+        for r in reported:
+            refuse_errors([r.finding], where=r.table)
+        return [
+            {"table": r.table, "validator": r.validator, "rule": r.finding.rule, "sample": r.finding.sample}
+            for r in reported
+        ]
 
     return Checks(validate, lambda panel: measure(panel, registry))
 

@@ -182,7 +182,8 @@ def total_close(close: np.ndarray, dividend: np.ndarray) -> np.ndarray:
     Its returns are total returns, ``(close + dividend) / previous close - 1``, and no later dividend changes an
     earlier row. It starts at the close. NaN where the close is.
     """
-    paid = np.nan_to_num(dividend / close)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a price of zero is refused before anyone reads this
+        paid = np.nan_to_num(dividend / close)
     return close * np.cumprod(1.0 + paid, axis=0)
 
 

@@ -165,7 +165,7 @@ class Store:
         )
         with self._reading() as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            n_splits = connection.execute("SELECT count(*) FROM corporate_actions").fetchone()[0]
+            n_splits = connection.execute("SELECT count(*) FROM corporate_actions WHERE kind = 'split'").fetchone()[0]
             rows = connection.execute(SPANS).fetchall()
             notes = {name: rest for name, *rest in connection.execute("SELECT series, note, n_missing FROM series")}
             declared = declared_series(connection)

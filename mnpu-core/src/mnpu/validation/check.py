@@ -168,7 +168,8 @@ class _Facts:
         self.frequency = {info.name: info.frequency for info in store.datasets()}
         self.now = pd.Timestamp.now("UTC").as_unit("ns").value
         base = self.assets["base"] if "base" in self.assets else self.assets["symbol"]
-        self.bases = frozenset(base.fillna(self.assets["symbol"]).astype(str))
+        # rows may be filed under either; a view looks for the symbol first
+        self.bases = frozenset(base.dropna().astype(str)) | frozenset(self.assets["symbol"].astype(str))
 
     def context(self, info: DatasetInfo) -> Context:
         """What is known about one dataset's symbols."""
