@@ -75,7 +75,7 @@ def test_the_bundled_data_has_warnings_and_no_error(demo_store, tmp_path):
     said = json.loads(answer.stdout)
     assert said["n_errors"] == 0
     assert said["n_warnings"] == len(said["findings"]) > 0
-    assert {row["table"] for row in said["coverage"]} >= {"prices of us_ohlcv_daily", "side data"}
+    assert {row["table"] for row in said["coverage"]} >= {"prices of us_ohlcv_daily", "side data, macro"}
 
 
 def test_an_error_ends_with_code_3_and_is_said_written_logged_and_drawn(store_copy, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mnpu.data.calendars import get_calendar
 from mnpu.data.rows import rows_of_panel
 from mnpu.validation import (
     coded_missing,
@@ -382,7 +383,7 @@ def test_words_that_come_again_and_again_are_found():
 
 def test_side_data_and_actions_of_symbols_without_prices_are_found(frame):
     days = pd.date_range("2020-01-31", periods=6, freq="ME", tz="UTC").as_unit("ns")
-    table = side_table(np.ones(6), event=days, symbol="BTC")
+    table = side_table(np.ones(6), event=days, symbol="BTC", kind="onchain")
     context = Context(bases=frozenset({"BTCUSD"}))
     assert by_rule(orphans.Orphans().check(table, context))[orphans.ORPHAN_SIDE.text].sample.startswith("x BTC")
     assert orphans.Orphans().check(table, Context(bases=frozenset({"BTC"}))) == []
@@ -419,3 +420,49 @@ def test_rules_that_can_be_found_are_documented_with_reason_and_hint():
             assert rule.severity in ("error", "warning")
             assert rule.why.endswith(".")
             assert rule.hint.endswith(".")
+
+
+def test_a_symbol_is_no_orphan_under_its_own_name_nor_a_country_of_a_macro_series():
+    days = pd.date_range("2020-01-31", periods=6, freq="ME", tz="UTC").as_unit("ns")
+    facts = Context(bases=frozenset({"BTC", "BTCUSDT-PERP"}))
+    funding = side_table(np.ones(6), event=days, symbol="BTCUSDT-PERP", kind="funding")
+    country = side_table(np.ones(6), event=days, symbol="Australia", kind="macro")
+    assert orphans.Orphans().check(funding, facts) == orphans.Orphans().check(country, facts) == []
+
+
+def test_zero_is_a_gap_among_levels_and_a_value_among_returns(rng):
+    days = pd.date_range("2020-01-01", periods=300, freq="D", tz="UTC").as_unit("ns")
+    returns = rng.normal(0, 1, 300).round(2)
+    returns[[99, 100, 101]] = 1.0, 0.0, 1.1
+    check = coded_missing.CodedMissing().check
+    assert coded_missing.ZERO.text not in by_rule(check(side_table(returns, event=days)))
+    levels = np.abs(returns) + 5.0
+    levels[100] = 0.0
+    assert by_rule(check(side_table(levels, event=days)))[coded_missing.ZERO.text].count == 1
+
+
+def test_other_words_at_the_same_instant_are_another_text():
+    days = pd.DatetimeIndex(["2020-01-01"] * 3, tz="UTC").as_unit("ns")
+    check, rule = point_in_time.PointInTime().check, point_in_time.REPEATED_NEWS.text
+    texts = side_table(np.ones(3), event=days, kind="news", text=np.array(["a", "b", "c"], dtype=object))
+    assert rule not in by_rule(check(texts))
+    twice = side_table(np.ones(3), event=days, kind="news", text=np.array(["a", "b", "a"], dtype=object))
+    assert by_rule(check(twice))[rule].count == 1
+
+
+def test_a_weekday_without_any_bar_is_no_gap_of_a_market_that_is_always_open_by_its_calendar():
+    days = pd.date_range("2020-01-01", periods=70, freq="D", tz="UTC").as_unit("ns")
+    week = days[days.day_of_week != 6]  # a bar that closes on a Sunday is that of Saturday
+    frame = pd.DataFrame({"symbol": "EURUSD", "event_time": week, "close": np.linspace(1.0, 1.1, len(week))})
+    frame["knowledge_time"] = frame["event_time"]
+    check = sessions.Sessions().check
+    assert sessions.GAP.text not in by_rule(check(to_rows(frame), Context(calendar=get_calendar("CRYPTO"))))
+    holed = frame.drop(index=frame.index[30])
+    assert by_rule(check(to_rows(holed), Context(calendar=get_calendar("CRYPTO"))))[sessions.GAP.text].count == 1
+
+
+def test_a_rate_that_is_set_once_a_week_for_some_weeks_has_the_frequency_that_it_claims(rng):
+    days = pd.date_range("1971-01-01", periods=3000, freq="B", tz="UTC").as_unit("ns")
+    rate = rng.normal(8, 1, 3000).cumsum()
+    rate[500:530] = np.repeat([1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 5)
+    assert regularity.HELD.text not in by_rule(regularity.Regularity().check(side_table(rate, event=days)))

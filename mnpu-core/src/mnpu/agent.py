@@ -156,7 +156,8 @@ class Agent:
             levels, horizons = self._models[0].fitted.levels, self._models[0].fitted.horizons
             empty = np.full((1, len(frame.symbols), len(horizons), len(levels)), np.nan)
             return Forecast(frame.times[t : t + 1], frame.symbols, horizons, levels, empty)
-        made = training.forecast(due[-1].fitted, frame, rows=(t, t + 1))
+        fitted = due[-1].fitted
+        made = training.forecast(fitted, frame.only([n for n in frame.names if n in fitted.names]), rows=(t, t + 1))
         return made.rows(t, t + 1)
 
     def _settle(self) -> np.ndarray:

@@ -13,7 +13,7 @@ on the same decisions. The honesty gates then ask whether the result depends on 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from mnpu.data.fills import Fills, fill_prices, marks
 from mnpu.data.splits import walk_forward
 from mnpu.data.store import Store
 from mnpu.data.universe import belonging, membership
+from mnpu.data.unseen import unseen_columns, unseen_notes
 from mnpu.features.compute import compute as compute_features
 from mnpu.features.compute import refuse_unknown, require_series
 from mnpu.features.leaks import choose_cuts, choose_nearby, longest_warmup
@@ -62,7 +63,10 @@ NEARBY = 20
 
 @dataclass(frozen=True)
 class Prepared:
-    """What all strategies share. ``rows`` are the evaluated decisions: out of sample, filled, and held to a fill."""
+    """What all strategies share. ``rows`` are the evaluated decisions: out of sample, filled, and held to a fill.
+
+    ``unseen`` names, for a fold's number, the columns that are left out of it.
+    """
 
     panel: Panel
     side: SideTable
@@ -71,6 +75,7 @@ class Prepared:
     split: Split
     fills: Fills
     rows: tuple[int, int]
+    unseen: Mapping[int, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress) -> S
         comparisons=tuple(results[1:]),
         gates=outcomes,
         panel=prepared.panel.rows(*prepared.rows),
-        notes=(*notes(panel), *results[0].notes),
+        notes=(*notes(panel), *unseen_notes(prepared.unseen), *results[0].notes),
         series=tuple(prepared.side.info.values()),
         features=prepared.frame.specs,
         folds=prepared.split,
@@ -176,7 +181,16 @@ def prepare(parts: Parts, panel: Panel, side: SideTable, progress: Progress) -> 
     fills = fill_prices(panel, config.fill)
     stop = int(np.flatnonzero(fills.times.notna())[-1])  # the last fill has no later one to hold to
     rows = (split.folds[0].test[0], min(split.folds[-1].test[1], stop))
-    return Prepared(panel, side, frame, labels, split, fills, rows)
+    unseen = unseen_columns(frame, split) if config.model.unseen == "leave_out" else {}
+    for note in unseen_notes(unseen):
+        progress.say(f"warning: {note}")
+    return Prepared(panel, side, frame, labels, split, fills, rows, unseen)
+
+
+def learnable(prepared: Prepared, fold: Fold) -> FeatureFrame:
+    """The features of one fold: all of them, but for those that are left out of it."""
+    left_out = prepared.unseen.get(fold.number, ())
+    return prepared.frame.only([name for name in prepared.frame.names if name not in left_out])
 
 
 def fit_and_forecast(
@@ -188,11 +202,11 @@ def fit_and_forecast(
     config, folds = parts.config, prepared.split.folds
     fitted, pieces = [], []
     for fold in folds:
-        span = _span(prepared, fold)
+        span, frame = _span(prepared, fold), learnable(prepared, fold)
         with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)} ({span})", bar=True):
             fitted.append(
                 training.fit(
-                    prepared.frame,
+                    frame,
                     prepared.labels,
                     fold,
                     backbone=forecaster.backbone,
@@ -206,7 +220,7 @@ def fit_and_forecast(
                     progress=progress.live,
                 )
             )
-            pieces.append(training.forecast(fitted[-1], prepared.frame, rows=fold.test))
+            pieces.append(training.forecast(fitted[-1], frame, rows=fold.test))
     return fitted, _join(pieces, folds)
 
 

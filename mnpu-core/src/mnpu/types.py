@@ -11,7 +11,7 @@ All instants are UTC with nanosecond resolution. Missing is NaN, never filled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -299,6 +299,20 @@ class FeatureFrame:
     names: tuple[str, ...]
     tradable: np.ndarray
     specs: tuple[FeatureSpec, ...]
+
+    def only(self, names: Sequence[str]) -> FeatureFrame:
+        """The same decisions with these columns alone, in this order; the frame itself where they are all of it."""
+        if tuple(names) == self.names:
+            return self
+        columns = [self.names.index(name) for name in names]
+        return FeatureFrame(
+            self.times,
+            self.symbols,
+            np.ascontiguousarray(self.values[..., columns]),
+            tuple(names),
+            self.tradable,
+            tuple(self.specs[f] for f in columns),
+        )
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnpu.commands._shared import emit, json_option, plain
+from mnpu.commands._shared import emit, json_option, plain, table
 
 if TYPE_CHECKING:
     from mnpu.validation.check import Checked
@@ -110,18 +110,21 @@ def _print(checked: Checked, files: list[Path]) -> None:
     if not console.is_terminal:
         console.width = 160
     if checked.reported:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        found = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for name in ("", "table", "validator", "rows", "rule and what to do", "first"):
-            table.add_column(name, justify="right" if name == "rows" else "left", overflow="fold")
+            found.add_column(name, justify="right" if name == "rows" else "left", overflow="fold")
         for r in checked.reported:
             style = "red" if r.finding.severity == "error" else "yellow"
             rule = Text.assemble(r.finding.rule, (f"\n{r.finding.hint}", "dim"))
             cells = (Text(r.table), Text(r.validator), Text(f"{r.finding.count}"), rule, Text(r.finding.sample))
-            table.add_row(Text(r.finding.severity, style=style), *cells)
-        console.print(table)
-    for c in checked.coverage:
-        n = len(c.labels)
-        click.echo(f"{c.name}: {n} rows of the picture, {100 * c.share:.1f} % there, {c.refused.sum()} refused")
+            found.add_row(Text(r.finding.severity, style=style), *cells)
+        console.print(found)
+    rows = [
+        (c.name, f"{len(c.labels):,}", f"{int(c.there.sum()):,}", f"{100 * c.share:.1f} %", f"{int(c.refused.sum()):,}")
+        for c in checked.coverage
+    ]
+    headings = ("table", "names", "rows", "of those expected", "in error")
+    click.echo(table(headings, rows, right=headings[1:]))
     n_errors, n_warnings = len(checked.errors), len(checked.reported) - len(checked.errors)
     verdict = "A run on this data would stop." if n_errors else "Nothing here stops a run."
     click.echo(f"\n{n_errors} errors, {n_warnings} warnings. {verdict}\n{', '.join(map(str, files))}")

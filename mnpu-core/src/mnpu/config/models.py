@@ -235,6 +235,11 @@ class ModelConfig(_Block):
     min_present: float = Field(
         default=0.8, gt=0, le=1, description="Smallest share of a window's cells that must be known for it to be used."
     )
+    unseen: Literal["refuse", "leave_out"] = Field(
+        default="refuse",
+        description="What becomes of a feature without a value in a fold's training range: it stops the run; or, as "
+        "one with a single value, it is left out of that fold, which is said and reported.",
+    )
     backbone: Use = Field(description="Network from (B, L, F) to (B, L, D).")
     head: Use = Field(default=Use(use="quantile"), description="From the last step to a distribution.")
 

@@ -25,6 +25,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -35,7 +36,7 @@ from mnpu.data.resample import resample
 from mnpu.errors import ConfigError, DataError, PluginError
 from mnpu.features.revisions import revised_windows
 from mnpu.features.schedules import since_last, until_next
-from mnpu.features.texts import Texts, decayed_sum, window_sum
+from mnpu.features.texts import Texts, decayed_sums, window_sums
 from mnpu.types import Panel, SideTable
 
 if TYPE_CHECKING:
@@ -308,7 +309,9 @@ class View:
         self._available(series)
         side, rows = self._side, self._side.find(series)
         place = {name: a for a, name in reversed(list(enumerate(self._filed(series)))) if name}
-        symbol = np.array([place.get(name, -1) for name in side.symbol[rows].tolist()], dtype=np.intp)
+        symbol = np.full(len(rows), -1, dtype=np.intp)
+        for name, a in place.items():
+            symbol[np.searchsorted(rows, side.find(series, name))] = a
         words = np.full(len(rows), "", dtype=object) if side.text is None else side.text[rows]
         return Texts(series, side.knowledge_time[rows], symbol, _read_only(words), _read_only(side.value[rows]))
 
@@ -318,22 +321,16 @@ class View:
         ``values`` (N,) is one number for each text, NaN for nothing. (T, A) by symbol, or (T,) over all texts where
         ``market``.
         """
-        return self._summed(texts, values, market, lambda known, some: decayed_sum(self.times, known, some, half_life))
+        return self._summed(texts, values, market, partial(decayed_sums, half_life=half_life))
 
     def within(self, texts: Texts, values: np.ndarray, window: pd.Timedelta, *, market: bool = False) -> np.ndarray:
         """The sum of the values (N,) of the texts that became known after ``t - window`` and at or before t.
 
         (T, A) by symbol, or (T,) over all texts where ``market``.
         """
-        return self._summed(texts, values, market, lambda known, some: window_sum(self.times, known, some, window))
+        return self._summed(texts, values, market, partial(window_sums, window=window))
 
-    def _summed(
-        self,
-        texts: Texts,
-        values: np.ndarray,
-        market: bool,
-        total: Callable[[pd.DatetimeIndex, np.ndarray], np.ndarray],
-    ) -> np.ndarray:
+    def _summed(self, texts: Texts, values: np.ndarray, market: bool, sums: Callable[..., np.ndarray]) -> np.ndarray:
         values = np.asarray(values, dtype=float)
         if values.shape != texts.value.shape:
             raise PluginError(
@@ -342,17 +339,11 @@ class View:
                 expected=f"one number for each text, shape {texts.value.shape}",
             )
         if market:
-            return total(texts.knowledge_time, values)
-        sums, filed = np.zeros(self.shape), self._filed(texts.series)
-        alike: dict[str, list[int]] = {}
-        for a, name in enumerate(filed):
-            alike.setdefault(name, []).append(a)
-        order = np.argsort(texts.symbol, kind="stable")
-        symbols, first = np.unique(texts.symbol[order], return_index=True)
-        for a, rows in zip(symbols.tolist(), np.split(order, first[1:]), strict=False):
-            if a >= 0:
-                sums[:, alike[filed[a]]] = total(texts.knowledge_time[rows], values[rows])[:, None]
-        return sums
+            return np.asarray(sums(self.times, texts.whole, values, n_codes=1)[:, 0])
+        found = sums(self.times, texts.groups, values, n_codes=self.shape[1])
+        filed = self._filed(texts.series)
+        first = {name: a for a, name in reversed(list(enumerate(filed)))}
+        return found[:, [first[name] for name in filed]]  # symbols that share a base share their texts
 
     def _filed(self, series: str) -> list[str]:
         """The name under which rows about each symbol are filed: its own, else its base, else none."""

@@ -73,14 +73,16 @@ def check(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> N
         _check_length(column.spec, panel)
 
 
-def require_series(planned: Sequence[PlannedFeature], held: Iterable[str], *, where: str) -> None:
+def require_series(
+    planned: Sequence[PlannedFeature], held: Iterable[str] | Mapping[str, SeriesInfo], *, where: str
+) -> None:
     """Refuse a store that lacks a series of some column; each missing series is named once, with who reads it.
 
     Parameters
     ----------
     planned : sequence of PlannedFeature
-    held : iterable of str
-        The series that the store holds.
+    held : iterable of str, or mapping of str to SeriesInfo
+        The series that the store holds; a message names those of the table that is read, where it is known.
     where : str
         The store, for the message.
     """
@@ -88,9 +90,17 @@ def require_series(planned: Sequence[PlannedFeature], held: Iterable[str], *, wh
     missing: dict[str, PlannedFeature] = {}
     for column in planned:
         missing.update({name: column for name in column.spec.series if name not in names and name not in missing})
-    errors = [_missing(name, column, names, where) for name, column in missing.items()]
+    errors = [_missing(name, column, _alike(column, held, names), where) for name, column in missing.items()]
     if errors:
-        raise _missing(*next(iter(missing.items())), names, where, others=errors[1:])
+        name, column = next(iter(missing.items()))
+        raise _missing(name, column, _alike(column, held, names), where, others=errors[1:])
+
+
+def _alike(column: PlannedFeature, held: Iterable[str] | Mapping[str, SeriesInfo], names: list[str]) -> list[str]:
+    """The series of the column's own table, where it is known which are; all where there is none."""
+    if not isinstance(held, Mapping):
+        return names
+    return [name for name, info in held.items() if table_of(info.kind) == table_of(column.spec.kind)] or names
 
 
 def refuse_unknown(planned: Sequence[PlannedFeature], whole: SideTable) -> None:

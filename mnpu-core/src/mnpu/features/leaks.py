@@ -160,12 +160,18 @@ def _around(
 ) -> list[Leak]:
     """The leaks of one cut, on the bars from ``start`` until a while after it."""
     part, row = panel.rows(start, min(cut + 1 + AHEAD, len(panel.times))), cut - start
+    side = _begun_by(side, part.times[-1])
     base = evaluate(planned, part, side)[: row + 1]
     noisy = evaluate(planned, *with_noise_after(part, side, row, rng))[: row + 1]
     short = evaluate(planned, part.rows(0, row + 1), side.known_by(part.times[row]))
     found = {leak.column: leak for leak in compare(planned, part, base, short, row, "cut off", _close)}
     found.update({leak.column: leak for leak in compare(planned, part, base, noisy, row, "noise", identical)})
     return list(found.values())
+
+
+def _begun_by(side: SideTable, time: pd.Timestamp) -> SideTable:
+    """The rows that were known at ``time`` or describe what was over by then: those that a wrong join could show it."""
+    return side.rows(np.flatnonzero(np.asarray((side.knowledge_time <= time) | (side.event_time <= time))))
 
 
 def longest_warmup(planned: Sequence[PlannedFeature]) -> int:

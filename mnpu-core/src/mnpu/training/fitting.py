@@ -212,7 +212,8 @@ def _scaler(frame: FeatureFrame, fold: Fold, where: str) -> Scaler:
             f"{frame.names[int(missing.argmax())]} has no value in the training range {_span(frame, fold.train)}",
             where=where,
             expected="at least one",
-            next_step="Start data.start later, make split.train longer, or drop the feature.",
+            next_step="Start data.start later, make split.train longer, drop the feature, or leave it out of the folds "
+            "that have not seen it with model.unseen: leave_out.",
         )
     return Scaler.fit(frame.values, times=frame.times, rows=fold.train, where=frame.tradable)
 

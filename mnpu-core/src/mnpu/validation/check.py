@@ -88,7 +88,7 @@ def check_store(
         if isinstance(table, PriceRows) and len(table):
             coverage.append(price_coverage(table, context.calendar, refused))
         if isinstance(table, SideTable) and len(table):
-            coverage.append(side_coverage(table, refused))
+            coverage += side_coverage(table, refused)
     order = sorted(range(len(reported)), key=lambda i: reported[i].finding.severity != "error")
     return Checked(store.path, tuple(reported[i] for i in order), tuple(coverage))
 

@@ -81,7 +81,9 @@ def _side(table: SideTable) -> list[Finding]:
     share = pd.Series(value == 0).groupby(group).transform("mean").to_numpy()
     beside = np.minimum(np.abs(value[inner - 1]), np.abs(value[inner + 1]))
     calm = np.abs(value[inner + 1] - value[inner - 1]) < 0.5 * beside
-    zero[order[inner[(beside > 0.5 * scale[inner]) & (share[inner] < 0.02) & calm]]] = True
+    signs = pd.Series(np.sign(value)).groupby(group).agg(["min", "max"]).to_numpy()[group[inner]]
+    one_sign = (signs[:, 0] >= 0) | (signs[:, 1] <= 0)  # of a series that changes its sign, 0 is one more value
+    zero[order[inner[(beside > 0.5 * scale[inner]) & (share[inner] < 0.02) & calm & one_sign]]] = True
     return [
         *side_found(SENTINEL, table, coded, lambda i: f"is {table.value[i]:g}, far from every other value"),
         *side_found(ZERO, table, zero, lambda i: "is 0 between values that are not near it"),

@@ -25,6 +25,7 @@ __all__ = ["Coverage", "coverage_svg", "price_coverage", "side_coverage"]
 
 BINS = 120
 MOST_ROWS = 300  #: of a picture; more symbols share rows
+LEGIBLE = 40  #: rows that have their names beside them
 
 COLOURS = {"there": "#0072b2", "partly": "#56b4e9", "missing": "#e69f00", "refused": "#000000"}
 MEANING = {
@@ -104,17 +105,32 @@ def price_coverage(rows: PriceRows, calendar: Calendar | None, refused: Sequence
     return Coverage(f"prices of {rows.info.name}", rows.symbols, edges, there, expected, broken)
 
 
-def side_coverage(table: SideTable, refused: Sequence[np.ndarray]) -> Coverage:
-    """Coverage of side data by series and symbol: what is expected is one period in each usual step of a series."""
-    keys = pd.MultiIndex.from_arrays([table.series.astype(str), table.symbol.astype(str)])
+def side_coverage(table: SideTable, refused: Sequence[np.ndarray]) -> list[Coverage]:
+    """Coverage of side data, one table for each kind: what is expected is one period in each usual step of a series.
+
+    A row is a series and symbol where there are few of them, else a series, else the first word of its name (an event
+    of the calendar begins with its currency).
+    """
+    kinds = {name: getattr(info, "kind", "macro") for name, info in table.info.items()}
+    kind = np.array([kinds.get(name, "other") for name in table.series.tolist()], dtype=object)
+    bad = np.unique(np.concatenate(refused)) if refused else np.zeros(0, dtype="int64")
+    covered = []
+    for name in np.unique(kind.astype(str)).tolist():
+        rows = np.flatnonzero(kind == name)
+        covered.append(_of_kind(f"side data, {name}", table, rows, rows[np.isin(rows, bad)]))
+    return covered
+
+
+def _of_kind(title: str, table: SideTable, rows: np.ndarray, bad: np.ndarray) -> Coverage:
+    keys = pd.MultiIndex.from_arrays([table.series[rows].astype(str), table.symbol[rows].astype(str)])
     code, names = pd.factorize(keys, sort=True)
-    event = table.event_time.asi8
+    event = table.event_time.asi8[rows]
     edges = _edges(int(event.min()), int(event.max()))
     there, expected, broken = (np.zeros((len(names), BINS), dtype="int64") for _ in range(3))
     order = np.lexsort((event, code))
-    for rows in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
-        periods = np.unique(event[rows])
-        r = code[rows[0]]
+    for own in np.split(order, np.flatnonzero(np.diff(code[order])) + 1):
+        periods = np.unique(event[own])
+        r = code[own[0]]
         there[r] = np.bincount(_bin(periods, edges), minlength=BINS)
         step = max(int(np.median(np.diff(periods))), 1) if len(periods) > 1 else 1
         hole = np.flatnonzero(np.diff(periods) > 5 * step)
@@ -122,10 +138,26 @@ def side_coverage(table: SideTable, refused: Sequence[np.ndarray]) -> Coverage:
         before, after = _bin(periods[hole], edges), _bin(periods[hole + 1], edges)
         for low, high in zip(before.tolist(), after.tolist(), strict=True):
             expected[r, low + 1 : high] = max(1, int(edges[1] - edges[0]) // step)  # whole stretches without a value
-    bad = np.unique(np.concatenate(refused)) if refused else np.zeros(0, dtype="int64")
-    np.add.at(broken, (code[bad], _bin(event[bad], edges)), 1)
-    labels = tuple(" ".join(part for part in name if part) for name in names)
-    return Coverage("side data", labels, edges, there, expected, broken)
+    place = np.searchsorted(rows, bad)
+    np.add.at(broken, (code[place], _bin(event[place], edges)), 1)
+    return _grouped(
+        Coverage(title, tuple(" ".join(filter(None, n)) for n in names), edges, there, expected, broken), names
+    )
+
+
+def _grouped(table: Coverage, names: pd.MultiIndex) -> Coverage:
+    """The same with names added up until at most ``LEGIBLE`` rows are left, or nothing more can be added up."""
+    labels = list(table.labels)
+    for shorten in (lambda name: str(name[0]), lambda name: str(name[0]).split(" ")[0]):
+        if len(set(labels)) > LEGIBLE:
+            labels = [shorten(name) for name in names]
+    unique, which = np.unique(labels, return_inverse=True)
+    counts = []
+    for cells in (table.there, table.expected, table.refused):
+        summed = np.zeros((len(unique), BINS), dtype="int64")
+        np.add.at(summed, which, cells)
+        counts.append(summed)
+    return Coverage(table.name, tuple(unique.tolist()), table.edges, *counts)
 
 
 def coverage_svg(tables: Sequence[Coverage], *, title: str = "What is there") -> str:
@@ -154,10 +186,12 @@ def _drawn(table: Coverage, left: int, width: int, top: int) -> tuple[str, int]:
     """The rectangles and words of one table, and its height."""
     table = _merged(table)
     states, step = table.states, width / BINS
-    row = 14 if len(table.labels) <= 40 else 4
+    row = 14 if len(table.labels) <= LEGIBLE else 4
     share = f"{100 * table.share:.1f} % of the expected rows" if table.expected.sum() else "empty"
-    out = [f'<text x="12" y="{top + 10}" font-weight="bold">{escape(table.name)}</text>']
-    out.append(f'<text x="{left}" y="{top + 10}">{len(table.labels)} rows, {share}</text>')
+    out = [
+        f'<text x="12" y="{top + 10}"><tspan font-weight="bold">{escape(table.name)}</tspan>'
+        f'<tspan dx="12">{share}</tspan></text>'
+    ]
     top += 18
     for r, label in enumerate(table.labels):
         y = top + r * row

@@ -54,7 +54,8 @@ class Context:
     actions : mapping of str to Actions
         Corporate actions by symbol.
     bases : frozenset of str
-        Every name under which the store's symbols file their side data; empty where that is not known.
+        Every name under which side data of the store's symbols may be filed: symbols and their bases; empty where that
+        is not known.
     spans : mapping of str to tuples
         Where each symbol is in other datasets of the same frequency: ``(dataset, first, last)`` in ns.
     now : int or None

@@ -74,7 +74,7 @@ class Datasets(_Table):
     stamp: Text = text(isin=("session_date", "open", "close"))
     adjustment: Text = text(isin=("none", "split", "split+dividend"))
     calendar: Text = text()
-    currency: Text = text()
+    currency: Text = pa.Field()  # empty where its assets have several
 
 
 class Assets(_Table):

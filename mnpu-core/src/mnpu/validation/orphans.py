@@ -25,6 +25,10 @@ ORPHAN_ACTION = Rule(
 )
 
 
+#: Kinds whose symbol is a country, a currency or a region, and no asset.
+ABOUT_PLACES = ("benchmark", "calendar", "macro")
+
+
 class Orphans:
     """Rows about symbols that the store has no prices of; it needs the context of ``mnpu data check``."""
 
@@ -43,12 +47,12 @@ class Orphans:
 def _side(table: SideTable, context: Context) -> list[Finding]:
     symbol = table.symbol.astype(str)
     names, first, which = np.unique(symbol, return_index=True, return_inverse=True)
-    calendar = np.array([getattr(i, "kind", "macro") == "calendar" for i in table.info.values()], dtype=bool)
-    countries = np.array(list(table.info), dtype=str)[calendar]  # an event's symbol is its currency
+    elsewhere = np.array([getattr(i, "kind", "macro") in ABOUT_PLACES for i in table.info.values()], dtype=bool)
+    places = np.array(list(table.info), dtype=str)[elsewhere]
     orphan = np.array([bool(name) and name not in context.bases for name in names])
     rows = np.bincount(which)
     chosen = first[orphan]
-    chosen = chosen[~np.isin(table.series[chosen].astype(str), countries)]
+    chosen = chosen[~np.isin(table.series[chosen].astype(str), places)]
     count = dict(zip(names.tolist(), rows.tolist(), strict=True))
     return side_found(
         ORPHAN_SIDE,

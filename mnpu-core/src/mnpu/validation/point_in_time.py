@@ -53,10 +53,10 @@ DECLARED = Rule(
     "Declare its release lag and maximum age.",
 )
 REPEATED_NEWS = Rule(
-    "one text of a symbol at an instant",
+    "a text comes once",
     "warning",
-    "Texts with one stamp may be one text that came twice.",
-    "Nothing, where the words differ.",
+    "The same words about one symbol at one instant are one text that came twice, and count as two.",
+    "Keep one of them.",
 )
 
 
@@ -122,7 +122,8 @@ def _side(table: SideTable, context: Context | None) -> list[Finding]:
 
     name = table.series.astype(str)
     undeclared = ~np.isin(name, list(table.info) or [""])
-    keys = pd.MultiIndex.from_arrays([table.series, table.symbol, event, known])
+    words = [] if table.text is None else [table.text]  # other words at the same instant are another text
+    keys = pd.MultiIndex.from_arrays([table.series, table.symbol, event, known, *words])
     backwards = (np.diff(known) < 0) | ((np.diff(known) == 0) & (np.diff(event) < 0))
     schedule = np.isin(name, [s for s, i in table.info.items() if _is_schedule(s, i)])
     news = np.isin(name, [s for s, i in table.info.items() if getattr(i, "kind", "macro") == "news"])

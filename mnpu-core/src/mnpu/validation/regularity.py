@@ -39,6 +39,8 @@ REPEATED_TEXT = Rule(
     "Keep the first of them, or count distinct texts.",
 )
 
+#: Least share of a series in such stretches.
+HELD_SHARE = 0.02
 PERIODIC = ("macro", "onchain", "funding", "fundamental", "benchmark", "other")
 
 
@@ -107,6 +109,10 @@ def _held(rows: np.ndarray, value: np.ndarray) -> dict[int, int]:
     turns = np.flatnonzero(np.diff(np.r_[False, same, False].astype("int8")))
     starts, stops = turns[::2] - 1, turns[1::2]
     long = stops - starts >= 5
+    if (edges[stops[long]] - edges[starts[long]]).sum() < HELD_SHARE * len(
+        value
+    ):  # a pegged rate that is set once a week, for a few weeks
+        return {}
     return {int(rows[edges[a]]): int(length[a]) for a in starts[long]}
 
 

@@ -137,7 +137,8 @@ def calendar_of(bars: PriceRows, context: Context | None) -> Calendar | None:
 def expected_bars(bars: PriceRows, calendar: Calendar) -> np.ndarray:
     """Every instant at which a bar could close between the first and the last, int64 ns, increasing.
 
-    For daily bars: the instants at which any symbol closed, and noon UTC of sessions in which none did. Within the day:
+    For daily bars: the instants at which any symbol closed, and noon UTC of sessions in which none did, but for
+    weekdays on which a market that is always open by its calendar never has a bar. Within the day:
     the steps at which the market is open; on an exchange that closes, those at which any symbol has a bar.
     """
     step, first, last = step_of(bars), int(bars.event_time.min()), int(bars.event_time.max())
@@ -148,12 +149,18 @@ def expected_bars(bars: PriceRows, calendar: Calendar) -> np.ndarray:
         all_sessions = np.unique(calendar.sessions(from_ns(open_hours)))
         held = calendar.sessions(from_ns(seen))
         empty = np.setdiff1d(all_sessions[(all_sessions > held.min()) & (all_sessions < held.max())], held)
+        if calendar.continuous:  # days of UTC of a market with week-ends: a weekday without any bar is none of its days
+            empty = empty[np.isin(_weekday(empty), _weekday(held))]
         _, one = np.unique(held, return_index=True)
         return np.sort(np.r_[seen[one], empty.astype("datetime64[ns]").astype("int64") + DAY_NS // 2])
     if not calendar.continuous:
         return seen
     grid = np.arange(first, last + 1, step)
     return grid[calendar.contains(from_ns(grid))]
+
+
+def _weekday(sessions: np.ndarray) -> np.ndarray:
+    return (sessions.astype("datetime64[D]").astype("int64") + 3) % 7
 
 
 def _gaps(bars: PriceRows, session: np.ndarray, calendar: Calendar, origin: np.ndarray) -> list[Finding]:

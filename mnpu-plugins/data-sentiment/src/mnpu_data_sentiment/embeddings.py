@@ -104,16 +104,17 @@ class Remembered:
     """An encoder that computes each text once: a recipe asks for several components of the same texts."""
 
     def __init__(self, encoder: Encoder) -> None:
-        self._encoder, self._held = encoder, dict[str, np.ndarray]()
+        self._encoder, self._place, self._held = encoder, dict[str, int](), np.empty((0, COMPONENTS))
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """Components of each text, (N, COMPONENTS)."""
-        new = [text for text in dict.fromkeys(texts) if text not in self._held]
-        if len(self._held) + len(new) > REMEMBERED:
-            self._held, new = {}, list(dict.fromkeys(texts))
+        new = [text for text in dict.fromkeys(texts) if text not in self._place]
+        if len(self._place) + len(new) > REMEMBERED:
+            self._place, self._held, new = {}, self._held[:0], list(dict.fromkeys(texts))
         if new:
-            self._held.update(zip(new, self._encoder(new), strict=True))
-        return np.array([self._held[text] for text in texts]).reshape(len(texts), COMPONENTS)
+            self._place.update(zip(new, range(len(self._place), len(self._place) + len(new)), strict=True))
+            self._held = np.concatenate([self._held, self._encoder(new)])
+        return self._held[np.fromiter(map(self._place.__getitem__, texts), dtype=np.intp, count=len(texts))]
 
 
 @lru_cache(maxsize=4)

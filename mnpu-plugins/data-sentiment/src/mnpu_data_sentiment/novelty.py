@@ -13,21 +13,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mnpu.data.compiled import compiled
 from mnpu_data_sentiment.words import grams_of, mixed
 
 __all__ = ["novelty"]
 
 ORDERS, COMPARED = 16, 3
+REMEMBERED = 1 << 17
+#: Pairs from which on a loop is worth the import of a compiler.
+MANY = 2_000
 
 
 @dataclass(frozen=True)
 class Sets:
-    """Each of N texts as a set: ``key`` (M,) is sorted and holds ``text * n + rank``, ``hash`` (M,) its numbers."""
+    """Texts as sets: ``hash[start[i] : stop[i]]`` are the sorted numbers of text i, ``minima[:, i]`` of each order."""
 
-    key: np.ndarray
     hash: np.ndarray
-    n: int
-    start: np.ndarray  # (N + 1,)
+    start: np.ndarray
+    stop: np.ndarray
+    minima: np.ndarray
 
 
 def novelty(texts: Sequence[str], symbol: np.ndarray, known: np.ndarray, window: int) -> np.ndarray:
@@ -50,11 +54,11 @@ def novelty(texts: Sequence[str], symbol: np.ndarray, known: np.ndarray, window:
         1 for words that were not read before, 0 for a repetition; NaN for a text without words.
     """
     sets = _sets(texts)
-    filled = np.flatnonzero(np.diff(sets.start))
+    filled = np.flatnonzero(sets.stop > sets.start)
     most = np.full(len(texts), np.nan)
     if not len(filled):
         return most
-    minima = _minima(sets, filled)
+    minima = sets.minima[:, filled]
     candidates = np.stack([_latest_alike(minimum, symbol[filled]) for minimum in minima])  # (ORDERS, texts with words)
     age = known[filled] - known[filled[np.maximum(candidates, 0)]]
     candidates[age >= window] = -1
@@ -66,22 +70,48 @@ def novelty(texts: Sequence[str], symbol: np.ndarray, known: np.ndarray, window:
     return 1.0 - most
 
 
-def _sets(texts: Sequence[str]) -> Sets:
-    grams = grams_of(texts)
-    values, rank = np.unique(grams.hash, return_inverse=True)
-    n = max(len(values), 1)
-    key = np.sort(grams.text * n + rank)
-    key = key[np.diff(key, prepend=-1) > 0]  # once in each text; np.unique would hash, which takes ten times as long
-    start = np.searchsorted(key, np.arange(len(texts) + 1) * n)
-    return Sets(key, values[key % n], n, start)
+class Remembered:
+    """The set of each text, computed once: a run asks for the same texts again and again, at other decisions."""
+
+    def __init__(self) -> None:
+        self._place, self._hash = dict[str, int](), np.empty(0, dtype=np.uint64)
+        self._edges, self._minima = np.zeros(1, dtype=np.intp), np.empty((ORDERS, 0), dtype=np.uint64)
+
+    def __call__(self, texts: Sequence[str]) -> Sets:
+        """The sets of texts, in their order."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._place]
+        if len(self._place) + len(new) > REMEMBERED:
+            self.__init__()  # type: ignore[misc]
+            new = list(dict.fromkeys(texts))
+        if new:
+            self._add(new)
+        place = np.fromiter(map(self._place.__getitem__, texts), dtype=np.intp, count=len(texts))
+        return Sets(self._hash, self._edges[place], self._edges[place + 1], self._minima[:, place])
+
+    def _add(self, texts: Sequence[str]) -> None:
+        grams = grams_of(texts)
+        order = np.lexsort((grams.hash, grams.text))
+        text, value = grams.text[order], grams.hash[order]
+        once = np.concatenate([[True], (np.diff(text) != 0) | (value[1:] != value[:-1])]) if len(text) else order > 0
+        text, value = text[once], value[once]
+        edges = np.searchsorted(text, np.arange(len(texts) + 1))
+        self._place.update(zip(texts, range(len(self._place), len(self._place) + len(texts)), strict=True))
+        self._edges = np.concatenate([self._edges, self._edges[-1] + edges[1:]])
+        self._minima = np.concatenate([self._minima, _minima(value, edges)], axis=1)
+        self._hash = np.concatenate([self._hash, value])
 
 
-def _minima(sets: Sets, filled: np.ndarray) -> np.ndarray:
-    """For each random order, the first element of each set that has one, (ORDERS, texts with words)."""
-    minima = []
-    for order in mixed(np.arange(1, ORDERS + 1, dtype=np.uint64)):
-        minima.append(np.minimum.reduceat(mixed(sets.hash ^ order), sets.start[filled]))
-    return np.stack(minima)
+_sets = Remembered()
+
+
+def _minima(value: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """For each random order, the first element of each set, (ORDERS, sets); 0 where a set is empty."""
+    filled = np.flatnonzero(np.diff(edges))
+    minima = np.zeros((ORDERS, len(edges) - 1), dtype=np.uint64)
+    for row, order in enumerate(mixed(np.arange(1, ORDERS + 1, dtype=np.uint64))):
+        if len(filled):
+            minima[row, filled] = np.minimum.reduceat(mixed(value ^ order), edges[filled])
+    return minima
 
 
 def _latest_alike(minimum: np.ndarray, symbol: np.ndarray) -> np.ndarray:
@@ -107,11 +137,24 @@ def _promising(candidates: np.ndarray, minima: np.ndarray) -> Iterator[np.ndarra
 
 def _similarity(sets: Sets, one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Size of the intersection over that of the union, for pairs of texts."""
-    size = np.diff(sets.start)
-    owner = np.repeat(np.arange(len(one)), size[one])
-    first = np.cumsum(size[one]) - size[one]
-    element = sets.key[sets.start[one][owner] + np.arange(len(owner)) - first[owner]] % sets.n
-    wanted = other[owner] * sets.n + element
-    found = sets.key[np.minimum(np.searchsorted(sets.key, wanted), len(sets.key) - 1)] == wanted
-    common = np.bincount(owner, weights=found, minlength=len(one))
+    common = np.zeros(len(one), dtype=np.intp)
+    count = compiled(_common) if len(one) >= MANY else _common
+    count(sets.hash, sets.start[one], sets.stop[one], sets.start[other], sets.stop[other], common)
+    size = sets.stop - sets.start
     return common / (size[one] + size[other] - common)
+
+
+def _common(value, start, stop, other_start, other_stop, out):  # type: ignore[no-untyped-def]
+    """How many numbers two sorted stretches of ``value`` share, for each pair of them."""
+    for k in range(len(out)):
+        i, j, n = start[k], other_start[k], 0
+        while i < stop[k] and j < other_stop[k]:
+            if value[i] == value[j]:
+                n += 1
+                i += 1
+                j += 1
+            elif value[i] < value[j]:
+                i += 1
+            else:
+                j += 1
+        out[k] = n

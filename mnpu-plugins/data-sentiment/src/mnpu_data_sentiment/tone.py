@@ -78,7 +78,7 @@ def tone(text: str) -> float:
 
 def tones(texts: Iterable[str]) -> np.ndarray:
     """Tone of each text, float64 (N,)."""
-    return np.array([tone(text) for text in texts], dtype=float)
+    return np.fromiter(map(tone, texts), dtype=float)
 
 
 def _tone(words: Sequence[str], lex: Lexicon) -> float:
