@@ -304,14 +304,14 @@ class FeatureFrame:
         """The same decisions with these columns alone, in this order; the frame itself where they are all of it."""
         if tuple(names) == self.names:
             return self
-        columns = [self.names.index(name) for name in names]
+        columns, specs = [self.names.index(name) for name in names], {spec.name: spec for spec in self.specs}
         return FeatureFrame(
             self.times,
             self.symbols,
             np.ascontiguousarray(self.values[..., columns]),
             tuple(names),
             self.tradable,
-            tuple(self.specs[f] for f in columns),
+            tuple(specs[name] for name in names if name in specs),
         )
 
 

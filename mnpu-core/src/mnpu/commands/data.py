@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,14 @@ from mnpu.commands import _data_import
 from mnpu.commands._data_check import check
 from mnpu.commands._data_fixture import fixture
 from mnpu.commands._data_leaks import leaks
-from mnpu.commands._data_overview import imports_payload, imports_table, kinds_payload, kinds_table
+from mnpu.commands._data_overview import (
+    echo_series,
+    imports_payload,
+    imports_table,
+    indented,
+    kinds_payload,
+    kinds_table,
+)
 from mnpu.commands._shared import emit, json_option, table
 
 if TYPE_CHECKING:
@@ -27,9 +35,10 @@ def command() -> None:
 
 @command.command()
 @click.argument("store", metavar="[STORE]", default="market.db")
+@click.option("--series", "pattern", metavar="PATTERN", help="Show only side series whose names match, as 'USD CPI*'.")
 @json_option
-def info(store: str, as_json: bool) -> None:
-    """Show what STORE holds: datasets, symbols, macro series, their spans, lags and licences.
+def info(store: str, pattern: str | None, as_json: bool) -> None:
+    """Show what STORE holds: datasets, symbols, side series, their spans, lags and licences.
 
     STORE is a file, a folder with a market.db, a folder of Parquet files, or an URL such as sqlite:///market.db or
     parquet:///folder.
@@ -37,9 +46,11 @@ def info(store: str, as_json: bool) -> None:
     from mnpu.data.importing.record import read_imports
 
     held = _open(store).info()
+    if pattern:
+        held = replace(held, series=_matching(held, pattern))
     imports = read_imports(held.path)
     payload = {**_payload(held), "kinds": kinds_payload(held.series), "imports": imports_payload(imports)}
-    emit(as_json, payload, lambda: _print(held, imports))
+    emit(as_json, payload, lambda: echo_series(held.series) if pattern else _print(held, imports))
 
 
 for subcommand in (check, fixture, _data_import.command, leaks):
@@ -120,18 +131,32 @@ def _payload(held: StoreInfo) -> dict[str, object]:
     }
 
 
+def _matching(held: StoreInfo, pattern: str) -> tuple[SeriesSummary, ...]:
+    from fnmatch import fnmatchcase
+
+    from mnpu.errors import DataError
+
+    found = tuple(s for s in held.series if fnmatchcase(s.info.series.lower(), pattern.lower()))
+    if not found:
+        raise DataError(
+            f"no series matches {pattern!r}",
+            where=str(held.path),
+            expected="a name, or a pattern such as '*CPI*'",
+            next_step="See all of them with: mnpu data info.",
+        )
+    return found
+
+
 def _print(held: StoreInfo, imports: Sequence[ImportRecord]) -> None:
     click.echo(f"{held.path}, schema version {held.schema_version}, {held.n_splits} splits\n")
-    columns = ("dataset", "bars", "calendar", "adjustment", "as of", "symbols", "first", "last", "licence")
+    columns = ("dataset", "bars", "calendar", "adjusted for", "as of", "symbols", "first", "last")
     click.echo(table(columns, [_dataset_row(d) for d in held.datasets], right=("symbols",)))
     for d in held.datasets:
-        click.echo(f"\n{d.info.name}: {d.info.vendor}\n  {', '.join(a.symbol for a in d.assets)}\n  {d.info.note}")
-    click.echo("\nA series is known after its release lag (declared), or from the day on which it was published.\n")
-    headings = ("series", "unit", "every", "known", "max age", "rows", "revised", "missing", "first", "last", "licence")
-    rows = [_series_row(s) for s in held.series]
-    click.echo(table(headings, rows, right=("max age", "rows", "revised", "missing")))
+        told = f"{d.info.vendor}; licence: {d.info.licence}" + (f"; {d.info.note}" if d.info.note else "")
+        click.echo(f"\n{d.info.name}\n{indented(told)}\n{indented(', '.join(a.symbol for a in d.assets))}")
     if held.series:
-        click.echo(f"\n{kinds_table(held.series)}")
+        click.echo(f"\n{kinds_table(held.series)}\n")
+        echo_series(held.series, shorten=True)
     if imports:
         click.echo(f"\n{imports_table(imports)}")
 
@@ -141,12 +166,4 @@ def _dataset_row(d: DatasetSummary) -> tuple[str, ...]:
     first, last = min(a.first_bar for a in assets), max(a.last_bar for a in assets)
     as_of = i.adjusted_as_of or "-"
     n = str(len(assets))
-    return (i.name, i.frequency, i.calendar, i.adjustment, as_of, n, f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}", i.licence)
-
-
-def _series_row(s: SeriesSummary) -> tuple[str, ...]:
-    i = s.info
-    counts = (f"{s.n_observations}", f"{s.n_revisions}", f"{s.n_missing}")
-    span = (f"{s.first_event:%Y-%m-%d}", f"{s.last_event:%Y-%m-%d}")
-    known = i.release_lag or i.basis
-    return (i.series, i.unit, i.frequency, known, f"{i.max_age.days} d", *counts, *span, i.licence)
+    return (i.name, i.frequency, i.calendar, i.adjustment, as_of, n, f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}")

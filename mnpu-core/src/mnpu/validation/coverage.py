@@ -25,7 +25,7 @@ __all__ = ["Coverage", "coverage_svg", "price_coverage", "side_coverage"]
 
 BINS = 120
 MOST_ROWS = 300  #: of a picture; more symbols share rows
-LEGIBLE = 40  #: rows that have their names beside them
+LEGIBLE = 60  #: rows that have their names beside them
 
 COLOURS = {"there": "#0072b2", "partly": "#56b4e9", "missing": "#e69f00", "refused": "#000000"}
 MEANING = {
