@@ -27,6 +27,9 @@ BINS = 120
 MOST_ROWS = 300  #: of a picture; more symbols share rows
 LEGIBLE = 60  #: rows that have their names beside them
 
+#: Kinds of side data that come when something happens.
+IRREGULAR = ("calendar", "news")
+
 COLOURS = {"there": "#0072b2", "partly": "#56b4e9", "missing": "#e69f00", "refused": "#000000"}
 MEANING = {
     "there": "there",
@@ -106,9 +109,9 @@ def price_coverage(rows: PriceRows, calendar: Calendar | None, refused: Sequence
 
 
 def side_coverage(table: SideTable, refused: Sequence[np.ndarray]) -> list[Coverage]:
-    """Coverage of side data, one table for each kind: what is expected is one period in each usual step of a series.
+    """Coverage of side data, one table for each kind.
 
-    A row is a series and symbol where there are few of them, else a series, else the first word of its name (an event
+    Expected is one period in each usual step of a series, and nothing of texts and of the calendar. A row is a series and symbol where there are few of them, else a series, else the first word of its name (an event
     of the calendar begins with its currency).
     """
     kinds = {name: getattr(info, "kind", "macro") for name, info in table.info.items()}
@@ -117,11 +120,12 @@ def side_coverage(table: SideTable, refused: Sequence[np.ndarray]) -> list[Cover
     covered = []
     for name in np.unique(kind.astype(str)).tolist():
         rows = np.flatnonzero(kind == name)
-        covered.append(_of_kind(f"side data, {name}", table, rows, rows[np.isin(rows, bad)]))
+        covered.append(_of_kind(name, table, rows, rows[np.isin(rows, bad)]))
     return covered
 
 
-def _of_kind(title: str, table: SideTable, rows: np.ndarray, bad: np.ndarray) -> Coverage:
+def _of_kind(kind: str, table: SideTable, rows: np.ndarray, bad: np.ndarray) -> Coverage:
+    regular, title = kind not in IRREGULAR, f"side data, {kind}"
     keys = pd.MultiIndex.from_arrays([table.series[rows].astype(str), table.symbol[rows].astype(str)])
     code, names = pd.factorize(keys, sort=True)
     event = table.event_time.asi8[rows]
@@ -133,7 +137,7 @@ def _of_kind(title: str, table: SideTable, rows: np.ndarray, bad: np.ndarray) ->
         r = code[own[0]]
         there[r] = np.bincount(_bin(periods, edges), minlength=BINS)
         step = max(int(np.median(np.diff(periods))), 1) if len(periods) > 1 else 1
-        hole = np.flatnonzero(np.diff(periods) > 5 * step)
+        hole = np.flatnonzero((np.diff(periods) > 5 * step) & regular)
         expected[r] = there[r]
         before, after = _bin(periods[hole], edges), _bin(periods[hole + 1], edges)
         for low, high in zip(before.tolist(), after.tolist(), strict=True):
