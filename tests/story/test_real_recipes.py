@@ -118,7 +118,9 @@ def test_a_column_without_a_value_in_the_range_is_refused_with_the_dates_that_it
     done = run(folder / "us_stocks_vintages.yaml", "--runs", folder / "early", *early)
     assert isinstance(done.exception, DataError)
     assert "nothing of series 'PAYEMS' of table macro_observations" in str(done.exception)
-    assert "PAYEMS became known between 2016-06-29 and 2017-01-27 (void when older than 100 days)" in str(done.exception)
+    assert "PAYEMS became known between 2016-06-29 and 2017-01-27 (void when older than 100 days)" in str(
+        done.exception
+    )
     assert not (folder / "early").exists()
 
 

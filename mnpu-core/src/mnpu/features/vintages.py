@@ -47,14 +47,19 @@ def later_vintages(
     """
     suspects, leaks = [column for column in planned if column.spec.series], []
     revision = _revisions(side)
+    before: np.ndarray | None = None  # the same for every cut
     for cut in cuts:
         rows = revision & np.asarray(side.knowledge_time > panel.times[cut])
         if suspects and rows.any():
+            before = evaluate(suspects, panel, side) if before is None else before
             value = np.array(side.value, dtype=float)
             value[rows] = (np.abs(value[rows]) + 1e-3) * np.exp(rng.normal(size=int(rows.sum())))
             other = replace(side, value=value)
-            leaks += _changed(suspects, panel, side, other, cut, "later vintages rewritten")
-            suspects = _without(suspects, leaks)
+            after = evaluate(suspects, panel, other)[: cut + 1]
+            leaks += compare(suspects, panel, before[: cut + 1], after, cut, "later vintages rewritten")
+            kept = _without(suspects, leaks)
+            before = before[..., [f for f, column in enumerate(suspects) if column in kept]]
+            suspects = kept
     return leaks
 
 

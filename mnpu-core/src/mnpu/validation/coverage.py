@@ -111,8 +111,9 @@ def price_coverage(rows: PriceRows, calendar: Calendar | None, refused: Sequence
 def side_coverage(table: SideTable, refused: Sequence[np.ndarray]) -> list[Coverage]:
     """Coverage of side data, one table for each kind.
 
-    Expected is one period in each usual step of a series, and nothing of texts and of the calendar. A row is a series and symbol where there are few of them, else a series, else the first word of its name (an event
-    of the calendar begins with its currency).
+    Expected is one period in each usual step of a series, and nothing of texts and of the calendar. A row is a series
+    and symbol where there are few of them, else a series, else the first word of its name (an event of the calendar
+    begins with its currency).
     """
     kinds = {name: getattr(info, "kind", "macro") for name, info in table.info.items()}
     kind = np.array([kinds.get(name, "other") for name in table.series.tolist()], dtype=object)
