@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import ctypes
 import sqlite3
-import sys
-import threading
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from mnpu.data.libsqlite import addresses, handle_of_next, lender
 
-__all__ = ["MANY_ROWS", "TABLE", "Coded", "Writer", "load_beside"]
+__all__ = ["MANY_ROWS", "TABLE", "Coded", "Writer"]
 
 TABLE = "mnpu_arrays"  #: Its columns are c0, c1, ...
-#: From here on the compiler's import (half a second, beside the first pieces) costs less than rows by the interpreter.
-MANY_ROWS = 500_000
-_LOOP = "mnpu.data.sqlite_arrays"
+#: Fewer at a time are written by the interpreter: they are not worth a compiler.
+MANY_ROWS = 8_000
 
 
 @dataclass(frozen=True)
@@ -35,30 +32,27 @@ class Coded:
         return np.array(self.texts, dtype=object)[self.codes]
 
 
-def load_beside() -> None:
-    """Begin to load the compiler while other work goes on; nothing waits for it."""
-    if _LOOP not in sys.modules and lender() is not None:
-        threading.Thread(target=_load, name="mnpu-compiler").start()
-
-
-def _load() -> None:
-    with suppress(Exception):  # without the compiler the interpreter writes every row
-        _ready.append(_Loop())
-
-
-class _Loop:
+class _Functions:
     """The compiled functions, in the shape that SQLite wants."""
 
     def __init__(self) -> None:
         from mnpu.data import sqlite_arrays
 
         self.at = sqlite_arrays
-        self.module = sqlite_arrays.module()
+        self.module, self._engine = sqlite_arrays.build()
         columns = ", ".join(f"c{j}" for j in range(sqlite_arrays.N_COLUMNS))
         self.statement = ctypes.create_string_buffer(f"CREATE TABLE {TABLE} ({columns})".encode())
 
 
-_ready: list[_Loop] = []
+@cache
+def _functions() -> _Functions | None:
+    """Built once and kept as long as the process; None where this machine has no compiler."""
+    try:
+        return _Functions()
+    except (ImportError, OSError, RuntimeError):
+        return None
+
+
 #: What SQLite holds pointers to until a connection is gone, which may be after its Python object: never freed.
 _held: list[np.ndarray] = []
 
@@ -90,34 +84,37 @@ class Writer(sqlite3.Connection):
         columns : sequence
             Each (N,): int64, float64 with NaN for NULL, or ``Coded``. Other arrays cannot be lent.
         """
-        if not _ready or self._handle is None or not 0 < len(columns) <= _ready[0].at.N_COLUMNS:
+        if (
+            self._handle is None
+            or (functions := _functions()) is None
+            or not 0 < len(columns) <= functions.at.N_COLUMNS
+        ):
             return False
-        loop = _ready[0]
         lent = [one for one in map(_lent, columns) if one is not None]
         if len(lent) < len(columns):
             return False
-        words = self._known_words(loop)
+        words = self._known_words(functions)
         if words is None:
             return False
         for j, (kind, cells, texts, _) in enumerate(lent):
-            place = loop.at.COLUMNS + 3 * j
+            place = functions.at.COLUMNS + 3 * j
             words[place : place + 3] = (kind, cells.ctypes.data, 0 if texts is None else texts.ctypes.data)
-        words[loop.at.N_ROWS] = len(lent[0][1])
+        words[functions.at.N_ROWS] = len(lent[0][1])
         try:
             self.execute(statement)
         finally:
-            words[loop.at.N_ROWS] = 0
+            words[functions.at.N_ROWS] = 0
         return True
 
-    def _known_words(self, loop: _Loop) -> np.ndarray | None:
+    def _known_words(self, functions: _Functions) -> np.ndarray | None:
         """The description of the table, which this connection knows from its first use on; None if it refuses."""
         if self._words is None:
-            words = np.zeros(loop.at.WORDS, dtype="int64")
-            words[loop.at.FUNCTIONS : loop.at.FUNCTIONS + 4] = addresses(loop.at.CALLED)
-            words[loop.at.STATEMENT] = ctypes.addressof(loop.statement)
+            words = np.zeros(functions.at.WORDS, dtype="int64")
+            words[functions.at.FUNCTIONS : functions.at.FUNCTIONS + 4] = addresses(functions.at.CALLED)
+            words[functions.at.STATEMENT] = ctypes.addressof(functions.statement)
             _held.append(words)
             create = lender().sqlite3_create_module_v2
-            if create(self._handle, TABLE.encode(), loop.module.ctypes.data, words.ctypes.data, None):
+            if create(self._handle, TABLE.encode(), functions.module.ctypes.data, words.ctypes.data, None):
                 return None
             self._words = words
         return self._words

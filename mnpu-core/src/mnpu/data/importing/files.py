@@ -56,16 +56,12 @@ class Chunk:
 
 @dataclass
 class Opened:
-    """A file that is being read: its columns, and its rows in pieces.
-
-    ``position`` counts bytes or rows of ``total``; ``n_rows`` is about how many rows there are, 0 where nobody knows.
-    """
+    """A file that is being read: its columns, and its rows in pieces. ``done`` counts bytes or rows of ``total``."""
 
     names: tuple[str, ...]
     chunks: Iterator[Chunk]
     total: int
     position: Callable[[], int] = field(default=lambda: 0)
-    n_rows: int = 0
 
 
 def digest(path: Path) -> str:
@@ -111,8 +107,7 @@ def _parquet(path: Path) -> Opened:
         except (pa.ArrowInvalid, OSError) as error:
             raise _broken(path, "Parquet", error) from error
 
-    n = source.metadata.num_rows
-    return Opened(tuple(source.schema_arrow.names), chunks(), n, lambda: done[0], n)
+    return Opened(tuple(source.schema_arrow.names), chunks(), source.metadata.num_rows, lambda: done[0])
 
 
 def _sqlite(path: Path, entry: Entry) -> Opened:
@@ -192,9 +187,7 @@ def _csv(path: Path, magic: bytes, entry: Entry) -> Opened:
         except (pa.ArrowInvalid, UnicodeError) as error:
             raise _broken(path, f"CSV in {style.encoding}", error) from error
 
-    size = path.stat().st_size
-    n = size // max(len(head) // max(head.count("\n"), 1), 1)  # as long as its first rows; an archive has more
-    return Opened(tuple(names), chunks(), size, lambda: stream.read_bytes, n)
+    return Opened(tuple(names), chunks(), path.stat().st_size, lambda: stream.read_bytes)
 
 
 def _numbered(

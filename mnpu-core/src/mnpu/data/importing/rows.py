@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mnpu.data import arrays_table
 from mnpu.data.arrays_table import TABLE, Coded, Writer
 
 __all__ = [
@@ -180,16 +181,18 @@ def insert_rows(connection: sqlite3.Connection, rows: Rows) -> None:
     # Both clocks and the basis are checked already, a column at a time; SQLite would do it again, at half its speed.
     connection.execute(f"PRAGMA ignore_check_constraints = {shape.table in CHECKED}")
     try:
-        _insert(connection, shape.table, columns)
+        _insert(connection, shape.table, columns, len(rows))
     finally:
         connection.execute("PRAGMA ignore_check_constraints = 0")
 
 
-def _insert(connection: sqlite3.Connection, table: str, columns: Sequence[tuple[str, str, Column | None]]) -> None:
+def _insert(
+    connection: sqlite3.Connection, table: str, columns: Sequence[tuple[str, str, Column | None]], n: int
+) -> None:
     """Insert columns (N,), each a name with its cells, or with what SQL says for all rows."""
     bound = [cells for _, _, cells in columns if cells is not None]
     names = ", ".join(f'"{name}"' for name, _, _ in columns)
-    if isinstance(connection, Writer):
+    if isinstance(connection, Writer) and n >= arrays_table.MANY_ROWS:
         picked = _picked(columns, "c{}", 0)
         statement = f"INSERT INTO {table} ({names}) SELECT {picked} FROM {TABLE}"
         if connection.insert_arrays(statement, bound):

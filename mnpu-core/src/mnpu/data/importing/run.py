@@ -18,7 +18,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mnpu.data import arrays_table
 from mnpu.data.importing.assets import update_assets
 from mnpu.data.importing.build import Context, build
 from mnpu.data.importing.clocks import NO_TIME, localised
@@ -269,8 +268,6 @@ class _Importer:
         sink.declare_dataset()
         context = self._context(opened.names, roles)
         taken = present = elsewhere = 0
-        if opened.n_rows >= arrays_table.MANY_ROWS:
-            arrays_table.load_beside()
         for pieces, left_out in _ahead(self._built(chunk, context) for chunk in opened.chunks):
             elsewhere += left_out
             for piece in pieces:
