@@ -1,4 +1,4 @@
-"""How long a million rows take from a store into arrays, the first and the second time, and the point-in-time join."""
+"""A million rows: from files into a store, out of it into arrays twice, joined, validated; and in what memory."""
 
 from __future__ import annotations
 
@@ -17,18 +17,24 @@ from statistics import median
 import numpy as np
 import pandas as pd
 
+from tests.bench.data_import import import_seconds, make_bars
 from tests.bench.peers import ask, python_with
 from tests.bench.rows import EARLIER, Row
 
 __all__ = ["measure"]
 
 REPEATS = 5
+FEW = 3  # of what takes seconds
 SYMBOLS, BARS = 525, 1905
 RELEASES = 100_000
 SCRIPT = Path(__file__).with_name("data_peers.py")
 READ_FASTER, JOIN_FASTER = 4.0, 8.0  # than pandas
 AGAIN_MS = 20.0  # 50 million rows a second
 MEMORY = 1.3
+IMPORT_FASTER = 4.0  # than DataFrame.to_sql, which checks nothing and has no key
+CHECK_MS = 3_000.0
+STREAM_MB = 600.0  # whatever the size of the file
+STREAMED_BARS = (5_000, 15_000)  # of 200 symbols: a small file, and one three times as large
 
 
 @dataclass(frozen=True)
@@ -47,16 +53,18 @@ READ = (
     Peer("adbc", "adbc", ("adbc-driver-sqlite", "pyarrow", "numpy"), "read_adbc", 427.0),
     Peer("connectorx", "connectorx", ("connectorx", "pyarrow", "numpy"), "read_connectorx", 356.0),
 )
+WRITE = (Peer("DataFrame.to_sql", "pandas", ("pandas", "pyarrow"), "write_pandas", 3_440.0),)
 AGAIN = (Peer("pandas.read_parquet", "pandas", ("pandas", "pyarrow"), "again_parquet", 91.0),)
 JOIN = (
     Peer("pandas.merge_asof", "pandas", ("pandas", "pyarrow"), "join_pandas", 38.3),
     Peer("polars join_asof", "polars", ("polars", "numpy"), "join_polars", 31.2),
 )
+NOBODY = "none: the target"
 MEMORIES = (Peer("pandas.read_sql", "pandas", ("pandas", "pyarrow"), "memory_pandas", 5.0),)
 
 
 def measure(workspace: Path) -> list[Row]:
-    """Medians of five for MNPU and for each peer, one after the other, on one made-up store."""
+    """Medians of five for MNPU and for each peer, one after the other, on files and a store that are made up."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make_store(folder / "market.db")
@@ -120,8 +128,57 @@ def memory(folder: Path, workspace: Path) -> list[Row]:
     return rows
 
 
-#: What is measured, in the order of the table. The import of files adds its own function here.
-PARTS: tuple[Callable[[Path, Path], list[Row]], ...] = (reads, join, memory)
+def imports(folder: Path, workspace: Path) -> list[Row]:
+    """Clean files into a store that does not exist yet; the peer writes the same rows into a table without a key."""
+    from mnpu.data.store import Store
+
+    home = folder / "import"
+    home.mkdir()
+    make_bars(home)
+    rows: list[Row] = []
+    for kind in ("parquet", "csv"):
+        taken = 1e3 * import_seconds(home, f"bars.{kind}", repeats=REPEATS, keep=True)
+        with Store.open(home / "imported.db")._reading() as connection:
+            closes = connection.execute("SELECT sum(close) FROM prices").fetchone()[0]
+        case = f"import of {'Parquet' if kind == 'parquet' else 'CSV'}"
+        rows += _beside(case, taken, WRITE, home, workspace, faster=IMPORT_FASTER, result=closes)
+    return rows
+
+
+def validation(folder: Path, workspace: Path) -> list[Row]:
+    """All shipped rules on every table of a store."""
+    from mnpu.data.store import Store
+    from mnpu.plugins.registry import Registry
+    from mnpu.validation.check import check_store
+
+    registry = Registry.discover()
+    names = [c.name for c in registry.components("validator") if c.dist == "mnpu-core"]
+    rules = {name: registry.build("validator", name, {}) for name in names}
+    store = Store.open(folder / "market.db")
+    taken, _ = _median(lambda: check_store(store, rules), repeats=FEW)
+    figures = (round(taken, 1), NOBODY, CHECK_MS, round(CHECK_MS / taken, 2), CHECK_MS)
+    return [Row("data", f"validation by all {len(names)} validators, 1 M rows (median of {FEW})", "ms", *figures)]
+
+
+def stream(folder: Path, workspace: Path) -> list[Row]:
+    """Peak memory of a process that imports a CSV: no more for a file of three times the size."""
+    if not Path("/proc/self/clear_refs").exists():
+        return []
+    found = []
+    for bars in STREAMED_BARS:
+        home = folder / f"stream{bars}"
+        home.mkdir()
+        size, peak = ask(Path(sys.executable), Path(__file__).with_name("data_stream.py"), home, bars)
+        found.append((size / 1e6, peak / 1e6))
+        shutil.rmtree(home)
+    (small, low), (large, high) = found
+    case = f"peak memory of an import, CSV of {large:.0f} MB (of {small:.0f} MB: {low:.0f})"
+    figures = (round(high, 1), "the file itself", round(large, 1), round(large / high, 2), STREAM_MB)
+    return [Row("data", case, "MB", *figures)]
+
+
+#: What is measured, in the order of the table.
+PARTS: tuple[Callable[[Path, Path], list[Row]], ...] = (imports, reads, join, validation, memory, stream)
 
 
 def _beside(
@@ -151,10 +208,12 @@ def _beside(
     return rows
 
 
-def _median(work: Callable[[], object], *, before: Callable[[], object] = lambda: None) -> tuple[float, object]:
+def _median(
+    work: Callable[[], object], *, before: Callable[[], object] = lambda: None, repeats: int = REPEATS
+) -> tuple[float, object]:
     """Milliseconds, after one run that compiles and fills caches, and what the work returned."""
     taken = []
-    for _ in range(REPEATS + 1):
+    for _ in range(repeats + 1):
         before()
         began = time.perf_counter()
         result = work()

@@ -41,18 +41,22 @@ def make_bars(folder: Path, *, n_symbols: int = 200, n_bars: int = 5000) -> pd.D
     return frame
 
 
-def import_seconds(folder: Path, name: str, *, repeats: int = 5) -> float:
-    """Median seconds to import ``name`` (``bars.parquet`` or ``bars.csv``) into a store that does not exist yet."""
+def import_seconds(folder: Path, name: str, *, repeats: int = 5, keep: bool = False) -> float:
+    """Median seconds to import ``name`` (``bars.parquet`` or ``bars.csv``) into a store that does not exist yet.
+
+    The first import, which fills caches, does not count. ``keep`` leaves the last ``imported.db``.
+    """
     from mnpu.data.importing.mapping import load_mapping
     from mnpu.data.importing.run import import_files
 
     mapping, store = load_mapping(folder / "mapping.yaml"), folder / "imported.db"
     taken = []
-    for _ in range(repeats):
+    for _ in range(repeats + 1):
         store.unlink(missing_ok=True)
         begun = time.perf_counter()
         summary = import_files(mapping, store, files=[folder / name])
         taken.append(time.perf_counter() - begun)
         assert summary.total("n_taken") == summary.total("n_read") > 0
-    store.unlink()
-    return median(taken)
+    if not keep:
+        store.unlink()
+    return median(taken[1:])

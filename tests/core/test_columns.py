@@ -11,6 +11,7 @@ import pytest
 from mnpu.data import columns
 from mnpu.data.bars import Bars, align
 from mnpu.data.columns import read_rows
+from mnpu.data.libsqlite import library
 from mnpu.data.store import Store
 from mnpu.errors import DataError
 
@@ -43,7 +44,7 @@ def read(path, keys, query=QUERY, n_floats=2, at_most=100):
 
 def test_python_has_sqlite_within_reach_here():
     """Where it has not, everything is read by the interpreter; on the systems that run these tests it has."""
-    assert columns._library() is not None
+    assert library() is not None
 
 
 @pytest.mark.usefixtures("way")

@@ -433,7 +433,7 @@ def test_a_full_disk_undoes_the_file_and_a_rerun_completes_it(bring, monkeypatch
         def opened():
             with real(path, **options) as connection:
                 (used,) = connection.execute("PRAGMA page_count").fetchone()
-                connection.execute(f"PRAGMA max_page_count = {used + 5}")
+                connection.execute(f"PRAGMA max_page_count = {used + 2}")
                 yield connection
 
         return opened()

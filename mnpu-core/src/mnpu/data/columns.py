@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from mnpu.data.libsqlite import addresses, library
 
 __all__ = ["MANY_ROWS", "Columns", "Rows", "read_rows"]
 
@@ -22,6 +23,7 @@ _SOME_ROWS = 20_000  # where the compiler is there already
 _BUFFER = 8_192
 _READ_ONLY, _URI, _NO_MUTEX = 0x1, 0x40, 0x8000
 _BUSY_MS = 5_000
+_CALLED = ("step", "column_type", "column_int64", "column_double")
 _TRANSIENT = ctypes.c_void_p(-1)  # SQLite copies a bound text
 
 Key = tuple["str | int", ...]
@@ -74,9 +76,9 @@ def read_rows(
     """
     target = Columns(n_ints, n_floats, at_most)
     many = at_most is None or at_most >= (_SOME_ROWS if "numba" in sys.modules else MANY_ROWS)
-    if many and keys and (library := _library()) is not None:
-        with _statement(library, path, query) as statement:
-            if statement and all(_fetch(library, statement, key, target) for key in keys):
+    if many and keys and (sqlite := library()) is not None:
+        with _statement(sqlite, path, query) as statement:
+            if statement and all(_fetch(sqlite, statement, key, target) for key in keys):
                 return target.rows()
         target = Columns(n_ints, n_floats, at_most)
     for key in keys:
@@ -123,77 +125,42 @@ class Columns:
         return Rows(np.array(self.bounds), tuple(columns[: self.n_ints]), tuple(columns[self.n_ints :]))
 
 
-def _fetch(library: Any, statement: Any, key: Key, target: Columns) -> bool:
+def _fetch(sqlite: Any, statement: Any, key: Key, target: Columns) -> bool:
     """Add the rows of ``key``; False where SQLite, or a cell, is not as it should be."""
     from mnpu.data.sqlite_loop import DONE, FULL, fetch
 
-    library.sqlite3_reset(statement)
+    sqlite.sqlite3_reset(statement)
     for place, value in enumerate(key, 1):
         if isinstance(value, str):
             text = value.encode()
-            bound = library.sqlite3_bind_text(statement, place, text, len(text), _TRANSIENT)
+            bound = sqlite.sqlite3_bind_text(statement, place, text, len(text), _TRANSIENT)
         else:
-            bound = library.sqlite3_bind_int64(statement, place, value)
+            bound = sqlite.sqlite3_bind_int64(statement, place, value)
         if bound:
             return False
     ints = np.empty((target.n_ints, _BUFFER), dtype="int64")
     floats = np.empty((len(target.dtypes) - target.n_ints, _BUFFER))
     ended = FULL
     while ended == FULL:
-        n, ended = fetch(_addresses(), statement.value, ints, floats)
+        n, ended = fetch(addresses(_CALLED), statement.value, ints, floats)
         target.add([*ints, *floats], n)
     target.close_key()
     return bool(ended == DONE)
 
 
 @contextmanager
-def _statement(library: Any, path: Path, query: str) -> Iterator[Any]:
+def _statement(sqlite: Any, path: Path, query: str) -> Iterator[Any]:
     """A prepared statement in one read transaction of a connection of its own; None where that cannot be had."""
     database, statement = ctypes.c_void_p(), ctypes.c_void_p()
     uri = f"{path.resolve().as_uri()}?mode=ro".encode()
     flags = _READ_ONLY | _URI | _NO_MUTEX
     try:
-        fine = not library.sqlite3_open_v2(uri, ctypes.byref(database), flags, None)
-        fine = fine and not library.sqlite3_busy_timeout(database, _BUSY_MS)
-        fine = fine and not library.sqlite3_exec(database, b"BEGIN", None, None, None)
+        fine = not sqlite.sqlite3_open_v2(uri, ctypes.byref(database), flags, None)
+        fine = fine and not sqlite.sqlite3_busy_timeout(database, _BUSY_MS)
+        fine = fine and not sqlite.sqlite3_exec(database, b"BEGIN", None, None, None)
         text = query.encode()
-        fine = fine and not library.sqlite3_prepare_v2(database, text, len(text), ctypes.byref(statement), None)
+        fine = fine and not sqlite.sqlite3_prepare_v2(database, text, len(text), ctypes.byref(statement), None)
         yield statement if fine else None
     finally:
-        library.sqlite3_finalize(statement)
-        library.sqlite3_close_v2(database)
-
-
-@cache
-def _library() -> Any:
-    """SQLite as Python's own module has it, None where its functions are out of reach."""
-    import _sqlite3
-
-    home = getattr(_sqlite3, "__file__", None)
-    beside = Path(home).with_name("sqlite3.dll") if home else None
-    try:
-        library = ctypes.CDLL(str(beside) if sys.platform == "win32" and beside else home)
-        library.sqlite3_libversion.restype = ctypes.c_char_p
-        if library.sqlite3_libversion().decode() != sqlite3.sqlite_version or not library.sqlite3_threadsafe():
-            return None
-        pointer, text, number = ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int
-        library.sqlite3_open_v2.argtypes = [text, ctypes.POINTER(pointer), number, text]
-        library.sqlite3_prepare_v2.argtypes = [pointer, text, number, ctypes.POINTER(pointer), pointer]
-        library.sqlite3_exec.argtypes = [pointer, text, pointer, pointer, pointer]
-        library.sqlite3_busy_timeout.argtypes = [pointer, number]
-        library.sqlite3_bind_text.argtypes = [pointer, number, text, number, pointer]
-        library.sqlite3_bind_int64.argtypes = [pointer, number, ctypes.c_int64]
-        for name in ("reset", "finalize", "close_v2", "step", "column_type", "column_int64", "column_double"):
-            getattr(library, f"sqlite3_{name}").argtypes = [pointer]
-    except (OSError, AttributeError):  # linked into Python without its names
-        return None
-    return library
-
-
-@cache
-def _addresses() -> np.ndarray:
-    """Where the functions are that compiled code calls."""
-    library = _library()
-    names = ("step", "column_type", "column_int64", "column_double")
-    found = [ctypes.cast(getattr(library, f"sqlite3_{name}"), ctypes.c_void_p).value for name in names]
-    return np.array(found, dtype="int64")
+        sqlite.sqlite3_finalize(statement)
+        sqlite.sqlite3_close_v2(database)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from mnpu.data.arrays_table import Writer
 from mnpu.data.columns import Key, Rows, read_rows
 from mnpu.data.importing.mapping import load_mapping
 from mnpu.data.importing.run import import_into
@@ -30,7 +31,7 @@ class MappedStore(Store):
     @cached_property
     def _tables(self) -> sqlite3.Connection:
         # Questions come one after the other, but not always from the thread that asked first.
-        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, factory=Writer)
         create_schema(connection)
         refused: Counter[str] = Counter()
         for outcome in import_into(connection, load_mapping(self.path)):

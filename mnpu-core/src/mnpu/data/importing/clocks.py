@@ -52,12 +52,16 @@ def _at_sessions(calendar: Calendar, dates: np.ndarray, ask: Callable[[np.ndarra
 
 def contains(calendar: Calendar, ns: np.ndarray) -> np.ndarray:
     """Whether a bar may close at each instant; never beyond the years that the calendar covers."""
-    days, place = np.unique((ns // DAY_NS).astype("datetime64[D]"), return_inverse=True)
     inside = np.zeros(len(ns), dtype=bool)
-    if not len(days):
+    if not len(ns):
         return inside
-    sessions = calendar.between(days[0] - DAY, days[-1] + DAY)  # a session may begin or end on another date of UTC
-    near = np.isin(days, np.concatenate([sessions - DAY, sessions, sessions + DAY]))[place]
+    days = ns // DAY_NS
+    low, high = int(days.min()), int(days.max())
+    first, last = np.array([low, high]).astype("datetime64[D]")
+    sessions = calendar.between(first - DAY, last + DAY)  # a session may begin or end on another date of UTC
+    trading = np.zeros(high - low + 3, dtype=bool)
+    trading[np.asarray(sessions).astype("datetime64[D]").astype(np.int64) - (low - 1)] = True
+    near = (trading[:-2] | trading[1:-1] | trading[2:])[days - low]
     inside[near] = np.asarray(calendar.contains(from_ns(ns[near])))
     return inside
 

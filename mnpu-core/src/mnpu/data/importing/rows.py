@@ -9,12 +9,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["BASES", "CONFLICT", "NEW", "PRESENT", "SHAPES", "Merged", "Rows", "Shape", "insert_rows", "merge"]
+from mnpu.data import arrays_table
+from mnpu.data.arrays_table import TABLE, Coded, Writer
+
+__all__ = [
+    "BASES",
+    "CONFLICT",
+    "NEW",
+    "PRESENT",
+    "SHAPES",
+    "Merged",
+    "Rows",
+    "Shape",
+    "extents",
+    "insert_rows",
+    "merge",
+]
 
 BASES = ("observed", "declared", "left-censored")
 NEW, PRESENT, CONFLICT = 0, 1, 2
 TOGETHER = 100  #: Rows of one INSERT: one by one, the statement's own overhead more than doubles the time.
 CHECKED = ("prices", "observations")
+Column = np.ndarray | Coded
 
 
 @dataclass(frozen=True)
@@ -107,6 +123,8 @@ class Merged:
 def merge(connection: sqlite3.Connection, rows: Rows) -> Merged:
     """Compare rows with those of the table and with one another; of rows with one key the first counts."""
     n, stored = len(rows), _stored(connection, rows)
+    if not len(stored) and _in_order(rows.code, rows.event):  # nothing repeats an event, in the table or in the file
+        return Merged(np.full(n, NEW, dtype=np.int8), np.ones(n, dtype=bool), {})
     code = np.concatenate([stored.code, rows.code])
     event = np.concatenate([stored.event, rows.event])
     known = np.concatenate([stored.known, rows.known])
@@ -139,55 +157,75 @@ def merge(connection: sqlite3.Connection, rows: Rows) -> Merged:
 
 def insert_rows(connection: sqlite3.Connection, rows: Rows) -> None:
     """Insert rows in the order of their key, many in one statement."""
-    rows = rows.take(_order(rows.code, rows.event, rows.known, _extra_codes(None, rows)))
+    if not len(rows):
+        return
+    extra = _extra_codes(None, rows)
+    if not _in_order(rows.code, rows.event):
+        rows = rows.take(_order(rows.code, rows.event, rows.known, extra))
     shape = rows.shape
-    columns: list[tuple[str, str, np.ndarray | None]] = [
-        (name, _quoted(text), None) for name, text in rows.fixed.items()
-    ]
+    columns: list[tuple[str, str, Column | None]] = [(name, _quoted(text), None) for name, text in rows.fixed.items()]
     for i, name in enumerate(shape.scope):
-        columns.append((name, "", np.array([scope[i] for scope in rows.scopes], dtype=object)[rows.code]))
+        columns.append((name, "", Coded(rows.code, [scope[i] for scope in rows.scopes])))
     columns.append((shape.times[0], "", rows.event))
-    together = bool(len(rows)) and bool((rows.event == rows.known).all())
+    together = bool((rows.event == rows.known).all())
     columns.append((shape.times[1], "=" if together else "", None if together else rows.known))
-    if shape.extra:
+    if rows.extra is not None:
         columns.append((shape.extra, "", rows.extra))
     for name, values in rows.values.items():
         empty = values.dtype.kind == "f" and bool(np.isnan(values).all())
         columns.append((name, "NULL", None) if empty else (name, "", values))
-    kinds = np.unique(rows.basis)
-    if len(kinds) == 1:
-        columns.append(("basis", _quoted(BASES[kinds[0]]), None))
+    if bool((rows.basis == rows.basis[0]).all()):
+        columns.append(("basis", _quoted(BASES[rows.basis[0]]), None))
     else:
-        columns.append(("basis", "", np.array(BASES, dtype=object)[rows.basis]))
-    _insert(connection, shape.table, columns, len(rows))
+        columns.append(("basis", "", Coded(rows.basis, BASES)))
+    # Both clocks and the basis are checked already, a column at a time; SQLite would do it again, at half its speed.
+    connection.execute(f"PRAGMA ignore_check_constraints = {shape.table in CHECKED}")
+    try:
+        _insert(connection, shape.table, columns, len(rows))
+    finally:
+        connection.execute("PRAGMA ignore_check_constraints = 0")
 
 
 def _insert(
-    connection: sqlite3.Connection, table: str, columns: Sequence[tuple[str, str, np.ndarray | None]], n: int
+    connection: sqlite3.Connection, table: str, columns: Sequence[tuple[str, str, Column | None]], n: int
 ) -> None:
+    """Insert columns (N,), each a name with its cells, or with what SQL says for all rows."""
     bound = [cells for _, _, cells in columns if cells is not None]
-    picked: list[str] = []
-    n_bound = 0
-    for _, literal, cells in columns:
-        n_bound += cells is not None
-        picked.append(f"column{n_bound}" if cells is not None or literal == "=" else literal)  # "=": as the one before
     names = ", ".join(f'"{name}"' for name, _, _ in columns)
-    marks = f"({', '.join('?' * len(bound))})"
+    if isinstance(connection, Writer) and n >= arrays_table.MANY_ROWS:
+        picked = _picked(columns, "c{}", 0)
+        statement = f"INSERT INTO {table} ({names}) SELECT {picked} FROM {TABLE}"
+        if connection.insert_arrays(statement, bound):
+            return
+    _insert_cells(connection, f"INSERT INTO {table} ({names}) SELECT {_picked(columns, 'column{}', 1)}", bound)
+
+
+def _picked(columns: Sequence[tuple[str, str, Column | None]], name: str, first: int) -> str:
+    """What to select for each column, where the bound ones are called ``name`` with their number."""
+    picked: list[str] = []
+    n = first - 1
+    for _, literal, cells in columns:
+        n += cells is not None
+        picked.append(name.format(n) if cells is not None or literal == "=" else literal)  # "=": as the one before
+    return ", ".join(picked)
+
+
+def _insert_cells(connection: sqlite3.Connection, insert: str, bound: Sequence[Column]) -> None:
+    """Cells as objects, by the interpreter."""
+    spelt = [column.spelt() if isinstance(column, Coded) else column for column in bound]
+    n, width = len(spelt[0]), len(spelt)
+    marks = f"({', '.join('?' * width)})"
 
     def statement(k: int) -> str:
-        return f"INSERT INTO {table} ({names}) SELECT {', '.join(picked)} FROM (VALUES {', '.join([marks] * k)})"
+        return f"{insert} FROM (VALUES {', '.join([marks] * k)})"
 
-    flat = list(itertools.chain.from_iterable(zip(*map(_cells, bound), strict=True)))
-    width = len(bound)
+    flat = list(itertools.chain.from_iterable(zip(*map(_cells, spelt), strict=True)))
     whole = n // TOGETHER * TOGETHER
     step = TOGETHER * width
-    # Both clocks and the basis are checked already, a column at a time; SQLite would do it again, at half its speed.
-    connection.execute(f"PRAGMA ignore_check_constraints = {table in CHECKED}")
     if whole:
         connection.executemany(statement(TOGETHER), (flat[i : i + step] for i in range(0, whole * width, step)))
     if n > whole:
         connection.execute(statement(n - whole), flat[whole * width :])
-    connection.execute("PRAGMA ignore_check_constraints = 0")
 
 
 def _cells(column: np.ndarray) -> list[object]:
@@ -233,21 +271,30 @@ def _stored(connection: sqlite3.Connection, rows: Rows) -> Rows:
 
 def _spans(rows: Rows) -> Iterator[tuple[int, int, int]]:
     """Each scope with its first and last event."""
-    n = len(rows.scopes)
-    low, high = np.full(n, np.iinfo(np.int64).max), np.full(n, np.iinfo(np.int64).min)
-    np.minimum.at(low, rows.code, rows.event)
-    np.maximum.at(high, rows.code, rows.event)
+    low, high = extents(rows.code, rows.event, len(rows.scopes))
     for code in np.flatnonzero(low <= high).tolist():
         yield code, int(low[code]), int(high[code])
 
 
+def extents(code: np.ndarray, event: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest event of each of ``n`` codes; of a code without rows the lowest is higher."""
+    low, high = np.full(n, np.iinfo(np.int64).max), np.full(n, np.iinfo(np.int64).min)
+    start = np.flatnonzero(np.append(True, code[1:] != code[:-1])) if len(code) else np.empty(0, dtype=np.int64)
+    if len(start):  # most files hold one code after the other
+        np.minimum.at(low, code[start], np.minimum.reduceat(event, start))
+        np.maximum.at(high, code[start], np.maximum.reduceat(event, start))
+    return low, high
+
+
 def _order(code: np.ndarray, event: np.ndarray, known: np.ndarray, extra: np.ndarray) -> np.ndarray:
     """A stable order by key; most files are in it already."""
-    later = code[1:] > code[:-1]
+    return np.arange(len(code)) if _in_order(code, event) else np.lexsort((extra, known, event, code))
+
+
+def _in_order(code: np.ndarray, event: np.ndarray) -> bool:
+    """Whether each row has a later scope than the one before it, or the same and a later event."""
     same = code[1:] == code[:-1]
-    if bool((later | (same & (event[1:] > event[:-1]))).all()):
-        return np.arange(len(code))
-    return np.lexsort((extra, known, event, code))
+    return bool(((code[1:] > code[:-1]) | (same & (event[1:] > event[:-1]))).all())
 
 
 def _extra_codes(stored: Rows | None, rows: Rows) -> np.ndarray:

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ from mnpu.data.importing.mapping import DatasetSpec, Entry, LoadedMapping, TimeF
 from mnpu.data.importing.parse import instants, numbers, text_of
 from mnpu.data.importing.quarantine import Quarantine
 from mnpu.data.importing.roles import find_roles, knowledge_column
-from mnpu.data.importing.rows import CONFLICT, NEW, PRESENT, insert_rows, merge
+from mnpu.data.importing.rows import CONFLICT, NEW, PRESENT, Rows, insert_rows, merge
 from mnpu.data.importing.sink import Sink, create_store, writing
 from mnpu.data.importing.verdict import Verdict
 from mnpu.data.migrations import explain_sqlite
@@ -36,6 +37,7 @@ __all__ = ["FileOutcome", "ImportSummary", "Progress", "import_files", "import_i
 #: Called as ``progress(file, done, total)`` after each piece of a file.
 Progress = Callable[[str, int, int], None]
 
+T = TypeVar("T")
 TARGETS = {"calendar": "calendar_events", "universe": "universes"}
 
 
@@ -201,6 +203,16 @@ def _each_has_an_entry(
     return jobs
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """Some rows of a file; ``rows`` are those that may come in, None for a table that has no rows of its own."""
+
+    chunk: Chunk
+    context: Context
+    rows: Rows | None
+    verdict: Verdict
+
+
 @dataclass
 class _Importer:
     """One file on its way into the store."""
@@ -256,11 +268,10 @@ class _Importer:
         sink.declare_dataset()
         context = self._context(opened.names, roles)
         taken = present = elsewhere = 0
-        for chunk in _ahead(opened.chunks):
-            mine, left_out = self._chosen(chunk)
+        for pieces, left_out in _ahead(self._built(chunk, context) for chunk in opened.chunks):
             elsewhere += left_out
-            for piece, its_context in _pieces(mine, context):
-                status = self._piece(piece, its_context, sink, waste)
+            for piece in pieces:
+                status = self._piece(piece, sink, waste)
                 taken += int((status == NEW).sum())
                 present += int((status == PRESENT).sum())
             if self.progress is not None:
@@ -274,13 +285,23 @@ class _Importer:
             reasons=dict(waste.counts.most_common()),
         )
 
-    def _piece(self, chunk: Chunk, context: Context, sink: Sink, waste: Quarantine) -> np.ndarray:
+    def _built(self, chunk: Chunk, context: Context) -> tuple[list[_Piece], int]:
+        """The rows that ``where`` chooses, as rows of the table, and how many it leaves; asks nothing of the store."""
+        mine, left_out = self._chosen(chunk)
+        pieces = []
+        for cells, its_context in _pieces(mine, context):
+            verdict, rows = Verdict(len(cells)), None
+            if self.entry.table != "assets":
+                rows, verdict = build(cells, its_context)
+            pieces.append(_Piece(cells, its_context, rows, verdict))
+        return pieces, left_out
+
+    def _piece(self, piece: _Piece, sink: Sink, waste: Quarantine) -> np.ndarray:
         """Take in some rows; their status, without those that were refused."""
-        if self.entry.table == "assets":
-            verdict = Verdict(len(chunk))
-            status = update_assets(self.connection, chunk, context, verdict)
+        chunk, rows, verdict = piece.chunk, piece.rows, piece.verdict
+        if rows is None:
+            status = update_assets(self.connection, chunk, piece.context, verdict)
         else:
-            rows, verdict = build(chunk, context)
             merged = merge(self.connection, rows)
             told: dict[int, str] = {}
             for i, words in merged.conflicts.items():
@@ -291,7 +312,7 @@ class _Importer:
             new = (merged.status == NEW) & ~refused[rows.row]
             merged = replace(merged, status=np.where(new, NEW, PRESENT))
             sink.before(rows, merged)
-            insert_rows(self.connection, rows.take(np.flatnonzero(new)))
+            insert_rows(self.connection, rows if bool(new.all()) else rows.take(np.flatnonzero(new)))
             status = np.full(len(chunk), PRESENT, dtype=np.int8)
             status[rows.row[new]] = NEW
             status[refused] = CONFLICT
@@ -366,13 +387,13 @@ class _Importer:
         )
 
 
-def _ahead(chunks: Iterator[Chunk]) -> Iterator[Chunk]:
-    """The same pieces; the next one is read while SQLite is busy with this one."""
+def _ahead(parts: Iterator[T]) -> Iterator[T]:
+    """The same parts; the next one is read and checked while SQLite is busy with this one."""
     with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(next, chunks, None)
-        while (chunk := coming.result()) is not None:
-            coming = reader.submit(next, chunks, None)
-            yield chunk
+        coming = reader.submit(next, parts, None)
+        while (part := coming.result()) is not None:
+            coming = reader.submit(next, parts, None)
+            yield part
 
 
 def _among(chunk: Chunk, name: str, values: Sequence[object], where: str) -> np.ndarray:

@@ -12,16 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
+from mnpu.data.arrays_table import Writer
 from mnpu.data.build import publish
 from mnpu.data.importing.clocks import lag_in_words
 from mnpu.data.importing.mapping import AssetSpec, DatasetSpec, Entry, SeriesRules, duration_ns
-from mnpu.data.importing.rows import NEW, Merged, Rows
+from mnpu.data.importing.rows import NEW, Merged, Rows, extents
 from mnpu.data.migrations import WAIT_SECONDS, check_file, check_version, create_schema, explain_sqlite
 from mnpu.errors import ConfigError, MnpuError
 
 __all__ = ["Sink", "create_store", "writing"]
 
 CACHE_KIB = 65536
+PAGE = 16384  #: Bytes of a page: a tenth of the time of an import less than with 4096.
 
 
 def create_store(path: Path) -> None:
@@ -36,6 +38,7 @@ def create_store(path: Path) -> None:
     try:
         with closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
             connection.execute("PRAGMA journal_mode = OFF")
+            connection.execute(f"PRAGMA page_size = {PAGE}")
             create_schema(connection)
         publish(temporary, path)
     except (OSError, sqlite3.OperationalError) as error:
@@ -68,7 +71,7 @@ def writing(path: Path, *, has_readers: bool = True) -> Iterator[sqlite3.Connect
     """
     check_file(path)
     try:
-        with closing(sqlite3.connect(path, isolation_level=None, timeout=WAIT_SECONDS)) as connection:
+        with closing(sqlite3.connect(path, WAIT_SECONDS, isolation_level=None, factory=Writer)) as connection:
             check_version(connection, path)
             connection.execute(f"PRAGMA journal_mode = {'WAL' if has_readers else 'DELETE'}")
             # A power cut may cost the last files of an import, never the store; a killed process costs nothing.
@@ -125,9 +128,7 @@ class Sink:
         if not len(codes):
             return
         n = len(rows.scopes)
-        low, high = np.full(n, np.iinfo(np.int64).max), np.full(n, np.iinfo(np.int64).min)
-        np.minimum.at(low, codes, rows.event[new])
-        np.maximum.at(high, codes, rows.event[new])
+        low, high = extents(codes, rows.event[new], n)
         count = np.bincount(rows.code[first], minlength=n)
         about = []
         for code in np.unique(codes).tolist():
