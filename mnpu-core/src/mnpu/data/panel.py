@@ -155,9 +155,10 @@ def build_panel(
     if any(len(at) for at, _ in dividends or ()):
         cash = dividend_field(times, tradable, fields["split_factor"], dividends or (), calendar)
         fields |= {"dividend": cash, "total_close": total_close(fields["close"], cash)}
-    ended = delisting_field(times, fields["close"], symbols, listings)
-    if np.isfinite(ended).any():
-        fields["delisting"] = ended
+    if any(listing != Listing() for listing in listings):  # most have none, and it is a whole field
+        ended = delisting_field(times, fields["close"], symbols, listings)
+        if np.isfinite(ended).any():
+            fields["delisting"] = ended
     return Panel(
         times=from_ns(times),
         sessions=days,

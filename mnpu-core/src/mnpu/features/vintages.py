@@ -45,7 +45,8 @@ def later_vintages(
     leaks : list of Leak
         At most one for each column: a column that was caught is not asked again.
     """
-    suspects, leaks = [column for column in planned if column.spec.series], []
+    suspects = [column for column in planned if column.spec.series]
+    leaks: list[Leak] = []
     revision = _revisions(side)
     before: np.ndarray | None = None  # the same for every cut
     for cut in cuts:
