@@ -138,10 +138,11 @@ def _print(held: StoreInfo, imports: Sequence[ImportRecord]) -> None:
 
 def _dataset_row(d: DatasetSummary) -> tuple[str, ...]:
     i, assets = d.info, d.assets
-    first, last = min(a.first_bar for a in assets), max(a.last_bar for a in assets)
+    first = f"{min(a.first_bar for a in assets):%Y-%m-%d}" if assets else "-"
+    last = f"{max(a.last_bar for a in assets):%Y-%m-%d}" if assets else "-"
     as_of = i.adjusted_as_of or "-"
     n = str(len(assets))
-    return (i.name, i.frequency, i.calendar, i.adjustment, as_of, n, f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}", i.licence)
+    return (i.name, i.frequency, i.calendar, i.adjustment, as_of, n, first, last, i.licence)
 
 
 def _series_row(s: SeriesSummary) -> tuple[str, ...]:
