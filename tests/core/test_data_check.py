@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from mnpu import log
 from mnpu.commands import data
+from mnpu.data.parquet import export_parquet
 from mnpu.data.store import Store
 from mnpu.errors import DataError
 from mnpu.plugins.registry import Registry
@@ -125,6 +126,12 @@ def test_the_store_is_only_read(demo_store):
     before = demo_store.read_bytes()
     check_store(Store.open(demo_store), shipped())
     assert demo_store.read_bytes() == before
+
+
+def test_a_copy_in_parquet_is_not_checked(demo_store, tmp_path):
+    export_parquet(Store.open(demo_store), tmp_path / "copy")
+    for name in (tmp_path / "copy", f"parquet:///{tmp_path / 'copy'}"):
+        assert "is a copy, which is not checked" in str(run(name).exception)
 
 
 def test_folders_that_cannot_be_written_are_an_error(demo_store, tmp_path):

@@ -13,11 +13,11 @@ from mnpu.commands._data_check import check
 from mnpu.commands._data_fixture import fixture
 from mnpu.commands._data_leaks import leaks
 from mnpu.commands._data_overview import imports_payload, imports_table, kinds_payload, kinds_table
-from mnpu.commands._shared import emit, json_option, table
+from mnpu.commands._shared import emit, json_option, open_store, table
 
 if TYPE_CHECKING:
     from mnpu.data.importing.record import ImportRecord
-    from mnpu.data.store import DatasetSummary, SeriesSummary, Store, StoreInfo
+    from mnpu.data.store import DatasetSummary, SeriesSummary, StoreInfo
 
 
 @click.group()
@@ -36,7 +36,7 @@ def info(store: str, as_json: bool) -> None:
     """
     from mnpu.data.importing.record import read_imports
 
-    held = _open(store).info()
+    held = open_store(store).info()
     imports = read_imports(held.path)
     payload = {**_payload(held), "kinds": kinds_payload(held.series), "imports": imports_payload(imports)}
     emit(as_json, payload, lambda: _print(held, imports))
@@ -72,18 +72,10 @@ def export(folder: Path, store: str, kind: str, as_json: bool) -> None:
     """
     from mnpu.data.parquet import export_parquet
 
-    done = export_parquet(_open(store), folder)
+    done = export_parquet(open_store(store), folder)
     payload = {"path": done.path, "n_rows": done.n_rows, "n_files": done.n_files, "n_bytes": done.n_bytes}
     bars, megabytes = done.n_rows["prices"], done.n_bytes / 1e6
     emit(as_json, payload, lambda: click.echo(f"{done.path}: {bars:,} bars, {done.n_files} files, {megabytes:.1f} MB"))
-
-
-def _open(store: str) -> Store:
-    """A file, a folder with a market.db, a folder of Parquet files, or an URL."""
-    from mnpu.data.store import Store, is_parquet
-
-    folder = "://" not in store and Path(store).is_dir() and not is_parquet(store)
-    return Store.open(Path(store) / "market.db" if folder else store)
 
 
 def _payload(held: StoreInfo) -> dict[str, object]:
