@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from mnpu import log
 from mnpu.commands import data
+from mnpu.data.parquet import export_parquet
 from mnpu.data.store import Store
 from mnpu.errors import DataError
 from mnpu.plugins.registry import Registry
@@ -125,6 +126,19 @@ def test_the_store_is_only_read(demo_store):
     before = demo_store.read_bytes()
     check_store(Store.open(demo_store), shipped())
     assert demo_store.read_bytes() == before
+
+
+def test_a_copy_in_parquet_is_checked_to_the_same_findings(store_copy, tmp_path):
+    spoil(store_copy, SLIP)
+    export_parquet(Store.open(store_copy), tmp_path / "copy")
+    stored, copied = (run(name, "--json", "--out", tmp_path / "out") for name in (store_copy, tmp_path / "copy"))
+    assert stored.exit_code == copied.exit_code == 3
+    found = [
+        sorted((f["table"], f["validator"], f["rule"], f["count"]) for f in json.loads(answer.stdout)["findings"])
+        for answer in (stored, copied)
+    ]
+    assert found[0] == found[1]
+    assert len(found[0]) > 5
 
 
 def test_folders_that_cannot_be_written_are_an_error(demo_store, tmp_path):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import io
 import json
 import os
+import re
 import sqlite3
 from contextlib import closing
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -181,7 +186,7 @@ def test_times_without_a_zone_need_a_declared_one_and_hours_that_do_not_exist_ar
     with pytest.raises(DataError, match="no zone"):
         bring(text, dataset=dataset)
     outcome = bring(text, "time: {zone: America/New_York}", dataset=dataset)
-    assert refused(outcome) == [(3, "calendar")]
+    assert refused(outcome) == [(3, "time")]
     hours = [int(pd.Timestamp(t).value) for t in ("2024-03-10 06:30", "2024-03-10 07:30")]
     assert [row[0] for row in rows(bring.store, "SELECT event_time FROM prices ORDER BY 1")] == hours
 
@@ -476,3 +481,98 @@ def test_a_market_that_never_closes_has_one_name_and_a_date_before_every_calenda
     hourly = DATASET.replace("1d", "1h").replace("session_date", "close").replace("mine", "hourly")
     text = "time,symbol,close\n1950-01-03 15:00,AAA,1\n2024-03-08 15:00,AAA,1\n2024-03-08 22:00,AAA,1\n"
     assert bring(text, "time: {zone: UTC}", dataset=hourly).reasons == {"calendar": 2}
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (("symbol_from_file: '[a-z]+'",), "expected a regular expression with a group"),
+        (("time: {format: '%Q'}",), "expected a format as in strptime"),
+        (("time: {format: mixed}",), "expected a format as in strptime"),
+        (("knowledge: {lag: {days: 99999999999}}",), "expected a number of at most 36500"),
+        (("knowledge: {lead: 99999999d}",), "expected at most 36500d"),
+        (("scale: 0",), "imports.0.scale has a factor of 0"),
+        (("scale: {clsoe: 2}",), "Did you mean 'close'"),
+        (("csv: {header: [date, symbol, close, date]}",), "names 'date' twice"),
+    ],
+)
+def test_a_mapping_that_no_file_could_fit_is_refused_where_it_says_so(bring, lines, words):
+    with pytest.raises(ConfigError, match=re.escape(words)) as caught:
+        bring(HEADER + GOOD, *lines)
+    assert "mapping.yaml:4:" in caught.value.where
+    assert not bring.store.exists()
+
+
+def test_a_header_of_thousands_of_columns_is_read_whole(bring):
+    more = [f"column_{i:06d}" for i in range(8000)]
+    text = f"date,symbol,close,{','.join(more)}\n2024-03-08,AAA,1,{','.join('1' for _ in more)}\n"
+    assert bring(text).n_taken == 1
+
+
+def test_quoted_line_breaks_beyond_one_piece_say_how_to_read_them(bring, monkeypatch):
+    monkeypatch.setattr("mnpu.data.importing.files.BLOCK", 200)
+    text = "date,symbol,note,close\n" + "".join(f'2024-03-08,S{i},"one\ntwo, {i}\n",1\n' for i in range(50))
+    with pytest.raises(DataError, match=r"quoted_newlines: true"):
+        bring(text)
+    assert bring(text, "csv: {quoted_newlines: true}").n_taken == 50
+
+
+def test_columns_of_one_name_are_refused_in_parquet_too(bring):
+    table = pa.table(
+        [pa.array(["2024-03-08"]), pa.array(["AAA"]), *[pa.array([1.0])] * 2], ["date", "symbol", *["close"] * 2]
+    )
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    with pytest.raises(DataError, match="two columns are called 'close'"):
+        bring(stream.getvalue())
+
+
+def test_an_archive_that_was_cut_is_an_unreadable_file(bring):
+    text = HEADER + "".join(f"2024-03-08,S{i},1,1,1,1.{i},1\n" for i in range(20_000))
+    packed = gzip.compress(text.encode())
+    with pytest.raises(DataError, match="cannot be read"):
+        bring(packed[: len(packed) // 2])
+
+
+def test_a_name_with_a_control_character_and_an_hour_that_does_not_exist_are_told(bring):
+    outcome = bring(HEADER + GOOD + '2024-03-08,"A\x01B",1,1,1,1,1\n')
+    assert dict(outcome.reasons) == {"name": 1}
+    hourly = "{name: h, vendor: me, frequency: 1h, stamp: close, calendar: 24/7, currency: USD, licence: none}"
+    outcome = bring("time,symbol,close\n2024-03-10 02:00,A,1\n", "time: {zone: America/New_York}", dataset=hourly)
+    assert dict(outcome.reasons) == {"time": 1}
+
+
+def test_a_folder_is_no_file_and_a_link_that_leads_nowhere_is_told(bring, tmp_path):
+    (tmp_path / "file.csv").mkdir()
+    with pytest.raises(ConfigError, match="fits no file"):
+        import_files(_mapping(tmp_path), tmp_path / "market.db", now=NOW)
+    (tmp_path / "file.csv").rmdir()
+    (tmp_path / "file.csv").symlink_to(tmp_path / "nowhere")
+    (outcome,) = import_files(_mapping(tmp_path), tmp_path / "market.db", now=NOW).failed
+    assert "cannot be read (No such file" in str(outcome.error)
+
+
+def _mapping(folder):
+    (folder / "m.yaml").write_text(f"imports:\n  - files: file.csv\n    table: prices\n    dataset: {DATASET}\n")
+    return load_mapping(folder / "m.yaml")
+
+
+def test_a_file_that_changes_while_it_is_read_is_left_for_later(bring, tmp_path):
+    path = tmp_path / "file.csv"
+    path.write_text(HEADER + GOOD)
+
+    def grow(file, done, total):
+        path.write_text(HEADER + GOOD + "2024-03-12,AAA,11,12,10,11,200\n")
+
+    mapping, store = _mapping(tmp_path), tmp_path / "market.db"
+    (outcome,) = import_files(mapping, store, now=NOW, progress=grow).failed
+    assert "was changed while it was read" in str(outcome.error)
+    assert rows(store, "SELECT count(*) FROM prices") == [(0,)]
+    assert import_files(mapping, store, now=NOW).total("n_taken") == 3
+
+
+def test_a_store_whose_rows_were_all_refused_is_shown(bring):
+    bring(HEADER + "someday,AAA,1,1,1,1,1\n")
+    shown = CliRunner().invoke(data.command, ["info", str(bring.store)])
+    assert shown.exit_code == 0, shown.output
+    assert "mine" in shown.output

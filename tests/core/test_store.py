@@ -184,6 +184,8 @@ def test_overwritten_pages_are_an_error_when_they_are_read(store_copy):
     store_copy.write_bytes(content)
     with pytest.raises(DataError, match="cannot be read as a store"):
         Store.open(store_copy).info()
+    with pytest.raises(DataError, match="cannot be read as a store"):
+        Store.open(store_copy).table("assets")
 
 
 def test_a_store_without_a_table_is_refused_by_the_name_of_the_table(store_copy):

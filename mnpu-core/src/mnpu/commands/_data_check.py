@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mnpu.commands._shared import emit, json_option, plain, table
+from mnpu.commands._shared import emit, json_option, open_store, plain, table
 
 if TYPE_CHECKING:
     from mnpu.validation.check import Checked
@@ -33,14 +33,12 @@ def check(ctx: click.Context, store: str, out: Path, as_json: bool) -> None:
     STORE is a file, a folder with a market.db, or an URL such as sqlite:///market.db.
     """
     from mnpu import log
-    from mnpu.data.store import Store
     from mnpu.plugins.loader import load_plugins
     from mnpu.plugins.registry import Registry
     from mnpu.validation.check import check_store
     from mnpu.validation.findings import log_findings
 
-    path = Path(store) / "market.db" if "://" not in store and Path(store).is_dir() else store
-    held = Store.open(path)
+    held = open_store(store)
     registry = Registry(load_plugins())
     components = registry.components("validator")
     names = [c.name for c in components]

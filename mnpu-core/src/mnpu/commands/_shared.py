@@ -32,9 +32,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from mnpu.data.store import Store
 
 __all__ = [
     "config_options",
@@ -42,6 +45,7 @@ __all__ = [
     "emit",
     "json_option",
     "lay_out",
+    "open_store",
     "plain",
     "run_argument",
     "runs_option",
@@ -181,3 +185,11 @@ def _terminal_width() -> int:
         return os.get_terminal_size(sys.stdout.fileno()).columns if shown else sys.maxsize
     except (OSError, ValueError):
         return sys.maxsize
+
+
+def open_store(store: str) -> Store:
+    """A file, a folder with a market.db, a folder of Parquet files, or an URL."""
+    from mnpu.data.store import Store, is_parquet
+
+    folder = "://" not in store and Path(store).is_dir() and not is_parquet(store)
+    return Store.open(Path(store) / "market.db" if folder else store)

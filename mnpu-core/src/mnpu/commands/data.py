@@ -21,11 +21,11 @@ from mnpu.commands._data_overview import (
     kinds_payload,
     kinds_table,
 )
-from mnpu.commands._shared import emit, json_option, table
+from mnpu.commands._shared import emit, json_option, open_store, table
 
 if TYPE_CHECKING:
     from mnpu.data.importing.record import ImportRecord
-    from mnpu.data.store import DatasetSummary, SeriesSummary, Store, StoreInfo
+    from mnpu.data.store import DatasetSummary, SeriesSummary, StoreInfo
 
 
 @click.group()
@@ -45,7 +45,7 @@ def info(store: str, pattern: str | None, as_json: bool) -> None:
     """
     from mnpu.data.importing.record import read_imports
 
-    held = _open(store).info()
+    held = open_store(store).info()
     if pattern:
         held = replace(held, series=_matching(held, pattern))
     imports = read_imports(held.path)
@@ -83,18 +83,10 @@ def export(folder: Path, store: str, kind: str, as_json: bool) -> None:
     """
     from mnpu.data.parquet import export_parquet
 
-    done = export_parquet(_open(store), folder)
+    done = export_parquet(open_store(store), folder)
     payload = {"path": done.path, "n_rows": done.n_rows, "n_files": done.n_files, "n_bytes": done.n_bytes}
     bars, megabytes = done.n_rows["prices"], done.n_bytes / 1e6
     emit(as_json, payload, lambda: click.echo(f"{done.path}: {bars:,} bars, {done.n_files} files, {megabytes:.1f} MB"))
-
-
-def _open(store: str) -> Store:
-    """A file, a folder with a market.db, a folder of Parquet files, or an URL."""
-    from mnpu.data.store import Store, is_parquet
-
-    folder = "://" not in store and Path(store).is_dir() and not is_parquet(store)
-    return Store.open(Path(store) / "market.db" if folder else store)
 
 
 def _payload(held: StoreInfo) -> dict[str, object]:
@@ -163,7 +155,8 @@ def _print(held: StoreInfo, imports: Sequence[ImportRecord]) -> None:
 
 def _dataset_row(d: DatasetSummary) -> tuple[str, ...]:
     i, assets = d.info, d.assets
-    first, last = min(a.first_bar for a in assets), max(a.last_bar for a in assets)
+    first = f"{min(a.first_bar for a in assets):%Y-%m-%d}" if assets else "-"
+    last = f"{max(a.last_bar for a in assets):%Y-%m-%d}" if assets else "-"
     as_of = i.adjusted_as_of or "-"
     n = str(len(assets))
-    return (i.name, i.frequency, i.calendar, i.adjustment, as_of, n, f"{first:%Y-%m-%d}", f"{last:%Y-%m-%d}")
+    return (i.name, i.frequency, i.calendar, i.adjustment, as_of, n, first, last)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mnpu.commands._shared import emit, json_option, lay_out, table
+from mnpu.commands._shared import emit, json_option, lay_out, open_store, table
 
 if TYPE_CHECKING:
     from mnpu.features.catalogue import Signal, Unread
@@ -111,9 +111,7 @@ def docs(out: Path, sources: tuple[str, ...], store: str | None, as_json: bool) 
 def _held(store: str | None) -> Mapping[str, SeriesInfo] | None:
     if store is None:
         return None
-    from mnpu.data.store import Store
-
-    return Store.open(Path(store) / "market.db" if "://" not in store and Path(store).is_dir() else store).series()
+    return open_store(store).series()
 
 
 def _payload(signal: Signal) -> dict[str, Any]:

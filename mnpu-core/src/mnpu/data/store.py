@@ -292,7 +292,10 @@ class Store:
         if name not in (known := self.tables()):
             raise DataError(f"no table {name!r}", where=str(self.path), expected=f"one of {', '.join(known)}")
         with self._reading() as connection:
-            return pd.read_sql_query(f'SELECT * FROM "{name}"', connection)
+            try:
+                return pd.read_sql_query(f'SELECT * FROM "{name}"', connection)
+            except pd.errors.DatabaseError as error:
+                raise _unreadable(self.path, error) from error
 
     def side(self, series: Sequence[str], *, end: Any = None) -> SideTable:
         """Side series with all their vintages, in the order in which they became known.
@@ -370,7 +373,7 @@ class Store:
             check_version(connection, self.path)
 
 
-def _unreadable(path: Path, error: sqlite3.DatabaseError) -> DataError:
+def _unreadable(path: Path, error: Exception) -> DataError:
     """What SQLite could not do; only a damaged file is to be moved away, one that is in use is whole."""
     if "locked" in str(error):
         what, expected, step = "is in use", "a store that can be read", "Wait for the program that writes to it."

@@ -76,6 +76,8 @@ def _prices(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
     symbol = _symbols(chunk, c, verdict, needed=True)
     times = _times(chunk, c, verdict)
     event = bar_close(times, spec, c.entry.time.zone, where=c.where)
+    if spec.stamp != "session_date" and (event == NO_TIME).any():
+        _placed(localised(times, c.entry.time.zone, where=c.where, key="time"), verdict)
     verdict.refuse(event == NO_TIME, "calendar", f"no bar of calendar {spec.calendar} ends then")
     shape = SHAPES["prices"]
     values = {name: _number(chunk, c, name, verdict) for name in shape.values if name in c.roles}
@@ -223,6 +225,7 @@ def _universe(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
     return _rows("universe", {}, (), scopes, code, start, known, {"end": ends}, basis, verdict)
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNKNOWN = "when it became known is unknown: neither a moment nor a rule"
 _FUTURE = "it says that it becomes known in the future"
 
@@ -252,6 +255,7 @@ def _symbols(chunk: Chunk, c: Context, verdict: Verdict, *, needed: bool) -> Nam
     else:
         result = names(chunk.columns[c.roles["symbol"]], entry.rename_symbols)
     verdict.refuse(result.bad, "encoding", "its symbol is no text in the file's encoding")
+    verdict.refuse(_unprintable(result), "name", "its symbol holds control characters")
     if needed:
         verdict.refuse(result.code < 0, "name", "there is no symbol")
     return result
@@ -265,11 +269,19 @@ def _series(chunk: Chunk, c: Context, verdict: Verdict) -> Names:
     else:
         found = names(chunk.columns[c.roles["series"]], entry.rename_series)
     verdict.refuse(found.bad, "encoding", "its series is no text in the file's encoding")
+    verdict.refuse(_unprintable(found), "name", "its series holds control characters")
     verdict.refuse(found.code < 0, "name", "there is no series")
     if entry.series is not None and entry.series.only:
         declared = np.array([*(name in entry.series.names for name in found.values), True])
         verdict.refuse(~declared[found.code], "undeclared", "its series is not declared")
     return replace(found, values=tuple(entry.prefix + name for name in found.values))
+
+
+def _unprintable(found: Names) -> np.ndarray:
+    """Rows whose name holds a control character, such as a line break of a cell that was never closed."""
+    odd = np.array([*(bool(_CONTROL.search(name)) for name in found.values), False])
+    result: np.ndarray = odd[found.code]
+    return result
 
 
 def _pairs(first: Names, second: Names) -> tuple[list[tuple[str, ...]], np.ndarray]:

@@ -8,6 +8,8 @@ import hashlib
 import sqlite3
 import tarfile
 import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,12 +23,24 @@ import pyarrow.parquet as pq
 from mnpu.data.importing.mapping import CsvFormat, Entry
 from mnpu.errors import DataError
 
-__all__ = ["Chunk", "Opened", "Ragged", "digest", "open_file"]
+__all__ = ["Chunk", "Opened", "Ragged", "digest", "open_file", "state"]
 
 BLOCK = 2 << 20  #: Bytes of a CSV that are parsed at a time.
 ROWS = 1 << 15  #: Rows of a Parquet file that are read at a time.
 SNIFFED = 1 << 16
+LONGEST_HEAD = 1 << 24
 DELIMITERS = ",;\t|"
+#: What readers raise at a file that is cut, packed in another way, locked by a password, or of another encoding.
+_UNREADABLE = (
+    pa.ArrowException,
+    EOFError,
+    OSError,
+    RuntimeError,
+    UnicodeError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 @dataclass(frozen=True)
@@ -65,12 +79,29 @@ class Opened:
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of the file's bytes."""
+    """The SHA-256 of the file's bytes; DataError if they cannot be read."""
     hashed = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            hashed.update(block)
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 20):
+                hashed.update(block)
+    except OSError as error:
+        raise DataError(
+            f"cannot be read ({error.strerror or error})",
+            where=str(path),
+            expected="a file with read permission",
+            next_step="Nothing of it was taken. Repair it, then run the command again.",
+        ) from error
     return hashed.hexdigest()
+
+
+def state(path: Path) -> tuple[int, ...]:
+    """What the file system says of a file: another answer later means that it was changed meanwhile."""
+    try:
+        told = path.stat()
+    except OSError:
+        return ()
+    return told.st_dev, told.st_ino, told.st_size, told.st_mtime_ns
 
 
 def open_file(path: Path, entry: Entry) -> Opened:
@@ -94,8 +125,10 @@ def open_file(path: Path, entry: Entry) -> Opened:
 def _parquet(path: Path) -> Opened:
     try:
         source = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise _broken(path, "Parquet", error) from error
+    names = tuple(source.schema_arrow.names)
+    _once(names, str(path))
     done = [0]
 
     def chunks() -> Iterator[Chunk]:
@@ -104,10 +137,10 @@ def _parquet(path: Path) -> Opened:
                 line = np.arange(done[0] + 1, done[0] + 1 + batch.num_rows, dtype=np.int64)
                 done[0] += batch.num_rows
                 yield Chunk(dict(zip(batch.schema.names, batch.columns, strict=True)), line)
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise _broken(path, "Parquet", error) from error
 
-    return Opened(tuple(source.schema_arrow.names), chunks(), source.metadata.num_rows, lambda: done[0])
+    return Opened(names, chunks(), source.metadata.num_rows, lambda: done[0])
 
 
 def _sqlite(path: Path, entry: Entry) -> Opened:
@@ -127,6 +160,7 @@ def _sqlite(path: Path, entry: Entry) -> Opened:
             next_step="Check the tables and columns that it names.",
         ) from error
     names = tuple(column[0] for column in cursor.description or ())
+    _once(names, str(path))
 
     def chunks() -> Iterator[Chunk]:
         try:
@@ -184,7 +218,14 @@ def _csv(path: Path, magic: bytes, entry: Entry) -> Opened:
                 ),
             )
             yield from _numbered(reader, names, ragged, skip)
-        except (pa.ArrowInvalid, UnicodeError) as error:
+        except _UNREADABLE as error:
+            if "out of sync" in str(error):
+                raise DataError(
+                    "holds quoted cells with line breaks",
+                    where=str(path),
+                    expected="a row on each line",
+                    next_step="Say csv: {quoted_newlines: true}.",
+                ) from error
             raise _broken(path, f"CSV in {style.encoding}", error) from error
 
     return Opened(tuple(names), chunks(), path.stat().st_size, lambda: stream.read_bytes)
@@ -265,7 +306,7 @@ def _stream(path: Path, magic: bytes, entry: Entry) -> IO[bytes]:
             names = [item.name for item in tar.getmembers() if item.isfile()]
             found: Any = tar.extractfile(_member(path, names, entry.member))
             return found  # type: ignore[no-any-return]
-    except (OSError, zipfile.BadZipFile, tarfile.TarError) as error:
+    except _UNREADABLE as error:
         raise _broken(path, "archive", error) from error
     return path.open("rb")
 
@@ -282,7 +323,10 @@ def _head(path: Path, magic: bytes, entry: Entry) -> str:
     try:
         with _stream(path, magic, entry) as stream:
             raw = stream.read(SNIFFED)
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
+            lines = entry.csv.skip_lines
+            while raw.count(b"\n") <= lines and len(raw) < LONGEST_HEAD and (more := stream.read(SNIFFED)):
+                raw += more  # a header of thousands of columns
+    except _UNREADABLE as error:
         raise _broken(path, "archive", error) from error
     if not raw.strip():
         raise DataError("the file is empty", where=str(path), expected="a header and rows")
@@ -318,10 +362,19 @@ def _shape(head: str, style: CsvFormat, path: Path) -> tuple[list[str], int, str
         return list(style.header), style.skip_lines, delimiter
     if not style.header:
         return [f"column{i + 1}" for i in range(len(first))], style.skip_lines, delimiter
-    twice = sorted({name for name in first if first.count(name) > 1})
-    if twice:
-        raise DataError(f"two columns are called {twice[0]!r}", where=f"{path}:{style.skip_lines + 1}")
+    _once(first, f"{path}:{style.skip_lines + 1}")
     return first, style.skip_lines + 1, delimiter
+
+
+def _once(names: Sequence[str], where: str) -> None:
+    twice = [name for name, n in Counter(names).items() if n > 1]
+    if twice:
+        raise DataError(
+            f"two columns are called {twice[0]!r}",
+            where=where,
+            expected="each name once",
+            next_step="Rename one of them: which one is meant would be a guess.",
+        )
 
 
 def _broken(path: Path, what: str, error: Exception) -> DataError:

@@ -9,7 +9,7 @@ import datetime as dt
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -46,6 +46,7 @@ Kind = Literal["macro", "onchain", "funding", "fundamental", "benchmark", "calen
 Period = Literal["instant", "day", "month", "quarter", "mid_month", "year"]
 TableName = Literal["prices", "observations", "calendar", "news", "corporate_actions", "universe", "assets"]
 
+LONGEST_DAYS = 36500  #: Of a lag, a lead or an age: a century is within reach of nanoseconds.
 _UNITS = {"ns": 1, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9, "w": 7 * 86400 * 10**9}
 
 _TIME = ("time", "date", "clock")
@@ -67,7 +68,10 @@ def duration_ns(text: str) -> int:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(ns|s|min|h|d|w)", text)
     if match is None:
         raise PydanticCustomError("duration", "a number and s, min, h, d or w, as in 7d or 90min")
-    return round(float(match[1]) * _UNITS[match[2]])
+    length = float(match[1]) * _UNITS[match[2]]
+    if length > LONGEST_DAYS * _UNITS["d"]:
+        raise PydanticCustomError("duration", f"at most {LONGEST_DAYS}d")
+    return round(length)
 
 
 def _frequency(text: str) -> object:
@@ -123,12 +127,31 @@ def _calendar(text: str) -> str:
     return canonical(text)
 
 
+def _one_group(text: str) -> object:
+    if re.compile(text).groups == 0:
+        raise PydanticCustomError("group", "a regular expression with a group, such as ([A-Z]+)[.]csv")
+    return text
+
+
+def _time_format(text: str) -> object:
+    import pandas as pd
+
+    try:
+        if "%" not in text:
+            raise ValueError(text)  # what pandas calls "mixed" would guess which is the month
+        return pd.to_datetime(pd.Series([""], dtype=object), format=text, errors="coerce")
+    except ValueError:
+        raise PydanticCustomError("time_format", "a format as in strptime, for example %d/%m/%Y") from None
+
+
 Duration = Annotated[str, _checked(duration_ns)]
 Frequency = Annotated[str, _checked(_frequency)]
 Zone = Annotated[str, _checked(_zone)]
 Moment = Annotated[str, _checked(_moment)]
 Clock = Annotated[str, _checked(_clock)]
 Regex = Annotated[str, _checked(_regex)]
+Capture = Annotated[str, _checked(_regex), _checked(_one_group)]
+TimePattern = Annotated[str, _checked(_time_format)]
 CalendarName = Annotated[str, AfterValidator(_calendar)]
 Text = Annotated[str, Field(min_length=1)]
 
@@ -155,7 +178,9 @@ class CsvFormat(_Block):
 class TimeFormat(_Block):
     """How times are written."""
 
-    format: str | None = Field(default=None, description="As in strptime, for example %d/%m/%Y; ISO is detected.")
+    format: TimePattern | None = Field(
+        default=None, description="As in strptime, for example %d/%m/%Y; ISO is detected."
+    )
     unit: Literal["s", "ms", "us", "ns"] | None = Field(default=None, description="Of numbers since 1970.")
     zone: Zone | None = Field(default=None, description="Of times that carry none.")
 
@@ -163,8 +188,8 @@ class TimeFormat(_Block):
 class Lag(_Block):
     """A release rule: so long after the end of the period, or at a time of day that many days later."""
 
-    days: int = Field(default=0, ge=0)
-    hours: float = Field(default=0, ge=0)
+    days: int = Field(default=0, ge=0, le=LONGEST_DAYS)
+    hours: float = Field(default=0, ge=0, le=24 * LONGEST_DAYS)
     time: Clock | None = Field(default=None, description="Time of day of the release.")
     zone: Zone = "UTC"
 
@@ -275,7 +300,7 @@ class Entry(_Block):
         default={}, description="No rows with one of these values."
     )
     symbol: str | None = Field(default=None, description="Of every row.")
-    symbol_from_file: Regex | None = Field(
+    symbol_from_file: Capture | None = Field(
         default=None, description="Its first group in the file's name is the symbol."
     )
     rename_symbols: dict[str, str] = {}
@@ -357,7 +382,19 @@ def _faults(entry: Entry, index: int, tree: Tree) -> list[ConfigError]:
     for role in entry.columns:
         if role not in roles:
             place = tree.where_key((*here, "columns", role))
-            found.append(_unknown_role(role, roles, place, index))
+            found.append(_unknown_role(f"columns.{role}", roles, place, index))
+    scales = entry.scale if isinstance(entry.scale, dict) else {"": entry.scale}
+    for role, factor in scales.items():
+        if role and role not in roles:
+            place = tree.where_key((*here, "scale", role))
+            found.append(_unknown_role(f"scale.{role}", roles, place, index))
+        if factor == 0:
+            fault("scale", "has a factor of 0", expected="what each value is multiplied by")
+    if isinstance(entry.csv.header, list) and (twice := _first_repeated(entry.csv.header)) is not None:
+        place = tree.where((*here, "csv", "header"))
+        found.append(
+            ConfigError(f"imports.{index}.csv.header names {twice!r} twice", where=place, expected="each once")
+        )
     if entry.table == "prices" and not isinstance(entry.dataset, DatasetSpec):
         fault("dataset", "does not declare a dataset", expected="a map with name, vendor, frequency, stamp, ...")
     if entry.table in ("corporate_actions", "assets") and entry.dataset is None:
@@ -378,13 +415,16 @@ def _told_by_all(series: SeriesSpec, key: str) -> bool:
     return series.only and all(getattr(rules, key) is not None for rules in series.names.values())
 
 
-def _unknown_role(role: str, roles: frozenset[str], place: str, index: int) -> ConfigError:
+def _first_repeated(names: Sequence[str]) -> str | None:
+    return next((name for i, name in enumerate(names) if name in names[:i]), None)
+
+
+def _unknown_role(key: str, roles: frozenset[str], place: str, index: int) -> ConfigError:
     from difflib import get_close_matches
 
-    near = get_close_matches(role, roles, n=1)
+    near = get_close_matches(key.partition(".")[2], roles, n=1)
     return ConfigError(
-        f"imports.{index}.columns.{role} is no role"
-        + ("" if near else f", expected one of {', '.join(sorted(roles))}"),
+        f"imports.{index}.{key} is no role" + ("" if near else f", expected one of {', '.join(sorted(roles))}"),
         where=place,
         next_step=f"Did you mean '{near[0]}'?" if near else "Remove it.",
     )

@@ -17,9 +17,13 @@ __all__ = ["Instants", "Names", "instants", "names", "numbers", "show"]
 
 NO_TIME = np.iinfo("int64").min
 _UNIT = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
-_ZONED = re.compile(r"(Z|[+-]\d{2}:?\d{2})$")
+_ZONED = re.compile(r"(Z|[+-]\d{2}(:?\d{2})?)$")
 _DATE8 = re.compile(r"(1[6-9]|2[01])\d{2}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])$")
+_DATE12 = re.compile(_DATE8.pattern[:-1] + r"([01]\d|2[0-3])[0-5]\d$")
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}")
+#: Numbers since 1970 from which on they are of each unit, if none is declared; below the first, they could be dates
+#: of a spreadsheet, years, or anything.
+_SIZES = {"s": 1e8, "ms": 1e11, "us": 1e14, "ns": 1e17}
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,12 @@ class Names:
 
 
 def text_of(column: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """Cells as text, and which of them are no text in UTF-8."""
+    """Cells as text, and which of them are no text in UTF-8, or lists and the like."""
     bad = np.zeros(len(column), dtype=bool)
-    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
-        return pc.cast(column, pa.string()), bad
     try:
         return pc.cast(column, pa.string()), bad
+    except pa.ArrowNotImplementedError:
+        return pa.nulls(len(column), pa.string()), _present(column)
     except pa.ArrowInvalid:
         cells = column.to_pylist()
         words: list[str | None] = []
@@ -68,11 +72,12 @@ def numbers(
     column: pa.Array, *, missing: Sequence[str | int | float] = (), decimal: str = "."
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cells as float64 (N,), NaN where they are empty or a code for missing, and which cannot be read."""
+    column = _plain(column)
     bad = np.zeros(len(column), dtype=bool)
-    if pa.types.is_null(column.type):
-        return np.full(len(column), np.nan), bad
     if _is_text(column.type):
         values, bad = _spelt_numbers(column, [code for code in missing if isinstance(code, str)], decimal)
+    elif not _is_number(column.type):
+        return np.full(len(column), np.nan), _present(column)
     else:
         values = pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False).astype("float64")
     for code in missing:
@@ -86,7 +91,10 @@ def _spelt_numbers(column: pa.Array, codes: Sequence[str], decimal: str) -> tupl
     if codes:
         text = pc.if_else(pc.is_in(pc.utf8_trim_whitespace(text), value_set=pa.array(codes)), None, text)
     if decimal != ".":
-        text = pc.replace_substring(text, decimal, ".")
+        # A point cannot be the decimal mark too; whether it groups thousands is a guess.
+        pointed = pc.fill_null(pc.match_substring(text, "."), False)
+        bad = bad | pointed.to_numpy(zero_copy_only=False)
+        text = pc.replace_substring(pc.if_else(pointed, None, text), decimal, ".")
     try:
         return pc.cast(text, pa.float64()).to_numpy(zero_copy_only=False).astype("float64"), bad
     except pa.ArrowInvalid:
@@ -115,16 +123,49 @@ def instants(column: pa.Array, style: TimeFormat, clock: pa.Array | None = None)
     if clock is not None:
         joined = pc.binary_join_element_wise(text_of(column)[0], text_of(clock)[0], " ")
         return _spelt_instants(joined, np.zeros(len(joined), dtype=bool), style)
+    column = _plain(column)
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        missing = pc.is_null(column).to_numpy(zero_copy_only=False)
-        zone = getattr(kind, "tz", None)
-        ns = pc.cast(column, pa.timestamp("ns", zone), safe=False).cast(pa.int64()).fill_null(NO_TIME)
-        return Instants(ns.to_numpy(zero_copy_only=False).astype("int64"), np.zeros_like(missing), missing, bool(zone))
+        return _stamped(column)
     if _is_text(kind):
         return _spelt_instants(*text_of(column), style)
     values, bad = numbers(column)
-    return _counted_instants(values, bad, np.isnan(values), style)
+    missing = np.isnan(values) & ~bad
+    if style.unit is None and (style.format is not None or np.abs(values[~np.isnan(values)][:1]).max(initial=0) < 1e9):
+        return _spelt_instants(_written_out(values), bad, style)
+    if pa.types.is_integer(kind):
+        values = pc.cast(column, pa.int64(), safe=False).fill_null(0).to_numpy(zero_copy_only=False)
+    return _counted_instants(values, bad, missing, style)
+
+
+def _stamped(column: pa.Array) -> Instants:
+    """Dates and timestamps; one that nanoseconds do not reach (before 1677, after 2262) cannot be read."""
+    kind = column.type
+    missing = pc.is_null(column).to_numpy(zero_copy_only=False)
+    if pa.types.is_date(kind):
+        column = pc.cast(column, pa.timestamp("s"))
+    unit, zone = column.type.unit, column.type.tz
+    counts = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
+    ns, over = _as_ns(counts, unit)
+    return Instants(np.where(missing | over, NO_TIME, ns), over, missing, bool(zone))
+
+
+def _as_ns(counts: np.ndarray, unit: str) -> tuple[np.ndarray, np.ndarray]:
+    """Counts (N,) of a unit in ns, and which of them nanoseconds do not reach."""
+    limit = np.iinfo("int64").max // _UNIT[unit]
+    over = ~((counts <= limit) & (counts >= -limit))
+    return np.where(over, 0, counts).astype("int64") * _UNIT[unit], over
+
+
+def _written_out(values: np.ndarray) -> pa.Array:
+    """Whole numbers as text, as in 20240102; null where there is none."""
+    return pa.array(
+        [
+            f"{value:.0f}" if value == value and value % 1 == 0 else None if value != value else str(value)
+            for value in values.tolist()
+        ],
+        pa.string(),
+    )
 
 
 def _spelt_instants(text: pa.Array, bad: np.ndarray, style: TimeFormat) -> Instants:
@@ -132,7 +173,7 @@ def _spelt_instants(text: pa.Array, bad: np.ndarray, style: TimeFormat) -> Insta
     missing = pc.fill_null(pc.equal(text, ""), True).to_numpy(zero_copy_only=False) & ~bad
     first = next((word for word in text.slice(0, 1000).to_pylist() if word), "")
     if style.format is not None:
-        aware = "%z" in style.format
+        aware = "%z" in style.format.lower()
         times = pd.to_datetime(
             pd.Series(text.to_pylist(), dtype=object), format=style.format, errors="coerce", utc=True
         )
@@ -140,6 +181,8 @@ def _spelt_instants(text: pa.Array, bad: np.ndarray, style: TimeFormat) -> Insta
     if style.unit is None and _DATE8.match(first):
         times = pd.to_datetime(pd.Series(text.to_pylist(), dtype=object), format="%Y%m%d", errors="coerce", utc=True)
         return _from_pandas(times, bad, missing, aware=False)
+    if style.unit is None and _DATE12.match(first):  # a date with hour and minute, or milliseconds in 1976
+        return Instants(np.full(len(text), NO_TIME), ~missing, missing, False)
     if style.unit is not None or re.fullmatch(r"-?\d{9,19}(\.\d+)?", first):
         if re.fullmatch(r"-?\d+", first):
             try:
@@ -168,8 +211,8 @@ def _iso(text: pa.Array, bad: np.ndarray, missing: np.ndarray, *, aware: bool) -
 
 def _counted_instants(values: np.ndarray, bad: np.ndarray, missing: np.ndarray, style: TimeFormat) -> Instants:
     """Numbers since 1970; without a unit their size tells it (seconds reach 1e11 in the year 5138)."""
-    size = np.abs(values[~(missing | bad)]).max(initial=0)
-    unit = style.unit or ("s" if size < 1e11 else "ms" if size < 1e14 else "us" if size < 1e17 else "ns")
+    unit, strange = (style.unit, bad) if style.unit else _unit_of(values, ~(missing | bad))
+    bad = bad | strange
     limit = np.iinfo("int64").max // _UNIT[unit]
     over = ~(missing | bad) & ~(np.abs(values) <= limit)
     safe = np.where(missing | bad | over, 0, values)
@@ -178,11 +221,19 @@ def _counted_instants(values: np.ndarray, bad: np.ndarray, missing: np.ndarray, 
     return Instants(np.where(missing | bad | over, NO_TIME, ns), bad | over, missing, True)
 
 
+def _unit_of(values: np.ndarray, given: np.ndarray) -> tuple[str, np.ndarray]:
+    """The unit of most of the numbers, and which are of another: they would be read as a time far from the others."""
+    size = np.abs(values.astype("float64"))
+    place = np.searchsorted(list(_SIZES.values()), size, side="right") - 1
+    usual = max(int(np.median(place[given])), 0) if given.any() else 0
+    return list(_SIZES)[usual], given & (place != usual)
+
+
 def _from_pandas(times: pd.Series, bad: np.ndarray, missing: np.ndarray, aware: bool) -> Instants:
     index = pd.DatetimeIndex(times)
     unread = np.asarray(index.isna()) & ~missing
-    with np.errstate(all="ignore"):
-        ns = index.as_unit("ns").asi8
+    ns, over = _as_ns(np.where(index.isna(), 0, index.asi8), index.unit)
+    unread |= over
     return Instants(np.where(unread | missing, NO_TIME, ns), bad | unread, missing, aware)
 
 
@@ -193,6 +244,22 @@ def show(value: object) -> str:
     if isinstance(value, bytes):
         return value.decode("utf-8", errors="backslashreplace")
     return str(value)
+
+
+def _plain(column: pa.Array) -> pa.Array:
+    """A column without an index of its values; one without any value is a column of numbers."""
+    if pa.types.is_dictionary(column.type):
+        return column.dictionary_decode()
+    return pc.cast(column, pa.float64()) if pa.types.is_null(column.type) else column
+
+
+def _present(column: pa.Array) -> np.ndarray:
+    result: np.ndarray = pc.is_valid(column).to_numpy(zero_copy_only=False)
+    return result
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from mnpu.data.importing.assets import update_assets
 from mnpu.data.importing.build import Context, build
 from mnpu.data.importing.clocks import NO_TIME, localised
-from mnpu.data.importing.files import Chunk, Opened, digest, open_file
+from mnpu.data.importing.files import Chunk, Opened, digest, open_file, state
 from mnpu.data.importing.mapping import DatasetSpec, Entry, LoadedMapping, TimeFormat
 from mnpu.data.importing.parse import instants, numbers, text_of
 from mnpu.data.importing.quarantine import Quarantine
@@ -160,7 +160,8 @@ def plan(mapping: LoadedMapping, *, files: Sequence[Path] = (), root: Path | Non
             jobs += [(path, index) for path in files if _fits(path, patterns, base)]
             continue
         for place, pattern in enumerate(patterns):
-            found = sorted(glob.glob(str(base / pattern), recursive=True))
+            # A link that leads nowhere is told when it is opened; only folders are no files.
+            found = sorted(path for path in glob.glob(str(base / pattern), recursive=True) if not os.path.isdir(path))
             if not found and not entry.optional:
                 keys = ("files",) if isinstance(entry.files, str) else ("files", place)
                 raise ConfigError(
@@ -169,7 +170,7 @@ def plan(mapping: LoadedMapping, *, files: Sequence[Path] = (), root: Path | Non
                     expected="at least one",
                     next_step="Check --root, or say optional: true.",
                 )
-            jobs += [(Path(path), index) for path in found if os.path.isfile(path)]
+            jobs += [(Path(path), index) for path in found]
     return jobs if not files else _each_has_an_entry(mapping, files, jobs)
 
 
@@ -232,11 +233,19 @@ class _Importer:
         outcome = FileOutcome(self.path, self.index, TARGETS.get(self.entry.table, self.entry.table))
         waste: Quarantine | None = None
         try:
+            before = state(self.path)
             sha256 = digest(self.path)
             opened = open_file(self.path, self.entry)
             waste = Quarantine(self.folder, self.path, sha256, f"{self.index + 1}-{self.entry.table}", opened.names)
             self.connection.execute("BEGIN IMMEDIATE")
             outcome = self._rows(opened, waste, outcome)
+            if state(self.path) != before:
+                raise DataError(
+                    "was changed while it was read",
+                    where=str(self.path),
+                    expected="a file that nobody writes to",
+                    next_step="Nothing of it was taken. Import it again once it is complete.",
+                )
             outcome = replace(outcome, quarantine=waste.keep())
             self._record(sha256, outcome)
             self.connection.execute("COMMIT")
