@@ -141,6 +141,22 @@ def test_a_copy_in_parquet_is_checked_to_the_same_findings(store_copy, tmp_path)
     assert len(found[0]) > 5
 
 
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("UPDATE datasets SET frequency = '7x' WHERE name = 'eurusd_hourly'", "eurusd_hourly has '7x'"),
+        ("UPDATE datasets SET calendar = 'NOPE' WHERE name = 'eurusd_hourly'", "eurusd_hourly has 'NOPE'"),
+        ("INSERT INTO observations VALUES ('nobody', '', 1, 2, 3.0, 'observed')", "1 do not"),
+        ("INSERT INTO prices SELECT 'lost', symbol, 1, 1, 1, 1, 1, 1, 1, 1, basis FROM prices LIMIT 1", "1 do not"),
+    ],
+)
+def test_what_no_table_shows_alone_is_an_error(store_copy, tmp_path, sql, told):
+    spoil(store_copy, sql)
+    answer = run(store_copy, "--json", "--out", tmp_path / "out")
+    assert answer.exit_code == 3
+    assert told in [f["sample"] for f in json.loads(answer.stdout)["findings"] if f["validator"] == "structure"]
+
+
 def test_folders_that_cannot_be_written_are_an_error(demo_store, tmp_path):
     (tmp_path / "file").write_text("")
     answer = run(demo_store, "--out", tmp_path / "file" / "out")

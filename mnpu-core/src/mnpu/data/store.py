@@ -281,6 +281,14 @@ class Store:
         columns = {n: v for n, v in zip(PRICE_COLUMNS, values, strict=True) if not np.isnan(v).all()}
         return PriceRows(info, symbols, code.astype("int32"), event, known, columns)
 
+    def dangling(self) -> dict[tuple[str, str], int]:
+        """Rows of each table that refer to a row of another which is not there, as ``{(table, other): rows}``."""
+        counts: dict[tuple[str, str], int] = {}
+        with self._reading() as connection:
+            for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+                counts[table, parent] = counts.get((table, parent), 0) + 1
+        return counts
+
     def tables(self) -> tuple[str, ...]:
         """Names of the tables, in order."""
         with self._reading() as connection:

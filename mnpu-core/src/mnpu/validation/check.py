@@ -15,6 +15,7 @@ from mnpu.data.calendars import Calendar, get_calendar
 from mnpu.data.rows import PriceRows
 from mnpu.data.store import Store
 from mnpu.errors import MnpuError
+from mnpu.frequencies import FREQUENCIES
 from mnpu.types import DatasetInfo, Panel, SideTable
 from mnpu.validation.coverage import Coverage, price_coverage, side_coverage
 from mnpu.validation.findings import Actions, AssetFacts, Context, Finding
@@ -75,7 +76,7 @@ def check_store(
     checked : Checked
     """
     facts = _Facts(store)
-    reported: list[Reported] = []
+    reported = _structure(store)
     coverage: list[Coverage] = []
     for name, table, context in _tables(store, facts, validators):
         say(name)
@@ -91,6 +92,34 @@ def check_store(
             coverage += side_coverage(table, refused)
     order = sorted(range(len(reported)), key=lambda i: reported[i].finding.severity != "error")
     return Checked(store.path, tuple(reported[i] for i in order), tuple(coverage))
+
+
+def _structure(store: Store) -> list[Reported]:
+    """What no table shows alone: rows that refer to nothing, and datasets whose bars nobody can place in time."""
+    found = [
+        Finding(
+            f"rows of {table} refer to rows of {parent}",
+            "error",
+            count,
+            f"{count} do not",
+            "Declare what they are about.",
+        )
+        for (table, parent), count in store.dangling().items()
+    ]
+    for info in store.datasets():
+        for what, known, name in (
+            ("frequency", info.frequency in FREQUENCIES, info.frequency),
+            ("calendar", _calendar(info.calendar) is not None, info.calendar),
+        ):
+            if not known:
+                hint = "Correct its declaration; until then its rows are not checked."
+                found.append(Finding(f"a dataset has a known {what}", "error", 1, f"{info.name} has {name!r}", hint))
+    return [Reported("store", "structure", finding) for finding in found]
+
+
+def _placed(info: DatasetInfo) -> bool:
+    """Whether the bars of a dataset can be placed in time."""
+    return info.frequency in FREQUENCIES and _calendar(info.calendar) is not None
 
 
 def findings_frame(checked: Checked) -> pd.DataFrame:
@@ -133,7 +162,7 @@ def _tables(store: Store, facts: _Facts, validators: Mapping[str, Validator]) ->
             if name not in TYPED:
                 yield name, store.table(name), Context(name, bases=facts.bases, now=facts.now)
     panels = any(_is_for(v, _NO_PANEL) for v in validators.values())
-    for info in store.datasets():
+    for info in filter(_placed, store.datasets()):
         context = facts.context(info)
         yield f"prices of {info.name}", store.price_rows(info.name), context
         if panels:
