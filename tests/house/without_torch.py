@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 NEEDS_TORCH = re.compile(
-    r"^\s*(?:from|import) (?:torch|lightning|safetensors|mnpu\.nn|mnpu\.training|mnpu import training)\b", re.M
+    r"^\s*(?:from|import) (?:torch|lightning|safetensors|mnpu\.nn|mnpu\.training|mnpu import training|\.training_world)\b", re.M
 )
 LEFT_OUT: list[str] = []
 
