@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 NEEDS_TORCH = re.compile(
-    r"^\s*(?:from|import) (?:torch|lightning|safetensors|mnpu\.nn|mnpu\.training|mnpu import training|\.training_world)\b", re.M
+    r"^\s*(?:from|import) "
+    r"(?:torch|lightning|safetensors|mnpu\.nn|mnpu\.training|mnpu import training|\.training_world)\b",
+    re.M,
 )
 LEFT_OUT: list[str] = []
 
