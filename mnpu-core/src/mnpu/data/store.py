@@ -261,24 +261,20 @@ class Store:
         info = next((info for info in self.datasets() if info.name == dataset), None)
         if info is None:
             raise DataError(f"no dataset {dataset!r}", where=str(self.path), next_step="Run: mnpu data info")
-        keys = ("code", "event_time", "knowledge_time")
-        parts: dict[str, list[np.ndarray]] = {name: [] for name in (*keys, *PRICE_COLUMNS)}
+        query = (
+            f"SELECT event_time, knowledge_time, {', '.join(PRICE_COLUMNS)} FROM prices"
+            " WHERE dataset = ? AND symbol = ? ORDER BY event_time, knowledge_time"
+        )
         with self._reading() as connection:
             found = connection.execute("SELECT DISTINCT symbol FROM prices WHERE dataset = ?", (dataset,))
             symbols = tuple(sorted({*self.symbols(dataset), *(row[0] for row in found)}))
-            code_of = {symbol: code for code, symbol in enumerate(symbols)}
-            cursor = connection.execute(
-                f"SELECT symbol, event_time, knowledge_time, {', '.join(PRICE_COLUMNS)} FROM prices"
-                " WHERE dataset = ? ORDER BY symbol, event_time, knowledge_time",
-                (dataset,),
-            )
-            while batch := cursor.fetchmany(50_000):  # a list of a million rows would take a gigabyte
-                symbol, *cells = zip(*batch, strict=True)
-                for name, column in zip(parts, ([code_of[s] for s in symbol], *cells), strict=True):
-                    kind = {"code": "int32"}.get(name, "int64" if name in keys else "float64")
-                    parts[name].append(np.array(column, dtype=kind))
-        code, event, known, *values = (np.concatenate(p) if p else np.zeros(0, "int64") for p in parts.values())
-        columns = {n: v for n, v in zip(PRICE_COLUMNS, values, strict=True) if not np.isnan(v).all()}
+            # compiled code opens the file itself, and only this class is sure to have one of SQLite's
+            many = sum(a.n_bars for a in self.assets() if a.dataset == dataset) if type(self) is Store else 0
+            keys = [(dataset, symbol) for symbol in symbols]
+            rows = read_rows(connection, self.path, query, keys, n_ints=2, n_floats=len(PRICE_COLUMNS), at_most=many)
+        code = np.repeat(np.arange(len(symbols)), np.diff(rows.bounds))
+        event, known = rows.ints
+        columns = {n: v for n, v in zip(PRICE_COLUMNS, rows.floats, strict=True) if not np.isnan(v).all()}
         return PriceRows(info, symbols, code.astype("int32"), event, known, columns)
 
     def dangling(self) -> dict[tuple[str, str], int]:
