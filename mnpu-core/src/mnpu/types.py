@@ -245,6 +245,9 @@ class FeatureSpec:
     prices of a symbol are multiplied by a constant, so they may be computed on vendor-adjusted prices. ``kind`` is
     that of its series, see ``SeriesInfo``.
 
+    ``short_start`` features have values from short windows before their warm-up is over, and ``state`` counts the numbers
+    that are carried from bar to bar for each symbol, see ``mnpu.feature``.
+
     ``reference`` says where the formula comes from. ``release_lags`` and ``bases`` hold one entry for each of
     ``series``, as it declares them (see ``SeriesInfo``); they are empty until the column is computed on a store.
     """
@@ -265,6 +268,8 @@ class FeatureSpec:
     reference: str = ""
     release_lags: tuple[str, ...] = ()
     bases: tuple[str, ...] = ()
+    short_start: bool = False
+    state: int = 0
 
     @property
     def tables(self) -> tuple[str, ...]:

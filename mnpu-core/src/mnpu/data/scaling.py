@@ -61,7 +61,7 @@ class Scaler:
             If a feature has no finite value in the range.
         """
         start, stop = rows
-        fitted = np.asarray(values[start:stop], dtype="float64")
+        fitted = np.ascontiguousarray(values[start:stop], dtype="float64")  # one order of summation for any layout
         counted = np.ones(fitted.shape[:2], dtype=bool) if where is None else where[start:stop]
         cells = fitted[counted]  # (N, F)
         finite = np.isfinite(cells)
@@ -93,7 +93,7 @@ class Scaler:
         """
         finite = np.isfinite(values)
         scaled = np.where(finite, (values - self.mean) / self.std, 0.0)
-        return np.concatenate([scaled, finite[..., self.has_gaps]], axis=-1).astype(np.float32)
+        return np.concatenate([scaled, finite[..., self.has_gaps]], axis=-1).astype(np.float32, order="C")
 
     def transform(self, values: np.ndarray, times: pd.DatetimeIndex, *, training: bool = False) -> np.ndarray:
         """``scale``, refused for decisions inside or before the training range unless ``training``.

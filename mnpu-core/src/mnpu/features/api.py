@@ -23,9 +23,10 @@ rows of the panel's time at all: it comes as *what was known at each publication
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
@@ -42,19 +43,24 @@ from mnpu.types import Panel, SideTable
 if TYPE_CHECKING:
     from mnpu.features.coarse import CoarseView
 
-__all__ = ["FeatureMeta", "View", "feature", "meta_of"]
+__all__ = ["FeatureMeta", "Kernel", "View", "feature", "meta_of"]
 
 _MARK = "__mnpu_feature__"
 
 Params = Mapping[str, Any]
+Memory = int | pd.Timedelta | None
 Vintage = Literal["latest", "first"]
 Kind = Literal["macro", "onchain", "funding", "fundamental", "benchmark", "calendar", "news", "other"]
 F = TypeVar("F", bound=Callable[..., np.ndarray])
 
+#: ``kernel(view, columns, out)`` computes several features at once: ``columns`` names the n functions with their
+#: parameters, ``out`` (n, T - view.first, A), float64 or float32, gets the rows from ``view.first`` on.
+Kernel = Callable[["View", Sequence[tuple[str, Params]], np.ndarray], None]
+
 
 @dataclass(frozen=True)
 class FeatureMeta:
-    """What :func:`feature` notes about a function. ``series`` and ``warmup`` may depend on its parameters."""
+    """What :func:`feature` notes about a function. What is callable depends on its parameters."""
 
     fields: tuple[str, ...]
     series: tuple[str, ...] | Callable[[Params], Sequence[str]]
@@ -64,6 +70,10 @@ class FeatureMeta:
     scope: Literal["symbol", "market"]
     tags: tuple[str, ...]
     kind: str = "macro"
+    short_start: bool = False
+    memory: Memory | Callable[[Params], Memory] = None
+    state: int | Callable[[Params], int] = 0
+    kernel: Kernel | None = None
 
     def series_for(self, params: Params) -> tuple[str, ...]:
         """The side series that are read with these parameters."""
@@ -72,6 +82,14 @@ class FeatureMeta:
     def warmup_for(self, params: Params) -> int:
         """The bars that are looked back over with these parameters, the present one included."""
         return int(self.warmup(params)) if callable(self.warmup) else self.warmup
+
+    def memory_for(self, params: Params) -> Memory:
+        """How much side data the newest value depends on with these parameters, see :func:`feature`."""
+        return self.memory(params) if callable(self.memory) else self.memory
+
+    def state_for(self, params: Params) -> int:
+        """The numbers that are carried from bar to bar for each symbol with these parameters."""
+        return int(self.state(params)) if callable(self.state) else self.state
 
 
 def feature(
@@ -84,6 +102,10 @@ def feature(
     scope: Literal["symbol", "market"] = "symbol",
     tags: Sequence[str] = (),
     kind: Kind = "macro",
+    short_start: bool = False,
+    memory: Memory | Callable[[Params], Memory] = None,
+    state: int | Callable[[Params], int] = 0,
+    kernel: Kernel | None = None,
 ) -> Callable[[F], F]:
     """Mark a function as a feature and say what it needs; the function itself stays as it is.
 
@@ -107,9 +129,22 @@ def feature(
     kind : str, default="macro"
         What its series are, and so which table of a store they come from: ``macro``, ``onchain``, ``funding``,
         ``fundamental``, ``benchmark``, ``calendar``, ``news`` or ``other``.
+    short_start : bool, default=False
+        Whether its windows are short at the start of the data, so that it has values before its warm-up.
+    memory : int, Timedelta, None, or callable of the parameters that returns one
+        The side data that the newest value depends on: so many newest observations of each series (and symbol), with
+        their revisions, or those known within a span of time. None stands for all, and a step of an agent then takes
+        the longer, the more there is.
+    state : int, or callable of the parameters that returns one, default=0
+        Numbers for each symbol that it carries from bar to bar in :attr:`View.state`, where no finite window gives its
+        value. ``warmup`` is then the number of bars before its first value.
+    kernel : callable, optional
+        Computes several features of one family in one pass, see ``Kernel``; the function is then the definition, to
+        which the conformance kit holds the kernel.
     """
     told = series if callable(series) else tuple(series)
-    meta = FeatureMeta(tuple(fields), told, scale_free, warmup, unit, scope, tuple(tags), kind)
+    needs = (tuple(fields), told, scale_free, warmup, unit, scope, tuple(tags), kind)
+    meta = FeatureMeta(*needs, short_start, memory, state, kernel)
 
     def mark(function: F) -> F:
         _check_signature(function)
@@ -137,6 +172,27 @@ def _check_signature(function: Callable[..., Any]) -> None:
         )
 
 
+class Memo:
+    """What was computed once on one panel; several threads may ask."""
+
+    def __init__(self) -> None:
+        self._held: dict[Hashable, np.ndarray] = {}
+        self._locks: dict[Hashable, Lock] = {}
+        self._lock = Lock()
+
+    def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """The array under ``key``, made by whoever comes first."""
+        found = self._held.get(key)
+        if found is None:
+            with self._lock:
+                lock = self._locks.setdefault(key, Lock())
+            with lock:
+                found = self._held.get(key)
+                if found is None:
+                    found = self._held[key] = make()
+        return found
+
+
 class View:
     """What a feature may read: the declared fields and series of a panel and a side table.
 
@@ -148,6 +204,12 @@ class View:
         What the feature declared; anything is allowed where None, which is convenient in a notebook.
     where : str
         Name of the feature, for messages.
+    first : int, default=0
+        The first row whose value is wanted.
+    state : float64 (S, A), optional
+        What the feature carries from bar to bar; NaN where nothing was carried yet.
+    memo : Memo, optional
+        Holds what several features share.
     """
 
     def __init__(
@@ -158,8 +220,40 @@ class View:
         fields: Sequence[str] | None = None,
         series: Sequence[str] | None = None,
         where: str = "view",
+        first: int = 0,
+        state: np.ndarray | None = None,
+        memo: Memo | None = None,
     ) -> None:
         self._panel, self._side, self._fields, self._series, self._where = panel, side, fields, series, where
+        self._first, self._state, self._memo = first, state, Memo() if memo is None else memo
+
+    @property
+    def first(self) -> int:
+        """The first row whose value is wanted: 0 over a whole panel, the last row in a step of an agent.
+
+        A feature may leave earlier rows at whatever they are, and one that carries a state has seen them already.
+        """
+        return self._first
+
+    @property
+    def state(self) -> np.ndarray:
+        """What the feature carries from bar to bar, float64 (S, A), to be written in place; NaN before the first bar.
+
+        It stands after row ``first - 1``; the feature brings it on to the last row.
+        """
+        if self._state is None:
+            raise PluginError(
+                "reads a state, which it did not declare", where=self._where, expected="@feature(state=...)"
+            )
+        return self._state
+
+    def once(self, function: Callable[..., np.ndarray], *args: Any) -> np.ndarray:
+        """``function(view, *args)``, read-only, computed once for all features that ask for it on the same data.
+
+        For what features of a family share, such as logarithms or true ranges. The function must not use ``first`` nor
+        ``state``; ``args`` are hashable.
+        """
+        return self._memo.get((function, *args), lambda: _read_only(function(self, *args)))
 
     @property
     def times(self) -> pd.DatetimeIndex:

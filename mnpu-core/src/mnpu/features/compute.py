@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from mnpu.errors import DataError, MnpuError, PluginError
-from mnpu.features.api import View
+from mnpu.errors import DataError, MnpuError
+from mnpu.features.api import Memo
+from mnpu.features.evaluation import States, fill, fresh_states, jobs
 from mnpu.features.plan import PlannedFeature
 from mnpu.types import DatasetInfo, FeatureFrame, FeatureSpec, Panel, SeriesInfo, SideTable, table_of
 
@@ -40,7 +41,7 @@ def compute(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) ->
         is shorter than a warm-up; a column has no value at all, or an infinite one.
     """
     check(planned, panel, side)
-    frame = _frame(planned, panel, side, evaluate(planned, panel, side))
+    frame = _computed(planned, panel, side)
     for f, column in enumerate(planned):
         if np.isnan(frame.values[..., f]).all():
             raise _empty(column, panel, side)
@@ -53,15 +54,40 @@ def compute_latest(planned: Sequence[PlannedFeature], panel: Panel, side: SideTa
     The data passed :func:`check` when the pipeline was fitted; rows before a column's warm-up are NaN or come from
     too short a past, so a caller keeps only those after the longest warm-up.
     """
-    return _frame(planned, panel, side, evaluate(planned, panel, side))
+    return _computed(planned, panel, side)
 
 
-def evaluate(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> np.ndarray:
-    """Values of every column, float64 (T, A, F), without any check on the data."""
-    values = np.empty((len(planned), *panel.shape))
-    for f, column in enumerate(planned):
-        values[f] = _column(column, panel, side)
+def _computed(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> FeatureFrame:
+    values = np.empty((len(planned), *panel.shape), dtype=np.float32)
+    _fill(planned, panel, side, values, 0, None)
+    return _frame(planned, panel, side, values)
+
+
+def evaluate(
+    planned: Sequence[PlannedFeature], panel: Panel, side: SideTable, *, first: int = 0, states: States | None = None
+) -> np.ndarray:
+    """Values of every column from row ``first`` on, float64 (T - first, A, F), without any check on the data.
+
+    ``states`` holds what columns carry, as it stands before ``first``, and is brought on; by default nothing was
+    carried yet.
+    """
+    values = np.empty((len(planned), panel.shape[0] - first, panel.shape[1]))
+    _fill(planned, panel, side, values, first, states)
     return np.moveaxis(values, 0, -1)
+
+
+def _fill(
+    planned: Sequence[PlannedFeature],
+    panel: Panel,
+    side: SideTable,
+    out: np.ndarray,
+    first: int,
+    states: States | None,
+) -> None:
+    carried = fresh_states(planned, panel.shape[1]) if states is None else states
+    memo = Memo()
+    for job in jobs(planned, panel.shape[0], first=first):
+        fill(job, planned, panel, side, out, states=carried, memo=memo, origin=first)
 
 
 def check(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> None:
@@ -123,40 +149,19 @@ def as_declared(spec: FeatureSpec, info: Mapping[str, SeriesInfo]) -> FeatureSpe
     return replace(spec, release_lags=lags, bases=bases)
 
 
-def _column(column: PlannedFeature, panel: Panel, side: SideTable) -> np.ndarray:
-    spec = column.spec
-    view = View(panel, side, fields=spec.fields, series=spec.series, where=spec.name)
-    try:
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            values = np.asarray(column.function(view, **spec.params))
-    except MnpuError:
-        raise
-    except Exception as error:  # code of a plugin: whatever it raises is its failure, not the user's
-        raise PluginError(
-            f"raised {type(error).__name__}: {error}", where=f"feature {spec.name} of {column.dist}"
-        ) from error
-    expected = panel.shape if spec.scope == "symbol" else panel.shape[:1]
-    if values.shape != expected or values.dtype.kind not in "fiub":
-        raise PluginError(
-            f"returned {values.dtype} {values.shape}",
-            where=f"feature {spec.name} of {column.dist}",
-            expected=f"float64 {expected}, as its scope is {spec.scope!r}",
-        )
-    return values if spec.scope == "symbol" else values[:, None]
-
-
 def _frame(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable, values: np.ndarray) -> FeatureFrame:
-    with np.errstate(over="ignore"):
-        small = np.ascontiguousarray(values, dtype=np.float32)
-    if np.isinf(small).any():
-        t, a, f = np.argwhere(np.isinf(small))[0]
-        raise DataError(
-            f"the value of {panel.symbols[a]} at {panel.times[t]:%Y-%m-%d %H:%M} is {values[t, a, f]}",
-            where=f"feature {planned[f].name}",
-            expected="a number, or NaN where it is undefined",
-        )
+    """The frame of ``values``, float32 (F, T, A)."""
+    for f, column in enumerate(planned):
+        if np.isinf(values[f]).any():
+            t, a = np.argwhere(np.isinf(values[f]))[0]
+            raise DataError(
+                f"the value of {panel.symbols[a]} at {panel.times[t]:%Y-%m-%d %H:%M} is infinite, or too large",
+                where=f"feature {column.name}",
+                expected="a number, or NaN where it is undefined",
+            )
     specs = tuple(as_declared(column.spec, side.info) for column in planned)
-    return FeatureFrame(panel.times, panel.symbols, small, tuple(c.name for c in planned), panel.decidable, specs)
+    names = tuple(column.name for column in planned)
+    return FeatureFrame(panel.times, panel.symbols, np.moveaxis(values, 0, -1), names, panel.decidable, specs)
 
 
 def _check_levels(spec: FeatureSpec, panel: Panel) -> None:

@@ -43,6 +43,13 @@ class PlannedFeature:
         """Name of the column."""
         return self.spec.name
 
+    @property
+    def meta(self) -> FeatureMeta:
+        """What was noted about its function."""
+        meta = meta_of(self.function)
+        assert meta is not None  # nothing else is planned
+        return meta
+
 
 def plan(uses: Sequence[Use], registry: Sources) -> list[PlannedFeature]:
     """Find each feature, check its parameters and spread its lists; refuse a column that appears twice.
@@ -170,6 +177,7 @@ def _spec(
     column = f"{name}[{arguments}]" if arguments else name
     try:
         warmup, series = meta.warmup_for(params), meta.series_for(params)
+        state = meta.state_for(params)
     except ConfigError as error:  # parameters that do not go together: say where they were given
         raise ConfigError(error.what, where=where or column, expected=error.expected) from error
     return FeatureSpec(
@@ -187,4 +195,6 @@ def _spec(
         tags=meta.tags,
         kind=meta.kind,
         reference=reference_of(inspect.getdoc(function) or ""),
+        short_start=meta.short_start,
+        state=state,
     )
