@@ -28,7 +28,8 @@ from mnpu.atomic import Wording, new_folder
 from mnpu.data.bars import Bars
 from mnpu.data.columns import Columns
 from mnpu.data.migrations import SCHEMA_VERSION, create_schema
-from mnpu.data.store import MANIFEST, Store
+from mnpu.data.store import Store
+from mnpu.data.urls import MANIFEST
 from mnpu.errors import DataError
 
 __all__ = ["Exported", "ParquetStore", "export_parquet"]
