@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from contextlib import closing
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from mnpu.data.migrations import create_schema
 from mnpu.data.store import Store
-from mnpu.errors import DataError
+from mnpu.errors import DataError, PluginError
 from mnpu.features import View
 from mnpu.features.texts import decayed_sum, window_sum
 from mnpu.testing.features import synthetic_panel, synthetic_side
@@ -188,3 +189,32 @@ def test_texts_are_summed_for_their_symbol_and_for_the_market(panel):
         recent = (side.knowledge_time <= now) & (side.knowledge_time > now - pd.Timedelta(days=4))
         assert [(side.symbol[recent] == s).sum() for s in panel.symbols] == count[t].tolist()
         assert total[t] == recent.sum()
+
+
+def test_a_huge_value_leaves_no_trace_once_it_is_out_of_the_window():
+    hours = pd.to_datetime([3_600 * h for h in range(6)], unit="s", utc=True)
+    values = np.array([1e17, 0.1, 0.2, -1e17, 0.4, 0.5])
+    window = window_sum(hours, hours, values, pd.Timedelta(hours=2))
+    assert window.tolist() == [math.fsum(values[max(t - 1, 0) : t + 1].tolist()) for t in range(6)]
+    assert window[[2, 5]].tolist() == [0.1 + 0.2, 0.4 + 0.5]
+
+
+def test_the_sum_of_a_window_does_not_depend_on_what_is_outside_of_it():
+    hours = pd.to_datetime([3_600 * h for h in range(60)], unit="s", utc=True)
+    values = np.random.default_rng(5).normal(size=60)
+    whole = window_sum(hours, hours, values, pd.Timedelta(hours=9))
+    for cut in (20, 41):
+        assert window_sum(hours[:cut], hours[:cut], values[:cut], pd.Timedelta(hours=9)).tolist() == whole[:cut].tolist()
+        later = window_sum(hours[cut:], hours[cut - 9 :], values[cut - 9 :], pd.Timedelta(hours=9))
+        assert later.tolist() == whole[cut:].tolist()
+
+
+@pytest.mark.parametrize("length", [pd.Timedelta(0), pd.Timedelta(days=-1), pd.NaT])
+def test_a_half_life_or_a_window_of_nothing_is_refused(panel, length):
+    side = synthetic_side(["wire"], panel, np.random.default_rng(7), history=3, kind="news")
+    view = View(panel, side, where="acme.tone")
+    texts = view.texts("wire")
+    with pytest.raises(PluginError, match=r"acme\.tone: the half-life of wire is .*, expected longer than nothing"):
+        view.decayed(texts, texts.value, length)
+    with pytest.raises(PluginError, match=r"acme\.tone: the window of wire is .*, expected longer than nothing"):
+        view.within(texts, texts.value, length, market=True)
