@@ -12,8 +12,11 @@ from mnpu.data.importing.mapping import load_mapping
 from mnpu.data.importing.run import import_files
 from mnpu.data.store import Store
 from mnpu.errors import ConfigError, DataError
+from mnpu.features import View
+from tests.side_tables import decisions
 
 NOW = pd.Timestamp("2024-06-01", tz="UTC")
+DAY = 86_400 * 10**9
 SERIES = "series: {kind: macro, frequency: monthly, unit: index, max_age: 75d, source: me, licence: none}"
 PRICES = """
   - files: prices.csv
@@ -168,6 +171,52 @@ def test_an_event_is_announced_and_then_released(bring):
     assert list(side.series) == ["USD CPI m/m/scheduled", "USD CPI m/m/actual", "USD CPI m/m/scheduled"]
 
 
+def test_an_event_may_be_called_off_or_moved(bring):
+    outcome = bring(
+        "date,event,said,off,was,actual\n"
+        "2024-03-12 12:30,CPI,2024-01-02,,,\n"
+        "2024-04-10 12:30,CPI,2024-01-02,,,\n"
+        "2024-03-12 12:30,CPI,2024-03-05,yes,,\n"
+        "2024-04-11 12:30,CPI,2024-03-06,no,2024-04-10 12:30,\n"
+        "2024-05-10 12:30,CPI,2024-03-06,yes,,0.3\n"
+        "2024-05-10 12:30,CPI,2024-03-06,perhaps,,\n",
+        *("table: calendar", "time: {zone: UTC}", "knowledge: {column: said, zone: UTC}"),
+        "columns: {series: event, cancelled: off, replaces: was}",
+        "series: {max_age: 100d, source: me, licence: none}",
+    )
+    assert (outcome.n_taken, outcome.reasons) == (4, {"order": 1, "kind": 1})
+    first, second, third = at("2024-03-12 12:30"), at("2024-04-10 12:30"), at("2024-04-11 12:30")
+    assert rows(bring.store, "SELECT event_time, knowledge_time, cancelled FROM calendar_events") == [
+        (first, at("2024-01-02"), 0),
+        (first, at("2024-03-05"), 1),
+        (second, at("2024-01-02"), 0),
+        (second, at("2024-03-06"), 1),
+        (third, at("2024-03-06"), 0),
+    ]
+    side = Store.open(bring.store).side(["CPI/scheduled"])
+    days = pd.to_datetime(["2024-03-01", "2024-03-05", "2024-03-06", "2024-04-12"], utc=True)
+    view = View(decisions(days), side)
+    ahead = [(first - at("2024-03-01")) / DAY, (second - at("2024-03-05")) / DAY, (third - at("2024-03-06")) / DAY]
+    assert view.until_next("CPI/scheduled")[:3].tolist() == ahead
+    assert view.since_last("CPI/scheduled")[3] == (at("2024-04-12") - third) / DAY
+
+
+def test_an_announcement_by_rule_ends_where_the_event_is_called_off(bring):
+    outcome = bring(
+        "date,event,said,off\n2024-03-12 12:30,CPI,2024-03-08,true\n2024-04-12 12:30,CPI,2024-03-08,true\n",
+        *("table: calendar", "time: {zone: UTC}", "knowledge: {column: said, zone: UTC, lead: 7d}"),
+        "columns: {series: event, cancelled: off}",
+        "series: {max_age: 100d, source: me, licence: none}",
+    )
+    assert (outcome.n_taken, outcome.reasons) == (2, {})
+    april, march = at("2024-04-12 12:30"), at("2024-03-12 12:30")
+    assert rows(bring.store, "SELECT event_time, knowledge_time, cancelled FROM calendar_events") == [
+        (march, march - 7 * DAY, 0),
+        (march, at("2024-03-08"), 1),
+        (april, at("2024-03-08"), 1),  # it was never announced by the rule
+    ]
+
+
 def test_texts_of_one_moment_are_told_apart_and_repeats_are_present(bring):
     outcome = bring(
         "time,source,symbol,text,available_at\n"
@@ -196,6 +245,28 @@ def test_corporate_actions_take_effect_at_the_open(bring):
     ]
     with pytest.raises(DataError, match="no dataset 'other'"):
         bring("date,symbol,amount\n", "table: corporate_actions", "dataset: other", "kind: dividend")
+
+
+def test_two_dividends_of_a_day_have_labels_and_are_added_up(bring):
+    declared = ("table: corporate_actions", "dataset: mine", "kind: dividend", "knowledge: {column: said, zone: UTC}")
+    outcome = bring(
+        "ex_date,symbol,amount,said,label\n2024-03-11,AAA,0.2,2024-03-01,\n2024-03-11,AAA,1.5,2024-03-04,special\n",
+        *declared,
+        first=PRICES,
+    )
+    assert (outcome.n_taken, outcome.reasons) == (2, {})
+    again = bring(
+        "ex_date,symbol,amount,said\n2024-03-11,AAA,1.25,2024-03-08\n", *declared, "label: special", first=PRICES
+    )
+    assert (again.n_taken, again.reasons) == (1, {})
+    assert rows(bring.store, "SELECT label, amount FROM corporate_actions") == [
+        ("", 0.2),
+        ("special", 1.5),
+        ("special", 1.25),
+    ]
+    panel = Store.open(bring.store).panel(["AAA"], start="2024-03-08", end="2024-03-12")
+    paid = dict(zip(panel.sessions.astype(str).tolist(), panel["dividend"][:, 0].tolist(), strict=True))
+    assert paid == {"2024-03-08": 0.0, "2024-03-11": pytest.approx(0.2 + 1.25)}
 
 
 def test_members_of_a_universe(bring):

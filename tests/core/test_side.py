@@ -42,7 +42,7 @@ def store(tmp_path):
             ],
         )
         connection.executemany(
-            "INSERT INTO calendar_events VALUES ('USD CPI m/m', ?, ?, ?, ?, ?, ?, 'High', 'declared')",
+            "INSERT INTO calendar_events VALUES ('USD CPI m/m', ?, ?, ?, ?, ?, ?, 'High', 'declared', 0)",
             [(10 * DAY, 3 * DAY, None, 0.2, None, 0.1), (10 * DAY, 10 * DAY, 10 * DAY, 0.3, 0.4, 0.1)],
         )
         connection.executemany(
@@ -77,6 +77,56 @@ def test_an_event_is_four_series_and_its_date_is_known_before_its_outcome(store)
     assert [(known, value) for _, known, _, _, value in told["forecast"]] == [(3 * DAY, 0.2), (10 * DAY, 0.3)]
     assert [(known, value) for _, known, _, _, value in told["actual"]] == [(10 * DAY, 0.4)]
     assert [known for _, known, *_ in told["previous"]] == [3 * DAY, 10 * DAY]
+
+
+def scheduled(states):
+    """A schedule, and decisions at noon of nine days; a state is (event, known, stands), in days."""
+    rows = [(pd.Timestamp(e * DAY), pd.Timestamp(k * DAY), float(stands)) for e, k, stands in states]
+    noon = pd.to_datetime([(d + 0.5) * 86_400 for d in range(9)], unit="s", utc=True)
+    return View(decisions(noon), table({"CPI/scheduled": rows}, kind="calendar"))
+
+
+def test_an_event_that_is_called_off_vanishes_from_the_moment_at_which_that_was_known():
+    nan = np.nan
+    view = scheduled([(6, 1, 1), (6, 4, 0), (8, 2, 1)])
+    np.testing.assert_array_equal(
+        view.until_next("CPI/scheduled"), [nan, 4.5, 3.5, 2.5, 3.5, 2.5, 1.5, 0.5, nan]
+    )  # of day 6 until day 4, then of day 8
+    np.testing.assert_array_equal(view.since_last("CPI/scheduled"), [nan] * 8 + [0.5])
+
+
+def test_a_date_that_was_moved_counts_until_the_new_one_is_known():
+    nan = np.nan
+    later = scheduled([(5, 0, 1), (5, 3, 0), (7, 3, 1)])
+    np.testing.assert_array_equal(later.until_next("CPI/scheduled"), [4.5, 3.5, 2.5, 3.5, 2.5, 1.5, 0.5, nan, nan])
+    np.testing.assert_array_equal(later.since_last("CPI/scheduled"), [nan] * 7 + [0.5, 1.5])
+    sooner = scheduled([(7, 0, 1), (7, 3, 0), (5, 3, 1)])
+    np.testing.assert_array_equal(sooner.until_next("CPI/scheduled"), [6.5, 5.5, 4.5, 1.5, 0.5, nan, nan, nan, nan])
+    and_back = scheduled([(7, 0, 1), (7, 3, 0), (5, 3, 1), (5, 4, 0), (7, 4, 1)])
+    np.testing.assert_array_equal(and_back.until_next("CPI/scheduled"), [6.5, 5.5, 4.5, 1.5, 2.5, 1.5, 0.5, nan, nan])
+
+
+def test_what_did_not_come_after_all_was_not_the_last_event():
+    view = scheduled([(2, 0, 1), (4, 0, 1), (4, 6, 0)])
+    since = view.since_last("CPI/scheduled")
+    np.testing.assert_array_equal(since, [np.nan, np.nan, 0.5, 1.5, 0.5, 1.5, 4.5, 5.5, 6.5])
+
+
+@given(
+    states=st.lists(st.tuples(st.integers(1, 9), st.integers(0, 9), st.booleans()), min_size=1, max_size=14),
+)
+def test_schedules_are_what_a_reader_of_every_announcement_would_have_said(states):
+    view = scheduled(states)
+    until, since = view.until_next("CPI/scheduled"), view.since_last("CPI/scheduled")
+    told = sorted(enumerate(states), key=lambda row: (row[1][1], row[1][0], row[0]))
+    for day in range(9):
+        stands = {}
+        for _, (event, known, yes) in told:
+            if known <= day + 0.5:
+                stands[event] = yes
+        ahead = [e - day - 0.5 for e, yes in stands.items() if yes and e > day + 0.5]
+        past = [day + 0.5 - e for e, yes in stands.items() if yes and e < day + 0.5]
+        np.testing.assert_array_equal([until[day], since[day]], [min(ahead, default=np.nan), min(past, default=np.nan)])
 
 
 def test_texts_come_with_their_words(store):
@@ -204,7 +254,8 @@ def test_the_sum_of_a_window_does_not_depend_on_what_is_outside_of_it():
     values = np.random.default_rng(5).normal(size=60)
     whole = window_sum(hours, hours, values, pd.Timedelta(hours=9))
     for cut in (20, 41):
-        assert window_sum(hours[:cut], hours[:cut], values[:cut], pd.Timedelta(hours=9)).tolist() == whole[:cut].tolist()
+        before = window_sum(hours[:cut], hours[:cut], values[:cut], pd.Timedelta(hours=9))
+        assert before.tolist() == whole[:cut].tolist()
         later = window_sum(hours[cut:], hours[cut - 9 :], values[cut - 9 :], pd.Timedelta(hours=9))
         assert later.tolist() == whole[cut:].tolist()
 

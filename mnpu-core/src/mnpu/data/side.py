@@ -28,9 +28,11 @@ TEXTS = (
     " CASE body WHEN '' THEN text ELSE text || char(10) || body END FROM news"
     " WHERE source = ? AND knowledge_time <= ? ORDER BY knowledge_time, event_time, symbol, id"
 )
+#: A row where an event is announced, and where it is called off; what repeats that says nothing new.
 SCHEDULED = (
-    "SELECT event_time, min(knowledge_time), series, '', 1.0, NULL FROM calendar_events"
-    " WHERE series = ? AND knowledge_time <= ? GROUP BY event_time"
+    "SELECT event_time, knowledge_time, series, '', 1.0 - cancelled, NULL FROM ("
+    "SELECT *, lag(cancelled) OVER (PARTITION BY event_time ORDER BY knowledge_time) AS before"
+    " FROM calendar_events WHERE series = ? AND knowledge_time <= ?) WHERE cancelled IS NOT before"
 )
 PART = (
     "SELECT event_time, knowledge_time, series, '', {part}, NULL FROM calendar_events"

@@ -291,12 +291,18 @@ class View:
         return np.stack(ages, axis=1)
 
     def until_next(self, series: str) -> np.ndarray:
-        """Days from each decision to the next event whose date was known by then, (T,); NaN where none was."""
+        """Days from each decision to the next event whose date was known by then, (T,); NaN where none was.
+
+        An event that was called off or moved counts under its old date until that became known.
+        """
         self._available(series)
         return until_next(self._side, series, self.times)
 
     def since_last(self, series: str) -> np.ndarray:
-        """Days from the last event that had come to each decision, (T,); NaN before the first one."""
+        """Days from the last event that had come to each decision, (T,); NaN before the first one.
+
+        What had been called off has not come.
+        """
         self._available(series)
         return since_last(self._side, series, self.times)
 

@@ -30,6 +30,7 @@ __all__ = ["Context", "build"]
 
 OBSERVED, DECLARED, CENSORED = range(len(BASES))
 PRICES = ("open", "high", "low", "close", "adj_close")
+YES, NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "", "none", "nan")
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,10 @@ def _news(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
 
 
 def _calendar(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
-    """The announcement of each event, known so long before, and its outcome, known when it was released."""
+    """The announcement of each event, known so long before, and its outcome, known when it was released.
+
+    An event that was called off, and the date from which one was moved, end an announcement.
+    """
     series, symbol = _series(chunk, c, verdict), _symbols(chunk, c, verdict, needed=False)
     scopes, code = _pairs(series, symbol)
     scopes = [(f"{about} {name}".strip(),) for name, about in scopes]
@@ -142,34 +146,56 @@ def _calendar(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
     lead = None if rule is None or rule.lead is None else duration_ns(rule.lead)
     trial = Verdict(n)
     known, basis = _known(chunk, c, rule, event, trial)
-    unknown = known == NO_TIME
+    unknown, cancelled = known == NO_TIME, _flags(chunk, c, "cancelled", verdict)
     announced = np.full(n, NO_TIME) if lead is None else np.where(event == NO_TIME, NO_TIME, event - lead)
-    verdict.refuse(unknown & ((announced == NO_TIME) | ~np.isnan(actual)), "unknown", _UNKNOWN)
+    verdict.refuse(unknown & ((announced == NO_TIME) | ~np.isnan(actual) | cancelled), "unknown", _UNKNOWN)
     verdict.refuse(~unknown & ~np.isnan(actual) & (known < event), "order", "its outcome is known before it comes")
-    outcome = ~unknown & (~np.isnan(actual) | (announced == NO_TIME))
+    verdict.refuse(cancelled & ~np.isnan(actual), "kind", "it was called off, and has an outcome")
+    outcome = ~unknown & (~np.isnan(actual) | (announced == NO_TIME) | cancelled)
     verdict.refuse(outcome & (known > c.now), "future", _FUTURE)
     verdict.refuse(~outcome & (announced > c.now), "future", _FUTURE)
     released = _maybe(known, ~np.isnan(actual))
+    moved = _moved(chunk, c, event, verdict)
+    declared = np.full(n, DECLARED, dtype=np.int8)
+    stands, nothing = np.zeros(n, dtype=np.int64), {"released": np.full(n, None), "actual": empty, "previous": empty}
+
+    def part(at: np.ndarray, told: np.ndarray, cells: dict[str, np.ndarray], of: np.ndarray, which: np.ndarray) -> Rows:
+        rows = _rows("calendar", {}, (), scopes, code, at, told, {**cells, "impact": impact}, of, verdict)
+        return rows.take(np.flatnonzero(which[rows.row]))
+
     parts = []
     if lead is not None:
-        columns = {"released": np.full(n, None), "forecast": forecast, "actual": empty, "previous": empty}
-        rows = _rows(
-            "calendar",
-            {},
-            (),
-            scopes,
-            code,
-            event,
-            announced,
-            {**columns, "impact": impact},
-            np.full(n, DECLARED, dtype=np.int8),
-            verdict,
-        )
-        parts.append(rows)
-    columns = {"released": released, "forecast": forecast, "actual": actual, "previous": previous, "impact": impact}
-    rows = _rows("calendar", {}, (), scopes, code, event, known, columns, basis, verdict)
-    parts.append(rows.take(np.flatnonzero(outcome[rows.row])))
+        scheduled = {**nothing, "forecast": forecast, "cancelled": stands}
+        parts.append(part(event, announced, scheduled, declared, ~cancelled | (announced < known)))
+    came = {"released": released, "forecast": forecast, "actual": actual, "previous": previous}
+    parts.append(part(event, known, {**came, "cancelled": cancelled.astype(np.int64)}, basis, outcome))
+    if "replaces" in c.roles:
+        told, of = (known, basis) if lead is None else (announced, declared)
+        gone = {**nothing, "forecast": empty, "cancelled": stands + 1}
+        parts.append(part(moved, told, gone, of, moved != NO_TIME))
     return _together(parts)
+
+
+def _moved(chunk: Chunk, c: Context, event: np.ndarray, verdict: Verdict) -> np.ndarray:
+    """The date (ns) that each event had before it was moved, NO_TIME where it was not."""
+    if "replaces" not in c.roles:
+        return np.full(len(chunk), NO_TIME)
+    told = instants(chunk.columns[c.roles["replaces"]], c.entry.time)
+    verdict.refuse(told.bad, "time", "the date that it replaces cannot be read")
+    at = event_times(told, c.entry, c.entry.period, c.entry.day_ends, where=c.where)
+    return np.where(told.missing | (at == event), NO_TIME, at)
+
+
+def _flags(chunk: Chunk, c: Context, role: str, verdict: Verdict) -> np.ndarray:
+    """Which rows say yes, (N,); an empty cell says no."""
+    if role not in c.roles:
+        return np.zeros(len(chunk), dtype=bool)
+    column = chunk.columns[c.roles[role]]
+    words = np.array([show(cell).strip().lower() for cell in column.to_pylist()], dtype=object)
+    yes = np.isin(words, YES)
+    bad = ~yes & ~np.isin(words, NO)
+    verdict.refuse(bad, "kind", f"{role} is neither yes nor no", detail=lambda row: repr(show(column[row].as_py())))
+    return yes
 
 
 def _actions(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
@@ -187,12 +213,13 @@ def _actions(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
     known, basis = _scheduled(chunk, c, event, verdict)
     fixed = {"dataset": name, "source": c.entry.source or c.path.name}
     columns = {"ratio": np.where(split, ratio, np.nan), "amount": np.where(dividend, amount, np.nan)}
+    scopes, code = _pairs(symbol, _labels(chunk, c))
     return _rows(
         "corporate_actions",
         fixed,
         ("dataset",),
-        [(s,) for s in symbol.values],
-        symbol.code,
+        scopes,
+        code,
         event,
         known,
         columns,
@@ -200,6 +227,14 @@ def _actions(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
         verdict,
         extra=kind,
     )
+
+
+def _labels(chunk: Chunk, c: Context) -> Names:
+    """What tells corporate actions of one day and kind apart; empty where nothing has to."""
+    if "label" in c.roles:
+        return names(chunk.columns[c.roles["label"]], {})
+    n, label = len(chunk), c.entry.label
+    return Names(np.full(n, 0 if label else -1, dtype=np.int32), (label,) if label else (), np.zeros(n, dtype=bool))
 
 
 def _universe(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
@@ -395,7 +430,7 @@ def _known(
         basis[given & (at <= c.censored)] = CENSORED
     if rule is not None and rule.censored_column is not None:
         flagged = chunk.columns[rule.censored_column]
-        yes = np.array([show(cell).lower() in ("true", "1", "1.0", "yes") for cell in flagged.to_pylist()], dtype=bool)
+        yes = np.array([show(cell).lower() in YES for cell in flagged.to_pylist()], dtype=bool)
         basis[given & yes] = CENSORED
     return known, basis
 

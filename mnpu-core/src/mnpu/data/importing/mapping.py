@@ -55,9 +55,11 @@ _TIME = ("time", "date", "clock")
 ROLES: Mapping[str, frozenset[str]] = {
     "prices": frozenset({*_TIME, "symbol", "open", "high", "low", "close", "adj_close", "volume"}),
     "observations": frozenset({*_TIME, "symbol", "series", "value"}),
-    "calendar": frozenset({*_TIME, "symbol", "series", "forecast", "actual", "previous", "impact"}),
+    "calendar": frozenset(
+        {*_TIME, "symbol", "series", "forecast", "actual", "previous", "impact", "cancelled", "replaces"}
+    ),
     "news": frozenset({*_TIME, "symbol", "series", "id", "text", "body"}),
-    "corporate_actions": frozenset({*_TIME, "symbol", "kind", "ratio", "amount"}),
+    "corporate_actions": frozenset({*_TIME, "symbol", "kind", "label", "ratio", "amount"}),
     "universe": frozenset({*_TIME, "universe", "symbol", "end"}),
     "assets": frozenset({"symbol", "class", "currency", "calendar", "base", "listed", "delisted", "delisting_return"}),
 }
@@ -323,6 +325,7 @@ class Entry(_Block):
     series: SeriesSpec | None = None
     universe: str | None = None
     kind: Literal["split", "dividend"] | None = None
+    label: str = Field(default="", description="Tells a dividend from others of its day, as special.")
     source: str = ""
 
 

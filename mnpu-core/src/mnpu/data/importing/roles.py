@@ -46,6 +46,8 @@ def find_roles(entry: Entry, names: Sequence[str], *, where: str) -> dict[str, s
             found[role] = known[0]
     _one_clock(found, entry)
     needed = list(NEEDED[entry.table]) if not entry.wide else []
+    if {"cancelled", "replaces"} & set(found):  # news of a schedule has no outcome
+        needed.clear()
     if entry.table != "assets":
         needed.append("time")
     if entry.table in ("observations", "calendar", "news") and not (entry.series_name or entry.wide):
