@@ -247,6 +247,22 @@ def test_corporate_actions_take_effect_at_the_open(bring):
         bring("date,symbol,amount\n", "table: corporate_actions", "dataset: other", "kind: dividend")
 
 
+def test_a_fiscal_year_that_is_not_that_of_the_period_is_a_typo(bring):
+    outcome = bring(
+        "date,series,value,fiscal_year\n2015-12-31,cash,1,2015\n2016-01-30,cash,2,2015.0\n2015-12-31,debt,3,1215\n"
+        "2015-12-31,assets,4,29953000\n2015-12-31,sales,5,\n2015-12-31,costs,6,FY15\n",
+        *("table: observations", "period: day", SERIES, "knowledge: {lag: {days: 40}}"),
+    )
+    assert (outcome.n_taken, outcome.reasons) == (3, {"year": 3})
+    assert rows(bring.store, "SELECT series, value FROM observations ORDER BY value") == [
+        ("cash", 1.0),
+        ("cash", 2.0),
+        ("sales", 5.0),
+    ]
+    (quarantine,) = (bring.store.parent / "quarantine").glob("*.csv")
+    assert "its fiscal year is not that of its period: 1215, ends in 2015" in quarantine.read_text()
+
+
 def test_two_dividends_of_a_day_have_labels_and_are_added_up(bring):
     declared = ("table: corporate_actions", "dataset: mine", "kind: dividend", "knowledge: {column: said, zone: UTC}")
     outcome = bring(

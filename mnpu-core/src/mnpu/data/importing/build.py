@@ -112,8 +112,23 @@ def _observations(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
     event, known, basis = _side_clocks(chunk, c, series, verdict)
     value = _number(chunk, c, "value", verdict)
     verdict.refuse(value != value, "missing", "there is no value")
+    _of_its_year(chunk, c, event, verdict)
     scopes, code = _pairs(series, symbol)
     return _rows("observations", {}, (), scopes, code, event, known, {"value": value}, basis, verdict)
+
+
+def _of_its_year(chunk: Chunk, c: Context, event: np.ndarray, verdict: Verdict) -> None:
+    """Refuse rows whose fiscal year is not that of their period, give or take one: one of the two is a typo."""
+    if "fiscal_year" not in c.roles:
+        return
+    year, bad = numbers(chunk.columns[c.roles["fiscal_year"]], missing=c.entry.missing, decimal=c.entry.csv.decimal)
+    ends = event.view("datetime64[ns]").astype("datetime64[Y]").astype(np.int64) + 1970
+    verdict.refuse(
+        (event != NO_TIME) & (bad | (np.abs(year - ends) > 1)),
+        "year",
+        "its fiscal year is not that of its period",
+        detail=lambda row: f"{show(chunk.columns[c.roles['fiscal_year']][row].as_py())}, ends in {ends[row]}",
+    )
 
 
 def _news(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:

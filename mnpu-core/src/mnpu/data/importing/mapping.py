@@ -54,7 +54,7 @@ _TIME = ("time", "date", "clock")
 #: The columns that each table can have, by the role that a mapping gives them.
 ROLES: Mapping[str, frozenset[str]] = {
     "prices": frozenset({*_TIME, "symbol", "open", "high", "low", "close", "adj_close", "volume"}),
-    "observations": frozenset({*_TIME, "symbol", "series", "value"}),
+    "observations": frozenset({*_TIME, "symbol", "series", "value", "fiscal_year"}),
     "calendar": frozenset(
         {*_TIME, "symbol", "series", "forecast", "actual", "previous", "impact", "cancelled", "replaces"}
     ),
