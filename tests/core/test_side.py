@@ -18,6 +18,7 @@ from mnpu.errors import DataError, PluginError
 from mnpu.features import View
 from mnpu.features.texts import decayed_sum, window_sum
 from mnpu.testing.features import synthetic_panel, synthetic_side
+from mnpu.validation.point_in_time import PointInTime
 from tests.side_tables import decisions, table
 
 DAY = 86_400_000_000_000
@@ -136,6 +137,51 @@ def test_texts_come_with_their_words(store):
     assert table.value.tolist() == [1.0, 1.0, 1.0]
     assert table.info["wire"].kind == "news"
     assert store.side(["fees"]).text is None
+
+
+@pytest.fixture
+def scored(store):
+    """What two models made of the texts of the wire: one was slow, and said something else later."""
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
+        connection.executemany(
+            "INSERT INTO news_scores VALUES ('wire', ?, ?, ?, ?, NULL)",
+            [
+                ("a", "lab/v1", DAY, 0.5),  # known before the text was: the text decides
+                ("b", "lab/v1", 3 * DAY, -0.25),
+                ("b", "lab/v1", 4 * DAY, 0.75),
+                ("c", "lab/v1", 2, 1.0),
+                ("c", "other", 7, -1.0),
+            ],
+        )
+        connection.execute("INSERT INTO news_scores VALUES ('wire', 'a', 'vectors', 5, NULL, x'00000000')")
+        connection.execute("INSERT INTO news_scores VALUES ('nobody', 'a', 'lab/v1', 5, 0.1, NULL)")
+    return store
+
+
+def test_stored_scores_are_a_series_beside_their_texts_known_when_both_were(scored):
+    assert {name for name, info in scored.series().items() if info.kind == "news"} == {
+        "wire",
+        "wire/lab/v1",
+        "wire/other",
+    }
+    assert rows(scored.side(["wire/lab/v1"])) == [
+        (0, 2, "wire/lab/v1", "BTC", 1.0),
+        (DAY, DAY + 5, "wire/lab/v1", "", 0.5),
+        (DAY, 3 * DAY, "wire/lab/v1", "BTC", -0.25),  # the first score of a text stays
+    ]
+    assert rows(scored.side(["wire/other"], end=pd.Timestamp(6, tz="UTC"))) == []
+    both = scored.side(["wire", "wire/other"])
+    assert both.text.tolist() == ["down", "", "Fed\nholds", "up"]
+    assert PointInTime().check(both) == []
+
+
+def test_texts_of_one_moment_may_have_one_score(scored):
+    with closing(sqlite3.connect(scored.path, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO news VALUES ('wire', 'BTC', 0, 1, 'd', 'out', '', 'observed')")
+        connection.execute("INSERT INTO news_scores VALUES ('wire', 'd', 'other', 7, -1.0, NULL)")
+    twins = scored.side(["wire/other"])
+    assert [row[1:] for row in rows(twins)] == [(7, "wire/other", "BTC", -1.0)] * 2
+    assert PointInTime().check(twins) == []
 
 
 def test_what_became_known_later_is_left_out(store):
