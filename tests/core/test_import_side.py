@@ -171,6 +171,54 @@ def test_an_event_is_announced_and_then_released(bring):
     assert list(side.series) == ["USD CPI m/m/scheduled", "USD CPI m/m/actual", "USD CPI m/m/scheduled"]
 
 
+def test_scores_of_texts_are_found_by_their_words_and_read_as_a_series(bring):
+    texts = """
+  - files: texts.csv
+    table: news
+    time: {zone: UTC}
+    knowledge: {lag: {}}
+    series: {max_age: 30d, source: me, licence: none}
+"""
+    (bring.store.parent / "texts.csv").write_text(
+        "time,source,symbol,text\n2024-03-12 12:30,wire,AAA,good\n2024-03-12 13:30,wire,,bad\n"
+    )
+    declared = ("table: news_scores", "model: lab", "knowledge: {column: computed, zone: UTC}")
+    text = (
+        "source,text,computed,score\nwire,good,2024-03-12 12:31,0.8\nwire,bad,2024-03-12 13:00,-1\n"
+        "wire,bad,2024-03-12 14:00,3\nelse,bad,2024-03-12 14:00,0\nwire,bad,2024-07-12 14:00,0\nwire,bad,,0\n"
+    )
+    outcome = bring(text, *declared, first=texts)
+    assert (outcome.target, outcome.n_taken) == ("news_scores", 2)
+    assert outcome.reasons == {"number": 1, "orphan": 1, "future": 1, "unknown": 1}
+    side = Store.open(bring.store).side(["wire/lab"])
+    assert list(zip(side.symbol, side.value, side.knowledge_time.asi8, strict=True)) == [
+        ("AAA", 0.8, at("2024-03-12 12:31")),
+        ("", -1.0, at("2024-03-12 13:30")),  # scored before it was published: known with the text
+    ]
+    again = bring(text.replace("0.8", "0.7"), *declared, first=texts)
+    assert (again.n_taken, again.n_present, again.reasons["conflict"]) == (0, 1, 1)
+
+
+def test_scores_may_name_their_texts_and_follow_a_rule(bring):
+    texts = """
+  - files: texts.csv
+    table: news
+    time: {zone: UTC}
+    knowledge: {lag: {}}
+    series: {max_age: 30d, source: me, licence: none}
+"""
+    (bring.store.parent / "texts.csv").write_text("time,source,id,text\n2024-03-12 12:30,wire,n1,good\n")
+    outcome = bring(
+        "time,source,id,model,score\n2024-03-12 12:30,wire,n1,a,0.5\n2024-03-12 12:30,wire,n1,,0.5\n",
+        *("table: news_scores", "time: {zone: UTC}", "knowledge: {lag: {hours: 2}}"),
+        first=texts,
+    )
+    assert (outcome.n_taken, outcome.reasons) == (1, {"name": 1})
+    assert rows(bring.store, "SELECT id, model, knowledge_time, score FROM news_scores") == [
+        ("n1", "a", at("2024-03-12 14:30"), 0.5)
+    ]
+
+
 def test_an_event_may_be_called_off_or_moved(bring):
     outcome = bring(
         "date,event,said,off,was,actual\n"
