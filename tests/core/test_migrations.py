@@ -64,6 +64,28 @@ def test_an_upgrade_keeps_every_row_and_says_what_it_can_about_the_new_columns(o
     assert Store.open(old).side(["cpi"]).value.tolist() == [100.0, 100.5]
 
 
+def test_an_upgrade_from_version_2_keeps_actions_and_events(tmp_path):
+    path = tmp_path / "two.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        create_schema(connection, version=2)
+        connection.execute(
+            "INSERT INTO datasets VALUES ('d', 'v', '1d', 'close', 'none', '', 'XNYS', 'USD', 'none', '')"
+        )
+        connection.execute(
+            "INSERT INTO assets (dataset, symbol, first_bar, last_bar, n_bars) VALUES ('d', 'A', 1, 2, 2)"
+        )
+        connection.execute("INSERT INTO series VALUES ('e', '', '', 'observed', '', 9, '', '', '', 0, 'calendar')")
+        paid = ("d", "A", 20, 15, "dividend", None, 0.5, "somebody", "observed")
+        connection.execute("INSERT INTO corporate_actions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", paid)
+        event = ("e", 9, 4, None, 1.0, None, None, "", "declared")
+        connection.execute("INSERT INTO calendar_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", event)
+    done = migrate(path)
+    assert (done.before, done.after) == (2, 3)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT * FROM corporate_actions").fetchall() == [(*paid[:5], "", *paid[5:])]
+        assert connection.execute("SELECT * FROM calendar_events").fetchall() == [(*event, 0)]
+
+
 def test_an_upgraded_store_has_the_schema_of_a_new_one(old, tmp_path):
     migrate(old)
     with closing(sqlite3.connect(":memory:")) as new:
