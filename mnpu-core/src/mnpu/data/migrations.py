@@ -76,6 +76,7 @@ def migrate(path: str | Path) -> Migrated:
             # Checked under the lock: someone else may have been upgrading it a moment ago.
             connection.execute("BEGIN IMMEDIATE")
             before = check_version(connection, target, older=True)
+            _check_pages(connection, target)
             if before < SCHEMA_VERSION:
                 n = _count(connection)
                 run_steps(connection, before, SCHEMA_VERSION)
@@ -121,6 +122,22 @@ def check_version(connection: sqlite3.Connection, path: Path, *, older: bool = F
             f"tables are missing: {', '.join(missing)}", where=where, expected="a whole store", next_step=REBUILD
         )
     return version
+
+
+def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    """DataError if a page is damaged: that is not carried over into another version, nor called up to date."""
+    connection.execute("PRAGMA ignore_check_constraints = ON")  # what rows may say is for `mnpu data check`
+    try:
+        told = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    finally:
+        connection.execute("PRAGMA ignore_check_constraints = OFF")
+    if told != "ok":
+        raise DataError(
+            f"is damaged ({told})".replace("\n", " "),
+            where=str(path),
+            expected="a whole store",
+            next_step="Restore a copy of it, or build a new one and import its files again. It was left as it is.",
+        )
 
 
 def explain_sqlite(error: sqlite3.Error, path: Path) -> MnpuError:

@@ -55,6 +55,8 @@ class Store:
         ------
         DataError
             If it is missing, empty, corrupt, not a store, or written by a newer version.
+        ConfigError
+            If the URL has another form.
         """
         kind = cls
         if is_parquet(url):
