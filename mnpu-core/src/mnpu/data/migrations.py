@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -25,6 +25,7 @@ __all__ = [
     "explain_sqlite",
     "migrate",
     "run_steps",
+    "undo_unfinished",
 ]
 
 APPLICATION_ID = 0x4D4E5055  #: "MNPU": tells a store from any other SQLite file.
@@ -95,6 +96,18 @@ def check_file(path: Path) -> None:
         raise DataError("no store there", where=where, expected="a database file", next_step=REBUILD)
     if path.stat().st_size == 0:
         raise DataError("the file is empty", where=where, expected="a store", next_step=REBUILD)
+
+
+def undo_unfinished(path: Path) -> None:
+    """Undo what a killed writer had begun: SQLite does so for the next one who opens the store for writing.
+
+    Whoever only reads would be refused meanwhile. While a writer lives, this changes nothing; where it cannot be done,
+    the read says why.
+    """
+    if not path.with_name(f"{path.name}-journal").exists():
+        return
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=WAIT_SECONDS)) as connection:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 def check_version(connection: sqlite3.Connection, path: Path, *, older: bool = False) -> int:
