@@ -20,7 +20,7 @@ from mnpu.data.clock import from_ns, utc
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.features.api import View
 from mnpu.features.coarse import CoarseView
-from mnpu.features.compute import evaluate
+from mnpu.features.compute import evaluate, scale_changes
 from mnpu.features.leaks import choose_cuts, future_perturbation, remembered, truncation
 from mnpu.features.plan import PlannedFeature, features_of, model_of, plan_function, series_needed
 from mnpu.features.vintages import choose_eves, later_vintages, shifted_knowledge
@@ -32,7 +32,6 @@ __all__ = ["LAWS", "laws", "synthetic_panel", "synthetic_side"]
 #: Bars and symbols of the smallest market; it grows with the longest warm-up.
 BARS, SYMBOLS = 240, 5
 #: Prices are multiplied by this, which no rounding of a float hides.
-SCALE = 3.7
 CUTS = 6
 #: First bars that a feature of longer bars is tried from: those of a week and of a day.
 STARTS = 25
@@ -387,13 +386,15 @@ def _reads_longer_bars(market: Market) -> bool:
 def _scale_free(market: Market) -> str:
     if not market.column.spec.scale_free:
         return ""
-    prices = {name: market.panel[name] * SCALE for name in ("open", "high", "low", "close")}
-    scaled = market.values(replace(market.panel, fields={**market.panel.fields, **prices}))
-    values = market.values()
-    if np.allclose(scaled, values, rtol=1e-9, atol=1e-9, equal_nan=True):
+    values = evaluate([market.column], market.panel, market.side)
+    changed = scale_changes([market.column], market.panel, market.side, values, range(market.panel.shape[1]))[..., 0]
+    if not changed.any():
         return ""
-    t, a = np.argwhere(~np.isclose(scaled, values, rtol=1e-9, atol=1e-9, equal_nan=True))[0]
-    return f"prices times {SCALE} turn {values[t, a]:.6g} into {scaled[t, a]:.6g}; declare scale_free=False"
+    t, a = np.argwhere(changed)[0]
+    return (
+        f"the value {values[t, a, 0]:.6g} of {market.panel.symbols[a]} changes when the prices of each symbol are "
+        "multiplied by a number of its own; declare scale_free=False"
+    )
 
 
 def _deterministic(market: Market) -> str:

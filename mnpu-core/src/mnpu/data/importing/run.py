@@ -343,13 +343,21 @@ class _Importer:
         if self.entry.table != "corporate_actions" or self.entry.dataset is None:
             return frozenset(), ""
         name = self.entry.dataset.name if isinstance(self.entry.dataset, DatasetSpec) else self.entry.dataset
-        row = self.connection.execute("SELECT calendar FROM datasets WHERE name = ?", (name,)).fetchone()
+        query = "SELECT calendar, adjustment FROM datasets WHERE name = ?"
+        row = self.connection.execute(query, (name,)).fetchone()
         if row is None:
             raise DataError(
                 f"there is no dataset {name!r}",
                 where=self.mapping.where(self.index, "dataset"),
                 expected="one in the store",
                 next_step="Import its prices first: put their entry before this one.",
+            )
+        if row[1] != "none":
+            raise DataError(
+                f"the prices of dataset {name!r} are adjusted for {row[1]} already",
+                where=self.mapping.where(self.index, "dataset"),
+                expected="a dataset as traded, whose actions are not in its prices",
+                next_step="Leave this entry out, or import the prices as they were traded.",
             )
         symbols = self.connection.execute("SELECT symbol FROM assets WHERE dataset = ?", (name,))
         return frozenset(symbol for (symbol,) in symbols), str(row[0])
