@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import os
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
 
 from mnpu.data.importing.mapping import load_mapping
 from mnpu.data.importing.run import import_files
+from mnpu.data.importing.sink import create_store
 
 MAPPING = """imports:
   - files: {name}
@@ -92,6 +96,29 @@ def test_lines_go_on_from_one_piece_of_the_file_to_the_next(given):
 def test_a_row_without_an_end_is_named(given, style):
     refused = given(b"time,symbol,close\n2024-01-01 01:00:00,AA,1" + b"0" * (5 << 20), style=style)
     assert "holds a row of more than 2 MiB" in str(refused.error)
+
+
+@pytest.mark.parametrize("content", [b"x" * (17 << 20), b"a,b,c" + b"d" * 200_000 + b"\n1,2,3\n"])
+def test_a_header_without_an_end_is_told(given, content):
+    assert "its header" in str(given(content).error)
+
+
+def test_nothing_reads_on_after_a_file_was_given_up(tmp_path):
+    """The reader's own thread would call into an interpreter that has ended."""
+    (tmp_path / "bars.csv.gz").write_bytes(gzip.compress(TEXT.encode() + b"1" * (64 << 20), 1))
+    (tmp_path / "mapping.yaml").write_text(MAPPING.format(name="bars.csv.gz", style=""))
+    arguments = ["data", "import", "mapping.yaml", "--store", "market.db"]
+    command = [sys.executable, "-c", "from mnpu.cli import main; main()", *arguments]
+    ended = [subprocess.run(command, cwd=tmp_path, capture_output=True, check=False) for _ in range(2)]
+    assert [(one.returncode, b"more than 2 MiB" in one.stderr) for one in ended] == [(3, True)] * 2
+
+
+def test_a_store_that_somebody_made_meanwhile_is_used(tmp_path):
+    assert create_store(tmp_path / "market.db")
+    made = (tmp_path / "market.db").read_bytes()
+    assert not create_store(tmp_path / "market.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["market.db"]
+    assert (tmp_path / "market.db").read_bytes() == made
 
 
 def test_a_number_that_is_no_time_leaves_the_others_exact(given, tmp_path):

@@ -10,6 +10,7 @@ import re
 import sqlite3
 import stat
 import tarfile
+import threading
 import zipfile
 import zlib
 from collections import Counter
@@ -248,6 +249,8 @@ def _csv(path: Path, magic: bytes, entry: Entry) -> Opened:
                     next_step="Look for a quote that is never closed, or for lost line breaks.",
                 ) from error
             raise _broken(path, f"CSV in {style.encoding}", error) from error
+        finally:
+            stream.close()
 
     return Opened(tuple(names), chunks(), path.stat().st_size, lambda: stream.read_bytes)
 
@@ -312,13 +315,19 @@ def _without_blanks(chunk: Chunk) -> Chunk:
 
 
 class _Counted:
-    """A stream that says how many bytes of the file were read."""
+    """A stream that says how many bytes of the file were read.
+
+    The reader has a thread that reads ahead, also after an error: once closed, there is nothing more for it to read,
+    so that none is in the middle of it when the interpreter ends.
+    """
 
     def __init__(self, stream: IO[bytes]) -> None:
         self.stream, self.read_bytes, self.closed = stream, 0, False
+        self.lock = threading.Lock()
 
     def read(self, size: int = -1) -> bytes:
-        block = self.stream.read(size)
+        with self.lock:
+            block = b"" if self.closed else self.stream.read(size)
         self.read_bytes += len(block)
         return block
 
@@ -332,8 +341,9 @@ class _Counted:
         return self.read_bytes
 
     def close(self) -> None:
-        self.closed = True
-        self.stream.close()
+        with self.lock:
+            self.closed = True
+            self.stream.close()
 
 
 def _stream(path: Path, magic: bytes, entry: Entry) -> IO[bytes]:
@@ -372,6 +382,13 @@ def _head(path: Path, magic: bytes, entry: Entry) -> str:
                 raw += more  # a header of thousands of columns
     except _UNREADABLE as error:
         raise _broken(path, "archive", error) from error
+    if len(raw) >= LONGEST_HEAD and len(raw.splitlines()) <= lines + 1:
+        raise DataError(
+            f"its header does not end within {LONGEST_HEAD >> 20} MiB",
+            where=str(path),
+            expected="lines",
+            next_step="Look for lost line breaks.",
+        )
     if not raw.strip():
         raise DataError("the file is empty", where=str(path), expected="a header and rows")
     encoding = entry.csv.encoding
@@ -416,7 +433,10 @@ def _shape(head: str, style: CsvFormat, path: Path) -> tuple[list[str], int, str
     delimiter = style.delimiter or max(DELIMITERS, key=lambda mark: (lines[0].count(mark), -DELIMITERS.index(mark)))
     if len(delimiter) != 1:
         raise DataError(f"delimiter {delimiter!r}", where=str(path), expected="one character")
-    first = [cell.strip() for cell in next(csv.reader([lines[0]], delimiter=delimiter), [])]
+    try:
+        first = [cell.strip() for cell in next(csv.reader([lines[0]], delimiter=delimiter), [])]
+    except csv.Error as error:
+        raise DataError(f"its header cannot be read ({error})", where=str(path), expected="names of columns") from error
     if isinstance(style.header, list):
         return list(style.header), style.skip_lines, delimiter
     if not style.header:

@@ -128,9 +128,7 @@ def import_files(
         If the store is locked or read-only, or there is no room: the file at hand is undone, earlier ones stay.
     """
     jobs = plan(mapping, files=files, root=root)
-    is_new = not store.exists()
-    if is_new:
-        create_store(store)
+    is_new = not store.exists() and create_store(store)
     moment = int((now or pd.Timestamp.now("UTC")).as_unit("ns").value)
     folder = quarantine or store.parent / "quarantine"
     outcomes = []
@@ -260,7 +258,7 @@ class _Importer:
             raise MnpuError(
                 f"cannot be read or its refused rows not be written ({error})",
                 where=str(self.path),
-                next_step="Nothing of this file was taken. Repair it, then run the command again.",
+                next_step="Nothing of this file was taken. Repair it or make room, then run the command again.",
             ) from error
         finally:
             if waste is not None:
