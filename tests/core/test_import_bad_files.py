@@ -140,3 +140,12 @@ def test_rows_that_contradict_one_another_are_told_with_both_values(given):
     with outcome.quarantine.open(encoding="utf-8", newline="") as stream:
         reasons = [row["reason"].split(": ", 1)[1] for row in csv.DictReader(stream)]
     assert reasons == ["close is 2.0, was 1.0 before", "close is 3.0, was 1.0 before, volume is nan, was 5.0 before"]
+
+
+@pytest.mark.parametrize("mark", ["\ufeff", "\u200b", "\u202e", "\x85", "\0"])
+def test_a_symbol_that_only_looks_like_another_is_refused(given, mark):
+    outcome = given(f"time,symbol,close\n2024-01-01 01:00:00,A{mark}A,1\n2024-01-01 01:00:00,AA,1\n".encode())
+    if mark == "\0":  # so near the top, it is no text at all
+        assert "zero bytes" in str(outcome.error)
+    else:
+        assert refused_lines(outcome) == [(2, "name")]
