@@ -15,6 +15,7 @@ import pytest
 from mnpu.data.importing.mapping import load_mapping
 from mnpu.data.importing.run import import_files
 from mnpu.data.importing.sink import create_store
+from mnpu.errors import ConfigError
 
 MAPPING = """imports:
   - files: {name}
@@ -50,6 +51,15 @@ def test_a_wide_encoding_is_named_and_what_is_advised_works(given, encoding):
     assert f"is encoded in {encoding.upper()}" in str(refused.error)
     assert f"csv: {{encoding: {encoding}}}" in refused.error.next_step
     assert given(style=f"encoding: {encoding}").n_taken == 2
+
+
+def test_what_is_no_file_is_told_where_it_is_asked_for(tmp_path):
+    (tmp_path / "mapping.yaml").write_text(MAPPING.format(name="'*.csv'", style=""))
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    for name, told in (("folder.csv", "is no regular file"), ("loop.csv", "does not exist"), ("no.csv", "does not")):
+        with pytest.raises(ConfigError, match=told):
+            import_files(load_mapping(tmp_path / "mapping.yaml"), tmp_path / "market.db", files=[tmp_path / name])
 
 
 def test_a_header_of_another_encoding_is_told_with_what_to_say(given):

@@ -1,9 +1,8 @@
 """Files and folders that appear under their name whole, or not at all.
 
 Whatever is written lies beside its place under a hidden name meanwhile, and gets its own last. What a killed process
-left under such a name goes when the same thing is written again. ``new_file`` and
-``new_folder`` are for what takes long to write and never overwrites, ``write_new`` and ``write_atomically`` for bytes
-that are there already.
+left under such a name goes when the same thing is written again. ``new_file`` and ``new_folder`` are for what takes
+long to write and never overwrites, ``write_new`` and ``write_atomically`` for bytes that are there already.
 """
 
 from __future__ import annotations

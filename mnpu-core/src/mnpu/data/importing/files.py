@@ -10,7 +10,6 @@ import re
 import sqlite3
 import stat
 import tarfile
-import threading
 import zipfile
 import zlib
 from collections import Counter
@@ -202,7 +201,7 @@ def _csv(path: Path, magic: bytes, entry: Entry) -> Opened:
     style = entry.csv
     head = _head(path, magic, entry)
     names, skip, delimiter = _shape(head, style, path)
-    stream = _Counted(_stream(path, magic, entry))
+    source, position = _source(path, magic, entry)
     ragged: list[pacsv.InvalidRow] = []
 
     def keep(row: pacsv.InvalidRow) -> str:
@@ -214,7 +213,7 @@ def _csv(path: Path, magic: bytes, entry: Entry) -> Opened:
             return
         try:
             reader = pacsv.open_csv(
-                pa.PythonFile(stream, mode="r"),
+                source,
                 read_options=pacsv.ReadOptions(
                     use_threads=False, block_size=BLOCK, skip_rows=skip, column_names=names, encoding=_codec(style)
                 ),
@@ -249,10 +248,8 @@ def _csv(path: Path, magic: bytes, entry: Entry) -> Opened:
                     next_step="Look for a quote that is never closed, or for lost line breaks.",
                 ) from error
             raise _broken(path, f"CSV in {style.encoding}", error) from error
-        finally:
-            stream.close()
 
-    return Opened(tuple(names), chunks(), path.stat().st_size, lambda: stream.read_bytes)
+    return Opened(tuple(names), chunks(), path.stat().st_size, position)
 
 
 def _numbered(
@@ -314,36 +311,18 @@ def _without_blanks(chunk: Chunk) -> Chunk:
     return Chunk(cells, chunk.line[~blank], chunk.ragged)
 
 
-class _Counted:
-    """A stream that says how many bytes of the file were read.
+def _source(path: Path, magic: bytes, entry: Entry) -> tuple[pa.NativeFile, Callable[[], int]]:
+    """The text of the file for the CSV reader, and how many bytes of the file were read.
 
-    The reader has a thread that reads ahead, also after an error: once closed, there is nothing more for it to read,
-    so that none is in the middle of it when the interpreter ends.
+    The reader has a thread that reads ahead, also after an error and while the interpreter ends. A plain or gzipped
+    file is therefore read without Python: a thread that needs it then would hang or abort the process.
     """
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.stream, self.read_bytes, self.closed = stream, 0, False
-        self.lock = threading.Lock()
-
-    def read(self, size: int = -1) -> bytes:
-        with self.lock:
-            block = b"" if self.closed else self.stream.read(size)
-        self.read_bytes += len(block)
-        return block
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
-
-    def tell(self) -> int:
-        return self.read_bytes
-
-    def close(self) -> None:
-        with self.lock:
-            self.closed = True
-            self.stream.close()
+    if entry.member or magic.startswith(b"PK\x03\x04"):
+        inside = pa.PythonFile(_stream(path, magic, entry), mode="r")
+        return inside, lambda: 0 if inside.closed else int(inside.tell())
+    file = pa.OSFile(str(path))
+    packed = magic.startswith(b"\x1f\x8b")
+    return pa.CompressedInputStream(file, "gzip") if packed else file, lambda: int(file.tell())
 
 
 def _stream(path: Path, magic: bytes, entry: Entry) -> IO[bytes]:

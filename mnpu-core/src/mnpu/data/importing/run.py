@@ -176,7 +176,7 @@ def plan(mapping: LoadedMapping, *, files: Sequence[Path] = (), root: Path | Non
 
 
 def _fits(path: Path, patterns: Sequence[str], base: Path) -> bool:
-    return any(fnmatch(str(path.resolve()), str((base / pattern).resolve())) for pattern in patterns)
+    return any(fnmatch(os.path.realpath(path), os.path.realpath(base / pattern)) for pattern in patterns)
 
 
 def _named(path: Path, entry: Entry) -> bool:
@@ -189,7 +189,8 @@ def _each_has_an_entry(
 ) -> list[tuple[Path, int]]:
     for path in files:
         if not path.is_file():
-            raise ConfigError("does not exist", where=str(path), expected="a file to import")
+            what = "is no regular file" if path.exists() else "does not exist"
+            raise ConfigError(what, where=str(path), expected="a file to import")
         if any(path == one for one, _ in jobs):
             continue
         # A file from elsewhere, by its name; or whatever it is called, where there is no choice.
