@@ -385,12 +385,18 @@ class View:
         return np.stack(ages, axis=1)
 
     def until_next(self, series: str) -> np.ndarray:
-        """Days from each decision to the next event whose date was known by then, (T,); NaN where none was."""
+        """Days from each decision to the next event whose date was known by then, (T,); NaN where none was.
+
+        An event that was called off or moved counts under its old date until that became known.
+        """
         self._available(series)
         return until_next(self._side, series, self.times)
 
     def since_last(self, series: str) -> np.ndarray:
-        """Days from the last event that had come to each decision, (T,); NaN before the first one."""
+        """Days from the last event that had come to each decision, (T,); NaN before the first one.
+
+        What had been called off has not come.
+        """
         self._available(series)
         return since_last(self._side, series, self.times)
 
@@ -413,16 +419,28 @@ class View:
         """The sum of ``value * 0.5 ** (age / half_life)`` over the texts known at each decision.
 
         ``values`` (N,) is one number for each text, NaN for nothing. (T, A) by symbol, or (T,) over all texts where
-        ``market``.
+        ``market``. A half-life of no length, or less, is refused.
         """
+        self._lasting(half_life, "half-life", texts.series)
         return self._summed(texts, values, market, partial(decayed_sums, half_life=half_life))
 
     def within(self, texts: Texts, values: np.ndarray, window: pd.Timedelta, *, market: bool = False) -> np.ndarray:
         """The sum of the values (N,) of the texts that became known after ``t - window`` and at or before t.
 
-        (T, A) by symbol, or (T,) over all texts where ``market``.
+        (T, A) by symbol, or (T,) over all texts where ``market``. A window of no length, or less, is refused.
         """
+        self._lasting(window, "window", texts.series)
         return self._summed(texts, values, market, partial(window_sums, window=window))
+
+    def _lasting(self, length: pd.Timedelta, what: str, series: str) -> None:
+        """PluginError unless a length of time is longer than nothing; NaT is not."""
+        if not length > pd.Timedelta(0):
+            raise PluginError(
+                f"the {what} of {series} is {length}",
+                where=self._where,
+                expected="longer than nothing",
+                next_step="Bound the parameter that it comes from, as in Annotated[float, Field(gt=0)].",
+            )
 
     def _summed(self, texts: Texts, values: np.ndarray, market: bool, sums: Callable[..., np.ndarray]) -> np.ndarray:
         values = np.asarray(values, dtype=float)

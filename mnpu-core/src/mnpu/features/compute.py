@@ -14,7 +14,23 @@ from mnpu.features.evaluation import States, fill, fresh_states, jobs
 from mnpu.features.plan import PlannedFeature
 from mnpu.types import DatasetInfo, FeatureFrame, FeatureSpec, Panel, SeriesInfo, SideTable, table_of
 
-__all__ = ["as_declared", "check", "compute", "compute_latest", "evaluate", "refuse_unknown", "require_series"]
+__all__ = [
+    "as_declared",
+    "check",
+    "compute",
+    "compute_latest",
+    "evaluate",
+    "refuse_unknown",
+    "require_series",
+    "scale_changes",
+]
+
+#: Fields in the currency of a price, and the share of a column's values that may change when they are multiplied:
+#: where two prices are nearly equal, rounding may decide.
+MONEY = ("open", "high", "low", "close", "dividend", "total_close", "delisting")
+FEW = 1e-3
+#: Rows on which that is tried.
+NEWEST = 64
 
 
 def compute(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> FeatureFrame:
@@ -37,11 +53,12 @@ def compute(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) ->
     Raises
     ------
     DataError
-        A symbol lacks a field; a column needs price levels and a vendor adjusted them; a series is missing; the data
-        is shorter than a warm-up; a column has no value at all, or an infinite one.
+        A symbol lacks a field; a column reads price levels, whatever it says, and a vendor adjusted them; a series is
+        missing; the data is shorter than a warm-up; a column has no value at all, or an infinite one.
     """
     check(planned, panel, side)
     frame = _computed(planned, panel, side)
+    _check_scale_free(planned, panel, side)
     for f, column in enumerate(planned):
         if np.isnan(frame.values[..., f]).all():
             raise _empty(column, panel, side)
@@ -88,6 +105,23 @@ def _fill(
     memo = Memo()
     for job in jobs(planned, panel.shape[0], first=first):
         fill(job, planned, panel, side, out, states=carried, memo=memo, origin=first)
+
+
+def scale_changes(
+    planned: Sequence[PlannedFeature], panel: Panel, side: SideTable, values: np.ndarray, symbols: Sequence[int]
+) -> np.ndarray:
+    """Where ``values`` change when the prices of each of ``symbols`` are multiplied by a number of its own.
+
+    Boolean (T - first, A, F) as ``values`` are, nowhere true for a scale-free column. The numbers are powers of two, so that ratios stay equal
+    to the last bit; they differ between symbols, as adjustments do, so that comparing prices of two symbols shows.
+    """
+    factor = np.ones(panel.shape[1])
+    factor[list(symbols)] = 2.0 ** (1 + np.arange(len(symbols)) * 5 % 11)
+    money = {name: field * factor for name, field in panel.fields.items() if name in MONEY}
+    other = evaluate(planned, replace(panel, fields={**panel.fields, **money}), side, first=len(panel.times) - len(values))
+    size = np.max(np.abs(values), axis=(0, 1), initial=0.0, where=np.isfinite(values))
+    changed: np.ndarray = ~np.isclose(other, values, rtol=1e-6, atol=1e-9 * size, equal_nan=True)
+    return changed
 
 
 def check(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> None:
@@ -165,12 +199,39 @@ def _frame(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable, val
 
 
 def _check_levels(spec: FeatureSpec, panel: Panel) -> None:
-    adjusted = [a for a, info in enumerate(panel.datasets) if info.adjustment != "none"]
-    if spec.scale_free or not spec.fields or not adjusted:
+    adjusted = _adjusted(panel)
+    if adjusted and spec.fields and not spec.scale_free:
+        raise _levels("it reads price levels", spec, adjusted, panel)
+
+
+def _check_scale_free(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> None:
+    """Refuse a column that says it is scale-free, and is not, where it could read an adjusted level.
+
+    The newest rows tell, after a warm-up of their own.
+    """
+    adjusted = _adjusted(panel)
+    claims = [f for f, column in enumerate(planned) if column.spec.scale_free and column.spec.fields]
+    if not adjusted or not claims:
         return
+    columns, rows = [planned[f] for f in claims], len(panel.times)
+    recent = panel.rows(max(rows - max(column.spec.warmup for column in columns) - NEWEST, 0), rows)
+    first = 0 if any(column.spec.state for column in columns) else max(len(recent.times) - NEWEST, 0)
+    values = evaluate(columns, recent, side, first=first)
+    share = scale_changes(columns, recent, side, values, adjusted).mean(axis=(0, 1))
+    for column, changed in zip(columns, share.tolist(), strict=True):
+        if changed > FEW:
+            what = "it reads price levels, although it says that it is scale-free"
+            raise _levels(what, column.spec, adjusted, panel)
+
+
+def _adjusted(panel: Panel) -> list[int]:
+    return [a for a, info in enumerate(panel.datasets) if info.adjustment != "none"]
+
+
+def _levels(what: str, spec: FeatureSpec, adjusted: Sequence[int], panel: Panel) -> DataError:
     info, symbols = _of_first_dataset(adjusted, panel)
-    raise DataError(
-        f"it reads price levels, and those of {symbols} in dataset {info.name} are adjusted ({info.adjustment}) with "
+    return DataError(
+        f"{what}, and those of {symbols} in dataset {info.name} are adjusted ({info.adjustment}) with "
         f"knowledge of {info.adjusted_as_of}, so nobody knew them at the time",
         where=f"feature {spec.name}",
         expected="prices as traded, or a scale-free feature",

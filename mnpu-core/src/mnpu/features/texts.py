@@ -90,7 +90,8 @@ def window_sum(
 ) -> np.ndarray:
     """At each decision t, the sum of the values that became known after ``t - window`` and at or before t, (T,).
 
-    NaN counts as nothing. Sums of whole numbers are exact.
+    NaN counts as nothing. Sums of whole numbers are exact, and a huge value leaves no trace once it is out of the
+    window.
     """
     return window_sums(decisions, [_everything(known)], values, window, n_codes=1)[:, 0]
 
@@ -120,11 +121,33 @@ def window_sums(
     sums = np.zeros((len(at), n_codes))
     for group in groups:
         # Each group is added up by itself: in one sum over all, later values of one would round those of the next.
-        total = np.concatenate([[0.0], np.cumsum(weighty[group.rows])])
+        inside = weighty[group.rows]
         last = np.searchsorted(group.known, at, side="right")
         first = np.searchsorted(group.known, at - window.value, side="right")
-        sums[:, group.code] = total[last] - total[first]
+        if _exact(inside):
+            total = np.concatenate([[0.0], np.cumsum(inside)])
+            sums[:, group.code] = total[last] - total[first]
+        else:
+            sums[:, group.code] = _spans(inside, first, last)
     return sums
+
+
+def _exact(values: np.ndarray) -> bool:
+    """Whether sums of all of them have no rounding: whole numbers that together stay within 2**53."""
+    return bool((values == np.rint(values)).all()) and float(np.abs(values).sum()) < 2.0**53
+
+
+def _spans(values: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """The sum of ``values[first:last]`` of each pair, (T,), of those values alone.
+
+    A difference of two running sums would keep what rounded away beside an earlier, larger value.
+    """
+    out = np.zeros(len(first))
+    filled = np.flatnonzero(first < last)  # reduceat reads an empty span as one value
+    if len(filled):
+        edges = np.stack([first[filled], last[filled]], axis=1).ravel()
+        out[filled] = np.add.reduceat(np.append(values, 0.0), edges)[::2]
+    return out
 
 
 def _everything(known: pd.DatetimeIndex) -> Group:

@@ -20,7 +20,7 @@ from mnpu.data.clock import from_ns, utc
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.features.api import View
 from mnpu.features.coarse import CoarseView
-from mnpu.features.compute import evaluate
+from mnpu.features.compute import evaluate, scale_changes
 from mnpu.features.leaks import choose_cuts, future_perturbation, remembered, truncation
 from mnpu.features.plan import PlannedFeature, features_of, model_of, plan_function, series_needed
 from mnpu.features.vintages import choose_eves, later_vintages, shifted_knowledge
@@ -32,7 +32,6 @@ __all__ = ["LAWS", "laws", "synthetic_panel", "synthetic_side"]
 #: Bars and symbols of the smallest market; it grows with the longest warm-up.
 BARS, SYMBOLS = 240, 5
 #: Prices are multiplied by this, which no rounding of a float hides.
-SCALE = 3.7
 CUTS = 6
 #: First bars that a feature of longer bars is tried from: those of a week and of a day.
 STARTS = 25
@@ -154,7 +153,8 @@ def synthetic_side(
         later, before or after the next one is out. ``onchain``, ``funding``, ``fundamental`` and ``other`` are about
         every symbol but the last, published 1 bar after their end; those of the second one are revised 1 or 4 bars
         later. ``calendar`` takes names such as ``CPI/actual`` and announces an event 7 bars before it comes; a
-        forecast is revised 2 bars before. ``news`` are texts about the symbols and the market.
+        forecast is revised 2 bars before, and some events are called off 3 bars before. ``news`` are texts about the
+        symbols and the market.
 
     Returns
     -------
@@ -215,7 +215,7 @@ def _made_up(name: str, panel: Panel, rng: np.random.Generator, history: int, ki
 def _events(name: str, rng: np.random.Generator, ends: np.ndarray, step: int) -> list[Row]:
     """One part of an event: its schedule and its forecast are known 7 bars before, the outcome when it comes.
 
-    A forecast changes 2 bars before, as forecasts do.
+    A forecast changes 2 bars before, as forecasts do, and every fifth event is called off 3 bars before.
     """
     part = name.rpartition("/")[2]
     values = np.ones(len(ends)) if part == "scheduled" else rng.normal(loc=0.2, scale=0.3, size=len(ends))
@@ -223,6 +223,9 @@ def _events(name: str, rng: np.random.Generator, ends: np.ndarray, step: int) ->
     if part == "forecast":
         states.append((2, values + rng.normal(scale=0.1, size=len(ends))))
     rows: list[Row] = []
+    if part == "scheduled":
+        off = ends[::5]
+        rows += zip(off.tolist(), (off - 3 * step).tolist(), repeat(name), repeat(""), repeat(0.0), repeat(""))
     for bars_before, told in states:
         known = ends - bars_before * step
         rows += zip(ends.tolist(), known.tolist(), repeat(name), repeat(""), told.tolist(), repeat(""))
@@ -383,13 +386,15 @@ def _reads_longer_bars(market: Market) -> bool:
 def _scale_free(market: Market) -> str:
     if not market.column.spec.scale_free:
         return ""
-    prices = {name: market.panel[name] * SCALE for name in ("open", "high", "low", "close")}
-    scaled = market.values(replace(market.panel, fields={**market.panel.fields, **prices}))
-    values = market.values()
-    if np.allclose(scaled, values, rtol=1e-9, atol=1e-9, equal_nan=True):
+    values = evaluate([market.column], market.panel, market.side)
+    changed = scale_changes([market.column], market.panel, market.side, values, range(market.panel.shape[1]))[..., 0]
+    if not changed.any():
         return ""
-    t, a = np.argwhere(~np.isclose(scaled, values, rtol=1e-9, atol=1e-9, equal_nan=True))[0]
-    return f"prices times {SCALE} turn {values[t, a]:.6g} into {scaled[t, a]:.6g}; declare scale_free=False"
+    t, a = np.argwhere(changed)[0]
+    return (
+        f"the value {values[t, a, 0]:.6g} of {market.panel.symbols[a]} changes when the prices of each symbol are "
+        "multiplied by a number of its own; declare scale_free=False"
+    )
 
 
 def _deterministic(market: Market) -> str:

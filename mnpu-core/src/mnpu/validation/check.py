@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from mnpu.data.calendars import Calendar, get_calendar
+from mnpu.data.clock import FIRST_NS, LAST_NS
 from mnpu.data.rows import PriceRows
 from mnpu.data.store import Store
 from mnpu.errors import MnpuError
 from mnpu.frequencies import FREQUENCIES
 from mnpu.types import DatasetInfo, Panel, SideTable
 from mnpu.validation.coverage import Coverage, price_coverage, side_coverage
-from mnpu.validation.findings import Actions, AssetFacts, Context, Finding
+from mnpu.validation.findings import SAMPLES, Actions, AssetFacts, Context, Finding
 
 __all__ = ["Checked", "Reported", "Validator", "check_store", "findings_frame"]
 
@@ -26,6 +27,9 @@ __all__ = ["Checked", "Reported", "Validator", "check_store", "findings_frame"]
 TYPED = frozenset({"prices", "observations"})
 
 PARTS = ("scheduled", "forecast", "actual", "previous")
+
+#: What a bar's length is called where a series says how often it comes.
+IN_WORDS = {"1h": "hourly", "1d": "daily", "1w": "weekly"}
 
 
 class Validator(Protocol):
@@ -78,9 +82,9 @@ def check_store(
     facts = _Facts(store)
     reported = _structure(store)
     coverage: list[Coverage] = []
-    for name, table, context in _tables(store, facts, validators):
+    for name, whole, context in _tables(store, facts, validators):
         say(name)
-        found: list[Reported] = []
+        table, found = _in_reach(name, whole)
         for validator, instance in validators.items():
             if _is_for(instance, table):
                 found += [Reported(name, validator, finding) for finding in instance.check(table, context)]
@@ -92,6 +96,24 @@ def check_store(
             coverage += side_coverage(table, refused)
     order = sorted(range(len(reported)), key=lambda i: reported[i].finding.severity != "error")
     return Checked(store.path, tuple(reported[i] for i in order), tuple(coverage))
+
+
+def _in_reach(name: str, table: Any) -> tuple[Any, list[Reported]]:
+    """The rows whose clocks can be reckoned with, and what to say of the others, which no rule could be asked about."""
+    if not isinstance(table, (PriceRows, SideTable)) or not len(table):
+        return table, []
+    event, known = (getattr(times, "asi8", times) for times in (table.event_time, table.knowledge_time))
+    outside = np.minimum(event, known) < FIRST_NS
+    outside |= np.maximum(event, known) > LAST_NS
+    if not outside.any():
+        return table, []
+    at = np.flatnonzero(outside)
+    records = tuple({"event_time": int(event[i]), "knowledge_time": int(known[i])} for i in at[:SAMPLES])
+    hint = "They were not written by an import: restore the store, or delete them."
+    found = Finding("times lie between 1700 and 2200", "error", len(at), f"{records[0]} (ns)", hint, records)
+    rest = np.flatnonzero(~outside)
+    kept = table.take(rest) if isinstance(table, PriceRows) else table.rows(rest)
+    return kept, [Reported(name, "structure", found)]
 
 
 def _structure(store: Store) -> list[Reported]:
@@ -171,17 +193,18 @@ def _tables(store: Store, facts: _Facts, validators: Mapping[str, Validator]) ->
             symbols = [asset.symbol for asset in spans]
             panel = store.panel(symbols, start=start, end=end, frequency=info.frequency, dataset=info.name)
             yield f"panel of {info.name}", panel, context
-    if series := _series(store):
-        yield "side data", store.side(series), Context("side data", bases=facts.bases, now=facts.now)
+    for kind, series in _series(store).items():  # one after the other: each kind has its own samples, and less to hold
+        name = f"side data, {kind}"
+        yield name, store.side(series), Context(name, bases=facts.bases, now=facts.now)
 
 
-def _series(store: Store) -> list[str]:
-    """Every series as a side table names it; an event of the calendar is its four parts."""
+def _series(store: Store) -> dict[str, list[str]]:
+    """Every series as a side table names it, by kind; an event of the calendar is its four parts."""
     declared = store.table("series")
     kinds = declared["kind"] if "kind" in declared else ["macro"] * len(declared)
-    names: list[str] = []
-    for name, kind in zip(declared["series"].astype(str), kinds, strict=True):
-        names += [f"{name}/{part}" for part in PARTS] if kind == "calendar" else [name]
+    names: dict[str, list[str]] = {}
+    for name, kind in sorted(zip(declared["series"].astype(str), kinds, strict=True), key=lambda pair: pair[1]):
+        names.setdefault(kind, []).extend([f"{name}/{part}" for part in PARTS] if kind == "calendar" else [name])
     return names
 
 
@@ -197,6 +220,7 @@ class _Facts:
         self.frequency = {info.name: info.frequency for info in store.datasets()}
         self.now = pd.Timestamp.now("UTC").as_unit("ns").value
         base = self.assets["base"] if "base" in self.assets else self.assets["symbol"]
+        self.beside = store.side_spans()
         # rows may be filed under either; a view looks for the symbol first
         self.bases = frozenset(base.dropna().astype(str)) | frozenset(self.assets["symbol"].astype(str))
 
@@ -215,12 +239,16 @@ class _Facts:
         )
 
     def _spans(self, info: DatasetInfo) -> dict[str, tuple[tuple[str, int, int], ...]]:
+        """Where each symbol is in other datasets, and in series such as marks, that come as often as these bars."""
         others = self.assets[self.assets["dataset"] != info.name]
         others = others[others["dataset"].map(self.frequency) == info.frequency]
-        return {
-            str(symbol): tuple(rows[["dataset", "first_bar", "last_bar"]].itertuples(index=False, name=None))
-            for symbol, rows in others.groupby("symbol")
-        }
+        spans: dict[str, list[tuple[str, int, int]]] = {}
+        for symbol, *span in others[["symbol", "dataset", "first_bar", "last_bar"]].itertuples(index=False, name=None):
+            spans.setdefault(str(symbol), []).append(tuple(span))
+        for series, symbol, frequency, first, last in self.beside:
+            if frequency in (info.frequency, IN_WORDS.get(info.frequency)):
+                spans.setdefault(symbol, []).append((series, first, last))
+        return {symbol: tuple(found) for symbol, found in spans.items()}
 
 
 def _calendar(name: str) -> Calendar | None:

@@ -13,11 +13,12 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
+from mnpu.data.clock import FIRST_NS, LAST_NS
+
 __all__ = ["MODELS"]
 
 BASES = ("observed", "declared", "left-censored")
 KINDS = ("macro", "onchain", "funding", "fundamental", "benchmark", "calendar", "news", "other")
-FIRST, LAST = pd.Timestamp("1700-01-01").value, pd.Timestamp("2200-01-01").value
 
 Text: TypeAlias = Series[Any]
 Instant: TypeAlias = Series[np.int64]
@@ -31,7 +32,7 @@ def text(**rules: Any) -> Any:
 
 def instant() -> Any:
     """An instant between 1700 and 2200."""
-    return pa.Field(ge=FIRST, le=LAST)
+    return pa.Field(ge=FIRST_NS, le=LAST_NS)
 
 
 def basis() -> Any:
@@ -149,6 +150,7 @@ class CorporateActions(_TwoClocks):
     dataset: Text = text()
     symbol: Text = text()
     kind: Text = text(isin=("split", "dividend"))
+    label: Text = pa.Field(nullable=False)
     ratio: Optional[Number] = pa.Field(nullable=True, gt=0)  # noqa: UP045
     amount: Optional[Number] = pa.Field(nullable=True, ge=0)  # noqa: UP045
 
@@ -160,7 +162,7 @@ class CorporateActions(_TwoClocks):
         return ~(((frame["kind"] == "split") & ratio.isna()) | ((frame["kind"] == "dividend") & amount.isna()))
 
     class Config:
-        unique = ("dataset", "symbol", "event_time", "knowledge_time", "kind")
+        unique = ("dataset", "symbol", "event_time", "knowledge_time", "kind", "label")
 
 
 class SeriesTable(_Table):

@@ -3,6 +3,10 @@
 A text counts from the moment it could be read, and what is computed of it uses that text and earlier ones only. Each
 feature reads one series of kind ``news``, by default ``news``; a recipe names its own.
 
+The tone of a text is what this package's lexicon says, or, where ``model`` is named, the score that is stored of it in
+``news_scores``: it counts from the moment at which text and score could both be read, and the first score of a text
+stays. A recipe says ``{use: sentiment.tone, series: tweet, model: finbert}``.
+
 A mean over texts gives each the weight ``w = 0.5 ** (age / half_life)`` at the decision. It is NaN where all known
 texts together weigh less than 1/32: a single text is forgotten after five half-lives, and a source that has stopped
 gives no values. Texts about the market, and about symbols that the panel lacks, count in the features whose name
@@ -69,16 +73,27 @@ def _series(params: Mapping[str, Any]) -> tuple[str, ...]:
     return (params["series"],)
 
 
-@feature(series=_series, kind="news", unit="tone", tags=("sentiment", "tone"))
-def tone(view: View, *, series: str = "news", half_life: Days = 3.0) -> np.ndarray:
+def _scored(params: Mapping[str, Any]) -> tuple[str, ...]:
+    return (_source(params["series"], params["model"]),)
+
+
+def _source(series: str, model: str) -> str:
+    """The texts of a source, or the scores that a model gave them."""
+    return f"{series}/{model}" if model else series
+
+
+@feature(series=_scored, kind="news", unit="tone", tags=("sentiment", "tone"))
+def tone(view: View, *, series: str = "news", model: str = "", half_life: Days = 3.0) -> np.ndarray:
     """Mean tone of the texts about a symbol, the newest weighing most.
 
     Parameters
     ----------
     view : View
-        Uses the texts of ``series``.
+        Uses the texts of ``series``, or their stored scores.
     series : str, default="news"
         Source of the texts, as it is stored.
+    model : str, default=""
+        Whose stored scores are the tones, each known when it was computed; by default the lexicon's.
     half_life : float, default=3
         Days after which a text weighs half.
 
@@ -92,20 +107,24 @@ def tone(view: View, *, series: str = "news", half_life: Days = 3.0) -> np.ndarr
     Known when published. NaN where texts weigh less than 1/32 in all. Source: Tetlock (2007) for the idea; the lexicon
     is this package's own.
     """
-    texts = _audible(view, series, half_life)
-    return _mean(view, texts, tones(texts.text), half_life)
+    texts = _audible(view, _source(series, model), half_life)
+    return _mean(view, texts, _tones(texts, model), half_life)
 
 
-@feature(series=_series, kind="news", unit="tone", tags=("sentiment", "tone", "momentum"))
-def tone_momentum(view: View, *, series: str = "news", fast: Days = 1.0, slow: Days = 10.0) -> np.ndarray:
+@feature(series=_scored, kind="news", unit="tone", tags=("sentiment", "tone", "momentum"))
+def tone_momentum(
+    view: View, *, series: str = "news", model: str = "", fast: Days = 1.0, slow: Days = 10.0
+) -> np.ndarray:
     """Tone of the last days less that of the last weeks, by symbol.
 
     Parameters
     ----------
     view : View
-        Uses the texts of ``series``.
+        Uses the texts of ``series``, or their stored scores.
     series : str, default="news"
         Source of the texts, as it is stored.
+    model : str, default=""
+        Whose stored scores are the tones, each known when it was computed; by default the lexicon's.
     fast, slow : float, default=1 and 10
         Half-lives in days.
 
@@ -119,21 +138,23 @@ def tone_momentum(view: View, *, series: str = "news", fast: Days = 1.0, slow: D
     Known when published. NaN where either tone is: five fast half-lives after the last text.
     Source: the moving averages of Brock, Lakonishok & LeBaron (1992), on tone.
     """
-    texts = _audible(view, series, max(fast, slow))
-    scores = tones(texts.text)
+    texts = _audible(view, _source(series, model), max(fast, slow))
+    scores = _tones(texts, model)
     return _mean(view, texts, scores, fast) - _mean(view, texts, scores, slow)
 
 
-@feature(series=_series, kind="news", unit="standard deviations", tags=("sentiment", "tone", "surprise"))
-def tone_surprise(view: View, *, series: str = "news", days: WholeDays = 90) -> np.ndarray:
+@feature(series=_scored, kind="news", unit="standard deviations", tags=("sentiment", "tone", "surprise"))
+def tone_surprise(view: View, *, series: str = "news", model: str = "", days: WholeDays = 90) -> np.ndarray:
     """Mean tone of the last 24 hours against the texts of the days before, in standard errors, by symbol.
 
     Parameters
     ----------
     view : View
-        Uses the texts of ``series``.
+        Uses the texts of ``series``, or their stored scores.
     series : str, default="news"
         Source of the texts, as it is stored.
+    model : str, default=""
+        Whose stored scores are the tones, each known when it was computed; by default the lexicon's.
     days : int, default=90
         Length of the past that is compared with, which ends where the last 24 hours begin.
 
@@ -148,8 +169,8 @@ def tone_surprise(view: View, *, series: str = "news", days: WholeDays = 90) -> 
     Known when published. NaN without a text in the last 24 hours and with fewer than 5 texts in the days before.
     Source: Student's t of a mean, against the past as if it were known exactly.
     """
-    texts = view.texts(series)
-    scores = tones(texts.text)
+    texts = view.texts(_source(series, model))
+    scores = _tones(texts, model)
     n, total, squares = _moments(view, texts, scores, DAY)
     n_all, total_all, squares_all = _moments(view, texts, scores, (days + 1) * DAY)
     before = n_all - n
@@ -159,16 +180,18 @@ def tone_surprise(view: View, *, series: str = "news", days: WholeDays = 90) -> 
     return (_ratio(total, n, least=1.0) - usual) / spread * np.sqrt(n)
 
 
-@feature(series=_series, kind="news", unit="tone", tags=("sentiment", "tone"))
-def relative_tone(view: View, *, series: str = "news", half_life: Days = 3.0) -> np.ndarray:
+@feature(series=_scored, kind="news", unit="tone", tags=("sentiment", "tone"))
+def relative_tone(view: View, *, series: str = "news", model: str = "", half_life: Days = 3.0) -> np.ndarray:
     """Tone of the texts about a symbol less that of all texts.
 
     Parameters
     ----------
     view : View
-        Uses the texts of ``series``.
+        Uses the texts of ``series``, or their stored scores.
     series : str, default="news"
         Source of the texts, as it is stored.
+    model : str, default=""
+        Whose stored scores are the tones, each known when it was computed; by default the lexicon's.
     half_life : float, default=3
         Days after which a text weighs half.
 
@@ -182,22 +205,24 @@ def relative_tone(view: View, *, series: str = "news", half_life: Days = 3.0) ->
     Known when published. NaN where texts about the symbol weigh less than 1/32 in all.
     Source: Tetlock (2007) for the tone of the whole market.
     """
-    texts = _audible(view, series, half_life)
-    scores = tones(texts.text)
+    texts = _audible(view, _source(series, model), half_life)
+    scores = _tones(texts, model)
     market = _mean(view, texts, scores, half_life, market=True)
     return _mean(view, texts, scores, half_life) - market[:, None]
 
 
-@feature(series=_series, kind="news", unit="tone", tags=("sentiment", "disagreement"))
-def disagreement(view: View, *, series: str = "news", half_life: Days = 3.0) -> np.ndarray:
+@feature(series=_scored, kind="news", unit="tone", tags=("sentiment", "disagreement"))
+def disagreement(view: View, *, series: str = "news", model: str = "", half_life: Days = 3.0) -> np.ndarray:
     """Standard deviation of the tones of the texts about a symbol, the newest weighing most.
 
     Parameters
     ----------
     view : View
-        Uses the texts of ``series``.
+        Uses the texts of ``series``, or their stored scores.
     series : str, default="news"
         Source of the texts, as it is stored.
+    model : str, default=""
+        Whose stored scores are the tones, each known when it was computed; by default the lexicon's.
     half_life : float, default=3
         Days after which a text weighs half.
 
@@ -212,20 +237,22 @@ def disagreement(view: View, *, series: str = "news", half_life: Days = 3.0) -> 
     Known when published. NaN where texts weigh less than 1/32 in all, and where a single text outweighs the others:
     ``sum(w)**2 / sum(w**2) < 1.5``. Source: Antweiler & Frank (2004), disagreement among messages.
     """
-    texts = _audible(view, series, half_life)
-    return _spread(view, texts, tones(texts.text), half_life)
+    texts = _audible(view, _source(series, model), half_life)
+    return _spread(view, texts, _tones(texts, model), half_life)
 
 
-@feature(series=_series, kind="news", unit="fraction", tags=("sentiment", "tone"))
-def negative_share(view: View, *, series: str = "news", half_life: Days = 3.0) -> np.ndarray:
+@feature(series=_scored, kind="news", unit="fraction", tags=("sentiment", "tone"))
+def negative_share(view: View, *, series: str = "news", model: str = "", half_life: Days = 3.0) -> np.ndarray:
     """Share of the texts about a symbol whose tone is negative, the newest weighing most.
 
     Parameters
     ----------
     view : View
-        Uses the texts of ``series``.
+        Uses the texts of ``series``, or their stored scores.
     series : str, default="news"
         Source of the texts, as it is stored.
+    model : str, default=""
+        Whose stored scores are the tones, each known when it was computed; by default the lexicon's.
     half_life : float, default=3
         Days after which a text weighs half.
 
@@ -239,8 +266,8 @@ def negative_share(view: View, *, series: str = "news", half_life: Days = 3.0) -
     Known when published. NaN where texts weigh less than 1/32 in all. Source: Tetlock, Saar-Tsechansky & Macskassy
     (2008), who find negative words to say more than positive ones.
     """
-    texts = _audible(view, series, half_life)
-    return _mean(view, texts, (tones(texts.text) < 0).astype(float), half_life)
+    texts = _audible(view, _source(series, model), half_life)
+    return _mean(view, texts, (_tones(texts, model) < 0).astype(float), half_life)
 
 
 @feature(series=_series, kind="news", unit="standard deviations", tags=("sentiment", "attention"))
@@ -400,16 +427,18 @@ def embedding(
     return _mean(view, texts, embeddings.component(texts.text.tolist(), component, model=model), half_life)
 
 
-@feature(series=_series, kind="news", scope="market", unit="tone", tags=("sentiment", "tone", "market"))
-def market_tone(view: View, *, series: str = "news", half_life: Days = 3.0) -> np.ndarray:
+@feature(series=_scored, kind="news", scope="market", unit="tone", tags=("sentiment", "tone", "market"))
+def market_tone(view: View, *, series: str = "news", model: str = "", half_life: Days = 3.0) -> np.ndarray:
     """Mean tone of all texts, the newest weighing most.
 
     Parameters
     ----------
     view : View
-        Uses the texts of ``series``.
+        Uses the texts of ``series``, or their stored scores.
     series : str, default="news"
         Source of the texts, as it is stored.
+    model : str, default=""
+        Whose stored scores are the tones, each known when it was computed; by default the lexicon's.
     half_life : float, default=3
         Days after which a text weighs half.
 
@@ -422,20 +451,24 @@ def market_tone(view: View, *, series: str = "news", half_life: Days = 3.0) -> n
     -----
     Known when published. NaN where texts weigh less than 1/32 in all. Source: Tetlock (2007).
     """
-    texts = _audible(view, series, half_life)
-    return _mean(view, texts, tones(texts.text), half_life, market=True)
+    texts = _audible(view, _source(series, model), half_life)
+    return _mean(view, texts, _tones(texts, model), half_life, market=True)
 
 
-@feature(series=_series, kind="news", scope="market", unit="tone", tags=("sentiment", "tone", "momentum", "market"))
-def market_tone_momentum(view: View, *, series: str = "news", fast: Days = 1.0, slow: Days = 10.0) -> np.ndarray:
+@feature(series=_scored, kind="news", scope="market", unit="tone", tags=("sentiment", "tone", "momentum", "market"))
+def market_tone_momentum(
+    view: View, *, series: str = "news", model: str = "", fast: Days = 1.0, slow: Days = 10.0
+) -> np.ndarray:
     """Tone of all texts of the last days less that of the last weeks.
 
     Parameters
     ----------
     view : View
-        Uses the texts of ``series``.
+        Uses the texts of ``series``, or their stored scores.
     series : str, default="news"
         Source of the texts, as it is stored.
+    model : str, default=""
+        Whose stored scores are the tones, each known when it was computed; by default the lexicon's.
     fast, slow : float, default=1 and 10
         Half-lives in days.
 
@@ -449,21 +482,23 @@ def market_tone_momentum(view: View, *, series: str = "news", fast: Days = 1.0, 
     Known when published. NaN where either tone is.
     Source: the moving averages of Brock, Lakonishok & LeBaron (1992), on tone.
     """
-    texts = _audible(view, series, max(fast, slow))
-    scores = tones(texts.text)
+    texts = _audible(view, _source(series, model), max(fast, slow))
+    scores = _tones(texts, model)
     return _mean(view, texts, scores, fast, market=True) - _mean(view, texts, scores, slow, market=True)
 
 
-@feature(series=_series, kind="news", scope="market", unit="tone", tags=("sentiment", "disagreement", "market"))
-def market_disagreement(view: View, *, series: str = "news", half_life: Days = 3.0) -> np.ndarray:
+@feature(series=_scored, kind="news", scope="market", unit="tone", tags=("sentiment", "disagreement", "market"))
+def market_disagreement(view: View, *, series: str = "news", model: str = "", half_life: Days = 3.0) -> np.ndarray:
     """Standard deviation of the tones of all texts, the newest weighing most.
 
     Parameters
     ----------
     view : View
-        Uses the texts of ``series``.
+        Uses the texts of ``series``, or their stored scores.
     series : str, default="news"
         Source of the texts, as it is stored.
+    model : str, default=""
+        Whose stored scores are the tones, each known when it was computed; by default the lexicon's.
     half_life : float, default=3
         Days after which a text weighs half.
 
@@ -476,8 +511,8 @@ def market_disagreement(view: View, *, series: str = "news", half_life: Days = 3
     -----
     Known when published. NaN as for ``disagreement``. Source: Antweiler & Frank (2004).
     """
-    texts = _audible(view, series, half_life)
-    return _spread(view, texts, tones(texts.text), half_life, market=True)
+    texts = _audible(view, _source(series, model), half_life)
+    return _spread(view, texts, _tones(texts, model), half_life, market=True)
 
 
 @feature(
@@ -540,6 +575,11 @@ def market_embedding(
     texts = _audible(view, series, half_life)
     values = embeddings.component(texts.text.tolist(), component, model=model)
     return _mean(view, texts, values, half_life, market=True)
+
+
+def _tones(texts: Texts, model: str) -> np.ndarray:
+    """Tone of each text: what is stored, or what the lexicon says."""
+    return texts.value if model else tones(texts.text)
 
 
 def _audible(view: View, series: str, half_life: float, *, before: float = 0.0) -> Texts:
