@@ -112,13 +112,15 @@ def scale_changes(
 ) -> np.ndarray:
     """Where ``values`` change when the prices of each of ``symbols`` are multiplied by a number of its own.
 
-    Boolean (T - first, A, F) as ``values`` are, nowhere true for a scale-free column. The numbers are powers of two, so that ratios stay equal
-    to the last bit; they differ between symbols, as adjustments do, so that comparing prices of two symbols shows.
+    Boolean, of the shape of ``values``, which are those of the last rows; nowhere true for a scale-free column. The
+    numbers are powers of two, so that ratios stay equal to the last bit; they differ between symbols, as adjustments
+    do, so that comparing prices of two symbols shows.
     """
     factor = np.ones(panel.shape[1])
     factor[list(symbols)] = 2.0 ** (1 + np.arange(len(symbols)) * 5 % 11)
     money = {name: field * factor for name, field in panel.fields.items() if name in MONEY}
-    other = evaluate(planned, replace(panel, fields={**panel.fields, **money}), side, first=len(panel.times) - len(values))
+    scaled = replace(panel, fields={**panel.fields, **money})
+    other = evaluate(planned, scaled, side, first=len(panel.times) - len(values))
     size = np.max(np.abs(values), axis=(0, 1), initial=0.0, where=np.isfinite(values))
     changed: np.ndarray = ~np.isclose(other, values, rtol=1e-6, atol=1e-9 * size, equal_nan=True)
     return changed
