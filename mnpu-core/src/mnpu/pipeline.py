@@ -167,8 +167,8 @@ def validate(parts: Parts, panel: Panel, side: SideTable, progress: Progress) ->
 def prepare(parts: Parts, panel: Panel, side: SideTable, progress: Progress) -> Prepared:
     """Features, labels and folds, and the decisions that will be judged."""
     config = parts.config
-    with progress.stage(f"computing {len(parts.planned)} features"):
-        frame = compute_features(parts.planned, panel, side)
+    with progress.stage(f"computing {len(parts.planned)} features", bar=True):
+        frame = compute_features(parts.planned, panel, side, engine=parts.engine, progress=progress)
     labels = parts.target(panel, config.fill)
     split = walk_forward(
         panel.times,

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from mnpu.engine import Engine, LocalEngine
 from mnpu.errors import DataError, MnpuError
 from mnpu.features.api import Memo
-from mnpu.features.evaluation import States, fill, fresh_states, jobs
+from mnpu.features.evaluation import States, Target, Work, fill, fresh_states, jobs, run
 from mnpu.features.plan import PlannedFeature
+from mnpu.progress import Progress, Silent
 from mnpu.types import DatasetInfo, FeatureFrame, FeatureSpec, Panel, SeriesInfo, SideTable, table_of
 
 __all__ = ["as_declared", "check", "compute", "compute_latest", "evaluate", "refuse_unknown", "require_series"]
 
 
-def compute(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> FeatureFrame:
+def compute(
+    planned: Sequence[PlannedFeature],
+    panel: Panel,
+    side: SideTable,
+    *,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+) -> FeatureFrame:
     """Compute every column over the whole panel.
 
     Parameters
@@ -28,6 +40,10 @@ def compute(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) ->
         T bars of A symbols.
     side : SideTable
         Holds every series that the columns read.
+    engine : Engine, optional
+        Where the work runs; the values are the same anywhere. By default here, one column after the other.
+    progress : Progress, optional
+        Shows how many columns are done.
 
     Returns
     -------
@@ -41,11 +57,49 @@ def compute(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) ->
         is shorter than a warm-up; a column has no value at all, or an infinite one.
     """
     check(planned, panel, side)
-    frame = _computed(planned, panel, side)
-    for f, column in enumerate(planned):
-        if np.isnan(frame.values[..., f]).all():
+    engine = LocalEngine() if engine is None else engine
+    with (progress or Silent()).bar(len(planned)) as advance, _room((len(planned), *panel.shape), engine) as target:
+        work = Work(planned, panel, side, target, fresh_states(planned, panel.shape[1]))
+        run(work, jobs(planned, panel.shape[0]), engine=engine, advance=advance)
+        refuse(list(engine.map(inspect, range(len(planned)), shared=work)), planned, panel, side)
+        return _frame(planned, panel, side, target.array)
+
+
+@contextmanager
+def _room(shape: tuple[int, ...], engine: Engine) -> Iterator[Target]:
+    """Where the columns are written: in memory, or in a file where the engine's workers share none."""
+    if engine.shares_memory:
+        yield Target(shape, "float32", held=np.empty(shape, dtype=np.float32))
+        return
+    with tempfile.TemporaryDirectory(prefix="mnpu-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder, "columns")
+        with path.open("wb") as file:
+            file.truncate(int(np.prod(shape)) * 4)
+        yield Target(shape, "float32", str(path))
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What one column looks like: whether it holds anything, and the place (T, A) of its first infinite value."""
+
+    empty: bool
+    infinite: tuple[int, int] | None
+
+
+def inspect(work: Work, f: int) -> Inspected:
+    """Look at the column with number ``f``."""
+    values = work.target.array[f]
+    return Inspected(bool(np.isnan(values).all()), _infinite(values))
+
+
+def refuse(inspected: Sequence[Inspected], planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> None:
+    """Refuse a column that is infinite somewhere, or has no value at all."""
+    for column, found in zip(planned, inspected, strict=True):
+        if found.infinite is not None:
+            raise _too_large(column, panel, *found.infinite)
+    for column, found in zip(planned, inspected, strict=True):
+        if found.empty:
             raise _empty(column, panel, side)
-    return frame
 
 
 def compute_latest(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> FeatureFrame:
@@ -54,12 +108,12 @@ def compute_latest(planned: Sequence[PlannedFeature], panel: Panel, side: SideTa
     The data passed :func:`check` when the pipeline was fitted; rows before a column's warm-up are NaN or come from
     too short a past, so a caller keeps only those after the longest warm-up.
     """
-    return _computed(planned, panel, side)
-
-
-def _computed(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> FeatureFrame:
     values = np.empty((len(planned), *panel.shape), dtype=np.float32)
     _fill(planned, panel, side, values, 0, None)
+    for f, column in enumerate(planned):
+        place = _infinite(values[f])
+        if place is not None:
+            raise _too_large(column, panel, *place)
     return _frame(planned, panel, side, values)
 
 
@@ -88,6 +142,23 @@ def _fill(
     memo = Memo()
     for job in jobs(planned, panel.shape[0], first=first):
         fill(job, planned, panel, side, out, states=carried, memo=memo, origin=first)
+
+
+def _infinite(values: np.ndarray) -> tuple[int, int] | None:
+    """The first place (T, A) that is infinite."""
+    found = np.isinf(values)
+    if not found.any():
+        return None
+    t, a = np.unravel_index(int(found.argmax()), found.shape)
+    return int(t), int(a)
+
+
+def _too_large(column: PlannedFeature, panel: Panel, t: int, a: int) -> DataError:
+    return DataError(
+        f"the value of {panel.symbols[a]} at {panel.times[t]:%Y-%m-%d %H:%M} is infinite, or too large",
+        where=f"feature {column.name}",
+        expected="a number, or NaN where it is undefined",
+    )
 
 
 def check(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> None:
@@ -151,14 +222,6 @@ def as_declared(spec: FeatureSpec, info: Mapping[str, SeriesInfo]) -> FeatureSpe
 
 def _frame(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable, values: np.ndarray) -> FeatureFrame:
     """The frame of ``values``, float32 (F, T, A)."""
-    for f, column in enumerate(planned):
-        if np.isinf(values[f]).any():
-            t, a = np.argwhere(np.isinf(values[f]))[0]
-            raise DataError(
-                f"the value of {panel.symbols[a]} at {panel.times[t]:%Y-%m-%d %H:%M} is infinite, or too large",
-                where=f"feature {column.name}",
-                expected="a number, or NaN where it is undefined",
-            )
     specs = tuple(as_declared(column.spec, side.info) for column in planned)
     names = tuple(column.name for column in planned)
     return FeatureFrame(panel.times, panel.symbols, np.moveaxis(values, 0, -1), names, panel.decidable, specs)
