@@ -15,6 +15,7 @@ from mnpu.engine import Engine, LocalEngine
 from mnpu.errors import DataError, MnpuError
 from mnpu.features.api import Memo
 from mnpu.features.evaluation import States, Target, Work, fill, fresh_states, jobs, run
+from mnpu.features.kept import Request, kept
 from mnpu.features.plan import PlannedFeature
 from mnpu.progress import Progress, Silent
 from mnpu.types import DatasetInfo, FeatureFrame, FeatureSpec, Panel, SeriesInfo, SideTable, table_of
@@ -29,6 +30,7 @@ def compute(
     *,
     engine: Engine | None = None,
     progress: Progress | None = None,
+    cache: Path | None = None,
 ) -> FeatureFrame:
     """Compute every column over the whole panel.
 
@@ -44,6 +46,9 @@ def compute(
         Where the work runs; the values are the same anywhere. By default here, one column after the other.
     progress : Progress, optional
         Shows how many columns are done.
+    cache : Path, optional
+        Folder whose columns are used as far as nothing they depend on has changed, and that gets what is new:
+        `mnpu.data.cache.folder`. The values are the same with it and without.
 
     Returns
     -------
@@ -58,11 +63,21 @@ def compute(
     """
     check(planned, panel, side)
     engine = LocalEngine() if engine is None else engine
-    with (progress or Silent()).bar(len(planned)) as advance, _room((len(planned), *panel.shape), engine) as target:
-        work = Work(planned, panel, side, target, fresh_states(planned, panel.shape[1]))
-        run(work, jobs(planned, panel.shape[0]), engine=engine, advance=advance)
+
+    def accept(work: Work) -> None:
         refuse(list(engine.map(inspect, range(len(planned)), shared=work)), planned, panel, side)
-        return _frame(planned, panel, side, target.array)
+
+    with (progress or Silent()).bar(len(planned)) as advance:
+        values = None
+        if cache is not None:
+            values = kept(Request(planned, panel, side, engine, advance, accept), cache)
+        if values is None:
+            with _room((len(planned), *panel.shape), engine) as target:
+                work = Work(planned, panel, side, target, fresh_states(planned, panel.shape[1]))
+                run(work, jobs(planned, panel.shape[0]), engine=engine, advance=advance)
+                accept(work)
+                values = target.array
+        return _frame(planned, panel, side, values)
 
 
 @contextmanager
@@ -163,9 +178,11 @@ def _too_large(column: PlannedFeature, panel: Panel, t: int, a: int) -> DataErro
 
 def check(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> None:
     """Refuse a panel or a side table that some column cannot be computed on."""
+    fields = {name for column in planned for name in column.spec.fields}
+    lacking = {name: _lacking(name, panel) for name in fields}
     for column in planned:
         _check_levels(column.spec, panel)
-        _check_fields(column, panel)
+        _check_fields(column, panel, lacking)
         _check_series(column, side)
         _check_length(column.spec, panel)
 
@@ -228,8 +245,10 @@ def _frame(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable, val
 
 
 def _check_levels(spec: FeatureSpec, panel: Panel) -> None:
+    if spec.scale_free or not spec.fields:
+        return
     adjusted = [a for a, info in enumerate(panel.datasets) if info.adjustment != "none"]
-    if spec.scale_free or not spec.fields or not adjusted:
+    if not adjusted:
         return
     info, symbols = _of_first_dataset(adjusted, panel)
     raise DataError(
@@ -241,14 +260,18 @@ def _check_levels(spec: FeatureSpec, panel: Panel) -> None:
     )
 
 
-def _check_fields(column: PlannedFeature, panel: Panel) -> None:
+def _lacking(name: str, panel: Panel) -> list[int]:
+    """The symbols that are listed, and of which a field has no value."""
     listed: np.ndarray = np.any(panel.tradable, axis=0)
+    values = panel.fields.get(name)
+    present: np.ndarray = np.zeros(len(listed), bool) if values is None else np.isfinite(values).any(axis=0)
+    return [int(a) for a in np.flatnonzero(listed & ~present)]
+
+
+def _check_fields(column: PlannedFeature, panel: Panel, lacking: Mapping[str, Sequence[int]]) -> None:
     for name in column.spec.fields:
-        values = panel.fields.get(name)
-        present: np.ndarray = np.zeros(len(listed), bool) if values is None else np.isfinite(values).any(axis=0)
-        lacking = np.flatnonzero(listed & ~present).tolist()
-        if lacking:
-            info, symbols = _of_first_dataset(lacking, panel)
+        if lacking[name]:
+            info, symbols = _of_first_dataset(lacking[name], panel)
             raise DataError(
                 f"dataset {info.name} has no {name} for {symbols} in table prices, which {column.dist} reads",
                 where=f"feature {column.name}",
@@ -267,7 +290,7 @@ def _of_first_dataset(rows: Sequence[int], panel: Panel) -> tuple[DatasetInfo, s
 
 def _check_series(column: PlannedFeature, side: SideTable) -> None:
     for name in column.spec.series:
-        if not (side.series == name).any():
+        if not len(side.find(name)):
             there = sorted(set(side.series.tolist()))
             raise _unread(name, column) if name in side.info else _missing(name, column, there, "the side table")
 
