@@ -214,10 +214,9 @@ def _copied(build: _Build, sources: Sequence[Source | None]) -> dict[int, Contin
     Columns that were copied as a whole are done, and those of which nothing is there stay missing.
     """
     rows, found = build.request.panel.shape[0], {}
-    values = build.work.target.array
     numbers = [f for f, source in enumerate(sources) if source is not None]
     engine = _here(build.request.engine)
-    for f, good in zip(numbers, engine.map(_copy, numbers, shared=(values, sources)), strict=True):
+    for f, good in zip(numbers, engine.map(_copy, numbers, shared=(build.draft, sources)), strict=True):
         source, column = sources[f], build.request.planned[f]
         assert source is not None
         last, state = source.entry.small(source.column.last), source.entry.small(source.column.state)
@@ -230,11 +229,16 @@ def _copied(build: _Build, sources: Sequence[Source | None]) -> dict[int, Contin
     return found
 
 
-def _copy(shared: tuple[np.ndarray, Sequence[Source | None]], f: int) -> bool:
-    values, sources = shared
+def _copy(shared: tuple[Draft, Sequence[Source | None]], f: int) -> bool:
+    """Copy what an entry holds of a column, if it is what was written."""
+    draft, sources = shared
     source = sources[f]
     assert source is not None
-    return source.entry.copy(source.number, values[f, : source.entry.rows])
+    values = source.entry.read(source.number)
+    if values is None:
+        return False
+    draft.put(f, values)
+    return True
 
 
 def _keep(build: _Build, done: Continued) -> None:
