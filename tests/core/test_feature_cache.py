@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from textwrap import dedent
@@ -22,6 +23,9 @@ from hypothesis import strategies as st
 
 from mnpu.data import cache
 from mnpu.data.clock import from_ns
+from mnpu.data.scaling import Scaler
+from mnpu.data.unseen import unseen_columns
+from mnpu.data.windows import window_index
 from mnpu.engine import LocalEngine
 from mnpu.errors import DataError, PluginError
 from mnpu.features import entries, keys, price
@@ -30,7 +34,7 @@ from mnpu.features.entries import START, open_entry
 from mnpu.features.plan import plan_function
 from mnpu.features.seams import SEAM
 from mnpu.testing.features import synthetic_panel, synthetic_side
-from mnpu.types import Panel, SideTable
+from mnpu.types import FeatureFrame, Fold, Panel, SideTable, Split
 from tests.core.test_engine import Processes
 
 PLUGIN = """
@@ -681,3 +685,38 @@ def test_it_says_when_the_process_began():
 
     done = subprocess.run([sys.executable, "-c", dedent(code)], capture_output=True, text=True, check=True, timeout=120)
     assert -0.5 < float(done.stdout) < 60
+
+
+def most_memory(function) -> int:
+    """Bytes of arrays that a call holds at most, beside what was there before."""
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_computing_holds_little_beside_what_it_computes(rng):
+    panel = synthetic_panel(rng, bars=800, symbols=40)
+    side = synthetic_side((), panel, rng)
+    columns = plan_function(price.log_return, {"window": list(range(1, 61))}, source="price")
+    size = len(columns) * 800 * 40 * 4
+    compute(columns[:1], panel, side)
+    assert most_memory(lambda: compute(columns, panel, side, engine=LocalEngine(workers=2))) < 1.5 * size
+
+
+def test_reading_a_frame_holds_no_second_copy_of_it(rng):
+    n_features, shape = 80, (400, 30)
+    values = np.moveaxis(rng.normal(size=(n_features, *shape)).astype(np.float32), 0, -1)
+    times = pd.date_range("2001-01-01", periods=400, tz="UTC").as_unit("ns")
+    listed, names = np.ones(shape, bool), tuple(f"f{f}" for f in range(n_features))
+    frame = FeatureFrame(times, tuple("S" * (a + 1) for a in range(30)), values, names, listed, ())
+    split = Split((Fold(0, (0, 380), (380, 390), (390, 400)),), purge_bars=0, embargo_bars=0)
+    for reading in (
+        lambda: unseen_columns(frame, split),
+        lambda: Scaler.fit(values, times=times, rows=(0, 380), where=listed),
+        lambda: window_index(values, None, listed, rows=(0, 400), lookback=10),
+    ):
+        reading()
+        assert most_memory(reading) < 0.5 * values.nbytes

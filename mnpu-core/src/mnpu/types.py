@@ -313,7 +313,7 @@ class FeatureFrame:
         return FeatureFrame(
             self.times,
             self.symbols,
-            np.ascontiguousarray(self.values[..., columns]),
+            np.moveaxis(np.moveaxis(self.values, -1, 0)[columns], 0, -1),  # each column stays in one piece
             tuple(names),
             self.tradable,
             tuple(specs[name] for name in names if name in specs),
