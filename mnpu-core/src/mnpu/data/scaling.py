@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -153,7 +154,7 @@ def _moments(used: np.ndarray, counted: np.ndarray) -> Iterator[tuple[np.ndarray
     """
     n_features = used.shape[-1]
     cuts = [*range(0, max(n_features - 1, 1), _WIDTH), n_features]
-    for first, stop in zip(cuts, cuts[1:], strict=False):
+    for first, stop in pairwise(cuts):
         cells = np.ascontiguousarray(used[..., first:stop][counted], dtype="float64")  # (N, some of F)
         finite = np.isfinite(cells)
         n = finite.sum(axis=0)

@@ -100,7 +100,7 @@ def kept(request: Request, home: Path) -> np.ndarray | None:
         found = _whole(entries, place, wanted, request)
         if found is not None:
             return found
-        sources = [_source(entries, each, column, data) for each, column in zip(wanted, planned, strict=True)]
+        sources = _sources(entries, wanted, planned, data)
         try:
             draft = Draft(place, (len(planned), *panel.shape))
         except OSError:  # no room, no right, no such folder
@@ -159,17 +159,24 @@ def _here(engine: Engine) -> Engine:
     return engine if engine.shares_memory else LocalEngine()
 
 
-def _source(entries: Sequence[Entry], wanted: Column, planned: PlannedFeature, data: Data) -> Source | None:
-    """The entry that holds most rows of a column."""
-    found: Source | None = None
-    for entry in entries:
-        for number, column in enumerate(entry.columns):
-            if not wanted.identity or column.identity != wanted.identity or column.name != wanted.name:
+def _sources(
+    entries: Sequence[Entry], wanted: Sequence[Column], planned: Sequence[PlannedFeature], data: Data
+) -> list[Source | None]:
+    """For each column the entry that holds most of its rows."""
+    found: list[Source | None] = [None] * len(wanted)
+    for entry in sorted(entries, key=lambda entry: entry.rows):
+        numbers = {(c.name, c.identity): number for number, c in enumerate(entry.columns) if c.identity}
+        for f, column in enumerate(wanted):
+            number = numbers.get((column.name, column.identity))
+            if number is None:
                 continue
-            same = (column.data, column.side) == (wanted.data, wanted.side) and entry.rows == data.rows
-            older = entry.rows < data.rows and column.data == data.key(planned, entry.rows)
-            if (same or older) and (found is None or entry.rows > found.entry.rows):
-                found = Source(entry, number)
+            held = entry.columns[number]
+            if entry.rows == data.rows:
+                fits = (held.data, held.side) == (column.data, column.side)
+            else:
+                fits = held.data == data.key(planned[f], entry.rows)
+            if fits:
+                found[f] = Source(entry, number)
     return found
 
 
@@ -187,6 +194,8 @@ def _built(
     build.last.update(run(work, todo, engine=request.engine, advance=request.advance))
     request.accept(work)
     sums = list(request.engine.map(_sum_of, range(len(planned)), shared=work))
+    if [identity or "" for identity in identities(planned)] != [column.identity for column in wanted]:
+        return draft.read()  # files changed meanwhile, and some may have been loaded after that
     with suppress(OSError):  # no room any longer: what was computed is right all the same
         draft.publish([_noted(build, f, total) for f, total in enumerate(sums)])
     return draft.read()

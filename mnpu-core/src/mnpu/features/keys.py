@@ -178,15 +178,13 @@ def _code(dist: str, module: str) -> str | None:
 
     Where core and the module come from is what Python says that has loaded them.
     """
-    files: list[tuple[str, int, int]] = []
     try:
-        places = {*_loaded("mnpu"), *_loaded(module), *(packages(dist) if dist != CORE else ())}
-        for place in sorted(places):
-            files += _files(place)
+        places = sorted({*_loaded("mnpu"), *_loaded(module), *(packages(dist) if dist != CORE else ())})
+        files = [told for place in places for told in _files(place)]
+        changed = max((when for _, _, when in files), default=0)
+        return None if changed > (started() - _TICK) * 1e9 else _code_of(tuple(files), dist)
     except (MnpuError, OSError, ValueError):
         return None
-    changed = max((when for _, _, when in files), default=0)
-    return None if changed > (started() - _TICK) * 1e9 else _code_of(tuple(files), dist)
 
 
 def _loaded(module: str) -> list[Path]:
