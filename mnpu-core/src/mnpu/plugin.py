@@ -60,5 +60,10 @@ def mnpu_guardrails():
 
 
 @hookimpl
+def mnpu_engines():
+    return {"local": "mnpu.engine:LocalEngine"}
+
+
+@hookimpl
 def mnpu_renderers():
     return {"md": "mnpu.report.markdown:render"}

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from mnpu.engine import Engine, LocalEngine
 from mnpu.errors import DataError, MnpuError
 from mnpu.features.api import Memo
-from mnpu.features.evaluation import States, fill, fresh_states, jobs
+from mnpu.features.evaluation import States, Target, Work, fill, fresh_states, jobs, run
+from mnpu.features.kept import Request, kept
 from mnpu.features.plan import PlannedFeature
+from mnpu.progress import Progress, Silent
 from mnpu.types import DatasetInfo, FeatureFrame, FeatureSpec, Panel, SeriesInfo, SideTable, table_of
 
 __all__ = [
@@ -33,7 +39,15 @@ FEW = 1e-3
 NEWEST = 64
 
 
-def compute(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> FeatureFrame:
+def compute(
+    planned: Sequence[PlannedFeature],
+    panel: Panel,
+    side: SideTable,
+    *,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+    cache: Path | None = None,
+) -> FeatureFrame:
     """Compute every column over the whole panel.
 
     Parameters
@@ -44,6 +58,13 @@ def compute(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) ->
         T bars of A symbols.
     side : SideTable
         Holds every series that the columns read.
+    engine : Engine, optional
+        Where the work runs; the values are the same anywhere. By default here, one column after the other.
+    progress : Progress, optional
+        Shows how many columns are done.
+    cache : Path, optional
+        Folder whose columns are used as far as nothing they depend on has changed, and that gets what is new:
+        `mnpu.data.cache.folder`. The values are the same with it and without.
 
     Returns
     -------
@@ -57,12 +78,60 @@ def compute(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) ->
         missing; the data is shorter than a warm-up; a column has no value at all, or an infinite one.
     """
     check(planned, panel, side)
-    frame = _computed(planned, panel, side)
-    _check_scale_free(planned, panel, side)
-    for f, column in enumerate(planned):
-        if np.isnan(frame.values[..., f]).all():
+    engine = LocalEngine() if engine is None else engine
+
+    def accept(work: Work) -> None:
+        refuse(list(engine.map(inspect, range(len(planned)), shared=work)), planned, panel, side)
+        _check_scale_free(planned, panel, side)
+
+    with (progress or Silent()).bar(len(planned)) as advance:
+        values = None
+        if cache is not None:
+            values = kept(Request(planned, panel, side, engine, advance, accept), cache)
+        if values is None:
+            with _room((len(planned), *panel.shape), engine) as target:
+                work = Work(planned, panel, side, target, fresh_states(planned, panel.shape[1]))
+                run(work, jobs(planned, panel.shape[0]), engine=engine, advance=advance)
+                accept(work)
+                values = target.array
+        return _frame(planned, panel, side, values)
+
+
+@contextmanager
+def _room(shape: tuple[int, ...], engine: Engine) -> Iterator[Target]:
+    """Where the columns are written: in memory, or in a file where the engine's workers share none."""
+    if engine.shares_memory:
+        yield Target(shape, "float32", held=np.empty(shape, dtype=np.float32))
+        return
+    with tempfile.TemporaryDirectory(prefix="mnpu-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder, "columns")
+        with path.open("wb") as file:
+            file.truncate(int(np.prod(shape)) * 4)
+        yield Target(shape, "float32", str(path))
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What one column looks like: whether it holds anything, and the place (T, A) of its first infinite value."""
+
+    empty: bool
+    infinite: tuple[int, int] | None
+
+
+def inspect(work: Work, f: int) -> Inspected:
+    """Look at the column with number ``f``."""
+    values = work.target.array[f]
+    return Inspected(bool(np.isnan(values).all()), _infinite(values))
+
+
+def refuse(inspected: Sequence[Inspected], planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> None:
+    """Refuse a column that is infinite somewhere, or has no value at all."""
+    for column, found in zip(planned, inspected, strict=True):
+        if found.infinite is not None:
+            raise _too_large(column, panel, *found.infinite)
+    for column, found in zip(planned, inspected, strict=True):
+        if found.empty:
             raise _empty(column, panel, side)
-    return frame
 
 
 def compute_latest(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> FeatureFrame:
@@ -71,12 +140,12 @@ def compute_latest(planned: Sequence[PlannedFeature], panel: Panel, side: SideTa
     The data passed :func:`check` when the pipeline was fitted; rows before a column's warm-up are NaN or come from
     too short a past, so a caller keeps only those after the longest warm-up.
     """
-    return _computed(planned, panel, side)
-
-
-def _computed(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> FeatureFrame:
     values = np.empty((len(planned), *panel.shape), dtype=np.float32)
     _fill(planned, panel, side, values, 0, None)
+    for f, column in enumerate(planned):
+        place = _infinite(values[f])
+        if place is not None:
+            raise _too_large(column, panel, *place)
     return _frame(planned, panel, side, values)
 
 
@@ -126,11 +195,30 @@ def scale_changes(
     return changed
 
 
+def _infinite(values: np.ndarray) -> tuple[int, int] | None:
+    """The first place (T, A) that is infinite."""
+    found = np.isinf(values)
+    if not found.any():
+        return None
+    t, a = np.unravel_index(int(found.argmax()), found.shape)
+    return int(t), int(a)
+
+
+def _too_large(column: PlannedFeature, panel: Panel, t: int, a: int) -> DataError:
+    return DataError(
+        f"the value of {panel.symbols[a]} at {panel.times[t]:%Y-%m-%d %H:%M} is infinite, or too large",
+        where=f"feature {column.name}",
+        expected="a number, or NaN where it is undefined",
+    )
+
+
 def check(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> None:
     """Refuse a panel or a side table that some column cannot be computed on."""
+    fields = {name for column in planned for name in column.spec.fields}
+    lacking = {name: _lacking(name, panel) for name in fields}
     for column in planned:
         _check_levels(column.spec, panel)
-        _check_fields(column, panel)
+        _check_fields(column, panel, lacking)
         _check_series(column, side)
         _check_length(column.spec, panel)
 
@@ -187,22 +275,13 @@ def as_declared(spec: FeatureSpec, info: Mapping[str, SeriesInfo]) -> FeatureSpe
 
 def _frame(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable, values: np.ndarray) -> FeatureFrame:
     """The frame of ``values``, float32 (F, T, A)."""
-    for f, column in enumerate(planned):
-        if np.isinf(values[f]).any():
-            t, a = np.argwhere(np.isinf(values[f]))[0]
-            raise DataError(
-                f"the value of {panel.symbols[a]} at {panel.times[t]:%Y-%m-%d %H:%M} is infinite, or too large",
-                where=f"feature {column.name}",
-                expected="a number, or NaN where it is undefined",
-            )
     specs = tuple(as_declared(column.spec, side.info) for column in planned)
     names = tuple(column.name for column in planned)
     return FeatureFrame(panel.times, panel.symbols, np.moveaxis(values, 0, -1), names, panel.decidable, specs)
 
 
 def _check_levels(spec: FeatureSpec, panel: Panel) -> None:
-    adjusted = _adjusted(panel)
-    if adjusted and spec.fields and not spec.scale_free:
+    if not spec.scale_free and spec.fields and (adjusted := _adjusted(panel)):
         raise _levels("it reads price levels", spec, adjusted, panel)
 
 
@@ -241,14 +320,18 @@ def _levels(what: str, spec: FeatureSpec, adjusted: Sequence[int], panel: Panel)
     )
 
 
-def _check_fields(column: PlannedFeature, panel: Panel) -> None:
+def _lacking(name: str, panel: Panel) -> list[int]:
+    """The symbols that are listed, and of which a field has no value."""
     listed: np.ndarray = np.any(panel.tradable, axis=0)
+    values = panel.fields.get(name)
+    present: np.ndarray = np.zeros(len(listed), bool) if values is None else np.isfinite(values).any(axis=0)
+    return [int(a) for a in np.flatnonzero(listed & ~present)]
+
+
+def _check_fields(column: PlannedFeature, panel: Panel, lacking: Mapping[str, Sequence[int]]) -> None:
     for name in column.spec.fields:
-        values = panel.fields.get(name)
-        present: np.ndarray = np.zeros(len(listed), bool) if values is None else np.isfinite(values).any(axis=0)
-        lacking = np.flatnonzero(listed & ~present).tolist()
-        if lacking:
-            info, symbols = _of_first_dataset(lacking, panel)
+        if lacking[name]:
+            info, symbols = _of_first_dataset(lacking[name], panel)
             raise DataError(
                 f"dataset {info.name} has no {name} for {symbols} in table prices, which {column.dist} reads",
                 where=f"feature {column.name}",
@@ -267,7 +350,7 @@ def _of_first_dataset(rows: Sequence[int], panel: Panel) -> tuple[DatasetInfo, s
 
 def _check_series(column: PlannedFeature, side: SideTable) -> None:
     for name in column.spec.series:
-        if not (side.series == name).any():
+        if not len(side.find(name)):
             there = sorted(set(side.series.tolist()))
             raise _unread(name, column) if name in side.info else _missing(name, column, there, "the side table")
 
