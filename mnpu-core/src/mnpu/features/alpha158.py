@@ -318,13 +318,13 @@ def _cntd(b: Bars, w: int) -> np.ndarray:
 
 @_windowed("SUMP", "fraction", "close", lag=1)
 def _sump(b: Bars, w: int) -> np.ndarray:
-    """Rises of {w} bars over all moves: ``sum(max(d, 0), {w}) / (sum(|d|, {w}) + 1e-12)``, ``d = close - close[t-1]``."""
+    """Rises of {w} bars over moves: ``sum(max(d, 0), {w}) / (sum(|d|, {w}) + 1e-12)``, ``d = close - close[t-1]``."""
     return over.rises(b.close, w)
 
 
 @_windowed("SUMN", "fraction", "close", lag=1)
 def _sumn(b: Bars, w: int) -> np.ndarray:
-    """Falls of {w} bars over all moves: ``sum(max(-d, 0), {w}) / (sum(|d|, {w}) + 1e-12)``, ``d = close - close[t-1]``."""
+    """Falls of {w} bars over moves: ``sum(max(-d, 0), {w}) / (sum(|d|, {w}) + 1e-12)``, ``d = close - close[t-1]``."""
     return over.falls(b.close, w)
 
 

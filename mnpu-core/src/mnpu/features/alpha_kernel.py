@@ -7,6 +7,7 @@ and divided and stored.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,7 +23,7 @@ from mnpu.features.api import View
 __all__ = ["alpha158", "alpha360"]
 
 #: What a result is divided by: the newest close, the newest volume, or nothing.
-CLOSE, VOLUME, NOTHING = 0, 1, -1
+CLOSE, VOLUME, NOTHING = 0, 1, 2
 
 #: The family that computes each operator, which of its outputs it is, and what that is divided by.
 OPERATORS = {
@@ -56,7 +57,7 @@ OPERATORS = {
     "QTLD": ("order", 2, CLOSE),
 }
 
-#: The fields that a family reads beside those it is divided by.
+#: The fields that a family reads; of those some columns are divided by.
 READS = {
     "line": ("close",),
     "with_volume": ("close", "volume"),
@@ -119,12 +120,7 @@ class Plan:
     lags: np.ndarray
     lag_slots: np.ndarray
     families: dict[str, Asked]
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """What the families read."""
-        read = {name for family in self.families for name in READS[family]}
-        return tuple(sorted(read | {("close", "volume")[by] for asked in self.families.values() for by in asked.by if by >= 0}))
+    fields: tuple[str, ...]
 
 
 @cache
@@ -146,7 +142,8 @@ def plan(names: tuple[str, ...]) -> Plan:
         asked.operators.setdefault(operator, {})[WINDOWS.index(w)] = slot
     for asked in families.values():
         asked.settle()
-    return Plan(newest, np.array([*lags], np.int64), np.array([*lags.values()], np.int64), families)
+    fields = tuple(sorted({name for family in families for name in READS[family]}))
+    return Plan(newest, np.array([*lags], np.int64), np.array([*lags.values()], np.int64), families, fields)
 
 
 class Lanes:
@@ -157,7 +154,8 @@ class Lanes:
         self.series = {name: _room(rows, LANES) for name in fields}
         self.time = _room(rows, LANES)
         self.time[:] = np.arange(rows)[:, None]
-        self.divisors = _room(2, rows - first, LANES)
+        self.divisors = _room(3, rows - first, LANES)
+        self.divisors[NOTHING] = 1.0
         self.acc = _room(loops.ROWS * LANES)
         self.held = _room(2, WINDOWS[-1] + 2, LANES)
         self.taken = _room(n_windows * TAKEN, rows - first, LANES)
@@ -295,9 +293,10 @@ def lags_of(names: tuple[str, ...]) -> list[tuple[str, np.ndarray, np.ndarray]]:
 
 def _room(*shape: int) -> np.ndarray:
     """An array that begins at a line of the processor's cache, so that LANES numbers lie in as few as they can."""
-    room = np.empty(int(np.prod(shape)) + 8)
+    cells = math.prod(shape)
+    room = np.empty(cells + 8)
     start = (-room.ctypes.data % 64) // 8
-    return room[start : start + int(np.prod(shape))].reshape(shape)
+    return room[start : start + cells].reshape(shape)
 
 
 def _flat(out: np.ndarray) -> tuple[np.ndarray, int, int]:

@@ -117,6 +117,7 @@ def changes(x, d, first, n_windows, acc, place, res):  # type: ignore[no-untyped
     Outputs: sum of rises, of falls and their difference, over the sum of both; share of bars that rise, that fall and
     their difference. A bar without one before it neither rises nor falls.
     """
+    counts = place[3] >= 0 or place[4] >= 0 or place[5] >= 0
     for t in range(first, len(x)):
         acc[: 6 * LANES] = 0.0
         begin = 0
@@ -126,15 +127,16 @@ def changes(x, d, first, n_windows, acc, place, res):  # type: ignore[no-untyped
                     step = d[s, a]
                     acc[a] += step if step > 0.0 else 0.0
                     acc[LANES + a] += -step if step < 0.0 else 0.0
-                    acc[2 * LANES + a] += 1.0 if step > 0.0 else 0.0
-                    acc[3 * LANES + a] += 1.0 if step < 0.0 else 0.0
-                    acc[4 * LANES + a] += 1.0 if step == step else 0.0
+                    acc[2 * LANES + a] += 1.0 if step == step else 0.0
+                for a in range(LANES if counts else 0):
+                    acc[3 * LANES + a] += 1.0 if d[s, a] > 0.0 else 0.0
+                    acc[4 * LANES + a] += 1.0 if d[s, a] < 0.0 else 0.0
                     acc[5 * LANES + a] += 1.0 if x[s, a] == x[s, a] else 0.0
             begin = WINDOWS[k]
             for a in range(LANES):
                 up, down = acc[a], acc[LANES + a]
-                total = up + down + TINY if acc[4 * LANES + a] > 0.0 else NAN
-                rising, falling, n = acc[2 * LANES + a], acc[3 * LANES + a], acc[5 * LANES + a]
+                total = up + down + TINY if acc[2 * LANES + a] > 0.0 else NAN
+                rising, falling, n = acc[3 * LANES + a], acc[4 * LANES + a], acc[5 * LANES + a]
                 if place[0] >= 0:
                     res[place[0] + k, t - first, a] = up / total
                 if place[1] >= 0:
@@ -240,27 +242,32 @@ def order(x, first, n_windows, acc, held, place, res):  # type: ignore[no-untype
 
 
 def store(res, by, divisors, slots, out, column, row, start, n):  # type: ignore[no-untyped-def]
-    """Results (columns, T, LANES) over one of the ``divisors`` (2, T, LANES), or over nothing where ``by`` is -1.
+    """Results (columns, T, LANES) over ``divisors[by]`` (T, LANES); column c goes to slot c, nowhere where that is -1.
 
-    Column c goes to ``out``, which is flat: its first cell is at ``column * slots[c] + start``, its rows ``row``
-    apart, n cells each.
+    ``out`` is flat: slots are ``column`` cells apart and rows ``row`` cells; n symbols are stored from ``start`` on.
     """
     for c in range(len(res)):
         if slots[c] < 0:
             continue
         for t in range(res.shape[1]):
             at = column * slots[c] + row * t + start
+            values, divisor, cells = res[c, t], divisors[by[c], t], out[at : at + n]
             for a in range(n):
-                value = res[c, t, a] / divisors[by[c], t, a] if by[c] >= 0 else res[c, t, a]
-                out[at + a] = value if abs(value) <= LARGEST else NAN
+                value = values[a] / divisor[a]
+                cells[a] = value if abs(value) <= LARGEST else NAN
 
 
 def lagged(values, divisor, lags, slots, first, out, column, row):  # type: ignore[no-untyped-def]
-    """``values`` of each of the ``lags`` over ``divisor``, both (T, A); ``out`` as in `store`."""
+    """``values`` of some rows ago over ``divisor``, both (T, A), from row ``first`` on; ``out`` as in `store`."""
+    n = values.shape[1]
     for c in range(len(lags)):
         for t in range(first, len(values)):
             at = column * slots[c] + row * (t - first)
-            s = t - lags[c]
-            for a in range(values.shape[1]):
-                value = values[s, a] / divisor[t, a] if s >= 0 else NAN
-                out[at + a] = value if abs(value) <= LARGEST else NAN
+            cells = out[at : at + n]
+            if t < lags[c]:
+                cells[:] = NAN
+                continue
+            past, over = values[t - lags[c]], divisor[t]
+            for a in range(n):
+                value = past[a] / over[a]
+                cells[a] = value if abs(value) <= LARGEST else NAN

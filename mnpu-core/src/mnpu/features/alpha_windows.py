@@ -24,7 +24,7 @@ FLAT_PRICE = 1e-9
 
 
 class Bars:
-    """The fields of a view from row ``first`` on, NaN where they are not finite; ``vwap`` is the mean of four prices."""
+    """Fields of a view from row ``first`` on, NaN where not finite; ``vwap`` is the mean of the four prices."""
 
     def __init__(self, view: View, *, first: int = 0) -> None:
         self._view, self._first = view, first
