@@ -233,7 +233,7 @@ def _qtld(b: Bars, w: int) -> np.ndarray:
 
 @_windowed("RANK", "fraction", "close")
 def _rank(b: Bars, w: int) -> np.ndarray:
-    """Rank of the close among the last {w}: ``rank(close, {w}) / n``, n of which are there, ties averaged."""
+    """Rank of the close among the last {w}: ``rank(close, {w}) / count(close, {w})``, ties averaged."""
     return over.rank(b.close, w)
 
 
