@@ -7,7 +7,11 @@ MNPU_API = 1
 
 @hookimpl
 def mnpu_feature_sources():
-    return {"price": "mnpu.features.price"}
+    return {
+        "alpha158": "mnpu.features.alpha158",
+        "alpha360": "mnpu.features.alpha360",
+        "price": "mnpu.features.price",
+    }
 
 
 @hookimpl

@@ -15,12 +15,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 def compiled(function: F) -> F:
     """``function``, a plain loop over arrays, as machine code that runs without the interpreter's lock.
 
-    The code is kept beside the source, or in the user's cache where that folder cannot be written; with neither it
-    is compiled again in each process.
+    A division of floats by zero gives infinity or NaN there, as in an array. The code is kept beside the
+    source, or in the user's cache where that folder cannot be written; with neither it is compiled again in each
+    process.
     """
     import numba  # half a second to import, so only where a loop is long
 
+    options = {"nogil": True, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, nogil=True)(function)
+        return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder to keep it in
-        return numba.njit(nogil=True)(function)
+        return numba.njit(**options)(function)

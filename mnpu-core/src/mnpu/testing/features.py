@@ -346,14 +346,14 @@ def _warmup_enough(market: Market) -> str:
 
 
 def _warmup_kept(market: Market) -> str:
-    """A feature of bars has no value before it has seen as many as it says it needs.
+    """A feature of bars has no value before it has seen as many as it says it needs, unless it starts short.
 
     Longer bars begin at their own hours, so that fewer bars than in the worst case may do: such a value may be there
     early if it is the one that a longer history gives.
     """
     warmup, whole = market.column.spec.warmup, market.values()
     early = np.isfinite(whole[: warmup - 1])
-    if not early.any():
+    if not early.any() or market.column.spec.short_start:
         return ""
     row = int(np.argwhere(early)[0, 0])
     told = f"declares {warmup} bars and has a value after {row + 1}"
