@@ -7,7 +7,10 @@ MNPU_API = 1
 
 @hookimpl
 def mnpu_feature_sources():
-    return {"price": "mnpu.features.price"}
+    return {
+        "price": "mnpu.features.price",
+        "technical": "mnpu.features.technical",
+    }
 
 
 @hookimpl
