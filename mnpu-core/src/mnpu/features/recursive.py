@@ -31,6 +31,7 @@ __all__ = [
     "parabolic",
     "running_total",
     "smoothed",
+    "swings",
     "wilder",
 ]
 
@@ -131,7 +132,14 @@ def latest(values: np.ndarray, state: np.ndarray) -> np.ndarray:
     return out
 
 
-def movements(high: np.ndarray, low: np.ndarray, close: np.ndarray, state: np.ndarray) -> np.ndarray:
+def swings(values: np.ndarray, window: int, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Wilder's averages of rises and of falls from bar to bar; ``state`` has 5 rows."""
+    change = values - latest(values, state[:1])
+    up = wilder(np.maximum(change, 0.0), window, state[1:3])
+    return up, wilder(np.maximum(-change, 0.0), window, state[3:5])
+
+
+def movements(high: np.ndarray, low: np.ndarray, close: np.ndarray, *, state: np.ndarray) -> np.ndarray:
     """True range, movement up and movement down since the last complete bar, (3, N, A); ``state`` has 3 rows."""
     out = np.empty((3, *high.shape))
     compiled(recursive_loops.directional)(flat(high), flat(low), flat(close), state, out)

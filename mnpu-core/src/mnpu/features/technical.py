@@ -13,62 +13,70 @@ it has left the window.
 from __future__ import annotations
 
 from mnpu.features.technical_averages import (
+    dema,
+    ema,
+    kama,
+    sar,
+    sma,
+    tema,
+    wma,
+)
+from mnpu.features.technical_bands import (
     bbands_lower,
     bbands_percent,
     bbands_upper,
     bbands_width,
-    dema,
-    ema,
     highest,
-    kama,
     linearreg,
     linearreg_slope,
     lowest,
     midprice,
-    sar,
-    sma,
     stddev,
-    tema,
     tsf,
-    wma,
 )
-from mnpu.features.technical_bars import (
-    ad,
-    adosc,
+from mnpu.features.technical_direction import (
     adx,
     adxr,
     atr,
     dx,
-    mfi,
     minus_di,
     natr,
-    obv,
     plus_di,
     trange,
 )
 from mnpu.features.technical_momentum import (
-    aroon_down,
-    aroon_up,
-    aroonosc,
-    bop,
-    cci,
-    cmo,
     macd,
     macd_hist,
     macd_signal,
     mom,
     ppo,
     roc,
+    trix,
+)
+from mnpu.features.technical_oscillators import (
+    aroon_down,
+    aroon_up,
+    aroonosc,
+    bop,
+    cci,
+    cmo,
     rsi,
+    ultosc,
+)
+from mnpu.features.technical_stochastics import (
     stoch_d,
     stoch_k,
     stochf_d,
     stochf_k,
     stochrsi_d,
     stochrsi_k,
-    trix,
-    ultosc,
     willr,
+)
+from mnpu.features.technical_volume import (
+    ad,
+    adosc,
+    mfi,
+    obv,
 )
 
 __all__ = [
