@@ -15,9 +15,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 def compiled(function: F) -> F:
     """``function``, a plain loop over arrays, as machine code that runs without the interpreter's lock.
 
-    A division of floats by zero gives infinity or NaN there, as in an array. The code is kept beside the
-    source, or in the user's cache where that folder cannot be written; with neither it is compiled again in each
-    process.
+    The code is kept beside the source, or in the user's cache where that folder cannot be written; with neither it
+    is compiled again in each process. A division by zero gives what it gives in numpy, so that loops over arrays can
+    use the processor's vectors.
     """
     import numba  # half a second to import, so only where a loop is long
 

@@ -214,8 +214,7 @@ def _too_large(column: PlannedFeature, panel: Panel, t: int, a: int) -> DataErro
 
 def check(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> None:
     """Refuse a panel or a side table that some column cannot be computed on."""
-    fields = {name for column in planned for name in column.spec.fields}
-    lacking = {name: _lacking(name, panel) for name in fields}
+    lacking = _lacking({name for column in planned for name in column.spec.fields}, panel)
     for column in planned:
         _check_levels(column.spec, panel)
         _check_fields(column, panel, lacking)
@@ -320,18 +319,22 @@ def _levels(what: str, spec: FeatureSpec, adjusted: Sequence[int], panel: Panel)
     )
 
 
-def _lacking(name: str, panel: Panel) -> list[int]:
-    """The symbols that are listed, and of which a field has no value."""
+def _lacking(fields: Iterable[str], panel: Panel) -> dict[str, list[int]]:
+    """The listed symbols, by number, that have no value of a field at all."""
     listed: np.ndarray = np.any(panel.tradable, axis=0)
-    values = panel.fields.get(name)
-    present: np.ndarray = np.zeros(len(listed), bool) if values is None else np.isfinite(values).any(axis=0)
-    return [int(a) for a in np.flatnonzero(listed & ~present)]
+    found = {}
+    for name in fields:
+        values = panel.fields.get(name)
+        present: np.ndarray = np.zeros(len(listed), bool) if values is None else np.isfinite(values).any(axis=0)
+        found[name] = np.flatnonzero(listed & ~present).tolist()
+    return found
 
 
-def _check_fields(column: PlannedFeature, panel: Panel, lacking: Mapping[str, Sequence[int]]) -> None:
+def _check_fields(column: PlannedFeature, panel: Panel, without: Mapping[str, list[int]]) -> None:
     for name in column.spec.fields:
-        if lacking[name]:
-            info, symbols = _of_first_dataset(lacking[name], panel)
+        lacking = without[name]
+        if lacking:
+            info, symbols = _of_first_dataset(lacking, panel)
             raise DataError(
                 f"dataset {info.name} has no {name} for {symbols} in table prices, which {column.dist} reads",
                 where=f"feature {column.name}",

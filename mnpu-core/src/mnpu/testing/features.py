@@ -335,7 +335,12 @@ def _cuts(market: Market, rng: np.random.Generator) -> tuple[int, ...]:
 
 
 def _warmup_enough(market: Market) -> str:
-    """The last row of exactly ``warmup`` bars is the value that a longer history gives."""
+    """The last row of exactly ``warmup`` bars is the value that a longer history gives.
+
+    Not so where a state is carried, in which all history is.
+    """
+    if market.column.spec.state:
+        return ""
     warmup, whole = market.column.spec.warmup, market.values()
     bars = len(market.panel.times)
     for last in (warmup + 1, bars // 2 + 7, bars - 1):
