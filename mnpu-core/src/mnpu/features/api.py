@@ -325,7 +325,7 @@ class View:
         self._available(series)
         if n < 1:
             raise PluginError(f"asks for {n} observations of {series}", where=self._where, expected="at least one")
-        known = known_windows(self._side, series, n, symbol=symbol, vintage=vintage)
+        known = known_windows(self._table(series), series, n, symbol=symbol, vintage=vintage)
         return replace(known, values=_read_only(known.values))
 
     def by_symbol(
@@ -387,12 +387,12 @@ class View:
     def until_next(self, series: str) -> np.ndarray:
         """Days from each decision to the next event whose date was known by then, (T,); NaN where none was."""
         self._available(series)
-        return until_next(self._side, series, self.times)
+        return until_next(self._table(series), series, self.times)
 
     def since_last(self, series: str) -> np.ndarray:
         """Days from the last event that had come to each decision, (T,); NaN before the first one."""
         self._available(series)
-        return since_last(self._side, series, self.times)
+        return since_last(self._table(series), series, self.times)
 
     def texts(self, series: str) -> Texts:
         """The texts of a series with their symbols, in the order in which they became known.
@@ -401,7 +401,8 @@ class View:
         to decisions.
         """
         self._available(series)
-        side, rows = self._side, self._side.find(series)
+        side = self._table(series)
+        rows = side.find(series)
         place = {name: a for a, name in reversed(list(enumerate(self._filed(series)))) if name}
         symbol = np.full(len(rows), -1, dtype=np.intp)
         for name, a in place.items():
@@ -445,7 +446,7 @@ class View:
         return [self._filed_for(series, *names) for names in zip(self._panel.symbols, bases, strict=True)]
 
     def _filed_for(self, series: str, symbol: str, base: str) -> str:
-        found = [name for name in dict.fromkeys((symbol, base)) if name and len(self._side.find(series, name))]
+        found = [name for name in dict.fromkeys((symbol, base)) if name and len(self._table(series).find(series, name))]
         if len(found) > 1:  # which one is meant must not depend on what is filed later
             raise DataError(
                 f"rows of series {series!r} are filed under {symbol} and under its base {base}",
@@ -462,7 +463,7 @@ class View:
         values.
         """
         self._available(series)
-        known = revised_windows(self._side, series)
+        known = revised_windows(self._table(series), series)
         return replace(known, values=_read_only(known.values))
 
     def at_decision(self, known: Known, values: np.ndarray, *, max_age: pd.Timedelta | None = None) -> np.ndarray:
@@ -480,6 +481,10 @@ class View:
             )
         valid = self._side.info[known.series].max_age if max_age is None else max_age
         return as_of(self.times, known.knowledge_time, values, known.event_time, valid)[0]
+
+    def _table(self, series: str) -> SideTable:
+        """Where the rows of a series are."""
+        return self._side
 
     def _available(self, series: str) -> None:
         self._declared(series, self._series, "series")
