@@ -131,9 +131,11 @@ def _column(
     column: PlannedFeature, panel: Panel, side: SideTable, first: int, states: States, memo: Memo
 ) -> np.ndarray:
     """The rows of one column from ``first`` on, (T - first, A), or (T - first, 1) of a market-wide one."""
-    spec = column.spec
-    declared = {"fields": spec.fields, "series": spec.series, "where": spec.name}
-    return of_view(column, View(panel, side, **declared, first=first, state=states.get(spec.name), memo=memo))
+    spec, state = column.spec, states.get(column.name)
+    view = View(
+        panel, side, fields=spec.fields, series=spec.series, where=spec.name, first=first, state=state, memo=memo
+    )
+    return of_view(column, view)
 
 
 def of_view(column: PlannedFeature, view: View) -> np.ndarray:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -135,7 +136,7 @@ def needed(rows: Rows, needs: Iterable[tuple[Need, int]], since: int | None = No
     code, symbols = pd.factorize(rows.symbol)
     order = np.argsort(code, kind="stable")
     edges = np.searchsorted(code[order], np.arange(len(symbols) + 1))
-    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+    for start, stop in pairwise(edges.tolist()):
         mine = order[start:stop]
         for need, at in wanted:
             assert need.memory is not None
@@ -264,4 +265,3 @@ def oldest_together(needs: Iterable[tuple[Need, int]], held: Mapping[str, Rows])
                 over = periods[periods <= at]
                 ends.append(int(over[-need.memory] if len(over) >= need.memory else periods[0]))
     return min(ends) if ends else None
-

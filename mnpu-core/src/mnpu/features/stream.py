@@ -133,8 +133,8 @@ class Stream:
     def values(self, bar: Panel, news: SideTable | None = None) -> np.ndarray:
         """The same in float64, (A, F), as they are before the cast."""
         self._check(bar, news)
-        self._broken = True  # until all is brought on
         self._bars.append(bar)
+        self._broken = True  # until all is brought on
         if news is not None:
             self._side.add(news)
         out = np.empty((len(self.planned), 1, len(bar.symbols)))
@@ -262,8 +262,16 @@ class _StepView(View):
         memo: Memo,
     ) -> None:
         spec = column.spec
-        declared = {"fields": spec.fields, "series": spec.series, "where": spec.name}
-        super().__init__(panel, memory.nothing, **declared, first=first, state=state, memo=memo)
+        super().__init__(
+            panel,
+            memory.nothing,
+            fields=spec.fields,
+            series=spec.series,
+            where=spec.name,
+            first=first,
+            state=state,
+            memo=memo,
+        )
         self._memory = memory
 
     def known(self, series: str, n: int = 1, *, symbol: str = "", vintage: Vintage = "latest") -> Known:
@@ -300,8 +308,8 @@ def _groups(planned: Sequence[PlannedFeature]) -> list[tuple[int, Kernel | None,
             alone.setdefault(max(warmup - 1, SHORT - 1).bit_length(), []).extend(numbers)
         else:
             groups.append((warmup, kernel, numbers))
-    for numbers in alone.values():
-        groups.append((max(2, *(planned[f].spec.warmup for f in numbers)), None, tuple(numbers)))
+    for some in alone.values():
+        groups.append((max(2, *(planned[f].spec.warmup for f in some)), None, tuple(some)))
     return groups
 
 
