@@ -140,7 +140,7 @@ def test_real_bars_with_a_late_listing_stream(
     demo_store: Path, dataset: str, symbols: list[str], start: str, frequency: str
 ) -> None:
     store = Store.open(demo_store)
-    real = store.panel(symbols, start=start, end=None, dataset=dataset, frequency=frequency)
+    real = store.panel(symbols, start=start, end="2017-12-29", dataset=dataset, frequency=frequency)
     lacking = set() if "volume" in real.fields else {"volume_zscore"}
     columns = of_price({name: given for name, given in DEMO.items() if name not in lacking})
     stop = min(len(real.times), 800)
