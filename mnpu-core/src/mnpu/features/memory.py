@@ -22,7 +22,7 @@ from mnpu.features.api import Memory
 from mnpu.features.plan import PlannedFeature
 from mnpu.types import SeriesInfo, SideTable
 
-__all__ = ["Need", "Rows", "SideMemory", "needed", "needs_of"]
+__all__ = ["Need", "Rows", "SideMemory", "needed", "needs_of", "still_needed"]
 
 #: Rows of a series beyond twice those that were kept, from which on it is gone through again.
 SLACK = 64
@@ -141,6 +141,16 @@ def needed(rows: Rows, needs: Iterable[tuple[Need, int]], since: int | None = No
         for need, at in wanted:
             assert need.memory is not None
             keep[mine] |= _kept(rows.event[mine], rows.known[mine], need.memory, at)
+    return keep
+
+
+def still_needed(side: SideTable, needs: Sequence[Need], since: Callable[[int], int]) -> np.ndarray:
+    """Boolean (N,): the rows of a table that columns with these needs can still need; ``since`` as in `SideMemory`."""
+    held = {name: Rows.of(side, name) for need in needs for name in need.series}
+    keep = np.zeros(len(side), dtype=bool)
+    for name, rows in held.items():
+        told = [(need, since(need.warmup)) for need in needs if name in need.series]
+        keep[side.series == name] = needed(rows, told, oldest_together(told, held))
     return keep
 
 
