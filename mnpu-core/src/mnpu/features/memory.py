@@ -176,11 +176,14 @@ def _newest(event: np.ndarray, known: np.ndarray, n: int, at: int) -> np.ndarray
     since = min(known[first][periods >= come[-n]].min(), np.unique(known)[-n], prints[-n])
     then = np.unique(event[known <= since])
     mine = event >= min(come[-n], then[-n] if len(then) >= n else then[0])
+    printed = np.zeros(len(event), dtype=bool)
+    printed[first] = True
     # A publication about older periods only is still one: a row tells of it, and their first that they were not new.
-    lonely = np.flatnonzero((known >= since) & ~mine & ~np.isin(known, known[mine]))
-    stubs = lonely[np.unique(known[lonely], return_index=True)[1]]
-    mine[stubs] = True
-    mine[first[np.searchsorted(periods, event[stubs])]] = True
+    for told in (np.ones(len(event), dtype=bool), printed):
+        lonely = np.flatnonzero((known >= since) & told & ~mine & ~np.isin(known, known[mine & told]))
+        stubs = lonely[np.unique(known[lonely], return_index=True)[1]]
+        mine[stubs] = True
+        mine[first[np.searchsorted(periods, event[stubs])]] = True
     keep[:seen] = mine
     return keep
 
