@@ -112,7 +112,7 @@ def test_a_full_disk_hides_neither_the_cause_nor_the_other_runs(small_recipe, re
 
     monkeypatch.setattr(results_io, "write_result", full)
     monkeypatch.setattr(RunDirectory, "fail", full)
-    monkeypatch.setattr(ledger, "_write_new", full)
+    monkeypatch.setattr(ledger, "write_new", full)
     with pytest.raises(MnpuError, match=r"-001: cannot be written \(No space left on device\), expected") as caught:
         _run(small_recipe, registry, tmp_path, "compare=[]")
     assert caught.value.exit_code == 1

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
-import secrets
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnpu.atomic import write_new
 from mnpu.errors import MnpuError
 from mnpu.rundir import RunDirectory, list_runs
 
@@ -55,7 +54,7 @@ def append(root: str | Path, row: Mapping[str, Any]) -> Path:
     path = folder / f"{run_id}.parquet"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_new(path, _parquet(row))
+        write_new(path, _parquet(row))
     except FileExistsError:
         raise MnpuError(f"run {run_id} is in the ledger already", where=str(path), expected="one row a run") from None
     except OSError as error:
@@ -134,25 +133,6 @@ def _cell(value: Any) -> Any:
     if hasattr(value, "item") and not hasattr(value, "isoformat"):  # NumPy scalars
         return value.item()
     return value
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    """Write a file that must not exist; it is visible only when it is whole."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            raise
-        except OSError:  # a file system without links: the name itself is the lock
-            with open(path, "xb") as file:
-                file.write(data)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _line(error: Exception) -> str:

@@ -27,10 +27,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mnpu.atomic import write_atomically
 from mnpu.errors import MnpuError
 from mnpu.results_read import read_metrics, read_result
 from mnpu.results_tables import cell_keys, quantile_name, repeated, texts, utc_ns, write_table
-from mnpu.rundir import run_record, write_atomically
+from mnpu.rundir import run_record
 from mnpu.types import (
     Metric,
     Panel,

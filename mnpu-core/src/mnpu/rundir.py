@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import re
-import secrets
 import socket
 import sys
 import traceback
@@ -20,6 +19,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnpu.atomic import write_atomically
 from mnpu.errors import ConfigError, MnpuError
 
 if TYPE_CHECKING:
@@ -140,21 +140,6 @@ class RunDirectory:
     def _files(self) -> list[str]:
         paths = (p for p in self.path.rglob("*") if p.is_file() and p.name not in (_STATE, _LOG))
         return sorted(p.relative_to(self.path).as_posix() for p in paths)
-
-
-def write_atomically(path: Path, data: bytes) -> Path:
-    """Write ``path`` as a whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
 
 
 def open_run(root: str | Path, run: str | Path) -> RunDirectory:

@@ -38,6 +38,7 @@ import click
 
 if TYPE_CHECKING:
     from mnpu.data.store import Store
+    from mnpu.plugins.describe import Parameter
 
 __all__ = [
     "config_options",
@@ -46,6 +47,7 @@ __all__ = [
     "json_option",
     "lay_out",
     "open_store",
+    "parameter_table",
     "plain",
     "run_argument",
     "runs_option",
@@ -139,6 +141,12 @@ def plain(value: Any) -> Any:
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> str:
     """Lay out a plain text table: columns padded to their widest cell, those named in ``right`` right-aligned."""
     return lay_out([tuple(columns), *rows], right=[name in right for name in columns])
+
+
+def parameter_table(parameters: Iterable[Parameter]) -> str:
+    """Lay out what a component or a feature may be given."""
+    rows = [(p.name, p.annotation, "required" if p.default is None else p.default, p.limits, p.doc) for p in parameters]
+    return table(("parameter", "type", "default", "limits", "meaning"), rows)
 
 
 def lay_out(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mnpu.commands._shared import emit, json_option, lay_out, open_store, table
+from mnpu.commands._shared import emit, json_option, lay_out, open_store, parameter_table, table
 
 if TYPE_CHECKING:
     from mnpu.features.catalogue import Signal, Unread
@@ -200,11 +200,7 @@ def _print(signal: Signal) -> None:
     click.echo(lay_out([line for line in lines if line[1]]))
     if signal.parameters:
         click.echo()
-        rows = [
-            (p.name, p.annotation, "required" if p.default is None else p.default, p.limits, p.doc)
-            for p in signal.parameters
-        ]
-        click.echo(table(("parameter", "type", "default", "limits", "meaning"), rows))
+        click.echo(parameter_table(signal.parameters))
     words = [f"use: {signal.name}", *(f"{p.name}: {in_yaml(p.default, p.annotation)}" for p in signal.parameters)]
     click.echo("\nfeatures:\n  - {" + ", ".join(words) + "}")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mnpu.commands import own_commands
-from mnpu.commands._shared import emit, json_option, lay_out, table
+from mnpu.commands._shared import emit, json_option, lay_out, parameter_table, table
 from mnpu.errors import ConfigError, PluginError
 from mnpu.plugins.catalog import KNOWN
 from mnpu.plugins.describe import Description, describe, summarise, without_section
@@ -233,11 +233,7 @@ def _print_description(component: Component, description: Description, example: 
     click.echo(without_section(description.doc, "Parameters") or "(its source has no documentation)")
     if description.parameters:
         click.echo()
-        rows = [
-            (p.name, p.annotation, "required" if p.default is None else p.default, p.limits, p.doc)
-            for p in description.parameters
-        ]
-        click.echo(table(("parameter", "type", "default", "limits", "meaning"), rows))
+        click.echo(parameter_table(description.parameters))
     if description.functions:
         click.echo()
         click.echo(table(("feature", "meaning"), [(f.name, f.summary) for f in description.functions]))

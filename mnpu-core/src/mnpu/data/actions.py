@@ -12,6 +12,7 @@ A correction of a split or a dividend is a later row about the same event; it co
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -34,6 +35,8 @@ __all__ = [
     "dividend_field",
     "known_dividends",
     "known_splits",
+    "read_dividends",
+    "read_splits",
     "settlements",
     "split_factor",
     "total_close",
@@ -88,6 +91,29 @@ def _vintages(event: np.ndarray, knowledge: np.ndarray, values: np.ndarray) -> A
     at = np.maximum(event, knowledge)
     order = np.argsort(at, kind="stable")
     return at[order], changes[order]
+
+
+def read_splits(connection: sqlite3.Connection, dataset: str, symbol: str) -> Actions:
+    """When each split could be seen in the price (ns), and its ratio of new shares to old."""
+    return known_splits(*_read(connection, dataset, symbol, "split", "ratio"))
+
+
+def read_dividends(connection: sqlite3.Connection, dataset: str, symbol: str) -> Actions:
+    """When each dividend was known to be paid (ns), and its cash per share."""
+    return known_dividends(*_read(connection, dataset, symbol, "dividend", "amount"))
+
+
+def _read(
+    connection: sqlite3.Connection, dataset: str, symbol: str, kind: str, column: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Event and knowledge time (ns) and value of each row about one kind of action."""
+    rows = connection.execute(
+        f"SELECT event_time, knowledge_time, {column} FROM corporate_actions"
+        " WHERE dataset = ? AND symbol = ? AND kind = ?",
+        (dataset, symbol, kind),
+    ).fetchall()
+    event, knowledge, value = zip(*rows, strict=True) if rows else ((), (), ())
+    return np.array(event, dtype="int64"), np.array(knowledge, dtype="int64"), np.array(value, dtype="float64")
 
 
 def split_factor(times: np.ndarray, splits: Actions) -> np.ndarray:

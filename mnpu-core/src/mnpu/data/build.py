@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
+from mnpu.atomic import Wording, new_file
 from mnpu.data import bundled
 from mnpu.data.calendars import get_calendar
 from mnpu.data.insert import insert, insert_bars, insert_observations
 from mnpu.data.migrations import create_schema
-from mnpu.errors import ConfigError, MnpuError
+from mnpu.errors import MnpuError
 
-__all__ = ["StoreSummary", "init_store", "publish"]
+__all__ = ["StoreSummary", "init_store", "new_store"]
 
 Progress = Callable[[int, int, str], None]
 
@@ -61,24 +60,27 @@ def init_store(path: str | Path, *, progress: Progress | None = None) -> StoreSu
         If it cannot be written. Nothing is left behind.
     """
     target = Path(path)
-    if target.exists():
-        raise _refuse(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
-    except OSError as error:
-        raise _unwritable(target, error) from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        with closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
-            _fill(connection, progress or (lambda done, total, what: None))
-        publish(temporary, target)
-    except (OSError, sqlite3.OperationalError) as error:
-        raise _unwritable(target, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with new_store(target) as connection:
+        _fill(connection, progress or (lambda done, total, what: None))
     return summarise(target)
+
+
+@contextmanager
+def new_store(path: Path, *, elsewhere: str = "Choose another folder.") -> Iterator[sqlite3.Connection]:
+    """An empty database to fill, which becomes the store at ``path`` at the end of the block.
+
+    ``elsewhere`` is the next step where it cannot be written; errors as of ``init_store``.
+    """
+    wording = Wording(
+        "a new file, since a store is never overwritten", "Choose another folder, or move the file away.", elsewhere
+    )
+    with (
+        new_file(path, wording, failures=(OSError, sqlite3.OperationalError)) as hidden,
+        closing(sqlite3.connect(hidden, isolation_level=None)) as connection,
+    ):
+        # The file is thrown away unless it is finished, so a journal would protect nothing.
+        connection.execute("PRAGMA journal_mode = OFF")
+        yield connection
 
 
 def summarise(path: Path) -> StoreSummary:
@@ -101,8 +103,7 @@ def summarise(path: Path) -> StoreSummary:
 
 
 def _fill(connection: sqlite3.Connection, progress: Progress) -> None:
-    # The file is thrown away unless it is finished, so a journal would protect nothing.
-    connection.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;")
+    connection.executescript("PRAGMA synchronous = OFF; PRAGMA foreign_keys = ON;")
     create_schema(connection)
     declared = sorted(bundled.datasets(), key=lambda row: row["name"])
     total = len(declared) + 2
@@ -147,38 +148,3 @@ def _digests() -> Iterator[tuple[str, str]]:
     for entry in sorted(folder.iterdir(), key=lambda item: item.name):
         if entry.name.endswith((".parquet", ".csv", ".json")):
             yield entry.name, hashlib.sha256(entry.read_bytes()).hexdigest()
-
-
-def publish(temporary: Path, target: Path) -> None:
-    """Give the finished file its name, unless someone else took the name meanwhile."""
-    with temporary.open("rb+") as finished:
-        os.fsync(finished.fileno())
-    temporary.chmod(0o644)
-    try:
-        os.link(temporary, target)
-    except FileExistsError as error:
-        raise _refuse(target) from error
-    except OSError:  # a file system without hard links
-        if target.exists():
-            raise _refuse(target) from None
-        os.replace(temporary, target)
-    with suppress(FileNotFoundError):
-        temporary.unlink()
-
-
-def _refuse(target: Path) -> ConfigError:
-    return ConfigError(
-        "exists already",
-        where=str(target),
-        expected="a new file, since a store is never overwritten",
-        next_step="Choose another folder, or move the file away.",
-    )
-
-
-def _unwritable(target: Path, error: Exception) -> MnpuError:
-    return MnpuError(
-        f"cannot be written ({error})",
-        where=str(target),
-        expected="a folder with write permission and room",
-        next_step="Choose another folder.",
-    )

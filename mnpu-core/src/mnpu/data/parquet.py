@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sqlite3
-import tempfile
 import urllib.parse
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -26,11 +24,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mnpu.atomic import Wording, new_folder
 from mnpu.data.bars import Bars
 from mnpu.data.columns import Columns
 from mnpu.data.migrations import SCHEMA_VERSION, create_schema
-from mnpu.data.store import MANIFEST, Store
-from mnpu.errors import ConfigError, DataError, MnpuError
+from mnpu.data.store import Store
+from mnpu.data.urls import MANIFEST
+from mnpu.errors import DataError
 
 __all__ = ["Exported", "ParquetStore", "export_parquet"]
 
@@ -40,6 +40,7 @@ _ROWS_AT_ONCE = 65_536
 _ROW_GROUP = 65_536
 _PARTITIONED = "prices"
 _TYPES = {"TEXT": pa.string(), "INTEGER": pa.int64(), "REAL": pa.float64(), "BLOB": pa.binary()}
+_WORDING = Wording("a new folder, since a store is never overwritten", "Choose another one, or move it away.")
 
 Progress = Callable[[int, int, str], None]
 
@@ -184,27 +185,12 @@ def export_parquet(store: Store, target: str | Path, *, progress: Progress | Non
         If it cannot be written. Nothing is left behind.
     """
     final = Path(target)
-    if final.exists():
-        raise _refuse(final)
     progress = progress or (lambda done, total, what: None)
-    try:
-        final.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}.", suffix=".tmp"))
-    except OSError as error:
-        raise _unwritable(final, error) from error
-    try:
+    with new_folder(final, _WORDING, failures=(OSError, pa.ArrowException)) as folder:
         with store._reading() as connection:
             connection.execute("BEGIN")  # one state of the store from the first table to the last
             counts = _write_tables(connection, folder, progress)
         n_files, n_bytes = _seal(folder, counts)
-        folder.chmod(0o755)
-        if final.exists():
-            raise _refuse(final)
-        os.rename(folder, final)
-    except (OSError, pa.ArrowException) as error:
-        raise _unwritable(final, error) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return Exported(final, counts, n_files, n_bytes)
 
 
@@ -359,22 +345,4 @@ def _unreadable(folder: Path, error: Exception) -> DataError:
         where=str(folder),
         expected="a folder written by mnpu data export",
         next_step="Export the store again: mnpu data export DIR",
-    )
-
-
-def _refuse(target: Path) -> ConfigError:
-    return ConfigError(
-        "exists already",
-        where=str(target),
-        expected="a new folder, since a store is never overwritten",
-        next_step="Choose another one, or move it away.",
-    )
-
-
-def _unwritable(target: Path, error: Exception) -> MnpuError:
-    return MnpuError(
-        f"cannot be written ({error})",
-        where=str(target),
-        expected="a folder with write permission and room",
-        next_step="Choose another folder.",
     )

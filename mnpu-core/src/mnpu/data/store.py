@@ -5,103 +5,38 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from mnpu.data.actions import Actions, Listing, known_dividends, known_splits
+from mnpu.data.actions import read_dividends, read_splits
 from mnpu.data.bars import Bars
 from mnpu.data.cache import cached
 from mnpu.data.clock import DAY_NS, parse_date, utc
 from mnpu.data.columns import Key, Rows, read_rows
+from mnpu.data.contents import (
+    Asset,
+    DatasetSummary,
+    SeriesSummary,
+    StoreInfo,
+    read_assets,
+    read_datasets,
+    read_info,
+)
 from mnpu.data.migrations import check_file, check_version
 from mnpu.data.panel import build_panel, choose_datasets
 from mnpu.data.resample import resample
 from mnpu.data.rows import PRICE_COLUMNS, PriceRows
 from mnpu.data.side import declared_series, read_side
 from mnpu.data.universe import Membership, read_universe
+from mnpu.data.urls import is_parquet, path_of
 from mnpu.errors import DataError
 from mnpu.types import DatasetInfo, Panel, SeriesInfo, SideTable
 
-__all__ = ["Asset", "DatasetSummary", "SeriesSummary", "Store", "StoreInfo", "path_of"]
-
-#: Rows, revisions and spans of every series, whichever table holds it; rows that repeat a period revise it.
-SPANS = """
-    SELECT series, sum(n), sum(n) - count(*), min(event_time), max(event_time), max(known) FROM (
-        SELECT series, symbol, event_time, count(*) AS n, max(knowledge_time) AS known
-        FROM observations GROUP BY 1, 2, 3
-        UNION ALL
-        SELECT series, '', event_time, count(*), max(knowledge_time) FROM calendar_events GROUP BY 1, 2, 3
-        UNION ALL
-        SELECT source, symbol, event_time, 1, knowledge_time FROM news
-    ) GROUP BY series ORDER BY series
-"""
-#: What a store of Parquet files has at the top of its folder, written last.
-MANIFEST = "store.json"
-
-
-@dataclass(frozen=True)
-class Asset:
-    """A symbol of a dataset, what it is, and the bars that it has, by their close.
-
-    ``base`` is the name under which side data about it is filed. ``listed`` and ``delisted`` are None where nobody
-    said; ``delisting_return`` is earned by whoever holds it then.
-    """
-
-    dataset: str
-    symbol: str
-    first_bar: pd.Timestamp
-    last_bar: pd.Timestamp
-    n_bars: int
-    asset_class: str
-    currency: str
-    calendar: str
-    base: str
-    listed: pd.Timestamp | None
-    delisted: pd.Timestamp | None
-    delisting_return: float | None
-
-    @property
-    def listing(self) -> Listing:
-        """When it could be traded, in nanoseconds."""
-        listed, delisted = (None if at is None else at.value for at in (self.listed, self.delisted))
-        return Listing(listed, delisted, self.delisting_return)
-
-
-@dataclass(frozen=True)
-class DatasetSummary:
-    """A dataset and its symbols."""
-
-    info: DatasetInfo
-    assets: tuple[Asset, ...]
-
-
-@dataclass(frozen=True)
-class SeriesSummary:
-    """A side series: what it declares, and what is there."""
-
-    info: SeriesInfo
-    note: str
-    n_observations: int
-    n_revisions: int
-    n_missing: int
-    first_event: pd.Timestamp
-    last_event: pd.Timestamp
-    last_known: pd.Timestamp
-
-
-@dataclass(frozen=True)
-class StoreInfo:
-    """Everything that a store says about itself."""
-
-    path: Path
-    schema_version: int
-    datasets: tuple[DatasetSummary, ...]
-    series: tuple[SeriesSummary, ...]
-    n_splits: int
+__all__ = ["Asset", "DatasetSummary", "SeriesSummary", "Store", "StoreInfo", "is_parquet", "path_of"]
 
 
 @dataclass(frozen=True)
@@ -136,9 +71,8 @@ class Store:
 
     def datasets(self) -> tuple[DatasetInfo, ...]:
         """What each dataset of prices declares, by name."""
-        names = ", ".join(field.name for field in fields(DatasetInfo))
         with self._reading() as connection:
-            return tuple(DatasetInfo(*row) for row in connection.execute(f"SELECT {names} FROM datasets ORDER BY name"))
+            return read_datasets(connection)
 
     def symbols(self, dataset: str | None = None) -> tuple[str, ...]:
         """The symbols of ``dataset``, or of all, in order."""
@@ -147,33 +81,12 @@ class Store:
     def assets(self) -> tuple[Asset, ...]:
         """Every symbol of every dataset."""
         with self._reading() as connection:
-            rows = connection.execute(
-                "SELECT dataset, symbol, first_bar, last_bar, n_bars, asset_class, currency, calendar, base, listed,"
-                " delisted, delisting_return FROM assets ORDER BY dataset, symbol"
-            ).fetchall()
-        return tuple(
-            Asset(d, s, _instant(first), _instant(last), n, kind, money, place, base, _maybe(listed), _maybe(gone), end)
-            for d, s, first, last, n, kind, money, place, base, listed, gone, end in rows
-        )
+            return read_assets(connection)
 
     def info(self) -> StoreInfo:
         """Datasets, symbols, series and their spans."""
-        assets = self.assets()
-        datasets = tuple(
-            DatasetSummary(info, tuple(asset for asset in assets if asset.dataset == info.name))
-            for info in self.datasets()
-        )
         with self._reading() as connection:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            n_splits = connection.execute("SELECT count(*) FROM corporate_actions WHERE kind = 'split'").fetchone()[0]
-            rows = connection.execute(SPANS).fetchall()
-            notes = {name: rest for name, *rest in connection.execute("SELECT series, note, n_missing FROM series")}
-            declared = declared_series(connection)
-        series = tuple(
-            SeriesSummary(_whole(declared, name), notes[name][0], n, revised, notes[name][1], *map(_instant, spans))
-            for name, n, revised, *spans in rows
-        )
-        return StoreInfo(self.path, version, datasets, series, n_splits)
+            return read_info(connection, self.path)
 
     def series(self) -> dict[str, SeriesInfo]:
         """What each side series declares, by name."""
@@ -238,10 +151,10 @@ class Store:
         keys = [(info.name, symbol) for info, symbol in zip(infos, symbols, strict=True)]
         bars = self._bars(keys, low, high)
         with self._reading() as connection:
-            splits = [self._splits(connection, info.name, symbol) for info, symbol in zip(infos, symbols, strict=True)]
-            dividends = [self._dividends(connection, i.name, symbol) for i, symbol in zip(infos, symbols, strict=True)]
+            splits = [read_splits(connection, *key) for key in keys]
+            dividends = [read_dividends(connection, *key) for key in keys]
         assets = {(asset.dataset, asset.symbol): asset for asset in self.assets()}
-        chosen = [assets[info.name, symbol] for info, symbol in zip(infos, symbols, strict=True)]
+        chosen = [assets[key] for key in keys]
         panel = build_panel(
             tuple(symbols),
             infos,
@@ -342,26 +255,6 @@ class Store:
         bounds, instants, *floats = cached(self.path, [query, keys], read)
         return Rows(bounds, (instants,), tuple(floats))
 
-    def _splits(self, connection: sqlite3.Connection, dataset: str, symbol: str) -> Actions:
-        """When each split could be seen in the price (ns), and its ratio of new shares to old."""
-        return known_splits(*self._actions(connection, dataset, symbol, "split", "ratio"))
-
-    def _dividends(self, connection: sqlite3.Connection, dataset: str, symbol: str) -> Actions:
-        """When each dividend was known to be paid (ns), and its cash per share."""
-        return known_dividends(*self._actions(connection, dataset, symbol, "dividend", "amount"))
-
-    def _actions(
-        self, connection: sqlite3.Connection, dataset: str, symbol: str, kind: str, column: str
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Event and knowledge time (ns) and value of each row about one kind of action."""
-        rows = connection.execute(
-            f"SELECT event_time, knowledge_time, {column} FROM corporate_actions"
-            " WHERE dataset = ? AND symbol = ? AND kind = ?",
-            (dataset, symbol, kind),
-        ).fetchall()
-        event, knowledge, value = zip(*rows, strict=True) if rows else ((), (), ())
-        return np.array(event, dtype="int64"), np.array(knowledge, dtype="int64"), np.array(value, dtype="float64")
-
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """A read-only connection; what SQLite cannot read becomes a DataError."""
@@ -387,38 +280,6 @@ def _unreadable(path: Path, error: Exception) -> DataError:
         what, expected = "cannot be read as a store", "a database written by mnpu init"
         step = "Move it away and build a new one: mnpu init DIR"
     return DataError(f"{what} ({error})", where=str(path), expected=expected, next_step=step)
-
-
-def is_parquet(url: str | Path) -> bool:
-    """Whether a path or URL means a folder of Parquet files: by its scheme, or by what lies there."""
-    text = str(url)
-    return text.startswith("parquet://") if "://" in text else (Path(text) / MANIFEST).is_file()
-
-
-def path_of(url: str | Path) -> Path:
-    """``sqlite:///relative.db``, ``sqlite:////absolute.db``, the same with ``parquet``, or a plain path."""
-    text = str(url)
-    if "://" not in text:
-        return Path(text)
-    scheme, _, rest = text.partition("://")
-    if scheme not in ("sqlite", "parquet") or not rest.startswith("/") or rest == "/":
-        raise DataError(
-            f"{text!r} is no store URL", where="data.store", expected="sqlite:///market.db or parquet:///folder"
-        )
-    return Path(rest[1:])
-
-
-def _whole(declared: Mapping[str, SeriesInfo], name: str) -> SeriesInfo:
-    """What a series of the store declares; an event of the calendar by its own name, not by that of a part."""
-    return declared[name] if name in declared else replace(declared[f"{name}/scheduled"], series=name)
-
-
-def _instant(ns: int) -> pd.Timestamp:
-    return pd.Timestamp(ns, unit="ns", tz="UTC")
-
-
-def _maybe(ns: int | None) -> pd.Timestamp | None:
-    return None if ns is None else _instant(ns)
 
 
 def _last_instant(end: Any) -> int:

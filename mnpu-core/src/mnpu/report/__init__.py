@@ -32,17 +32,14 @@ def write(result: Result, directory: str | os.PathLike[str], formats: Sequence[s
     paths : list of Path
         In the order of ``formats``.
     """
+    from mnpu.atomic import write_atomically
     from mnpu.report.sections import added_sections, sections, title
 
     renderers = {name: registry.load("renderer", name) for name in dict.fromkeys(formats)}
     parts = sections(result, added=added_sections(result, registry))
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for name, render in renderers.items():
-        path = folder / f"report.{name}"
-        draft = folder / f".report.{name}.{os.getpid()}"
-        draft.write_text(render(title(result), parts), encoding="utf-8")
-        os.replace(draft, path)
-        paths.append(path)
-    return paths
+    return [
+        write_atomically(folder / f"report.{name}", render(title(result), parts).encode())
+        for name, render in renderers.items()
+    ]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +23,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
+from mnpu.atomic import write_atomically
 from mnpu.data.scaling import Scaler
 from mnpu.errors import DataError, MnpuError
 from mnpu.nn.network import Network
@@ -63,9 +63,7 @@ def save(fitted: Fitted, folder: Path, *, extra: Mapping[str, str] | None = None
             raise MnpuError("it is not empty", where=str(folder), expected="a new folder for the bundle")
         for name, content in files.items():
             (folder / name).write_bytes(content)
-        unfinished = folder / f"{MANIFEST}.part"
-        unfinished.write_bytes(_json({"format": FORMAT, "files": hashes}))
-        os.replace(unfinished, folder / MANIFEST)
+        write_atomically(folder / MANIFEST, _json({"format": FORMAT, "files": hashes}))
     except OSError as error:
         raise MnpuError(f"the bundle cannot be written ({error.strerror})", where=str(folder)) from error
     return folder

@@ -39,6 +39,11 @@ def basis() -> Any:
     return pa.Field(isin=BASES, nullable=False)
 
 
+def _check(says: str) -> Any:
+    """A check of a whole table, named twice: pandera forgets ``name`` in the second model that inherits the check."""
+    return pa.dataframe_check(name=says, error=says)
+
+
 def _known_after(frame: pd.DataFrame) -> pd.Series:
     return frame["knowledge_time"] >= frame["event_time"]
 
@@ -54,13 +59,12 @@ class _Table(pa.DataFrameModel):
         strict = False  # a store of a newer version may have more
 
 
-# A check says its name twice, because pandera forgets ``name`` in the second model that inherits it.
 class _TwoClocks(_Table):
     event_time: Instant = instant()
     knowledge_time: Instant = instant()
     basis: Optional[Text] = basis()  # noqa: UP045 pandera reads the annotation on Python 3.10
 
-    @pa.dataframe_check(name="instants are nanoseconds", error="instants are nanoseconds")
+    @_check("instants are nanoseconds")
     def nanoseconds(cls, frame: pd.DataFrame) -> pd.Series:
         """Units of the stamps."""
         return _nanoseconds(frame)
@@ -85,9 +89,7 @@ class Assets(_Table):
     asset_class: Optional[Text] = pa.Field(nullable=True)  # noqa: UP045
     base: Optional[Text] = pa.Field(nullable=True)  # noqa: UP045
 
-    @pa.dataframe_check(
-        name="a symbol is listed before it is delisted", error="a symbol is listed before it is delisted"
-    )
+    @_check("a symbol is listed before it is delisted")
     def order(cls, frame: pd.DataFrame) -> Any:
         """Listing and delisting."""
         if not {"listed", "delisted"} <= set(frame.columns):
@@ -106,7 +108,7 @@ class Universes(_Table):
     symbol: Text = text()
     start: Instant = instant()
 
-    @pa.dataframe_check(name="a membership starts before it ends", error="a membership starts before it ends")
+    @_check("a membership starts before it ends")
     def order(cls, frame: pd.DataFrame) -> Any:
         """Start and end."""
         return ~(frame["start"] > pd.to_numeric(frame["end"])) if "end" in frame else True
@@ -126,12 +128,12 @@ class Prices(_TwoClocks):
     adj_close: Optional[Number] = pa.Field(nullable=True)  # noqa: UP045
     volume: Optional[Number] = pa.Field(nullable=True)  # noqa: UP045
 
-    @pa.dataframe_check(name="knowledge_time >= event_time", error="knowledge_time >= event_time")
+    @_check("knowledge_time >= event_time")
     def known_after(cls, frame: pd.DataFrame) -> pd.Series:
         """A bar is known at its close at the earliest."""
         return _known_after(frame)
 
-    @pa.dataframe_check(name="cells are finite or missing", error="cells are finite or missing")
+    @_check("cells are finite or missing")
     def finite(cls, frame: pd.DataFrame) -> Any:
         """No infinite price."""
         cells = frame.select_dtypes("float64").to_numpy()
@@ -150,9 +152,7 @@ class CorporateActions(_TwoClocks):
     ratio: Optional[Number] = pa.Field(nullable=True, gt=0)  # noqa: UP045
     amount: Optional[Number] = pa.Field(nullable=True, ge=0)  # noqa: UP045
 
-    @pa.dataframe_check(
-        name="a split has a ratio, a dividend an amount", error="a split has a ratio, a dividend an amount"
-    )
+    @_check("a split has a ratio, a dividend an amount")
     def complete(cls, frame: pd.DataFrame) -> Any:
         """Which number goes with which kind."""
         missing = pd.Series(np.nan, index=frame.index)
@@ -188,9 +188,7 @@ class CalendarEvents(_TwoClocks):
     actual: Optional[Number] = pa.Field(nullable=True)  # noqa: UP045
     previous: Optional[Number] = pa.Field(nullable=True)  # noqa: UP045
 
-    @pa.dataframe_check(
-        name="an actual value is known when it was released", error="an actual value is known when it was released"
-    )
+    @_check("an actual value is known when it was released")
     def released(cls, frame: pd.DataFrame) -> Any:
         """No outcome before its release."""
         if not {"actual", "released"} <= set(frame.columns):
@@ -210,7 +208,7 @@ class News(_TwoClocks):
     symbol: Text = pa.Field(nullable=False)
     text: Text = text()
 
-    @pa.dataframe_check(name="knowledge_time >= event_time", error="knowledge_time >= event_time")
+    @_check("knowledge_time >= event_time")
     def known_after(cls, frame: pd.DataFrame) -> pd.Series:
         """A text is known when it was published."""
         return _known_after(frame)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -13,12 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from mnpu.data.arrays_table import Writer
-from mnpu.data.build import publish
+from mnpu.data.build import new_store
 from mnpu.data.importing.clocks import lag_in_words
 from mnpu.data.importing.mapping import AssetSpec, DatasetSpec, Entry, SeriesRules, duration_ns
 from mnpu.data.importing.rows import NEW, Merged, Rows, extents
 from mnpu.data.migrations import WAIT_SECONDS, check_file, check_version, create_schema, explain_sqlite
-from mnpu.errors import ConfigError, MnpuError
+from mnpu.errors import ConfigError
 
 __all__ = ["Sink", "create_store", "writing"]
 
@@ -28,32 +26,9 @@ PAGE = 16384  #: Bytes of a page: a tenth of the time of an import less than wit
 
 def create_store(path: Path) -> None:
     """An empty store at ``path``, complete when it appears."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        with closing(sqlite3.connect(temporary, isolation_level=None)) as connection:
-            connection.execute("PRAGMA journal_mode = OFF")
-            connection.execute(f"PRAGMA page_size = {PAGE}")
-            create_schema(connection)
-        publish(temporary, path)
-    except (OSError, sqlite3.OperationalError) as error:
-        raise _unwritable(path, error) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _unwritable(path: Path, error: Exception) -> MnpuError:
-    return MnpuError(
-        f"cannot be written ({error})",
-        where=str(path),
-        expected="a folder with write permission and room",
-        next_step="Choose another folder, or make room.",
-    )
+    with new_store(path, elsewhere="Choose another folder, or make room.") as connection:
+        connection.execute(f"PRAGMA page_size = {PAGE}")
+        create_schema(connection)
 
 
 @contextmanager

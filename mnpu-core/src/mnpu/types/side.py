@@ -1,0 +1,103 @@
+"""Data beside prices: every value with the instant at which it could be read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["SeriesInfo", "SideTable", "table_of"]
+
+
+@dataclass(frozen=True)
+class SeriesInfo:
+    """What a side series declares: when it is known, and how long a value stays valid.
+
+    ``release_lag`` is the declared rule in words (``period end + 15 days``), empty where knowledge times were
+    observed. ``max_age`` is measured from ``event_time``; an older value is NaN at the decision. ``basis`` says
+    where knowledge times come from: ``observed``, ``declared`` or ``left-censored``. ``kind`` says what it is:
+    ``macro``, ``onchain``, ``funding``, ``fundamental``, ``benchmark``, ``calendar``, ``news`` or ``other``.
+    """
+
+    series: str
+    frequency: str
+    unit: str
+    basis: str
+    release_lag: str
+    max_age: pd.Timedelta
+    source: str
+    licence: str
+    kind: str = "macro"
+
+
+@dataclass(frozen=True)
+class SideTable:
+    """Side data in long form: one row per value and vintage, sorted by ``knowledge_time``, then ``event_time``.
+
+    ``knowledge_time`` is when the value could be read, ``event_time`` the end of the period that it describes.
+    A revision is a new row with the same ``event_time``. ``symbol`` is ``""`` for market-wide rows. NaN values
+    do not occur: a missing observation is a missing row.
+
+    A text is a row of a series of kind ``news``, with the value 1 (a mention) and its words in ``text``, which is None
+    where no row has any. An event of the economic calendar is four series of kind ``calendar``: ``NAME/scheduled``
+    (value 1; its date may be known long before it), ``NAME/forecast``, ``NAME/actual`` and ``NAME/previous``.
+    """
+
+    event_time: pd.DatetimeIndex
+    knowledge_time: pd.DatetimeIndex
+    series: np.ndarray
+    symbol: np.ndarray
+    value: np.ndarray
+    info: Mapping[str, SeriesInfo]
+    text: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def rows(self, keep: np.ndarray) -> SideTable:
+        """The rows that a boolean mask or an array of positions picks, in its order."""
+        return replace(
+            self,
+            event_time=self.event_time[keep],
+            knowledge_time=self.knowledge_time[keep],
+            series=self.series[keep],
+            symbol=self.symbol[keep],
+            value=self.value[keep],
+            text=None if self.text is None else self.text[keep],
+        )
+
+    def known_by(self, time: pd.Timestamp) -> SideTable:
+        """The rows that were known at ``time``; equality is visible."""
+        return self.rows(np.flatnonzero(np.asarray(self.knowledge_time <= time)))
+
+    def find(self, series: str, symbol: str | None = None) -> np.ndarray:
+        """Positions of the rows of a series, of one symbol (``""`` for the market) or of all, in order of knowledge."""
+        return self._places.get((series, symbol), np.empty(0, dtype=np.intp))
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str | None], np.ndarray]:
+        """Rows of each series, and of each symbol in it, found once: a table is read by many features."""
+        places: dict[tuple[str, str | None], np.ndarray] = {}
+        for series, rows in pd.Series(self.series).groupby(self.series, sort=False).indices.items():
+            places[str(series), None] = rows
+            for symbol, some in pd.Series(rows).groupby(self.symbol[rows], sort=False).indices.items():
+                places[str(series), str(symbol)] = rows[some]
+        return places
+
+
+def table_of(kind: str) -> str:
+    """The table or view of a store that holds the series of a kind."""
+    return _TABLES.get(kind, "observations")
+
+
+_TABLES = {
+    "macro": "macro_observations",
+    "onchain": "onchain_metrics",
+    "funding": "funding_rates",
+    "benchmark": "benchmarks",
+    "calendar": "calendar_events",
+    "news": "news",
+}
