@@ -12,6 +12,7 @@ from mnpu.errors import ConfigError, DataError
 __all__ = ["DAY_NS", "day_end", "from_ns", "parse_date", "utc"]
 
 DAY_NS = 86_400_000_000_000
+UTC_NS = pd.DatetimeTZDtype("ns", "UTC")
 
 
 def utc(times: Any, *, where: str = "times") -> pd.DatetimeIndex:
@@ -22,6 +23,8 @@ def utc(times: Any, *, where: str = "times") -> pd.DatetimeIndex:
     DataError
         If a time has no zone: which instant it means would be a guess.
     """
+    if isinstance(times, pd.DatetimeIndex) and times.dtype == UTC_NS:
+        return times  # as nearly always: to look at it again would take longer than most joins
     index = pd.DatetimeIndex(times)
     if index.tz is None:
         raise DataError(
