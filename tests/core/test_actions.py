@@ -104,6 +104,14 @@ def test_a_dividend_is_cash_of_the_first_bar_without_it():
     assert holding_returns(fill_prices(panel))[:3, 0] == pytest.approx([0, 0, 0])
 
 
+def test_dividends_of_a_day_are_added_up_and_corrected_each_by_its_own_label():
+    event = opened("2018-03-07")
+    rows = [event] * 4, WEEK[[0, 0, 1, 3]], [1.0, 5.0, 2.0, 4.5], ["", "special", "", "special"]
+    panel = panel_of([bars(WEEK, [100] * 5)], "2018-03-05", "2018-03-09", dividends=[known_dividends(*rows)])
+    assert panel["dividend"][:, 0].tolist() == [0, 0, 2.0 + 5.0, 4.5 - 5.0, 0]
+    assert known_dividends([], [], [], []) == (pytest.approx([]), pytest.approx([]))
+
+
 def test_a_dividend_of_a_day_without_trading_is_paid_on_the_next_bar_and_one_before_the_first_to_nobody():
     paid = known_dividends([opened("2018-03-02"), opened("2018-03-07")], [0, 0], [7.0, 2.0])
     panel = panel_of(

@@ -213,7 +213,15 @@ def test_a_picture_of_many_symbols_stays_readable_and_repeats_itself():
 def test_every_table_has_a_model_that_refuses_what_it_may_not_hold(name, row, says):
     base = {"event_time": 10**18, "knowledge_time": 10**18, "basis": "observed"}
     sound = {
-        "corporate_actions": {**base, "dataset": "d", "symbol": "S", "kind": "split", "ratio": 2.0, "amount": np.nan},
+        "corporate_actions": {
+            **base,
+            "dataset": "d",
+            "symbol": "S",
+            "kind": "split",
+            "label": "",
+            "ratio": 2.0,
+            "amount": np.nan,
+        },
         "assets": {"dataset": "d", "symbol": "S", "asset_class": "equity", "listed": 1.0, "delisted": np.nan},
         "calendar_events": {**base, "series": "USD CPI", "forecast": 1.0, "actual": np.nan, "released": np.nan},
         "news": {**base, "source": "wire", "id": "1", "symbol": "", "text": "words"},

@@ -12,8 +12,11 @@ from mnpu.data.importing.mapping import load_mapping
 from mnpu.data.importing.run import import_files
 from mnpu.data.store import Store
 from mnpu.errors import ConfigError, DataError
+from mnpu.features import View
+from tests.side_tables import decisions
 
 NOW = pd.Timestamp("2024-06-01", tz="UTC")
+DAY = 86_400 * 10**9
 SERIES = "series: {kind: macro, frequency: monthly, unit: index, max_age: 75d, source: me, licence: none}"
 PRICES = """
   - files: prices.csv
@@ -168,6 +171,100 @@ def test_an_event_is_announced_and_then_released(bring):
     assert list(side.series) == ["USD CPI m/m/scheduled", "USD CPI m/m/actual", "USD CPI m/m/scheduled"]
 
 
+def test_scores_of_texts_are_found_by_their_words_and_read_as_a_series(bring):
+    texts = """
+  - files: texts.csv
+    table: news
+    time: {zone: UTC}
+    knowledge: {lag: {}}
+    series: {max_age: 30d, source: me, licence: none}
+"""
+    (bring.store.parent / "texts.csv").write_text(
+        "time,source,symbol,text\n2024-03-12 12:30,wire,AAA,good\n2024-03-12 13:30,wire,,bad\n"
+    )
+    declared = ("table: news_scores", "model: lab", "knowledge: {column: computed, zone: UTC}")
+    text = (
+        "source,text,computed,score\nwire,good,2024-03-12 12:31,0.8\nwire,bad,2024-03-12 13:00,-1\n"
+        "wire,bad,2024-03-12 14:00,3\nelse,bad,2024-03-12 14:00,0\nwire,bad,2024-07-12 14:00,0\nwire,bad,,0\n"
+    )
+    outcome = bring(text, *declared, first=texts)
+    assert (outcome.target, outcome.n_taken) == ("news_scores", 2)
+    assert outcome.reasons == {"number": 1, "orphan": 1, "future": 1, "unknown": 1}
+    side = Store.open(bring.store).side(["wire/lab"])
+    assert list(zip(side.symbol, side.value, side.knowledge_time.asi8, strict=True)) == [
+        ("AAA", 0.8, at("2024-03-12 12:31")),
+        ("", -1.0, at("2024-03-12 13:30")),  # scored before it was published: known with the text
+    ]
+    again = bring(text.replace("0.8", "0.7"), *declared, first=texts)
+    assert (again.n_taken, again.n_present, again.reasons["conflict"]) == (0, 1, 1)
+
+
+def test_scores_may_name_their_texts_and_follow_a_rule(bring):
+    texts = """
+  - files: texts.csv
+    table: news
+    time: {zone: UTC}
+    knowledge: {lag: {}}
+    series: {max_age: 30d, source: me, licence: none}
+"""
+    (bring.store.parent / "texts.csv").write_text("time,source,id,text\n2024-03-12 12:30,wire,n1,good\n")
+    outcome = bring(
+        "time,source,id,model,score\n2024-03-12 12:30,wire,n1,a,0.5\n2024-03-12 12:30,wire,n1,,0.5\n",
+        *("table: news_scores", "time: {zone: UTC}", "knowledge: {lag: {hours: 2}}"),
+        first=texts,
+    )
+    assert (outcome.n_taken, outcome.reasons) == (1, {"name": 1})
+    assert rows(bring.store, "SELECT id, model, knowledge_time, score FROM news_scores") == [
+        ("n1", "a", at("2024-03-12 14:30"), 0.5)
+    ]
+
+
+def test_an_event_may_be_called_off_or_moved(bring):
+    outcome = bring(
+        "date,event,said,off,was,actual\n"
+        "2024-03-12 12:30,CPI,2024-01-02,,,\n"
+        "2024-04-10 12:30,CPI,2024-01-02,,,\n"
+        "2024-03-12 12:30,CPI,2024-03-05,yes,,\n"
+        "2024-04-11 12:30,CPI,2024-03-06,no,2024-04-10 12:30,\n"
+        "2024-05-10 12:30,CPI,2024-03-06,yes,,0.3\n"
+        "2024-05-10 12:30,CPI,2024-03-06,perhaps,,\n",
+        *("table: calendar", "time: {zone: UTC}", "knowledge: {column: said, zone: UTC}"),
+        "columns: {series: event, cancelled: off, replaces: was}",
+        "series: {max_age: 100d, source: me, licence: none}",
+    )
+    assert (outcome.n_taken, outcome.reasons) == (4, {"order": 1, "kind": 1})
+    first, second, third = at("2024-03-12 12:30"), at("2024-04-10 12:30"), at("2024-04-11 12:30")
+    assert rows(bring.store, "SELECT event_time, knowledge_time, cancelled FROM calendar_events") == [
+        (first, at("2024-01-02"), 0),
+        (first, at("2024-03-05"), 1),
+        (second, at("2024-01-02"), 0),
+        (second, at("2024-03-06"), 1),
+        (third, at("2024-03-06"), 0),
+    ]
+    side = Store.open(bring.store).side(["CPI/scheduled"])
+    days = pd.to_datetime(["2024-03-01", "2024-03-05", "2024-03-06", "2024-04-12"], utc=True)
+    view = View(decisions(days), side)
+    ahead = [(first - at("2024-03-01")) / DAY, (second - at("2024-03-05")) / DAY, (third - at("2024-03-06")) / DAY]
+    assert view.until_next("CPI/scheduled")[:3].tolist() == ahead
+    assert view.since_last("CPI/scheduled")[3] == (at("2024-04-12") - third) / DAY
+
+
+def test_an_announcement_by_rule_ends_where_the_event_is_called_off(bring):
+    outcome = bring(
+        "date,event,said,off\n2024-03-12 12:30,CPI,2024-03-08,true\n2024-04-12 12:30,CPI,2024-03-08,true\n",
+        *("table: calendar", "time: {zone: UTC}", "knowledge: {column: said, zone: UTC, lead: 7d}"),
+        "columns: {series: event, cancelled: off}",
+        "series: {max_age: 100d, source: me, licence: none}",
+    )
+    assert (outcome.n_taken, outcome.reasons) == (2, {})
+    april, march = at("2024-04-12 12:30"), at("2024-03-12 12:30")
+    assert rows(bring.store, "SELECT event_time, knowledge_time, cancelled FROM calendar_events") == [
+        (march, march - 7 * DAY, 0),
+        (march, at("2024-03-08"), 1),
+        (april, at("2024-03-08"), 1),  # it was never announced by the rule
+    ]
+
+
 def test_texts_of_one_moment_are_told_apart_and_repeats_are_present(bring):
     outcome = bring(
         "time,source,symbol,text,available_at\n"
@@ -196,6 +293,44 @@ def test_corporate_actions_take_effect_at_the_open(bring):
     ]
     with pytest.raises(DataError, match="no dataset 'other'"):
         bring("date,symbol,amount\n", "table: corporate_actions", "dataset: other", "kind: dividend")
+
+
+def test_a_fiscal_year_that_is_not_that_of_the_period_is_a_typo(bring):
+    outcome = bring(
+        "date,series,value,fiscal_year\n2015-12-31,cash,1,2015\n2016-01-30,cash,2,2015.0\n2015-12-31,debt,3,1215\n"
+        "2015-12-31,assets,4,29953000\n2015-12-31,sales,5,\n2015-12-31,costs,6,FY15\n",
+        *("table: observations", "period: day", SERIES, "knowledge: {lag: {days: 40}}"),
+    )
+    assert (outcome.n_taken, outcome.reasons) == (3, {"year": 3})
+    assert rows(bring.store, "SELECT series, value FROM observations ORDER BY value") == [
+        ("cash", 1.0),
+        ("cash", 2.0),
+        ("sales", 5.0),
+    ]
+    (quarantine,) = (bring.store.parent / "quarantine").glob("*.csv")
+    assert "its fiscal year is not that of its period: 1215, ends in 2015" in quarantine.read_text()
+
+
+def test_two_dividends_of_a_day_have_labels_and_are_added_up(bring):
+    declared = ("table: corporate_actions", "dataset: mine", "kind: dividend", "knowledge: {column: said, zone: UTC}")
+    outcome = bring(
+        "ex_date,symbol,amount,said,label\n2024-03-11,AAA,0.2,2024-03-01,\n2024-03-11,AAA,1.5,2024-03-04,special\n",
+        *declared,
+        first=PRICES,
+    )
+    assert (outcome.n_taken, outcome.reasons) == (2, {})
+    again = bring(
+        "ex_date,symbol,amount,said\n2024-03-11,AAA,1.25,2024-03-08\n", *declared, "label: special", first=PRICES
+    )
+    assert (again.n_taken, again.reasons) == (1, {})
+    assert rows(bring.store, "SELECT label, amount FROM corporate_actions") == [
+        ("", 0.2),
+        ("special", 1.5),
+        ("special", 1.25),
+    ]
+    panel = Store.open(bring.store).panel(["AAA"], start="2024-03-08", end="2024-03-12")
+    paid = dict(zip(panel.sessions.astype(str).tolist(), panel["dividend"][:, 0].tolist(), strict=True))
+    assert paid == {"2024-03-08": 0.0, "2024-03-11": pytest.approx(0.2 + 1.25)}
 
 
 def test_members_of_a_universe(bring):

@@ -229,7 +229,7 @@ def test_the_mark_price_runs_longer_than_the_trades(prices):
         spans[symbol] = (("mark", int(of[0]), int(of[-1])),)
     finding = check(traded, spans=spans)[truncated.UNEVEN.text]
     said = {record["symbol"]: record["what"] for record in finding.records}
-    assert said == {"BTCUSDT-PERP": "ends 3 bars before mark", "HYPEUSDT-PERP": "begins 1 bars after mark"}
+    assert said == {"BTCUSDT-PERP": "ends 3 bars before mark", "HYPEUSDT-PERP": "begins 1 bar after mark"}
 
 
 def test_hours_that_lack_trades_are_partial_days(prices):

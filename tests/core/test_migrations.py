@@ -45,23 +45,45 @@ def everything(path):
 
 def test_an_older_store_is_refused_with_the_command_that_upgrades_it(old):
     with pytest.raises(
-        DataError, match=rf"schema version 1, expected version 2\. Upgrade it with: mnpu data migrate {old}"
+        DataError, match=rf"schema version 1, expected version 3\. Upgrade it with: mnpu data migrate {old}"
     ):
         Store.open(old)
 
 
 def test_an_upgrade_keeps_every_row_and_says_what_it_can_about_the_new_columns(old):
     done = migrate(old)
-    assert (done.before, done.after) == (1, 2)
+    assert (done.before, done.after) == (1, 3)
     rows = everything(old)
     for table in ("meta", "datasets"):
         assert rows[table] == ROWS[table]
     assert rows["assets"] == [("d", "AAA", 10, 20, 2, "", "USD", "XNYS", "AAA", None, None, None)]
     assert rows["prices"] == [(*row, "declared") for row in ROWS["prices"]]
-    assert rows["corporate_actions"] == [("d", "AAA", 20, 15, "split", 2.0, None, "somebody", "declared")]
+    assert rows["corporate_actions"] == [("d", "AAA", 20, 15, "split", "", 2.0, None, "somebody", "declared")]
     assert rows["series"] == [(*ROWS["series"][0], "macro")]
     assert rows["observations"] == [(row[0], "", *row[1:]) for row in ROWS["observations"]]
     assert Store.open(old).side(["cpi"]).value.tolist() == [100.0, 100.5]
+
+
+def test_an_upgrade_from_version_2_keeps_actions_and_events(tmp_path):
+    path = tmp_path / "two.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        create_schema(connection, version=2)
+        connection.execute(
+            "INSERT INTO datasets VALUES ('d', 'v', '1d', 'close', 'none', '', 'XNYS', 'USD', 'none', '')"
+        )
+        connection.execute(
+            "INSERT INTO assets (dataset, symbol, first_bar, last_bar, n_bars) VALUES ('d', 'A', 1, 2, 2)"
+        )
+        connection.execute("INSERT INTO series VALUES ('e', '', '', 'observed', '', 9, '', '', '', 0, 'calendar')")
+        paid = ("d", "A", 20, 15, "dividend", None, 0.5, "somebody", "observed")
+        connection.execute("INSERT INTO corporate_actions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", paid)
+        event = ("e", 9, 4, None, 1.0, None, None, "", "declared")
+        connection.execute("INSERT INTO calendar_events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", event)
+    done = migrate(path)
+    assert (done.before, done.after) == (2, 3)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT * FROM corporate_actions").fetchall() == [(*paid[:5], "", *paid[5:])]
+        assert connection.execute("SELECT * FROM calendar_events").fetchall() == [(*event, 0)]
 
 
 def test_an_upgraded_store_has_the_schema_of_a_new_one(old, tmp_path):
@@ -96,7 +118,7 @@ def test_an_upgrade_that_fails_half_way_leaves_the_store_as_it_was(old, monkeypa
 def test_a_second_upgrade_changes_nothing(old):
     migrate(old)
     data = old.read_bytes()
-    assert (migrate(old).before, old.read_bytes()) == (2, data)
+    assert (migrate(old).before, old.read_bytes()) == (3, data)
 
 
 def test_a_store_that_somebody_writes_into_is_not_upgraded(old, monkeypatch):
@@ -109,6 +131,6 @@ def test_a_store_that_somebody_writes_into_is_not_upgraded(old, monkeypatch):
 
 def test_the_command_says_what_it_did(old):
     first = CliRunner().invoke(command, ["migrate", str(old)])
-    assert (first.exit_code, first.output) == (0, f"{old} from version 1 to 2\n")
+    assert (first.exit_code, first.output) == (0, f"{old} from version 1 to 3\n")
     again = CliRunner().invoke(command, ["migrate", str(old)])
-    assert (again.exit_code, again.output) == (0, f"{old} is at version 2\n")
+    assert (again.exit_code, again.output) == (0, f"{old} is at version 3\n")

@@ -11,7 +11,7 @@ import pytest
 from mnpu.data.scaling import Scaler
 from mnpu.features import View, feature, price
 from mnpu.features.diagnosis import diagnose
-from mnpu.features.leaks import choose_cuts, future_perturbation
+from mnpu.features.leaks import choose_cuts, future_perturbation, truncation
 from mnpu.features.plan import PlannedFeature, features_of, plan_function, series_needed
 from mnpu.features.vintages import choose_eves, later_vintages, shifted_knowledge
 from mnpu.testing.features import synthetic_panel, synthetic_side
@@ -184,6 +184,110 @@ def last_vintage_ever(view: View) -> np.ndarray:
     known = view.known("rate", 2)
     final = pd.Series(known.values[:, 0], index=known.event_time).groupby(level=0).last()
     return view.at_decision(known, final.reindex(known.event_time).to_numpy())
+
+
+# Visitors: leaks of other makes, which nobody described to the kit
+
+
+@feature(fields=("close",), unit="currency", scale_free=False)
+def interpolated(view: View) -> np.ndarray:
+    """Closes, with gaps on the straight line between their neighbours."""
+    return frame(view["close"]).interpolate(limit_area="inside").to_numpy()
+
+
+@feature(fields=("close",), unit="currency", scale_free=False)
+def low_pass(view: View) -> np.ndarray:
+    """Closes without their fast waves, by a Fourier transform of all of them."""
+    waves = np.fft.rfft(np.nan_to_num(view["close"]), axis=0)
+    waves[20:] = 0
+    return np.fft.irfft(waves, n=view.shape[0], axis=0)
+
+
+@feature(fields=("close",), unit="fraction")
+def first_component(view: View) -> np.ndarray:
+    """Returns along the main direction of the whole sample's returns."""
+    returns = np.nan_to_num(frame(view["close"]).pct_change(fill_method=None).to_numpy())
+    return returns @ np.linalg.svd(returns, full_matrices=False)[2][0][:, None] * np.ones(view.shape[1])
+
+
+@feature(fields=("close",), unit="fraction")
+def clipped(view: View) -> np.ndarray:
+    """Returns within the quantiles of all returns."""
+    returns = frame(view["close"]).pct_change(fill_method=None)
+    return returns.clip(returns.quantile(0.1), returns.quantile(0.9), axis=1).to_numpy()
+
+
+@feature(fields=("close",), unit="fraction")
+def without_its_month(view: View) -> np.ndarray:
+    """Returns less the mean of their calendar month."""
+    returns = frame(view["close"]).pct_change(fill_method=None).set_axis(view.times)
+    return (returns - returns.groupby(view.times.tz_localize(None).to_period("M")).transform("mean")).to_numpy()
+
+
+@feature(fields=("close",), unit="fraction")
+def low_to_come(view: View) -> np.ndarray:
+    """The close over the lowest one from here on."""
+    return view["close"] / frame(view["close"])[::-1].cummin()[::-1].to_numpy()
+
+
+@feature(fields=("close",), unit="flag")
+def survives(view: View) -> np.ndarray:
+    """Whether the symbol rises until the end of the sample."""
+    last = frame(view["close"]).ffill().iloc[-1].to_numpy()
+    return (last > view["close"]).astype(float)
+
+
+@feature(fields=("close",), unit="rank")
+def calm_of_all(view: View) -> np.ndarray:
+    """The place of the symbol by the volatility of its whole life, times its return."""
+    returns = frame(view["close"]).pct_change(fill_method=None)
+    return (returns * returns.std().rank()).to_numpy()
+
+
+@feature(fields=("volume",), unit="fraction")
+def share_of_the_year(view: View) -> np.ndarray:
+    """The volume in that of the whole year."""
+    volume = frame(view["volume"]).set_axis(view.times)
+    return (volume / volume.groupby(view.times.year).transform("sum")).to_numpy()
+
+
+@feature(series=("meeting/scheduled",), kind="calendar", scope="market", unit="days")
+def meetings_that_will_take_place(view: View) -> np.ndarray:
+    """Days to the next meeting that was announced and, as it turned out, never called off."""
+    known = view.known("meeting/scheduled")
+    off = set(known.event_time[known.values[:, 0] == 0].asi8.tolist())
+    event, told = known.event_time.asi8, known.knowledge_time.asi8
+    stands = np.array([e not in off for e in event.tolist()])
+    ahead = [
+        min([e - t for e, k in zip(event[stands], told[stands], strict=True) if k <= t < e], default=np.nan)
+        for t in view.times.asi8
+    ]
+    return np.array(ahead) / 86_400e9
+
+
+@feature(series=("wire",), kind="news", unit="mentions")
+def weight_of_a_text_among_all(view: View) -> np.ndarray:
+    """Mentions over the number of texts that there will ever be about the symbol."""
+    texts = view.texts("wire")
+    total = np.array([max((texts.symbol == a).sum(), 1) for a in range(view.shape[1])])
+    return view.within(texts, texts.value, pd.Timedelta(days=20)) / total
+
+
+VISITORS = [
+    *(interpolated, low_pass, first_component, clipped, without_its_month, low_to_come, survives, calm_of_all),
+    *(share_of_the_year, meetings_that_will_take_place, weight_of_a_text_among_all),
+]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("function", VISITORS, ids=lambda x: x.__name__)
+def test_a_leak_that_nobody_described_is_caught(function: Callable[..., np.ndarray], seed: int) -> None:
+    planned, panel, side = hung(function, seed)
+    rng = np.random.default_rng(200 + seed)
+    cuts = {*choose_cuts(panel, side, count=8, rng=rng), *choose_eves(panel, side, count=8, rng=rng)}
+    caught = future_perturbation(planned, panel, side, cuts=sorted(cuts), rng=rng)
+    caught += truncation(planned, panel, side, cuts=sorted(cuts))
+    assert {leak.column for leak in caught} == {planned[0].name}
 
 
 @pytest.mark.parametrize("seed", range(9))

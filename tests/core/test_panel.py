@@ -163,7 +163,7 @@ def test_rewriting_the_future_changes_no_earlier_row(store_copy, store, rng):
     change(
         store_copy,
         "INSERT INTO corporate_actions"
-        " VALUES ('us_ohlcv_daily', 'IBM', ?, ?, 'split', 3, NULL, 'invented', 'declared')",
+        " VALUES ('us_ohlcv_daily', 'IBM', ?, ?, 'split', '', 3, NULL, 'invented', 'declared')",
         cut + 1,
         cut + 1,
     )
@@ -263,7 +263,8 @@ def test_a_store_pays_its_dividends_and_ends_its_listings(store_copy):
     ex = ns("2012-03-07 14:30")
     change(
         store_copy,
-        "INSERT INTO corporate_actions VALUES ('us_ohlcv_daily', 'MSFT', ?, ?, 'dividend', NULL, 0.5, '', 'declared')",
+        "INSERT INTO corporate_actions"
+        " VALUES ('us_ohlcv_daily', 'MSFT', ?, ?, 'dividend', '', NULL, 0.5, '', 'declared')",
         ex,
         ex,
     )
@@ -285,7 +286,8 @@ def test_a_corrected_split_replaces_the_ratio_from_the_day_of_the_correction(sto
     for known, ratio in [(first, 2.0), (ns("2012-03-08 12:00"), 4.0)]:
         change(
             store_copy,
-            "INSERT INTO corporate_actions VALUES ('us_ohlcv_daily', 'IBM', ?, ?, 'split', ?, NULL, '', 'declared')",
+            "INSERT INTO corporate_actions"
+            " VALUES ('us_ohlcv_daily', 'IBM', ?, ?, 'split', '', ?, NULL, '', 'declared')",
             first,
             known,
             ratio,

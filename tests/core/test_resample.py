@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -12,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnpu.data.calendars import get_calendar
+from mnpu.data.fills import fill_prices
 from mnpu.data.resample import last_finished, resample, resample_bars
 from mnpu.data.store import Store
 from mnpu.errors import ConfigError, DataError
+from mnpu.pipeline import as_quoted
 from mnpu.types import DatasetInfo, Panel
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -201,6 +204,23 @@ def test_a_split_within_a_week_keeps_its_factor():
     factor[2:, 0] = 4.0
     made = resample(replace(panel, fields={**panel.fields, "split_factor": factor}), "1w")
     assert made["split_factor"].tolist() == [[4.0, 1.0], [4.0, 1.0]]
+    assert made["open_factor"].tolist() == [[1.0, 1.0], [4.0, 1.0]]
+
+
+@pytest.mark.parametrize("fill", ["next_open", "next_close"])
+def test_fills_of_a_week_are_quoted_as_the_screen_showed_them(fill):
+    """10 dollars a share until a split 4:1 on a Wednesday; 2.5 after it."""
+    times = between("XNYS", "2018-03-05", "2018-03-23", "1d")
+    split = np.where(times < pd.Timestamp("2018-03-14", tz="UTC"), 1.0, 4.0)[:, None]
+    tens = np.full((len(times), 1), 10.0)
+    panel = bars_of(times, "XNYS", "1d", np.random.default_rng(0), symbols=1)
+    fields = {"open": tens, "high": tens, "low": tens, "close": tens, "split_factor": split}
+    weeks = resample(replace(panel, fields=fields), "1w")
+    fills = fill_prices(weeks, fill)
+    frame = pd.DataFrame({"time": fills.times[:2], "symbol": weeks.symbols[0], "price": fills.prices[:2, 0]})
+    quoted = as_quoted(frame, SimpleNamespace(panel=weeks))["price"]
+    # the decisions of 9 and 16 March are filled in the weeks of the split and after it
+    assert quoted.tolist() == ([10.0, 2.5] if fill == "next_open" else [2.5, 2.5])
 
 
 def test_bars_of_one_symbol_are_put_together_alike():

@@ -195,8 +195,8 @@ def test_a_store_without_a_table_is_refused_by_the_name_of_the_table(store_copy)
 
 
 def test_a_store_of_a_newer_version_asks_for_an_upgrade(store_copy):
-    change(store_copy, "PRAGMA user_version = 3")
-    with pytest.raises(DataError, match=r"schema version 3, expected version 2\. Upgrade mnpu-core"):
+    change(store_copy, "PRAGMA user_version = 4")
+    with pytest.raises(DataError, match=r"schema version 4, expected version 3\. Upgrade mnpu-core"):
         Store.open(store_copy)
 
 

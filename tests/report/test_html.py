@@ -17,7 +17,7 @@ from mnpu.report.sections import sections, title
 from mnpu.types import Figure, Line, Section, Table
 from mnpu_report.calendar_returns import calendar_returns, monthly
 from mnpu_report.figures import draw
-from mnpu_report.html import render
+from mnpu_report.html import _inline, render
 from tests.fakes import make_result
 
 
@@ -39,7 +39,7 @@ def page(result, parts):
 class Outline(HTMLParser):
     """Every tag with its attributes, the open tags checked, and the visible text of table cells."""
 
-    VOID = frozenset({"meta", "line", "path", "use", "br", "link", "img"})
+    VOID = frozenset({"meta", "line", "path", "use", "br", "wbr", "link", "img"})
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -187,3 +187,8 @@ def test_the_page_fits_its_window_in_a_browser(page, tmp_path):
         found = re.search(r"<title>(\d+) of (\d+)</title>", shown)
         assert found
         assert int(found[1]) <= int(found[2])
+
+
+def test_a_long_name_may_break_at_its_parameters_and_nowhere_else():
+    assert _inline("`a.tone[series=x,days=3]`") == "<code>a.tone[<wbr>series=x,<wbr>days=3]</code>"
+    assert _inline("[a, b]") == "[a, b]"

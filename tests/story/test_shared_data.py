@@ -8,6 +8,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
@@ -16,6 +17,7 @@ from mnpu.commands import data
 from mnpu.data.importing.mapping import load_mapping
 from mnpu.data.importing.run import import_files
 from mnpu.data.store import Store
+from mnpu.validation import coded_missing, frozen, jumps, ohlcv, regularity, sessions, spikes, truncated
 
 MAPPING = Path(__file__).with_name("shared_data.yaml")
 
@@ -52,7 +54,8 @@ def test_what_is_refused_are_the_defects_that_the_source_lists(imported):
         "tweet_stocks_2012_2017": {"missing": 3},  # bars of 2016-06-29 without a price
         "vix_ohlc": {"calendar": 33},  # days on which New York was closed
         "lean_us_hour_unadjusted": {"calendar": 94},  # bars after an early close
-        "us_reports_2015_2017": {"conflict": 84, "order": 1},  # repeated keys, and a period that ends after its filing
+        # repeated keys, a fiscal year of 1215 and of 1216, and a period that ends after its filing
+        "us_reports_2015_2017": {"conflict": 84, "year": 28, "order": 1},
         "lean_us_factors": {"unknown": 1317},  # computed afterwards: nobody knew them when they say
     }
 
@@ -84,6 +87,68 @@ def test_info_shows_it(imported):
     assert sum(row["n_taken"] for row in answer["imports"]) == imported.total("n_taken")
     shown = CliRunner().invoke(data.command, ["info", str(imported.store)]).output
     assert "rows were refused" in shown
+
+
+#: Table, rule of a validator, rows, and names that must be among the first of them.
+LISTED = [
+    ("prices of alts_btc_5m", sessions.GAP, 13, {"ADABTC"}),
+    ("prices of binance_btc_perp_5m", coded_missing.ZERO_VOLUME, 5, {"BTCUSDT-PERP"}),
+    ("prices of binance_perp_1h", truncated.STARTS_LATE, 1, {"HYPEUSDT-PERP"}),
+    ("prices of binance_perp_1h", truncated.UNEVEN, 2, {"BTCUSDT-PERP", "HYPEUSDT-PERP"}),  # against their marks
+    ("prices of btcusd_daily", sessions.GAP, 8, {"BTCUSD"}),
+    ("prices of eurusd_1h", coded_missing.EMPTY_VOLUME, 1, {"EURUSD"}),
+    ("prices of fx_daily", coded_missing.EMPTY_VOLUME, 3, {"EURGBP", "EURUSD", "XAUUSD"}),
+    ("prices of lean_us_daily", jumps.TICKER_REUSE, 2, {"USO", "EEM"}),
+    ("prices of lean_us_daily", jumps.HUGE_JUMP, 2, {"USO", "AAPL"}),
+    ("prices of lean_us_daily", jumps.JUMP, 12, {"AAPL", "EEM", "QQQ"}),
+    ("prices of lean_us_daily", sessions.GAP, 292, {"QQQ"}),
+    ("prices of lean_us_hourly", sessions.PARTIAL_DAY, 3, {"AAPL", "SPY"}),
+    ("prices of sp500_daily", ohlcv.WITHIN, 10, {"CHD"}),
+    ("prices of sp500_daily", spikes.CLOSE_SPIKE, 1, {"LNT"}),
+    ("prices of sp500_daily", coded_missing.MISSING_CELLS, 8, {"BHF", "FTV", "O", "ES"}),
+    ("prices of sp500_daily", coded_missing.ZERO_VOLUME, 3, {"FTV", "O", "UA"}),
+    # of the 26 symbols that are shorter than the others, 22 start late and four have holes
+    ("prices of sp500_daily", truncated.STARTS_LATE, 22, {"APTV"}),
+    ("prices of sp500_daily", sessions.GAP, 10, {"ES", "ICE", "O", "ORCL"}),
+    ("prices of tweet_stocks_daily", coded_missing.ZERO_VOLUME, 111, {"AGFS"}),
+    ("prices of us_adjusted_daily", spikes.DECIMAL_SLIP, 2, {"HUM"}),
+    ("prices of us_adjusted_daily", ohlcv.WITHIN, 2, {"HUM"}),
+    ("prices of us_adjusted_daily", coded_missing.ZERO_VOLUME, 88, {"AAPL", "ABT"}),
+    ("prices of us_adjusted_daily", truncated.STARTS_LATE, 50, set()),
+    ("prices of us_as_seen_daily", frozen.COPIED_ROW, 32_099, set()),
+    ("prices of us_as_seen_daily", frozen.NOISE_REVISION, 88, set()),
+    ("prices of us_indices_1999_2018", coded_missing.ZERO_VOLUME, 2, {"^IXIC"}),
+    ("prices of vix_daily", ohlcv.WITHIN_INDEX, 47, {"^VIX"}),
+    ("prices of vix_daily", frozen.FLAT_BARS, 505, {"^VIX"}),
+    ("side data, funding", regularity.OFF_GRID, 59, {"funding_rate"}),
+    ("side data, macro", regularity.HOLE, 10, {"ust_30year", "us_cpi_u_nsa"}),
+    ("side data, macro", regularity.HELD, 3, {"gold_usd"}),
+    ("side data, news", regularity.REPEATED_TEXT, 608, {"tweet"}),
+    ("side data, onchain", regularity.HOLE, 46, set()),
+]
+
+
+@pytest.fixture(scope="module")
+def found(imported):
+    out = imported.store.parent / "check"
+    assert CliRunner().invoke(data.command, ["check", str(imported.store), "--out", str(out)]).exit_code == 3
+    return pd.read_parquet(out / "findings.parquet").set_index(["table", "rule"])
+
+
+@pytest.mark.parametrize(("table", "rule", "rows", "names"), LISTED)
+def test_a_check_finds_what_the_source_lists(found, table, rule, rows, names):
+    finding = found.loc[(table, rule.text)]
+    assert finding["count"] == rows
+    records = json.loads(finding["rows"])
+    assert names <= {record.get(key) for record in records for key in ("symbol", "series")}
+
+
+def test_a_check_finds_no_error_in_clean_data(found):
+    wrong = found[found["severity"] == "error"].reset_index()
+    assert set(wrong["table"]) == {
+        *(f"prices of {name}" for name in ("lean_us_daily", "lean_us_hourly", "sp500_daily", "us_adjusted_daily")),
+        "prices of us_as_seen_daily",  # NFLX seven for one on 2015-07-15, without a corporate action
+    }
 
 
 def test_raw_files_as_they_were_found(root, tmp_path):

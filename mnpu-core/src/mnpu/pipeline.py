@@ -284,7 +284,11 @@ def as_quoted(fills: pd.DataFrame, prepared: Prepared) -> pd.DataFrame:
         return fills
     bar = panel.times.searchsorted(fills["time"])  # a fill at an open belongs to the bar that closes after it
     column = pd.Index(panel.symbols).get_indexer(fills["symbol"])
-    return fills.assign(price=fills["price"].to_numpy() / panel["split_factor"][bar, column])
+    at_close = np.asarray(panel.times[bar] == pd.DatetimeIndex(fills["time"]))
+    # a split on a Wednesday is in the close of its week, and not in its open
+    of_open = panel.fields.get("open_factor", panel["split_factor"])[bar, column]
+    factor = np.where(at_close, panel["split_factor"][bar, column], of_open)
+    return fills.assign(price=fills["price"].to_numpy() / factor)
 
 
 def market(prepared: Prepared) -> dict[str, Any]:

@@ -8,6 +8,7 @@ All of it counts from the moment it could be known, so a row of a panel never ch
 * after its last bar a delisted share becomes cash: its last price and the return of the delisting.
 
 A correction of a split or a dividend is a later row about the same event; it counts from its own knowledge time.
+Several dividends of one day, a regular one and a special one, have labels that tell them apart, and are added up.
 """
 
 from __future__ import annotations
@@ -73,12 +74,20 @@ def known_splits(event: np.ndarray, knowledge: np.ndarray, ratio: np.ndarray) ->
     return at, np.exp(changes)
 
 
-def known_dividends(event: np.ndarray, knowledge: np.ndarray, amount: np.ndarray) -> Actions:
+def known_dividends(
+    event: np.ndarray, knowledge: np.ndarray, amount: np.ndarray, label: Sequence[str] | None = None
+) -> Actions:
     """Moments (ns) at which cash is known to be paid, and how much; a correction pays the difference.
 
-    Parameters as in `known_splits`: ``event`` is the open of the ex-date, ``amount`` cash per share as traded then.
+    Parameters as in `known_splits`: ``event`` is the open of the ex-date, ``amount`` cash per share as traded then. A
+    row corrects those of the same event and ``label``; by default all of an event.
     """
-    return _vintages(event, knowledge, np.asarray(amount, dtype=float))
+    event, knowledge, amount = np.asarray(event), np.asarray(knowledge), np.asarray(amount, dtype=float)
+    of = np.zeros(len(amount), dtype=np.intp) if label is None else np.unique(label, return_inverse=True)[1]
+    parts = [_vintages(event[of == k], knowledge[of == k], amount[of == k]) for k in range(of.max(initial=0) + 1)]
+    at, paid = (np.concatenate(both) for both in zip(*parts, strict=True))
+    order = np.argsort(at, kind="stable")
+    return at[order], paid[order]
 
 
 def _vintages(event: np.ndarray, knowledge: np.ndarray, values: np.ndarray) -> Actions:
@@ -95,7 +104,7 @@ def _vintages(event: np.ndarray, knowledge: np.ndarray, values: np.ndarray) -> A
 
 def read_splits(connection: sqlite3.Connection, dataset: str, symbol: str) -> Actions:
     """When each split could be seen in the price (ns), and its ratio of new shares to old."""
-    return known_splits(*_read(connection, dataset, symbol, "split", "ratio"))
+    return known_splits(*_read(connection, dataset, symbol, "split", "ratio")[:3])
 
 
 def read_dividends(connection: sqlite3.Connection, dataset: str, symbol: str) -> Actions:
@@ -105,15 +114,16 @@ def read_dividends(connection: sqlite3.Connection, dataset: str, symbol: str) ->
 
 def _read(
     connection: sqlite3.Connection, dataset: str, symbol: str, kind: str, column: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Event and knowledge time (ns) and value of each row about one kind of action."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Event and knowledge time (ns), value and label of each row about one kind of action."""
     rows = connection.execute(
-        f"SELECT event_time, knowledge_time, {column} FROM corporate_actions"
+        f"SELECT event_time, knowledge_time, {column}, label FROM corporate_actions"
         " WHERE dataset = ? AND symbol = ? AND kind = ?",
         (dataset, symbol, kind),
     ).fetchall()
-    event, knowledge, value = zip(*rows, strict=True) if rows else ((), (), ())
-    return np.array(event, dtype="int64"), np.array(knowledge, dtype="int64"), np.array(value, dtype="float64")
+    event, knowledge, value, label = zip(*rows, strict=True) if rows else ((), (), (), ())
+    clocks = np.array(event, dtype="int64"), np.array(knowledge, dtype="int64")
+    return *clocks, np.array(value, dtype="float64"), label
 
 
 def split_factor(times: np.ndarray, splits: Actions) -> np.ndarray:

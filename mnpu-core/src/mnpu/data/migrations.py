@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 APPLICATION_ID = 0x4D4E5055  #: "MNPU": tells a store from any other SQLite file.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 WAIT_SECONDS = 10.0  #: For another process to finish its own writing.
 REBUILD = "Build one with: mnpu init DIR"
 TABLES = frozenset({"meta", "datasets", "assets", "prices", "corporate_actions", "series", "observations"})

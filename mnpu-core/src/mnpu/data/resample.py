@@ -54,7 +54,8 @@ def resample(panel: Panel, frequency: str) -> Panel:
         One row for each longer bar that has a shorter one and is finished at the panel's last decision. Left out is
         a first bar that the panel begins in the middle of. ``open`` is the first, ``high`` the highest, ``low`` the
         lowest, ``close`` the last of the bars that are there; ``volume`` and ``dividend`` are sums. ``tradable``
-        where the symbol had a tradable bar.
+        where the symbol had a tradable bar. ``open_factor`` is the split factor of the open, which a split within
+        the longer bar leaves behind.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def resample(panel: Panel, frequency: str) -> Panel:
     calendar = get_calendar(panel.calendar)
     groups = _groups(panel.times, calendar, panel.frequency, frequency)
     present = panel.tradable
-    fields = {name: _rule(name)(values, present, groups) for name, values in panel.fields.items()}
+    fields = {name: _rule(name)(values, present, groups) for name, values in _with_open_factor(panel.fields).items()}
     fields, tradable = _ended(fields, _any(present, groups))
     return replace(
         panel,
@@ -83,6 +84,13 @@ def resample(panel: Panel, frequency: str) -> Panel:
         frequency=frequency,
         periods_per_year=calendar.periods_per_year(frequency),
     )
+
+
+def _with_open_factor(fields: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """The fields, and the factor of each open, which is that of its bar until bars are put together."""
+    if "open" not in fields or "split_factor" not in fields or "open_factor" in fields:
+        return fields
+    return {**fields, "open_factor": fields["split_factor"]}
 
 
 def resample_bars(
@@ -208,6 +216,7 @@ RULES: Mapping[str, Rule] = {
     "close": _last,
     "volume": _sum,
     "split_factor": _factor,
+    "open_factor": _first,
     "dividend": _sum,
     "total_close": _last,
     "delisting": _settled,

@@ -14,10 +14,13 @@ from mnpu.data.clock import from_ns
 from mnpu.errors import DataError
 from mnpu.types import SeriesInfo, SideTable
 
-__all__ = ["EVENT_PARTS", "declared_series", "read_side"]
+__all__ = ["EVENT_PARTS", "SCORE", "declared_series", "read_side"]
 
 #: What is known of an event, each a series of its own: ``USD CPI m/m/actual``.
 EVENT_PARTS = ("scheduled", "forecast", "actual", "previous")
+
+#: Unit of the series that hold scores of texts.
+SCORE = "score"
 
 VALUES = (
     "SELECT event_time, knowledge_time, series, symbol, value, NULL FROM observations"
@@ -28,9 +31,24 @@ TEXTS = (
     " CASE body WHEN '' THEN text ELSE text || char(10) || body END FROM news"
     " WHERE source = ? AND knowledge_time <= ? ORDER BY knowledge_time, event_time, symbol, id"
 )
+#: The first score that a model gave each text, known when both were.
+SCORES = (
+    "SELECT n.event_time, max(n.knowledge_time, s.told), ?, n.symbol, s.score, NULL FROM news AS n JOIN ("
+    "SELECT id, min(knowledge_time) AS told, score FROM news_scores"
+    " WHERE source = ? AND model = ? AND score IS NOT NULL GROUP BY id) AS s USING (id)"
+    " WHERE n.source = ? AND max(n.knowledge_time, s.told) <= ? ORDER BY 2, 1, n.symbol, n.id"
+)
+#: A check tells of scores whose source nobody declared; a declared series keeps its name.
+MODELS = (
+    "SELECT DISTINCT source, model FROM news_scores WHERE score IS NOT NULL"
+    " AND source IN (SELECT series FROM series WHERE kind = 'news')"
+    " AND source || '/' || model NOT IN (SELECT series FROM series) ORDER BY source, model"
+)
+#: A row where an event is announced, and where it is called off; what repeats that says nothing new.
 SCHEDULED = (
-    "SELECT event_time, min(knowledge_time), series, '', 1.0, NULL FROM calendar_events"
-    " WHERE series = ? AND knowledge_time <= ? GROUP BY event_time"
+    "SELECT event_time, knowledge_time, series, '', 1.0 - cancelled, NULL FROM ("
+    "SELECT *, lag(cancelled) OVER (PARTITION BY event_time ORDER BY knowledge_time) AS before"
+    " FROM calendar_events WHERE series = ? AND knowledge_time <= ?) WHERE cancelled IS NOT before"
 )
 PART = (
     "SELECT event_time, knowledge_time, series, '', {part}, NULL FROM calendar_events"
@@ -39,7 +57,17 @@ PART = (
 
 
 def declared_series(connection: sqlite3.Connection) -> dict[str, SeriesInfo]:
-    """What every series declares, by name; an event of the calendar appears as its four parts."""
+    """What every series declares, by name.
+
+    An event of the calendar appears as its four parts. The scores that a model gave the texts of a source are a series
+    beside it, ``SOURCE/MODEL``.
+    """
+    known = _declared(connection)
+    told = {name: replace(known[source], series=name, unit=SCORE) for name, (source, _) in _scored(connection).items()}
+    return {**told, **known}
+
+
+def _declared(connection: sqlite3.Connection) -> dict[str, SeriesInfo]:
     columns = "series, frequency, unit, basis, release_lag, max_age, source, licence, kind"
     known: dict[str, SeriesInfo] = {}
     for name, frequency, unit, basis, lag, age, source, licence, kind in connection.execute(
@@ -51,15 +79,24 @@ def declared_series(connection: sqlite3.Connection) -> dict[str, SeriesInfo]:
     return known
 
 
+def _scored(connection: sqlite3.Connection) -> dict[str, tuple[str, str]]:
+    """Source and model of each series of scores, by its name, which no declared series has."""
+    pairs = connection.execute(MODELS).fetchall()
+    return {f"{source}/{model}": (source, model) for source, model in pairs}
+
+
 def read_side(connection: sqlite3.Connection, series: Sequence[str], *, last: int, where: str) -> SideTable:
     """All vintages of ``series`` that became known until ``last`` (ns), in the order in which they became known."""
     info = _chosen(declared_series(connection), series, where)
-    rows = [row for declared in info.values() for row in _rows(connection, declared, last)]
-    event, known, name, symbol, value, text = zip(*rows, strict=True) if rows else ((),) * 6
+    scored = _scored(connection)
+    rows: list[tuple] = []
+    for name, declared in info.items():
+        rows += _scores(connection, name, scored[name], last) if name in scored else _rows(connection, declared, last)
+    event, known, named, symbol, value, text = zip(*rows, strict=True) if rows else ((),) * 6
     table = SideTable(
         event_time=from_ns(event),
         knowledge_time=from_ns(known),
-        series=np.array(name, dtype=object),
+        series=np.array(named, dtype=object),
         symbol=np.array(symbol, dtype=object),
         value=np.array(value, dtype="float64"),
         info=info,
@@ -92,6 +129,10 @@ def _rows(connection: sqlite3.Connection, info: SeriesInfo, last: int) -> Iterat
     event, _, part = info.series.rpartition("/")
     query = SCHEDULED if part == "scheduled" else PART.format(part=part)
     return ((at, known, info.series, *rest) for at, known, _, *rest in connection.execute(query, (event, last)))
+
+
+def _scores(connection: sqlite3.Connection, name: str, of: tuple[str, str], last: int) -> Iterator[tuple]:
+    return connection.execute(SCORES, (name, *of, of[0], last))
 
 
 def _texts(text: Sequence[str | None]) -> np.ndarray | None:

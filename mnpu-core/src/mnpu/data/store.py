@@ -190,6 +190,15 @@ class Store:
         columns = {n: v for n, v in zip(PRICE_COLUMNS, rows.floats, strict=True) if not np.isnan(v).all()}
         return PriceRows(info, symbols, code.astype("int32"), event, known, columns)
 
+    def side_spans(self) -> list[tuple[str, str, str, int, int]]:
+        """Each series of values that are filed under a symbol: series, symbol, frequency, first and last event (ns)."""
+        query = (
+            "SELECT o.series, o.symbol, s.frequency, min(o.event_time), max(o.event_time) FROM observations AS o"
+            " JOIN series AS s USING (series) WHERE o.symbol <> '' GROUP BY o.series, o.symbol"
+        )
+        with self._reading() as connection:
+            return connection.execute(query).fetchall()
+
     def dangling(self) -> dict[tuple[str, str], int]:
         """Rows of each table that refer to a row of another which is not there, as ``{(table, other): rows}``."""
         counts: dict[tuple[str, str], int] = {}

@@ -385,12 +385,18 @@ class View:
         return np.stack(ages, axis=1)
 
     def until_next(self, series: str) -> np.ndarray:
-        """Days from each decision to the next event whose date was known by then, (T,); NaN where none was."""
+        """Days from each decision to the next event whose date was known by then, (T,); NaN where none was.
+
+        An event that was called off or moved counts under its old date until that became known.
+        """
         self._available(series)
         return until_next(self._table(series), series, self.times)
 
     def since_last(self, series: str) -> np.ndarray:
-        """Days from the last event that had come to each decision, (T,); NaN before the first one."""
+        """Days from the last event that had come to each decision, (T,); NaN before the first one.
+
+        What had been called off has not come.
+        """
         self._available(series)
         return since_last(self._table(series), series, self.times)
 
@@ -401,29 +407,49 @@ class View:
         to decisions.
         """
         self._available(series)
+        key, derived = ("texts", series, self._panel.symbols, self._panel.bases), self._table(series).derived
+        if key not in derived:
+            derived[key] = self._texts(series)
+        texts: Texts = derived[key]
+        return texts
+
+    def _texts(self, series: str) -> Texts:
         side = self._table(series)
         rows = side.find(series)
         place = {name: a for a, name in reversed(list(enumerate(self._filed(series)))) if name}
-        symbol = np.full(len(rows), -1, dtype=np.intp)
+        symbol = np.full(len(side), -1, dtype=np.intp)
         for name, a in place.items():
-            symbol[np.searchsorted(rows, side.find(series, name))] = a
+            symbol[side.find(series, name)] = a
         words = np.full(len(rows), "", dtype=object) if side.text is None else side.text[rows]
-        return Texts(series, side.knowledge_time[rows], symbol, _read_only(words), _read_only(side.value[rows]))
+        columns = (_read_only(symbol[rows]), _read_only(words), _read_only(side.value[rows]))
+        return Texts(series, side.knowledge_time[rows], *columns)
 
     def decayed(self, texts: Texts, values: np.ndarray, half_life: pd.Timedelta, *, market: bool = False) -> np.ndarray:
         """The sum of ``value * 0.5 ** (age / half_life)`` over the texts known at each decision.
 
         ``values`` (N,) is one number for each text, NaN for nothing. (T, A) by symbol, or (T,) over all texts where
-        ``market``.
+        ``market``. A half-life of no length, or less, is refused.
         """
+        self._lasting(half_life, "half-life", texts.series)
         return self._summed(texts, values, market, partial(decayed_sums, half_life=half_life))
 
     def within(self, texts: Texts, values: np.ndarray, window: pd.Timedelta, *, market: bool = False) -> np.ndarray:
         """The sum of the values (N,) of the texts that became known after ``t - window`` and at or before t.
 
-        (T, A) by symbol, or (T,) over all texts where ``market``.
+        (T, A) by symbol, or (T,) over all texts where ``market``. A window of no length, or less, is refused.
         """
+        self._lasting(window, "window", texts.series)
         return self._summed(texts, values, market, partial(window_sums, window=window))
+
+    def _lasting(self, length: pd.Timedelta, what: str, series: str) -> None:
+        """PluginError unless a length of time is longer than nothing; NaT is not."""
+        if not length > pd.Timedelta(0):
+            raise PluginError(
+                f"the {what} of {series} is {length}",
+                where=self._where,
+                expected="longer than nothing",
+                next_step="Bound the parameter that it comes from, as in Annotated[float, Field(gt=0)].",
+            )
 
     def _summed(self, texts: Texts, values: np.ndarray, market: bool, sums: Callable[..., np.ndarray]) -> np.ndarray:
         values = np.asarray(values, dtype=float)
@@ -443,7 +469,11 @@ class View:
     def _filed(self, series: str) -> list[str]:
         """The name under which rows about each symbol are filed: its own, else its base, else none."""
         bases = self._panel.bases or self._panel.symbols
-        return [self._filed_for(series, *names) for names in zip(self._panel.symbols, bases, strict=True)]
+        key, derived = ("filed", series, self._panel.symbols, bases), self._table(series).derived
+        if key not in derived:
+            derived[key] = [self._filed_for(series, *names) for names in zip(self._panel.symbols, bases, strict=True)]
+        filed: list[str] = derived[key]
+        return filed
 
     def _filed_for(self, series: str, symbol: str, base: str) -> str:
         found = [name for name in dict.fromkeys((symbol, base)) if name and len(self._table(series).find(series, name))]

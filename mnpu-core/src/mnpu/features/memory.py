@@ -189,7 +189,7 @@ def _newest(event: np.ndarray, known: np.ndarray, n: int, at: int) -> np.ndarray
 
 
 class SideMemory:
-    """The side rows that a pipeline can still need, series by series, and what was made of them.
+    """The side rows that a pipeline can still need, series by series.
 
     Parameters
     ----------
@@ -208,7 +208,6 @@ class SideMemory:
                 self._needs.setdefault(name, []).append(need)
         self._held: dict[str, Rows] = {}
         self._tables: dict[str, SideTable] = {}
-        self._made: dict[str, dict[object, object]] = {}
         self._limit: dict[str, int] = {}
         self.take([Rows.of(side, name) for name in self._needs])
 
@@ -218,16 +217,12 @@ class SideMemory:
         return Rows.none().table(self.info)
 
     def table(self, series: str) -> SideTable:
-        """What is held of a series."""
+        """What is held of a series: the same object, and what was derived of it, until there are other rows."""
         if series not in self._held:
             return self.nothing
         if series not in self._tables:
             self._tables[series] = self._held[series].table(self.info)
         return self._tables[series]
-
-    def made(self, series: str) -> dict[object, object]:
-        """Holds what was made of the rows of a series, until there are others."""
-        return self._made.setdefault(series, {})
 
     def add(self, news: SideTable) -> None:
         """Take rows that became known since the last ones; the bar at which they were is there already."""
@@ -255,7 +250,6 @@ class SideMemory:
     def _put(self, name: str, rows: Rows) -> None:
         self._held[name] = rows
         self._tables.pop(name, None)
-        self._made.pop(name, None)
 
     def _trim(self, name: str) -> None:
         needs = [(need, self._since(need.warmup)) for need in self._needs[name]]

@@ -172,7 +172,7 @@ def _checked(function: Callable[..., Any], params: Mapping[str, Any], where: str
 def _spec(
     function: Callable[..., np.ndarray], meta: FeatureMeta, params: Mapping[str, Any], source: str, where: str
 ) -> FeatureSpec:
-    arguments = ",".join(f"{name}={value}" for name, value in params.items())
+    arguments = ",".join(f"{name}={value}" for name, value in params.items() if value != "")
     name = f"{source}.{function.__name__}"
     column = f"{name}[{arguments}]" if arguments else name
     try:

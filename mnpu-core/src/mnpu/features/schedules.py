@@ -1,6 +1,12 @@
-"""Events whose date may be known before they come: how far away the next one is, and the last."""
+"""Events whose date may be known before they come: how far away the next one is, and the last.
+
+A date that was called off (a row of value 0) counts until that became known, and an event that was moved is one that
+was called off and another that was announced.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -11,30 +17,35 @@ from mnpu.types import SideTable
 __all__ = ["since_last", "until_next"]
 
 DAY = 86_400e9
+END = np.iinfo(np.int64).max
 
 
 def until_next(table: SideTable, series: str, decisions: pd.DatetimeIndex) -> np.ndarray:
-    """Days from each decision to the next event after it whose date was known at it, (T,); NaN where none was."""
-    at, (event, known) = utc(decisions).asi8, _schedule(table, series)
+    """Days from each decision to the next event after it whose date stood at it, (T,); NaN where none did."""
+    at = utc(decisions).asi8
     upcoming = np.full(len(at), np.nan)
-    order = np.argsort(-event, kind="stable")  # the nearest event is written last
-    for when, told in zip(event[order].tolist(), known[order].tolist(), strict=True):
-        first, stop = np.searchsorted(at, told, side="left"), np.searchsorted(at, when, side="left")
+    for when, told, until in reversed(list(_stood(table, series))):  # the nearest event is written last
+        first, stop = np.searchsorted(at, (told, min(when, until)), side="left")
         upcoming[first:stop] = when - at[first:stop]
     return upcoming / DAY
 
 
 def since_last(table: SideTable, series: str, decisions: pd.DatetimeIndex) -> np.ndarray:
-    """Days from the last event at or before each decision, known at it, (T,); NaN before the first one."""
-    at, (event, known) = utc(decisions).asi8, _schedule(table, series)
-    visible = np.maximum(event, known)
-    order = np.lexsort((event, visible))
-    newest = np.maximum.accumulate(event[order])
-    row = np.searchsorted(visible[order], at, side="right")
-    elapsed = at - np.append(0, newest)[row]
-    return np.where(row > 0, elapsed / DAY, np.nan)
+    """Days from the last event at or before each decision that stood at it, (T,); NaN before the first one."""
+    at = utc(decisions).asi8
+    elapsed = np.full(len(at), np.nan)
+    for when, told, until in _stood(table, series):  # the latest event is written last
+        first, stop = np.searchsorted(at, (max(when, told), until), side="left")
+        elapsed[first:stop] = at[first:stop] - when
+    return elapsed / DAY
 
 
-def _schedule(table: SideTable, series: str) -> tuple[np.ndarray, np.ndarray]:
+def _stood(table: SideTable, series: str) -> Iterator[tuple[int, int, int]]:
+    """Each event, in order, with when its date became known and when that was taken back, ns."""
     rows = table.find(series)
-    return utc(table.event_time[rows]).asi8, utc(table.knowledge_time[rows]).asi8
+    event, known = utc(table.event_time[rows]).asi8, utc(table.knowledge_time[rows]).asi8
+    order = np.lexsort((known, event))  # stable: of two rows of one moment the later one counts
+    event, known, stands = event[order], known[order], table.value[rows][order] != 0
+    until = np.append(np.where(np.diff(event) == 0, known[1:], END), END)
+    for row in np.flatnonzero(stands).tolist():
+        yield int(event[row]), int(known[row]), int(until[row])

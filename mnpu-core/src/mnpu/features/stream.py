@@ -9,9 +9,9 @@ a kernel in one call of it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,15 +26,12 @@ from mnpu.features.evaluation import parts as parts_of
 from mnpu.features.memory import Rows, SideMemory, needs_of
 from mnpu.features.plan import PlannedFeature
 from mnpu.features.recent import RecentBars, panel_of
-from mnpu.features.texts import Texts
 from mnpu.types import DatasetInfo, FeatureFrame, Panel, SeriesInfo, SideTable
 
 __all__ = ["Stream"]
 
 #: Columns whose warm-up is no longer than this look at the same bars; the others at those of up to twice as many.
 SHORT = 32
-
-Made = TypeVar("Made")
 
 
 class Stream:
@@ -275,26 +272,21 @@ class _StepView(View):
         self._memory = memory
 
     def known(self, series: str, n: int = 1, *, symbol: str = "", vintage: Vintage = "latest") -> Known:
-        made = lambda: View.known(self, series, n, symbol=symbol, vintage=vintage)  # noqa: E731
-        return self._kept(series, ("known", n, symbol, vintage), made)
+        key = ("known", series, n, symbol, vintage)
+        return self._kept(series, key, lambda: View.known(self, series, n, symbol=symbol, vintage=vintage))
 
     def revised(self, series: str) -> Known:
-        return self._kept(series, "revised", lambda: View.revised(self, series))
-
-    def texts(self, series: str) -> Texts:
-        return self._kept(series, "texts", lambda: View.texts(self, series))
-
-    def _filed(self, series: str) -> list[str]:
-        return self._kept(series, "filed", lambda: View._filed(self, series))
+        return self._kept(series, ("revised", series), lambda: View.revised(self, series))
 
     def _table(self, series: str) -> SideTable:
         return self._memory.table(series)
 
-    def _kept(self, series: str, key: object, make: Callable[[], Made]) -> Made:
-        made: dict[object, Any] = self._memory.made(series)
-        if key not in made or self._series is None or series not in self._series:  # what is undeclared is refused
-            made[key] = make()
-        kept: Made = made[key]
+    def _kept(self, series: str, key: Hashable, make: Callable[[], Known]) -> Known:
+        self._available(series)
+        derived = self._table(series).derived
+        if key not in derived:
+            derived[key] = make()
+        kept: Known = derived[key]
         return kept
 
 

@@ -96,7 +96,8 @@ def synthetic_side(
         later, before or after the next one is out. ``onchain``, ``funding``, ``fundamental`` and ``other`` are about
         every symbol but the last, published 1 bar after their end; those of the second one are revised 1 or 4 bars
         later. ``calendar`` takes names such as ``CPI/actual`` and announces an event 7 bars before it comes; a
-        forecast is revised 2 bars before. ``news`` are texts about the symbols and the market.
+        forecast is revised 2 bars before, and some events are called off 3 bars before. ``news`` are texts about the
+        symbols and the market.
 
     Returns
     -------
@@ -157,7 +158,7 @@ def _made_up(name: str, panel: Panel, rng: np.random.Generator, history: int, ki
 def _events(name: str, rng: np.random.Generator, ends: np.ndarray, step: int) -> list[Row]:
     """One part of an event: its schedule and its forecast are known 7 bars before, the outcome when it comes.
 
-    A forecast changes 2 bars before, as forecasts do.
+    A forecast changes 2 bars before, as forecasts do, and every fifth event is called off 3 bars before.
     """
     part = name.rpartition("/")[2]
     values = np.ones(len(ends)) if part == "scheduled" else rng.normal(loc=0.2, scale=0.3, size=len(ends))
@@ -165,6 +166,9 @@ def _events(name: str, rng: np.random.Generator, ends: np.ndarray, step: int) ->
     if part == "forecast":
         states.append((2, values + rng.normal(scale=0.1, size=len(ends))))
     rows: list[Row] = []
+    if part == "scheduled":
+        off = ends[::5]
+        rows += zip(off.tolist(), (off - 3 * step).tolist(), repeat(name), repeat(""), repeat(0.0), repeat(""))
     for bars_before, told in states:
         known = ends - bars_before * step
         rows += zip(ends.tolist(), known.tolist(), repeat(name), repeat(""), told.tolist(), repeat(""))

@@ -27,6 +27,9 @@ TYPED = frozenset({"prices", "observations"})
 
 PARTS = ("scheduled", "forecast", "actual", "previous")
 
+#: What a bar's length is called where a series says how often it comes.
+IN_WORDS = {"1h": "hourly", "1d": "daily", "1w": "weekly"}
+
 
 class Validator(Protocol):
     """What is registered as a validator. ``reads`` names the types it is given; panels and side tables without it."""
@@ -171,17 +174,18 @@ def _tables(store: Store, facts: _Facts, validators: Mapping[str, Validator]) ->
             symbols = [asset.symbol for asset in spans]
             panel = store.panel(symbols, start=start, end=end, frequency=info.frequency, dataset=info.name)
             yield f"panel of {info.name}", panel, context
-    if series := _series(store):
-        yield "side data", store.side(series), Context("side data", bases=facts.bases, now=facts.now)
+    for kind, series in _series(store).items():  # one after the other: each kind has its own samples, and less to hold
+        name = f"side data, {kind}"
+        yield name, store.side(series), Context(name, bases=facts.bases, now=facts.now)
 
 
-def _series(store: Store) -> list[str]:
-    """Every series as a side table names it; an event of the calendar is its four parts."""
+def _series(store: Store) -> dict[str, list[str]]:
+    """Every series as a side table names it, by kind; an event of the calendar is its four parts."""
     declared = store.table("series")
     kinds = declared["kind"] if "kind" in declared else ["macro"] * len(declared)
-    names: list[str] = []
-    for name, kind in zip(declared["series"].astype(str), kinds, strict=True):
-        names += [f"{name}/{part}" for part in PARTS] if kind == "calendar" else [name]
+    names: dict[str, list[str]] = {}
+    for name, kind in sorted(zip(declared["series"].astype(str), kinds, strict=True), key=lambda pair: pair[1]):
+        names.setdefault(kind, []).extend([f"{name}/{part}" for part in PARTS] if kind == "calendar" else [name])
     return names
 
 
@@ -197,6 +201,7 @@ class _Facts:
         self.frequency = {info.name: info.frequency for info in store.datasets()}
         self.now = pd.Timestamp.now("UTC").as_unit("ns").value
         base = self.assets["base"] if "base" in self.assets else self.assets["symbol"]
+        self.beside = store.side_spans()
         # rows may be filed under either; a view looks for the symbol first
         self.bases = frozenset(base.dropna().astype(str)) | frozenset(self.assets["symbol"].astype(str))
 
@@ -215,12 +220,16 @@ class _Facts:
         )
 
     def _spans(self, info: DatasetInfo) -> dict[str, tuple[tuple[str, int, int], ...]]:
+        """Where each symbol is in other datasets, and in series such as marks, that come as often as these bars."""
         others = self.assets[self.assets["dataset"] != info.name]
         others = others[others["dataset"].map(self.frequency) == info.frequency]
-        return {
-            str(symbol): tuple(rows[["dataset", "first_bar", "last_bar"]].itertuples(index=False, name=None))
-            for symbol, rows in others.groupby("symbol")
-        }
+        spans: dict[str, list[tuple[str, int, int]]] = {}
+        for symbol, *span in others[["symbol", "dataset", "first_bar", "last_bar"]].itertuples(index=False, name=None):
+            spans.setdefault(str(symbol), []).append(tuple(span))
+        for series, symbol, frequency, first, last in self.beside:
+            if frequency in (info.frequency, IN_WORDS.get(info.frequency)):
+                spans.setdefault(symbol, []).append((series, first, last))
+        return {symbol: tuple(found) for symbol, found in spans.items()}
 
 
 def _calendar(name: str) -> Calendar | None:

@@ -57,7 +57,7 @@ class Context:
         Every name under which side data of the store's symbols may be filed: symbols and their bases; empty where that
         is not known.
     spans : mapping of str to tuples
-        Where each symbol is in other datasets of the same frequency: ``(dataset, first, last)`` in ns.
+        Where each symbol is in other datasets, and in series, of the same frequency: ``(name, first, last)`` in ns.
     now : int or None
         The present instant, ns: nothing is known later.
     """

@@ -149,6 +149,7 @@ class CorporateActions(_TwoClocks):
     dataset: Text = text()
     symbol: Text = text()
     kind: Text = text(isin=("split", "dividend"))
+    label: Text = pa.Field(nullable=False)
     ratio: Optional[Number] = pa.Field(nullable=True, gt=0)  # noqa: UP045
     amount: Optional[Number] = pa.Field(nullable=True, ge=0)  # noqa: UP045
 
@@ -160,7 +161,7 @@ class CorporateActions(_TwoClocks):
         return ~(((frame["kind"] == "split") & ratio.isna()) | ((frame["kind"] == "dividend") & amount.isna()))
 
     class Config:
-        unique = ("dataset", "symbol", "event_time", "knowledge_time", "kind")
+        unique = ("dataset", "symbol", "event_time", "knowledge_time", "kind", "label")
 
 
 class SeriesTable(_Table):

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mnpu.data.rows import PriceRows
+from mnpu.data.side import SCORE
 from mnpu.types import Panel, SideTable
 from mnpu.validation.bars import Table, found, side_found, side_records
 from mnpu.validation.findings import Context, Finding, Rule, breaches
@@ -127,6 +128,7 @@ def _side(table: SideTable, context: Context | None) -> list[Finding]:
     backwards = (np.diff(known) < 0) | ((np.diff(known) == 0) & (np.diff(event) < 0))
     schedule = np.isin(name, [s for s, i in table.info.items() if _is_schedule(s, i)])
     news = np.isin(name, [s for s, i in table.info.items() if getattr(i, "kind", "macro") == "news"])
+    texts = news & ~np.isin(name, [s for s, i in table.info.items() if i.unit == SCORE])  # many may have one score
     twice = keys.duplicated()
     early = (known < event) & ~schedule
     return [
@@ -134,7 +136,7 @@ def _side(table: SideTable, context: Context | None) -> list[Finding]:
         *breaches(SORTED.text, backwards, lambda i: row(i + 1), hint=SORTED.hint),
         *_rows_of(table, FINITE, ~np.isfinite(table.value), row),
         *_rows_of(table, REPEATED, twice & ~news, row),
-        *side_found(REPEATED_NEWS, table, twice & news, lambda i: "is not the only one"),
+        *side_found(REPEATED_NEWS, table, twice & texts, lambda i: "is not the only one"),
         *side_found(FUTURE, table, _after_now(known, context), lambda i: f"is known {table.knowledge_time[i]}"),
         *_rows_of(table, DECLARED, undeclared, row),
     ]

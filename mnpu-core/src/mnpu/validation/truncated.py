@@ -37,7 +37,7 @@ SAME_LENGTH = Rule(
     "Fetch the further pages.",
 )
 UNEVEN = Rule(
-    "a symbol begins and ends with itself in the other datasets of its frequency",
+    "a symbol begins and ends with itself in the other datasets and series of its frequency",
     "warning",
     "A mark price that runs on after the last trade, or begins before the first, has bars that join to nothing.",
     "Cut both to the span that they share, or fetch the missing bars.",
@@ -107,7 +107,8 @@ class Truncated:
                 ):
                     apart = (int(rows.event_time[row]) - other) / step
                     if 0.5 < abs(apart) <= self.bars:
-                        said[int(row)] = f"{verb} {abs(apart):g} bars {'after' if apart > 0 else 'before'} {dataset}"
+                        bars = "1 bar" if abs(apart) == 1 else f"{abs(apart):g} bars"
+                        said[int(row)] = f"{verb} {bars} {'after' if apart > 0 else 'before'} {dataset}"
         return found(UNEVEN, rows, np.array(sorted(said), dtype="int64"), said.__getitem__)
 
 

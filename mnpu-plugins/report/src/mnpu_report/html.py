@@ -107,5 +107,11 @@ def _inline(text: str) -> Markup:
     """Escape, then set ``**bold**`` and `` `code` ``; nothing else of Markdown means anything here."""
     safe = str(escape(text))
     safe = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", safe)
-    safe = re.sub(r"`([^`]+)`", r"<code>\1</code>", safe)
+    safe = re.sub(r"`([^`]+)`", _code, safe)
     return Markup(safe)
+
+
+def _code(found: re.Match[str]) -> str:
+    """A name that may break after a bracket or a comma, rather than within a word."""
+    text = re.sub(r"([\[,])", r"\1<wbr>", found[1])
+    return f"<code>{text}</code>"

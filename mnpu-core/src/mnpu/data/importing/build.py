@@ -26,10 +26,22 @@ from mnpu.data.importing.parse import Instants, Names, instants, names, numbers,
 from mnpu.data.importing.rows import BASES, SHAPES, Rows
 from mnpu.data.importing.verdict import Verdict
 
-__all__ = ["Context", "build"]
+__all__ = [
+    "FUTURE",
+    "UNKNOWN",
+    "Context",
+    "build",
+    "digests",
+    "known_of",
+    "number",
+    "series_of",
+    "text_cells",
+    "times_of",
+]
 
 OBSERVED, DECLARED, CENSORED = range(len(BASES))
 PRICES = ("open", "high", "low", "close", "adj_close")
+YES, NO = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no", "", "none", "nan")
 
 
 @dataclass(frozen=True)
@@ -74,20 +86,20 @@ def _prices(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
     spec = c.entry.dataset
     assert isinstance(spec, DatasetSpec)
     symbol = _symbols(chunk, c, verdict, needed=True)
-    times = _times(chunk, c, verdict)
+    times = times_of(chunk, c, verdict)
     event = bar_close(times, spec, c.entry.time.zone, where=c.where)
     if spec.stamp != "session_date" and (event == NO_TIME).any():
         _placed(localised(times, c.entry.time.zone, where=c.where, key="time"), verdict)
     verdict.refuse(event == NO_TIME, "calendar", f"no bar of calendar {spec.calendar} ends then")
     shape = SHAPES["prices"]
-    values = {name: _number(chunk, c, name, verdict) for name in shape.values if name in c.roles}
+    values = {name: number(chunk, c, name, verdict) for name in shape.values if name in c.roles}
     for name in values.keys() & set(PRICES):
         if not c.entry.negative:
             verdict.refuse(values[name] <= 0, "price", f"{name} is not positive")
     verdict.refuse(values["close"] != values["close"], "missing", "there is no close")
     if "volume" in values:
         verdict.refuse(values["volume"] < 0, "price", "volume is negative")
-    known, basis = _known(chunk, c, c.entry.knowledge, event, verdict, by_default=event)
+    known, basis = known_of(chunk, c, c.entry.knowledge, event, verdict, by_default=event)
     _order_of_clocks(event, known, c, verdict)
     empty = np.full(len(chunk), np.nan)
     columns = {name: values.get(name, empty) for name in shape.values}
@@ -107,79 +119,124 @@ def _prices(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
 
 
 def _observations(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
-    series, symbol = _series(chunk, c, verdict), _symbols(chunk, c, verdict, needed=False)
+    series, symbol = series_of(chunk, c, verdict), _symbols(chunk, c, verdict, needed=False)
     event, known, basis = _side_clocks(chunk, c, series, verdict)
-    value = _number(chunk, c, "value", verdict)
+    value = number(chunk, c, "value", verdict)
     verdict.refuse(value != value, "missing", "there is no value")
+    _of_its_year(chunk, c, event, verdict)
     scopes, code = _pairs(series, symbol)
     return _rows("observations", {}, (), scopes, code, event, known, {"value": value}, basis, verdict)
 
 
+def _of_its_year(chunk: Chunk, c: Context, event: np.ndarray, verdict: Verdict) -> None:
+    """Refuse rows whose fiscal year is not that of their period, give or take one: one of the two is a typo."""
+    if "fiscal_year" not in c.roles:
+        return
+    year, bad = numbers(chunk.columns[c.roles["fiscal_year"]], missing=c.entry.missing, decimal=c.entry.csv.decimal)
+    ends = event.view("datetime64[ns]").astype("datetime64[Y]").astype(np.int64) + 1970
+    verdict.refuse(
+        (event != NO_TIME) & (bad | (np.abs(year - ends) > 1)),
+        "year",
+        "its fiscal year is not that of its period",
+        detail=lambda row: f"{show(chunk.columns[c.roles['fiscal_year']][row].as_py())}, ends in {ends[row]}",
+    )
+
+
 def _news(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
-    series, symbol = _series(chunk, c, verdict), _symbols(chunk, c, verdict, needed=False)
+    series, symbol = series_of(chunk, c, verdict), _symbols(chunk, c, verdict, needed=False)
     event, known, basis = _side_clocks(chunk, c, series, verdict)
-    text, body = _words(chunk, c, "text", verdict), _words(chunk, c, "body", verdict)
+    text, body = text_cells(chunk, c, "text", verdict), text_cells(chunk, c, "body", verdict)
     verdict.refuse(np.array([not word.strip() for word in text], dtype=bool), "missing", "there is no text")
-    own = _words(chunk, c, "id", verdict) if "id" in c.roles else None
-    digests = [hashlib.sha256(f"{a}\0{b}".encode()).hexdigest()[:16] for a, b in zip(text, body, strict=True)]
-    ids = np.array(digests, dtype=object) if own is None else own
+    own = text_cells(chunk, c, "id", verdict) if "id" in c.roles else None
+    ids = digests(text, body) if own is None else own
     scopes, code = _pairs(series, symbol)
     columns = {"text": text, "body": body}
     return _rows("news", {}, (), scopes, code, event, known, columns, basis, verdict, extra=ids)
 
 
+def digests(text: np.ndarray, body: np.ndarray) -> np.ndarray:
+    """What tells texts apart that have no name of their own, (N,)."""
+    made = [hashlib.sha256(f"{a}\0{b}".encode()).hexdigest()[:16] for a, b in zip(text, body, strict=True)]
+    return np.array(made, dtype=object)
+
+
 def _calendar(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
-    """The announcement of each event, known so long before, and its outcome, known when it was released."""
-    series, symbol = _series(chunk, c, verdict), _symbols(chunk, c, verdict, needed=False)
+    """The announcement of each event, known so long before, and its outcome, known when it was released.
+
+    An event that was called off, and the date from which one was moved, end an announcement.
+    """
+    series, symbol = series_of(chunk, c, verdict), _symbols(chunk, c, verdict, needed=False)
     scopes, code = _pairs(series, symbol)
     scopes = [(f"{about} {name}".strip(),) for name, about in scopes]
-    event = event_times(_times(chunk, c, verdict), c.entry, c.entry.period, c.entry.day_ends, where=c.where)
+    event = event_times(times_of(chunk, c, verdict), c.entry, c.entry.period, c.entry.day_ends, where=c.where)
     _placed(event, verdict)
     rule = c.entry.knowledge or (c.entry.series.knowledge if c.entry.series else None)
-    impact = _words(chunk, c, "impact", verdict)
-    forecast, actual, previous = (_number(chunk, c, name, verdict) for name in ("forecast", "actual", "previous"))
+    impact = text_cells(chunk, c, "impact", verdict)
+    forecast, actual, previous = (number(chunk, c, name, verdict) for name in ("forecast", "actual", "previous"))
     n, empty = len(chunk), np.full(len(chunk), np.nan)
     lead = None if rule is None or rule.lead is None else duration_ns(rule.lead)
     trial = Verdict(n)
-    known, basis = _known(chunk, c, rule, event, trial)
-    unknown = known == NO_TIME
+    known, basis = known_of(chunk, c, rule, event, trial)
+    unknown, cancelled = known == NO_TIME, _flags(chunk, c, "cancelled", verdict)
     announced = np.full(n, NO_TIME) if lead is None else np.where(event == NO_TIME, NO_TIME, event - lead)
-    verdict.refuse(unknown & ((announced == NO_TIME) | ~np.isnan(actual)), "unknown", _UNKNOWN)
+    verdict.refuse(unknown & ((announced == NO_TIME) | ~np.isnan(actual) | cancelled), "unknown", UNKNOWN)
     verdict.refuse(~unknown & ~np.isnan(actual) & (known < event), "order", "its outcome is known before it comes")
-    outcome = ~unknown & (~np.isnan(actual) | (announced == NO_TIME))
-    verdict.refuse(outcome & (known > c.now), "future", _FUTURE)
-    verdict.refuse(~outcome & (announced > c.now), "future", _FUTURE)
+    verdict.refuse(cancelled & ~np.isnan(actual), "kind", "it was called off, and has an outcome")
+    outcome = ~unknown & (~np.isnan(actual) | (announced == NO_TIME) | cancelled)
+    verdict.refuse(outcome & (known > c.now), "future", FUTURE)
+    verdict.refuse(~outcome & (announced > c.now), "future", FUTURE)
     released = _maybe(known, ~np.isnan(actual))
+    moved = _moved(chunk, c, event, verdict)
+    declared = np.full(n, DECLARED, dtype=np.int8)
+    stands, nothing = np.zeros(n, dtype=np.int64), {"released": np.full(n, None), "actual": empty, "previous": empty}
+
+    def part(at: np.ndarray, told: np.ndarray, cells: dict[str, np.ndarray], of: np.ndarray, which: np.ndarray) -> Rows:
+        rows = _rows("calendar", {}, (), scopes, code, at, told, {**cells, "impact": impact}, of, verdict)
+        return rows.take(np.flatnonzero(which[rows.row]))
+
     parts = []
     if lead is not None:
-        columns = {"released": np.full(n, None), "forecast": forecast, "actual": empty, "previous": empty}
-        rows = _rows(
-            "calendar",
-            {},
-            (),
-            scopes,
-            code,
-            event,
-            announced,
-            {**columns, "impact": impact},
-            np.full(n, DECLARED, dtype=np.int8),
-            verdict,
-        )
-        parts.append(rows)
-    columns = {"released": released, "forecast": forecast, "actual": actual, "previous": previous, "impact": impact}
-    rows = _rows("calendar", {}, (), scopes, code, event, known, columns, basis, verdict)
-    parts.append(rows.take(np.flatnonzero(outcome[rows.row])))
+        scheduled = {**nothing, "forecast": forecast, "cancelled": stands}
+        parts.append(part(event, announced, scheduled, declared, ~cancelled | (announced < known)))
+    came = {"released": released, "forecast": forecast, "actual": actual, "previous": previous}
+    parts.append(part(event, known, {**came, "cancelled": cancelled.astype(np.int64)}, basis, outcome))
+    if "replaces" in c.roles:
+        told, of = (known, basis) if lead is None else (announced, declared)
+        gone = {**nothing, "forecast": empty, "cancelled": stands + 1}
+        parts.append(part(moved, told, gone, of, moved != NO_TIME))
     return _together(parts)
+
+
+def _moved(chunk: Chunk, c: Context, event: np.ndarray, verdict: Verdict) -> np.ndarray:
+    """The date (ns) that each event had before it was moved, NO_TIME where it was not."""
+    if "replaces" not in c.roles:
+        return np.full(len(chunk), NO_TIME)
+    told = instants(chunk.columns[c.roles["replaces"]], c.entry.time)
+    verdict.refuse(told.bad, "time", "the date that it replaces cannot be read")
+    at = event_times(told, c.entry, c.entry.period, c.entry.day_ends, where=c.where)
+    return np.where(told.missing | (at == event), NO_TIME, at)
+
+
+def _flags(chunk: Chunk, c: Context, role: str, verdict: Verdict) -> np.ndarray:
+    """Which rows say yes, (N,); an empty cell says no."""
+    if role not in c.roles:
+        return np.zeros(len(chunk), dtype=bool)
+    column = chunk.columns[c.roles[role]]
+    words = np.array([show(cell).strip().lower() for cell in column.to_pylist()], dtype=object)
+    yes = np.isin(words, YES)
+    bad = ~yes & ~np.isin(words, NO)
+    verdict.refuse(bad, "kind", f"{role} is neither yes nor no", detail=lambda row: repr(show(column[row].as_py())))
+    return yes
 
 
 def _actions(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
     name = c.entry.dataset if isinstance(c.entry.dataset, str) else c.entry.dataset.name  # type: ignore[union-attr]
     symbol = _symbols(chunk, c, verdict, needed=True)
     verdict.refuse(~np.isin(symbol.of(), list(c.assets)), "orphan", f"dataset {name} has no such symbol")
-    event = session_open(_times(chunk, c, verdict), c.calendar)
+    event = session_open(times_of(chunk, c, verdict), c.calendar)
     verdict.refuse(event == NO_TIME, "calendar", f"no session of calendar {c.calendar}")
-    ratio, amount = _number(chunk, c, "ratio", verdict), _number(chunk, c, "amount", verdict)
-    kind = np.full(len(chunk), c.entry.kind, dtype=object) if c.entry.kind else _words(chunk, c, "kind", verdict)
+    ratio, amount = number(chunk, c, "ratio", verdict), number(chunk, c, "amount", verdict)
+    kind = np.full(len(chunk), c.entry.kind, dtype=object) if c.entry.kind else text_cells(chunk, c, "kind", verdict)
     split, dividend = kind == "split", kind == "dividend"
     verdict.refuse(~(split | dividend), "kind", "neither a split nor a dividend")
     verdict.refuse(split & ~(ratio > 0), "price", "a split without a positive ratio")
@@ -187,12 +244,13 @@ def _actions(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
     known, basis = _scheduled(chunk, c, event, verdict)
     fixed = {"dataset": name, "source": c.entry.source or c.path.name}
     columns = {"ratio": np.where(split, ratio, np.nan), "amount": np.where(dividend, amount, np.nan)}
+    scopes, code = _pairs(symbol, _labels(chunk, c))
     return _rows(
         "corporate_actions",
         fixed,
         ("dataset",),
-        [(s,) for s in symbol.values],
-        symbol.code,
+        scopes,
+        code,
         event,
         known,
         columns,
@@ -202,10 +260,18 @@ def _actions(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
     )
 
 
+def _labels(chunk: Chunk, c: Context) -> Names:
+    """What tells corporate actions of one day and kind apart; empty where nothing has to."""
+    if "label" in c.roles:
+        return names(chunk.columns[c.roles["label"]], {})
+    n, label = len(chunk), c.entry.label
+    return Names(np.full(n, 0 if label else -1, dtype=np.int32), (label,) if label else (), np.zeros(n, dtype=bool))
+
+
 def _universe(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
     symbol = _symbols(chunk, c, verdict, needed=True)
     zone = c.entry.time.zone
-    start = localised(_times(chunk, c, verdict), zone or "UTC", where=c.where, key="time")
+    start = localised(times_of(chunk, c, verdict), zone or "UTC", where=c.where, key="time")
     _placed(start, verdict)
     n = len(chunk)
     ends = np.full(n, None)
@@ -226,11 +292,12 @@ def _universe(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_UNKNOWN = "when it became known is unknown: neither a moment nor a rule"
-_FUTURE = "it says that it becomes known in the future"
+UNKNOWN = "when it became known is unknown: neither a moment nor a rule"
+FUTURE = "it says that it becomes known in the future"
 
 
-def _times(chunk: Chunk, c: Context, verdict: Verdict) -> Instants:
+def times_of(chunk: Chunk, c: Context, verdict: Verdict) -> Instants:
+    """The time of each row; every row needs one."""
     clock = chunk.columns[c.roles["clock"]] if "clock" in c.roles else None
     column = chunk.columns[c.roles["time"]]
     times = instants(column, c.entry.time, clock)
@@ -261,7 +328,8 @@ def _symbols(chunk: Chunk, c: Context, verdict: Verdict, *, needed: bool) -> Nam
     return result
 
 
-def _series(chunk: Chunk, c: Context, verdict: Verdict) -> Names:
+def series_of(chunk: Chunk, c: Context, verdict: Verdict) -> Names:
+    """The series of each row."""
     entry, n = c.entry, len(chunk)
     fixed = c.wide_series or entry.series_name
     if fixed is not None and fixed:
@@ -294,7 +362,8 @@ def _pairs(first: Names, second: Names) -> tuple[list[tuple[str, ...]], np.ndarr
     return [(every[k // len(seconds)], seconds[k % len(seconds)]) for k in present.tolist()], code
 
 
-def _number(chunk: Chunk, c: Context, role: str, verdict: Verdict) -> np.ndarray:
+def number(chunk: Chunk, c: Context, role: str, verdict: Verdict) -> np.ndarray:
+    """A role's cells as numbers, NaN where there are none."""
     if role not in c.roles:
         return np.full(len(chunk), np.nan)
     column = chunk.columns[c.roles[role]]
@@ -313,7 +382,8 @@ def _rescaled(values: np.ndarray, factor: float) -> np.ndarray:
     return result
 
 
-def _words(chunk: Chunk, c: Context, role: str, verdict: Verdict) -> np.ndarray:
+def text_cells(chunk: Chunk, c: Context, role: str, verdict: Verdict) -> np.ndarray:
+    """A role's cells as texts, empty where there are none."""
     if role not in c.roles:
         return np.full(len(chunk), "", dtype=object)
     from mnpu.data.importing.parse import text_of
@@ -327,7 +397,7 @@ def _side_clocks(
     chunk: Chunk, c: Context, series: Names, verdict: Verdict
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Both clocks and the basis; a series may have rules of its own."""
-    times, spec = _times(chunk, c, verdict), c.entry.series
+    times, spec = times_of(chunk, c, verdict), c.entry.series
     assert spec is not None
     n = len(chunk)
     event, known = np.full(n, NO_TIME), np.full(n, NO_TIME)
@@ -348,13 +418,13 @@ def _side_clocks(
         rule = (own and own.knowledge) or spec.knowledge or c.entry.knowledge
         part = chunk if whole else _taken(chunk, rows)
         trial = Verdict(len(rows))
-        known[rows], basis[rows] = _known(part, c, rule, event[rows], trial)
+        known[rows], basis[rows] = known_of(part, c, rule, event[rows], trial)
         for code in range(1, len(trial.rules)):
             mask = np.zeros(n, dtype=bool)
             mask[rows[trial.code == code]] = True
             verdict.refuse(mask, *trial.rules[code])
     _placed(event, verdict)
-    verdict.refuse(known == NO_TIME, "unknown", _UNKNOWN)
+    verdict.refuse(known == NO_TIME, "unknown", UNKNOWN)
     _order_of_clocks(event, known, c, verdict)
     return event, known, basis
 
@@ -364,7 +434,7 @@ def _taken(chunk: Chunk, rows: np.ndarray) -> Chunk:
     return Chunk({name: column.take(which) for name, column in chunk.columns.items()}, chunk.line[rows])
 
 
-def _known(
+def known_of(
     chunk: Chunk,
     c: Context,
     rule: Knowledge | None,
@@ -388,14 +458,14 @@ def _known(
     given = ~told.missing & ~told.bad
     if by_default is not None and (rule is None or (rule.lag is None and rule.lead is None)):
         known[~given] = NO_TIME
-        verdict.refuse(told.missing, "unknown", _UNKNOWN)
+        verdict.refuse(told.missing, "unknown", UNKNOWN)
     known[given] = at[given]
     basis[given] = OBSERVED
     if c.censored is not None:
         basis[given & (at <= c.censored)] = CENSORED
     if rule is not None and rule.censored_column is not None:
         flagged = chunk.columns[rule.censored_column]
-        yes = np.array([show(cell).lower() in ("true", "1", "1.0", "yes") for cell in flagged.to_pylist()], dtype=bool)
+        yes = np.array([show(cell).lower() in YES for cell in flagged.to_pylist()], dtype=bool)
         basis[given & yes] = CENSORED
     return known, basis
 
@@ -408,9 +478,9 @@ def _scheduled(chunk: Chunk, c: Context, event: np.ndarray, verdict: Verdict) ->
         if rule is None or rule.lead is None
         else np.where(event == NO_TIME, NO_TIME, event - duration_ns(rule.lead))
     )
-    known, basis = _known(chunk, c, rule, event, verdict, by_default=lead)
-    verdict.refuse(known == NO_TIME, "unknown", _UNKNOWN)
-    verdict.refuse(known > c.now, "future", _FUTURE)
+    known, basis = known_of(chunk, c, rule, event, verdict, by_default=lead)
+    verdict.refuse(known == NO_TIME, "unknown", UNKNOWN)
+    verdict.refuse(known > c.now, "future", FUTURE)
     return known, basis
 
 
@@ -422,9 +492,7 @@ def _order_of_clocks(event: np.ndarray, known: np.ndarray, c: Context, verdict: 
         "it is known before what it describes is over",
         detail=lambda row: f"{pd.Timestamp(known[row], tz='UTC')} < {pd.Timestamp(event[row], tz='UTC')}",
     )
-    verdict.refuse(
-        both & (known > c.now), "future", _FUTURE, detail=lambda row: str(pd.Timestamp(known[row], tz="UTC"))
-    )
+    verdict.refuse(both & (known > c.now), "future", FUTURE, detail=lambda row: str(pd.Timestamp(known[row], tz="UTC")))
 
 
 def _rows(

@@ -44,7 +44,9 @@ __all__ = [
 
 Kind = Literal["macro", "onchain", "funding", "fundamental", "benchmark", "calendar", "news", "other"]
 Period = Literal["instant", "day", "month", "quarter", "mid_month", "year"]
-TableName = Literal["prices", "observations", "calendar", "news", "corporate_actions", "universe", "assets"]
+TableName = Literal[
+    "prices", "observations", "calendar", "news", "news_scores", "corporate_actions", "universe", "assets"
+]
 
 LONGEST_DAYS = 36500  #: Of a lag, a lead or an age: a century is within reach of nanoseconds.
 _UNITS = {"ns": 1, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9, "w": 7 * 86400 * 10**9}
@@ -54,10 +56,13 @@ _TIME = ("time", "date", "clock")
 #: The columns that each table can have, by the role that a mapping gives them.
 ROLES: Mapping[str, frozenset[str]] = {
     "prices": frozenset({*_TIME, "symbol", "open", "high", "low", "close", "adj_close", "volume"}),
-    "observations": frozenset({*_TIME, "symbol", "series", "value"}),
-    "calendar": frozenset({*_TIME, "symbol", "series", "forecast", "actual", "previous", "impact"}),
+    "observations": frozenset({*_TIME, "symbol", "series", "value", "fiscal_year"}),
+    "calendar": frozenset(
+        {*_TIME, "symbol", "series", "forecast", "actual", "previous", "impact", "cancelled", "replaces"}
+    ),
     "news": frozenset({*_TIME, "symbol", "series", "id", "text", "body"}),
-    "corporate_actions": frozenset({*_TIME, "symbol", "kind", "ratio", "amount"}),
+    "news_scores": frozenset({*_TIME, "series", "id", "text", "body", "model", "score"}),
+    "corporate_actions": frozenset({*_TIME, "symbol", "kind", "label", "ratio", "amount"}),
     "universe": frozenset({*_TIME, "universe", "symbol", "end"}),
     "assets": frozenset({"symbol", "class", "currency", "calendar", "base", "listed", "delisted", "delisting_return"}),
 }
@@ -323,6 +328,8 @@ class Entry(_Block):
     series: SeriesSpec | None = None
     universe: str | None = None
     kind: Literal["split", "dividend"] | None = None
+    label: str = Field(default="", description="Tells a dividend from others of its day, as special.")
+    model: str = Field(default="", description="Who computed the scores of texts.")
     source: str = ""
 
 

@@ -27,6 +27,7 @@ NEEDED = {
     "observations": ("value",),
     "calendar": ("actual",),
     "news": ("text",),
+    "news_scores": ("score",),
     "corporate_actions": (),
     "universe": (),
     "assets": (),
@@ -46,9 +47,13 @@ def find_roles(entry: Entry, names: Sequence[str], *, where: str) -> dict[str, s
             found[role] = known[0]
     _one_clock(found, entry)
     needed = list(NEEDED[entry.table]) if not entry.wide else []
-    if entry.table != "assets":
+    if {"cancelled", "replaces"} & set(found):  # news of a schedule has no outcome
+        needed.clear()
+    if entry.table not in ("assets", "news_scores"):
         needed.append("time")
-    if entry.table in ("observations", "calendar", "news") and not (entry.series_name or entry.wide):
+    if entry.table == "news_scores" and "id" not in found:
+        needed.append("text")
+    if entry.table in ("observations", "calendar", "news", "news_scores") and not (entry.series_name or entry.wide):
         needed.append("series")
     if entry.table in ("prices", "corporate_actions", "universe", "assets"):
         needed += [] if entry.symbol or entry.symbol_from_file else ["symbol"]

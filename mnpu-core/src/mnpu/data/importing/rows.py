@@ -50,9 +50,11 @@ PRICES = ("open", "high", "low", "close", "adj_close", "volume")
 SHAPES = {
     "prices": Shape("prices", ("symbol",), EVENT, PRICES),
     "observations": Shape("observations", ("series", "symbol"), EVENT, ("value",), drops_repeats=True),
-    "calendar": Shape("calendar_events", ("series",), EVENT, ("released", "forecast", "actual", "previous", "impact")),
+    "calendar": Shape(
+        "calendar_events", ("series",), EVENT, ("released", "forecast", "actual", "previous", "impact", "cancelled")
+    ),
     "news": Shape("news", ("source", "symbol"), EVENT, ("text", "body"), extra="id"),
-    "corporate_actions": Shape("corporate_actions", ("symbol",), EVENT, ("ratio", "amount"), extra="kind"),
+    "corporate_actions": Shape("corporate_actions", ("symbol", "label"), EVENT, ("ratio", "amount"), extra="kind"),
     "universe": Shape("universes", ("universe", "symbol"), ("start", "knowledge_time"), ("end",)),
 }
 

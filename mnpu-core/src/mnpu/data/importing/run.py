@@ -27,6 +27,7 @@ from mnpu.data.importing.parse import instants, numbers, text_of
 from mnpu.data.importing.quarantine import Quarantine
 from mnpu.data.importing.roles import find_roles, knowledge_column
 from mnpu.data.importing.rows import CONFLICT, NEW, PRESENT, Rows, insert_rows, merge
+from mnpu.data.importing.scores import insert_scores
 from mnpu.data.importing.sink import Sink, create_store, writing
 from mnpu.data.importing.verdict import Verdict
 from mnpu.data.migrations import explain_sqlite
@@ -39,6 +40,8 @@ Progress = Callable[[str, int, int], None]
 
 T = TypeVar("T")
 TARGETS = {"calendar": "calendar_events", "universe": "universes"}
+#: Tables whose rows have one clock or none, so that they are not compared as vintages.
+WRITERS = {"assets": update_assets, "news_scores": insert_scores}
 
 
 @dataclass(frozen=True)
@@ -300,7 +303,7 @@ class _Importer:
         pieces = []
         for cells, its_context in _pieces(mine, context):
             verdict, rows = Verdict(len(cells)), None
-            if self.entry.table != "assets":
+            if self.entry.table not in WRITERS:
                 rows, verdict = build(cells, its_context)
             pieces.append(_Piece(cells, its_context, rows, verdict))
         return pieces, left_out
@@ -309,7 +312,7 @@ class _Importer:
         """Take in some rows; their status, without those that were refused."""
         chunk, rows, verdict = piece.chunk, piece.rows, piece.verdict
         if rows is None:
-            status = update_assets(self.connection, chunk, piece.context, verdict)
+            status = WRITERS[self.entry.table](self.connection, chunk, piece.context, verdict)
         else:
             merged = merge(self.connection, rows)
             told: dict[int, str] = {}
