@@ -12,7 +12,10 @@ import pandas as pd
 from mnpu.data.clock import utc
 from mnpu.data.compiled import compiled
 
-__all__ = ["Groups", "Texts", "decayed_sum", "decayed_sums", "window_sum", "window_sums"]
+__all__ = ["FORGOTTEN_HALF_LIVES", "Groups", "Texts", "decayed_sum", "decayed_sums", "window_sum", "window_sums"]
+
+#: After so many half-lives a text says nothing any more: 0.5 ** 50 is lost in the rounding of a number beside 1.
+FORGOTTEN_HALF_LIVES = 50
 
 #: From here on a loop is worth the import of a compiler.
 _MANY = 5_000
@@ -187,7 +190,8 @@ def decayed_sums(
     seen = groups.seen(at)
     age = at[:, None] - np.append(0, groups.known)[seen]
     sums = np.zeros((len(at), n_codes))
-    sums[:, groups.code] = np.where(seen > groups.edges[:-1], levels[seen] * np.exp2(-age / life), 0.0)
+    heard = (seen > groups.edges[:-1]) & (age <= FORGOTTEN_HALF_LIVES * life)
+    sums[:, groups.code] = np.where(heard, levels[seen] * np.exp2(-age / life), 0.0)
     return sums
 
 
