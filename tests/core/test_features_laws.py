@@ -13,7 +13,7 @@ from pydantic import Field
 
 from mnpu.errors import PluginError
 from mnpu.features import View, feature, price
-from mnpu.features.trailing import trailing_mean
+from mnpu.features.trailing import delayed, trailing_mean
 from mnpu.testing.features import LAWS, laws, synthetic_panel, synthetic_side
 
 
@@ -70,7 +70,7 @@ def test_a_warm_up_that_is_too_short_is_noticed() -> None:
         """Needs twenty bars and says ten."""
         return view["close"] / trailing_mean(view["close"], 20) - 1
 
-    assert failed(forgetful) == {"needs no more bars than its warm-up"}
+    assert failed(forgetful) == {"needs no more bars than its warm-up", "streams the batch values"}
 
 
 def test_an_average_over_all_of_the_past_has_no_warm_up_that_is_enough() -> None:
@@ -80,7 +80,7 @@ def test_an_average_over_all_of_the_past_has_no_warm_up_that_is_enough() -> None
         close = pd.DataFrame(np.array(view["close"]))
         return (close / close.expanding(50).mean() - 1).to_numpy()
 
-    assert failed(expanding) == {"needs no more bars than its warm-up"}
+    assert failed(expanding) == {"needs no more bars than its warm-up", "streams the batch values"}
 
 
 def test_a_value_before_the_warm_up_is_noticed() -> None:
@@ -234,6 +234,114 @@ def test_a_crash_is_an_outcome_not_a_traceback() -> None:
 
     outcomes = laws(source(broken))
     assert any("raised" in outcome.detail and not outcome.passed for outcome in outcomes)
+
+
+def test_what_is_carried_keeps_every_law_and_what_it_forgets_is_noticed() -> None:
+    def mean(view: View, forgets: bool) -> np.ndarray:
+        values = np.full(view.shape, np.nan)
+        carried = np.full(view.shape[1], np.nan) if forgets else view.state[0]
+        for t in range(view.first, view.shape[0]):
+            close = view["close"][t]
+            begun = np.where(np.isnan(carried), close, 0.8 * carried + 0.2 * close)
+            carried[:] = np.where(np.isnan(close), carried, begun)
+            values[t] = close / carried - 1
+        return values
+
+    @feature(fields=("close",), state=1, unit="fraction")
+    def exponential(view: View) -> np.ndarray:
+        """Close against its exponential mean."""
+        return mean(view, forgets=False)
+
+    @feature(fields=("close",), state=1, unit="fraction")
+    def forgetful(view: View) -> np.ndarray:
+        """Begins anew with every step."""
+        return mean(view, forgets=True)
+
+    assert failed(exponential) == set()
+    assert failed(forgetful) == {"streams the batch values"}
+
+
+def test_windows_that_are_short_at_the_start_keep_every_law_if_they_say_so() -> None:
+    @feature(fields=("close",), warmup=20, short_start=True, unit="fraction")
+    def eager(view: View) -> np.ndarray:
+        """Begins with as many bars as there are."""
+        close = pd.DataFrame(np.array(view["close"]))
+        return (close / close.rolling(20, min_periods=1).mean() - 1).to_numpy()
+
+    assert failed(eager) == set()
+
+
+def test_a_kernel_that_is_not_what_the_function_says_is_noticed() -> None:
+    def ratios(view: View, columns: Any, out: np.ndarray) -> None:
+        for row, (name, _) in zip(out, columns, strict=True):
+            bars = 6 if name == "wrong" else 5
+            row[:] = (view["close"] / delayed(view["close"], bars))[view.first :]
+
+    @feature(fields=("close",), warmup=7, short_start=True, unit="ratio", kernel=ratios)
+    def right(view: View) -> np.ndarray:
+        """Close against that of five bars ago."""
+        return view["close"] / delayed(view["close"], 5)
+
+    @feature(fields=("close",), warmup=7, short_start=True, unit="ratio", kernel=ratios)
+    def wrong(view: View) -> np.ndarray:
+        """Close against that of five bars ago, it says."""
+        return view["close"] / delayed(view["close"], 5)
+
+    outcomes = {outcome.law for outcome in laws(source(right, wrong)) if not outcome.passed}
+    assert outcomes == {"wrong: has a kernel that equals its definition"}
+
+
+@pytest.mark.parametrize(("kind", "name"), [("macro", "x"), ("fundamental", "x"), ("calendar", "x/actual")])
+@pytest.mark.parametrize(("memory", "enough"), [(5, True), (1, False), (None, True)])
+def test_a_memory_that_is_too_short_is_noticed(kind: Any, name: str, memory: int | None, enough: bool) -> None:
+    @feature(series=(name,), kind=kind, unit="fraction", memory=memory)
+    def growth(view: View) -> np.ndarray:
+        """Change over the last four observations."""
+        if kind == "fundamental":
+            return view.by_symbol(name, lambda past: past[:, -1] / past[:, 0] - 1, 5)
+        known = view.known(name, 5)
+        values = view.at_decision(known, known.values[:, -1] / known.values[:, 0] - 1)
+        return np.repeat(values[:, None], view.shape[1], axis=1)
+
+    assert failed(growth) - {"streams the batch values"} == (
+        set() if enough else {"needs no more side data than its memory"}
+    )
+    remarks = [outcome.law for outcome in laws(source(growth)) if outcome.passed and outcome.detail]
+    assert remarks == (["growth: steps in a time that does not grow"] if memory is None else [])
+
+
+def test_a_memory_in_days_counts_from_when_something_was_known() -> None:
+    def posts(view: View) -> np.ndarray:
+        texts = view.texts("posts")
+        return view.within(texts, np.ones(len(texts)), pd.Timedelta(days=20))
+
+    @feature(series=("posts",), kind="news", unit="posts", memory=pd.Timedelta(days=20))
+    def enough(view: View) -> np.ndarray:
+        """Posts of twenty days."""
+        return posts(view)
+
+    @feature(series=("posts",), kind="news", unit="posts", memory=pd.Timedelta(days=9))
+    def short(view: View) -> np.ndarray:
+        """Posts of twenty days, from nine."""
+        return posts(view)
+
+    assert failed(enough) == set()
+    assert failed(short) == {"needs no more side data than its memory"}
+
+
+def test_an_error_of_one_feature_leaves_the_others_their_answers() -> None:
+    @feature(fields=("close",), unit="fraction")
+    def broken(view: View) -> np.ndarray:
+        """Divides by a word."""
+        return view["close"] / "x"
+
+    @feature(fields=("close",), warmup=2, unit="fraction")
+    def sound(view: View) -> np.ndarray:
+        """Return of a bar."""
+        return view["close"] / delayed(view["close"], 1) - 1
+
+    wrong = {outcome.law.partition(":")[0] for outcome in laws(source(broken, sound)) if not outcome.passed}
+    assert wrong == {"broken"}
 
 
 @pytest.mark.parametrize("frequency", ["1d", "1h"])

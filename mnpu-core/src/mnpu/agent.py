@@ -1,8 +1,8 @@
 """An agent: the pipeline's verbs for one instant, from the newest rows to one guarded decision.
 
 What is tested is what is served: `replay` drives an agent bar by bar through the history of a finished run, and its
-decisions equal the run's. The agent keeps only what the recipe looks back over: bars for the longest warm-up,
-feature rows for one window, forecasts for the policy, and the account that its own orders made.
+decisions equal the run's. The agent keeps only what the recipe looks back over: a `Stream` of its columns, feature
+rows for one window, forecasts for the policy, and the account that its own orders made.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from mnpu.assembly import Parts, assemble
 from mnpu.config.load import load_config
 from mnpu.config.resolve import resolve
 from mnpu.data.actions import settlements
-from mnpu.data.clock import from_ns
 from mnpu.data.fills import next_prices
 from mnpu.errors import DataError
-from mnpu.features.compute import compute_latest
+from mnpu.features.stream import Stream
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Silent
 from mnpu.simulation.account import Account, Order, order
@@ -53,7 +52,8 @@ class Agent:
     models : sequence of FoldModel
         In time order; a decision is made by the newest that may.
     history : Panel
-        Bars before the first step, at least ``parts``' warm-up, lookback and policy rows together: `Agent.needs`.
+        Bars before the first step, at least ``parts``' warm-up, lookback and policy rows together: `Agent.needs`. Where
+        a column carries a state, all bars since the data begins, as the run had them.
     side : SideTable
         Side data known so far.
 
@@ -74,12 +74,14 @@ class Agent:
             )
         self._parts, self._models = parts, models
         self._policy = parts.strategies[0].policy
-        self._panel, self._side = history.rows(len(history.times) - need, len(history.times)), side
-        self._frame = compute_latest(parts.planned, self._panel, side)
+        window = parts.config.model.lookback + self._policy.lookback
+        recent = self._policy.lookback + 1  # and the bar before, for the first return
+        self._stream = Stream(parts.planned, history, side, rows=window, keep=recent, where="agent")
+        self._frame = self._stream.frame
         self._account = Account(len(history.symbols))
         self._pending: Order | None = None
         self._value = np.full(len(history.symbols), np.nan)  # price of each symbol at its last fill
-        past = range(need - self._policy.lookback + 1, need)
+        past = range(window - self._policy.lookback + 1, window)
         self._forecasts = [self._forecast(self._frame, t) for t in past]
 
     @staticmethod
@@ -108,16 +110,12 @@ class Agent:
         DataError
             More than one bar, one that is not new, or side data from the future.
         """
-        self._check(rows, news)
-        self._panel = _extended(self._panel, rows)
-        self._side = self._side if news is None else _joined(self._side, news)
-        newest = compute_latest(self._parts.planned, self._panel, self._side)
-        self._frame = replace(newest, values=_shifted(self._frame.values, newest.values[-1]))
-        last = len(self._panel.times) - 1
+        self._frame = _followed(self._frame, self._stream.step(rows, news))
+        last = len(self._frame.times) - 1
         self._forecasts = [*self._forecasts, self._forecast(self._frame, last)][-self._policy.lookback :]
         marks = self._settle()
         wanted, rebalance = self._decide()
-        book = self._account.seen(marks, self._panel.tradable[-1], rows.times[0], rows.symbols)
+        book = self._account.seen(marks, rows.tradable[0], rows.times[0], rows.symbols)
         self._pending = order(wanted, rebalance, self._parts.chain, book)
         return Decision(
             time=rows.times[0],
@@ -131,12 +129,12 @@ class Agent:
     def _decide(self) -> tuple[np.ndarray, bool]:
         """The policy's last row on the forecasts and bars that it looks back over."""
         rows = self._policy.lookback
+        context = pipeline.context_of(self._stream.last(rows + 1))
         forecast = replace(
             self._forecasts[-1],
-            times=self._panel.times[-rows:],
+            times=context.times[-rows:],
             quantiles=np.concatenate([f.quantiles for f in self._forecasts]),
         )
-        context = pipeline.context_of(self._panel)
         context = PolicyContext(
             context.times[-rows:],
             context.symbols,
@@ -163,8 +161,8 @@ class Agent:
     def _settle(self) -> np.ndarray:
         """Fill the order of the last decision, if any, and return the move (A,) since that fill."""
         if self._pending is None:
-            return np.zeros(len(self._panel.symbols))
-        last_two = self._panel.rows(len(self._panel.times) - 2, len(self._panel.times))
+            return np.zeros(len(self._value))
+        last_two = self._stream.last(2)
         price = next_prices(last_two, self._parts.config.fill)[0]
         value = np.where(np.isfinite(price), price, self._value)
         held = np.isfinite(self._value)
@@ -172,27 +170,10 @@ class Agent:
         cash, ended = (row[-1] for row in settlements(last_two))
         moved[ended] = -1.0
         self._account.hold(moved, np.where(held, cash / self._value, 0.0))
-        fillable = self._panel.tradable[-2] & np.isfinite(price)
+        fillable = last_two.tradable[0] & np.isfinite(price)
         self._account.fill(self._pending.targets, self._pending.sent & fillable, self._parts.costs)
         self._value = value
-        return np.nan_to_num(self._panel["close"][-1] / value - 1.0)
-
-    def _check(self, rows: Panel, news: SideTable | None) -> None:
-        if len(rows.times) != 1 or rows.times[0] <= self._panel.times[-1]:
-            raise DataError(
-                f"{len(rows.times)} bars, the first at {rows.times[0] if len(rows.times) else 'no time'}",
-                where="agent",
-                expected=f"one bar after {self._panel.times[-1]}",
-            )
-        if rows.symbols != self._panel.symbols:
-            raise DataError(f"symbols {rows.symbols}", where="agent", expected=str(self._panel.symbols))
-        if news is not None and len(news) and news.knowledge_time.max() > rows.times[0]:
-            raise DataError(
-                f"side data known at {news.knowledge_time.max()}",
-                where="agent",
-                expected=f"nothing that becomes known after the bar, {rows.times[0]}",
-                next_step="Pass it with the first bar after that.",
-            )
+        return np.nan_to_num(last_two["close"][-1] / value - 1.0)
 
 
 def replay(run: Path, registry: Registry, *, sessions: int) -> tuple[Agent, Iterator[tuple[Panel, SideTable]]]:
@@ -228,41 +209,12 @@ def _known(side: SideTable, after: pd.Timestamp | None, until: pd.Timestamp) -> 
     return known if after is None else known.rows(np.asarray(known.knowledge_time > after))
 
 
-def _joined(old: SideTable, new: SideTable) -> SideTable:
-    """Both tables, in order of knowledge, as a side table is sorted."""
-    together = SideTable(
-        event_time=from_ns(np.concatenate([old.event_time.asi8, new.event_time.asi8])),
-        knowledge_time=from_ns(np.concatenate([old.knowledge_time.asi8, new.knowledge_time.asi8])),
-        series=np.concatenate([old.series, new.series]),
-        symbol=np.concatenate([old.symbol, new.symbol]),
-        value=np.concatenate([old.value, new.value]),
-        info={**old.info, **new.info},
-        text=_texts(old, new),
-    )
-    return together.rows(np.lexsort([together.event_time.asi8, together.knowledge_time.asi8]))
-
-
-def _texts(old: SideTable, new: SideTable) -> np.ndarray | None:
-    if old.text is None and new.text is None:
-        return None
-    return np.concatenate([np.full(len(t), "", object) if t.text is None else t.text for t in (old, new)])
-
-
-def _extended(panel: Panel, rows: Panel) -> Panel:
-    """The panel with the new bar, and without its oldest."""
+def _followed(frame: FeatureFrame, newest: FeatureFrame) -> FeatureFrame:
+    """The frame with the newest row, and without its oldest."""
     return replace(
-        panel,
-        times=panel.times[1:].append(rows.times),
-        sessions=np.concatenate([panel.sessions[1:], rows.sessions]),
-        fields={name: np.concatenate([values[1:], rows.fields[name]]) for name, values in panel.fields.items()},
-        tradable=np.concatenate([panel.tradable[1:], rows.tradable]),
-        member=None if panel.member is None else np.concatenate([panel.member[1:], _member(rows)]),
+        frame,
+        times=frame.times[1:].append(newest.times),
+        values=np.concatenate([frame.values[1:], newest.values]),
+        tradable=np.concatenate([frame.tradable[1:], newest.tradable]),
+        specs=newest.specs,
     )
-
-
-def _member(rows: Panel) -> np.ndarray:
-    return np.ones(rows.shape, dtype=bool) if rows.member is None else rows.member
-
-
-def _shifted(values: np.ndarray, newest: np.ndarray) -> np.ndarray:
-    return np.concatenate([values[1:], newest[None]])

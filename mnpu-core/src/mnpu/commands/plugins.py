@@ -362,6 +362,6 @@ def _print_doctor(report: dict[str, Any]) -> None:
 def _print_check(results: Sequence[tuple[str, str, Sequence[LawOutcome]]], passed: bool) -> None:
     for kind, name, outcomes in results:
         click.secho(f"{kind.replace('_', ' ')} {name}", bold=True)
-        rows = [("ok" if o.passed else "FAILED", o.law, "" if o.passed else o.detail) for o in outcomes]
+        rows = [("FAILED" if not o.passed else "remark" if o.detail else "ok", o.law, o.detail) for o in outcomes]
         click.echo(lay_out(rows, indent="  ") if rows else "  (no laws for this kind)")
     click.echo("All laws hold." if passed else "Not all laws hold.")

@@ -133,8 +133,8 @@ def feature(
         Whether its windows are short at the start of the data, so that it has values before its warm-up.
     memory : int, Timedelta, None, or callable of the parameters that returns one
         The side data that the newest value depends on: so many newest observations of each series (and symbol), with
-        their revisions, or those known within a span of time. None stands for all, and a step of an agent then takes
-        the longer, the more there is.
+        their revisions, as each of so many newest publications told them; or those known within a span of time. None
+        stands for all, and a step of an agent then takes the longer, the more there is.
     state : int, or callable of the parameters that returns one, default=0
         Numbers for each symbol that it carries from bar to bar in :attr:`View.state`, where no finite window gives its
         value. ``warmup`` is then the number of bars before its first value.
@@ -330,7 +330,7 @@ class View:
         self._available(series)
         if n < 1:
             raise PluginError(f"asks for {n} observations of {series}", where=self._where, expected="at least one")
-        known = known_windows(self._side, series, n, symbol=symbol, vintage=vintage)
+        known = known_windows(self._table(series), series, n, symbol=symbol, vintage=vintage)
         return replace(known, values=_read_only(known.values))
 
     def by_symbol(
@@ -395,7 +395,7 @@ class View:
         An event that was called off or moved counts under its old date until that became known.
         """
         self._available(series)
-        return until_next(self._side, series, self.times)
+        return until_next(self._table(series), series, self.times)
 
     def since_last(self, series: str) -> np.ndarray:
         """Days from the last event that had come to each decision, (T,); NaN before the first one.
@@ -403,7 +403,7 @@ class View:
         What had been called off has not come.
         """
         self._available(series)
-        return since_last(self._side, series, self.times)
+        return since_last(self._table(series), series, self.times)
 
     def texts(self, series: str) -> Texts:
         """The texts of a series with their symbols, in the order in which they became known.
@@ -412,19 +412,29 @@ class View:
         to decisions.
         """
         self._available(series)
-        side, rows = self._side, self._side.find(series)
+        key, derived = ("texts", series, self._panel.symbols, self._panel.bases), self._table(series).derived
+        if key not in derived:
+            derived[key] = self._texts(series)
+        texts: Texts = derived[key]
+        return texts
+
+    def _texts(self, series: str) -> Texts:
+        side = self._table(series)
+        rows = side.find(series)
         place = {name: a for a, name in reversed(list(enumerate(self._filed(series)))) if name}
-        symbol = np.full(len(rows), -1, dtype=np.intp)
+        symbol = np.full(len(side), -1, dtype=np.intp)
         for name, a in place.items():
-            symbol[np.searchsorted(rows, side.find(series, name))] = a
+            symbol[side.find(series, name)] = a
         words = np.full(len(rows), "", dtype=object) if side.text is None else side.text[rows]
-        return Texts(series, side.knowledge_time[rows], symbol, _read_only(words), _read_only(side.value[rows]))
+        columns = (_read_only(symbol[rows]), _read_only(words), _read_only(side.value[rows]))
+        return Texts(series, side.knowledge_time[rows], *columns)
 
     def decayed(self, texts: Texts, values: np.ndarray, half_life: pd.Timedelta, *, market: bool = False) -> np.ndarray:
         """The sum of ``value * 0.5 ** (age / half_life)`` over the texts known at each decision.
 
         ``values`` (N,) is one number for each text, NaN for nothing. (T, A) by symbol, or (T,) over all texts where
-        ``market``. A half-life of no length, or less, is refused.
+        ``market``. A half-life of no length, or less, is refused. What is older than 50 half-lives adds nothing that
+        a float could tell beside the rest, and alone it is 0: a ``memory`` of 50 half-lives is enough.
         """
         self._lasting(half_life, "half-life", texts.series)
         return self._summed(texts, values, market, partial(decayed_sums, half_life=half_life))
@@ -465,10 +475,14 @@ class View:
     def _filed(self, series: str) -> list[str]:
         """The name under which rows about each symbol are filed: its own, else its base, else none."""
         bases = self._panel.bases or self._panel.symbols
-        return [self._filed_for(series, *names) for names in zip(self._panel.symbols, bases, strict=True)]
+        key, derived = ("filed", series, self._panel.symbols, bases), self._table(series).derived
+        if key not in derived:
+            derived[key] = [self._filed_for(series, *names) for names in zip(self._panel.symbols, bases, strict=True)]
+        filed: list[str] = derived[key]
+        return filed
 
     def _filed_for(self, series: str, symbol: str, base: str) -> str:
-        found = [name for name in dict.fromkeys((symbol, base)) if name and len(self._side.find(series, name))]
+        found = [name for name in dict.fromkeys((symbol, base)) if name and len(self._table(series).find(series, name))]
         if len(found) > 1:  # which one is meant must not depend on what is filed later
             raise DataError(
                 f"rows of series {series!r} are filed under {symbol} and under its base {base}",
@@ -485,7 +499,7 @@ class View:
         values.
         """
         self._available(series)
-        known = revised_windows(self._side, series)
+        known = revised_windows(self._table(series), series)
         return replace(known, values=_read_only(known.values))
 
     def at_decision(self, known: Known, values: np.ndarray, *, max_age: pd.Timedelta | None = None) -> np.ndarray:
@@ -503,6 +517,10 @@ class View:
             )
         valid = self._side.info[known.series].max_age if max_age is None else max_age
         return as_of(self.times, known.knowledge_time, values, known.event_time, valid)[0]
+
+    def _table(self, series: str) -> SideTable:
+        """Where the rows of a series are."""
+        return self._side
 
     def _available(self, series: str) -> None:
         self._declared(series, self._series, "series")

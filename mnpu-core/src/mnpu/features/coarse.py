@@ -45,7 +45,7 @@ class CoarseView(View):
         where: str = "view",
     ) -> None:
         super().__init__(panel, side, fields=fields, series=series, where=where)
-        self._rows = last_finished(finer.times, panel.times)
+        self._finer, self._rows = finer, last_finished(finer.times, panel.times)
 
     def at_decisions(self, values: np.ndarray) -> np.ndarray:
         """Bring one row for each longer bar, (K,) or (K, A), to the decisions, (T,) or (T, A).
@@ -61,3 +61,6 @@ class CoarseView(View):
             )
         padded = np.concatenate([values, np.full((1, *values.shape[1:]), np.nan)])  # row -1: none is finished yet
         return padded[self._rows]
+
+    def _table(self, series: str) -> SideTable:
+        return self._finer._table(series)

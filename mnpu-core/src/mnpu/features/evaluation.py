@@ -21,7 +21,19 @@ from mnpu.features.api import Kernel, Memo, View
 from mnpu.features.plan import PlannedFeature
 from mnpu.types import Panel, SideTable
 
-__all__ = ["Job", "States", "Target", "Work", "fill", "fresh_states", "jobs", "parts", "run"]
+__all__ = [
+    "Job",
+    "States",
+    "Target",
+    "Work",
+    "by_kernel",
+    "fill",
+    "fresh_states",
+    "jobs",
+    "of_view",
+    "parts",
+    "run",
+]
 
 #: Rows of a block of a kernel's part.
 BLOCK = 256
@@ -227,7 +239,8 @@ def fill(
     block = panel if (begin, job.stop) == (0, len(panel.times)) else panel.rows(begin, job.stop)
     target = out[job.columns[0] : job.columns[-1] + 1, rows] if _adjacent(job.columns) else None
     values = np.empty((len(job.columns), job.stop - job.start, panel.shape[1]), out.dtype) if target is None else target
-    _by_kernel(job, planned, View(block, side, first=job.start - begin, where=planned[job.columns[0]].name), values)
+    columns = [planned[f] for f in job.columns]
+    by_kernel(job.kernel, columns, View(block, side, first=job.start - begin, where=columns[0].name), values)
     if target is None:
         out[list(job.columns), rows] = values
     return {}
@@ -237,25 +250,32 @@ def _adjacent(columns: Sequence[int]) -> bool:
     return columns[-1] - columns[0] + 1 == len(columns)
 
 
-def _by_kernel(job: Job, planned: Sequence[PlannedFeature], view: View, out: np.ndarray) -> None:
-    assert job.kernel is not None
-    asked = [(planned[f].spec.function, planned[f].spec.params) for f in job.columns]
+def by_kernel(kernel: Kernel, columns: Sequence[PlannedFeature], view: View, out: np.ndarray) -> None:
+    """Let a kernel write its columns, (n, T - first, A)."""
+    asked = [(column.spec.function, column.spec.params) for column in columns]
     try:
         with np.errstate(all="ignore"):
-            job.kernel(view, asked, out)
+            kernel(view, asked, out)
     except MnpuError:
         raise
     except Exception as error:  # code of a plugin: whatever it raises is its failure, not the user's
-        raise _raised(planned[job.columns[0]], error) from error
+        raise _raised(columns[0], error) from error
 
 
 def _column(
     column: PlannedFeature, panel: Panel, side: SideTable, first: int, states: States, memo: Memo
 ) -> np.ndarray:
     """The rows of one column from ``first`` on, (T - first, A), or (T - first, 1) of a market-wide one."""
-    spec = column.spec
-    known: dict[str, Any] = {"fields": spec.fields, "series": spec.series, "where": spec.name}
-    view = View(panel, side, **known, first=first, state=states.get(spec.name), memo=memo)
+    spec, state = column.spec, states.get(column.name)
+    view = View(
+        panel, side, fields=spec.fields, series=spec.series, where=spec.name, first=first, state=state, memo=memo
+    )
+    return of_view(column, view)
+
+
+def of_view(column: PlannedFeature, view: View) -> np.ndarray:
+    """The rows of one column from the view's first on, (T - first, A), or (T - first, 1) of a market-wide one."""
+    spec, shape, first = column.spec, view.shape, view.first
     try:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             values = np.asarray(column.function(view, **spec.params))
@@ -263,7 +283,7 @@ def _column(
         raise
     except Exception as error:  # code of a plugin: whatever it raises is its failure, not the user's
         raise _raised(column, error) from error
-    expected = panel.shape if spec.scope == "symbol" else panel.shape[:1]
+    expected = shape if spec.scope == "symbol" else shape[:1]
     if values.shape != expected or values.dtype.kind not in "fiub":
         raise PluginError(
             f"returned {values.dtype} {values.shape}",

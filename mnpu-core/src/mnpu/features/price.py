@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
+from mnpu.data.clock import DAY_NS
 from mnpu.errors import ConfigError
 from mnpu.features.api import View, feature
 from mnpu.features.trailing import delayed, trailing_max, trailing_mean, trailing_moments, trailing_std
@@ -294,8 +294,7 @@ def hour_of_day(view: View, *, phase: Phase = "sin") -> np.ndarray:
     For intraday bars. UTC has no daylight saving, so an exchange's open moves by an hour twice a year.
     Source: Wood, McInish & Ord (1985), returns over the day.
     """
-    seconds = (view.times - view.times.normalize()) / pd.Timedelta(days=1)
-    return _on_circle(np.asarray(seconds, dtype=float), phase)
+    return _on_circle(view.times.asi8 % DAY_NS / DAY_NS, phase)
 
 
 def _log(values: np.ndarray) -> np.ndarray:

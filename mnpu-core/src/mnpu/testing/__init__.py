@@ -25,7 +25,7 @@ __all__ = ["LawOutcome", "check_component", "check_plugin"]
 
 @dataclass(frozen=True)
 class LawOutcome:
-    """Whether one law holds; ``detail`` says what was seen where it does not."""
+    """Whether one law holds; ``detail`` says what was seen where it does not, or a remark where it does."""
 
     law: str
     passed: bool

@@ -2,53 +2,74 @@
 
 Every feature of the source is computed with its defaults. The market holds what a feature meets in reality: a symbol
 that is listed late, a hole, a bar without volume, a split; and side series that are published late and revised.
+Features that read the same series, with warm-ups of about the same length, are asked together, and each is answered
+for by itself; one that writes into its input is asked alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import repeat
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from mnpu.data.calendars import get_calendar
-from mnpu.data.clock import from_ns, utc
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.features.api import View
 from mnpu.features.coarse import CoarseView
 from mnpu.features.compute import evaluate, scale_changes
-from mnpu.features.leaks import choose_cuts, future_perturbation, remembered, truncation
+from mnpu.features.leaks import Leak, choose_cuts, future_perturbation, remembered, truncation
 from mnpu.features.plan import PlannedFeature, features_of, model_of, plan_function, series_needed
 from mnpu.features.vintages import choose_eves, later_vintages, shifted_knowledge
 from mnpu.testing import LawOutcome
-from mnpu.types import DatasetInfo, Panel, SeriesInfo, SideTable
+from mnpu.testing.streaming import REMARKS, STREAMING
+from mnpu.testing.synthetic import BARS, synthetic_panel, synthetic_side
+from mnpu.types import Panel, SideTable
 
-__all__ = ["LAWS", "laws", "synthetic_panel", "synthetic_side"]
+__all__ = ["LAWS", "Market", "laws", "synthetic_panel", "synthetic_side"]
 
-#: Bars and symbols of the smallest market; it grows with the longest warm-up.
-BARS, SYMBOLS = 240, 5
-#: Prices are multiplied by this, which no rounding of a float hides.
+#: The market grows with the longest warm-up: for one up to this, up to twice as long, and so on.
+SHORT = (BARS - 60) // 2
 CUTS = 6
 #: First bars that a feature of longer bars is tried from: those of a week and of a day.
 STARTS = 25
 
+#: What is wrong with some of the columns, by name.
+Wrong = dict[str, str]
+
 
 @dataclass(frozen=True)
 class Market:
-    """What one feature is tried on."""
+    """What some features are tried on together."""
 
-    column: PlannedFeature
+    columns: tuple[PlannedFeature, ...]
     panel: Panel
     side: SideTable
     seed: int
 
-    def values(self, panel: Panel | None = None) -> np.ndarray:
-        """The column, float64 (T, A), on this market's panel or another."""
-        return evaluate([self.column], self.panel if panel is None else panel, self.side)[..., 0]
+    def values(self, panel: Panel | None = None, side: SideTable | None = None) -> np.ndarray:
+        """The columns, float64 (T, A, F), on this market's data or other."""
+        return evaluate(self.columns, panel or self.panel, self.side if side is None else side)
+
+    @cached_property
+    def whole(self) -> np.ndarray:
+        """The columns on all of this market, computed once."""
+        return self.values()
+
+    def of(self, column: int) -> np.ndarray:
+        """One of the columns on all of this market, (T, A)."""
+        return np.asarray(self.whole[..., column])
+
+    def only(self, columns: Iterable[PlannedFeature]) -> Market:
+        """The same data for some of the columns."""
+        return replace(self, columns=tuple(columns))
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """Random numbers, the same for every law."""
+        return np.random.default_rng(self.seed)
 
 
 def laws(module: ModuleType, *, seed: int = 0) -> list[LawOutcome]:
@@ -69,303 +90,206 @@ def laws(module: ModuleType, *, seed: int = 0) -> list[LawOutcome]:
     functions = features_of(module)
     if not functions:
         return [LawOutcome("has features", False, f"{module.__name__} has no function marked with @feature")]
-    outcomes = []
+    columns: dict[str, list[PlannedFeature]] = {}
+    broken: dict[str, LawOutcome] = {}
     for name, function in functions.items():
         try:
-            columns = plan_function(function, {}, source=module.__name__.rpartition(".")[2])
+            columns[name] = plan_function(function, {}, source=module.__name__.rpartition(".")[2])
         except MnpuError as error:
-            outcomes.append(LawOutcome(f"{name}: works with its defaults", False, str(error)))
-            continue
-        outcomes += [outcome for column in columns for outcome in _of(name, column, seed)]
+            broken[name] = LawOutcome(f"{name}: works with its defaults", False, str(error))
+    wrong = _tried([column for some in columns.values() for column in some], seed)
+    outcomes = []
+    for name in functions:
+        outcomes += [broken[name]] if name in broken else []
+        for column in columns.get(name, ()):
+            outcomes += [_outcome(name, law, wrong[law].get(column.name, "")) for law in LAWS]
     return outcomes
 
 
-def synthetic_panel(
-    rng: np.random.Generator, *, bars: int = BARS, symbols: int = SYMBOLS, frequency: str = "1d"
-) -> Panel:
-    """A panel of random walks with a late listing, a hole, a bar without volume and a split.
-
-    Parameters
-    ----------
-    rng : Generator
-    bars, symbols : int
-        T and A; at least three symbols.
-    frequency : {"1d", "1h"}
-        The days of New York, or every hour of a market that never closes.
-
-    Returns
-    -------
-    panel : Panel
-        With every field, as traded; the first symbol is listed after a quarter of the bars, the second has a hole of
-        three bars, the third splits two for one in the middle.
-    """
-    times = _clock(bars, frequency)
-    noise = rng.normal(scale=0.01, size=(6, bars, symbols))
-    close = 50.0 * np.exp(np.cumsum(noise[0], axis=0)) * rng.uniform(0.5, 2.0, size=symbols)
-    opened = close * np.exp(noise[1])
-    split = np.ones((bars, symbols))
-    split[bars // 2 :, 2] = 2.0
-    fields = {
-        "open": opened,
-        "high": np.maximum(opened, close) * np.exp(np.abs(noise[2])),
-        "low": np.minimum(opened, close) * np.exp(-np.abs(noise[3])),
-        "close": close,
-        "volume": np.exp(12.0 + 30.0 * noise[4]),
-        "split_factor": split,
-    }
-    tradable = np.ones((bars, symbols), bool)
-    tradable[: bars // 4, 0] = False
-    tradable[bars // 3 : bars // 3 + 3, 1] = False
-    for name in fields.keys() - {"split_factor"}:
-        fields[name][~tradable] = np.nan
-    fields["volume"][-1 - bars // 5, -1] = 0.0
-    calendar = get_calendar("XNYS" if frequency == "1d" else "CRYPTO")
-    info = DatasetInfo("synthetic", "made up", frequency, "close", "none", "", calendar.name, "USD", "none")
-    return Panel(
-        times=times,
-        sessions=calendar.sessions(times),
-        symbols=tuple(f"S{a}" for a in range(symbols)),
-        fields=fields,
-        tradable=tradable,
-        datasets=(info,) * symbols,
-        frequency=frequency,
-        calendar=calendar.name,
-        periods_per_year=calendar.periods_per_year(frequency),
-    )
+def _outcome(name: str, law: str, detail: str) -> LawOutcome:
+    return LawOutcome(f"{name}: {law}", not detail or law in REMARKS, detail)
 
 
-def synthetic_side(
-    series: Sequence[str], panel: Panel, rng: np.random.Generator, *, history: int = 600, kind: str = "macro"
-) -> SideTable:
-    """A side table with every series in it, of one kind, each row published late and some of them revised.
-
-    Parameters
-    ----------
-    series : sequence of str
-    panel : Panel
-        Periods of ten bars (two for what is about a symbol) run from ``history`` periods before its first bar to its
-        last.
-    rng : Generator
-    history : int, default=600
-        Periods before the first bar.
-    kind : str, default="macro"
-        ``macro`` and ``benchmark`` are about the market, published 3 bars after their end and revised 5 or 13 bars
-        later, before or after the next one is out. ``onchain``, ``funding``, ``fundamental`` and ``other`` are about
-        every symbol but the last, published 1 bar after their end; those of the second one are revised 1 or 4 bars
-        later. ``calendar`` takes names such as ``CPI/actual`` and announces an event 7 bars before it comes; a
-        forecast is revised 2 bars before, and some events are called off 3 bars before. ``news`` are texts about the
-        symbols and the market.
-
-    Returns
-    -------
-    side : SideTable
-    """
-    step = _step(panel)
-    rows = [row for name in series for row in _made_up(name, panel, rng, history, kind)]
-    event, known, name, symbol, value, text = (
-        (np.array(c, dtype=object) for c in zip(*rows, strict=True)) if rows else ((np.empty(0, dtype=object),) * 6)
-    )
-    event, known = event.astype(np.int64), known.astype(np.int64)
-    order = np.lexsort((event, known))
-    info = SeriesInfo("", "10 bars", "index", "observed", "", pd.Timedelta(60 * step, "ns"), "made up", "none", kind)
-    return SideTable(
-        event_time=from_ns(event[order]),
-        knowledge_time=from_ns(known[order]),
-        series=name[order],
-        symbol=symbol[order],
-        value=value[order].astype(float),
-        info={one: replace(info, series=one) for one in series},
-        text=text[order] if kind == "news" else None,
-    )
+def _tried(columns: Sequence[PlannedFeature], seed: int) -> dict[str, Wrong]:
+    """What is wrong with the columns, by law."""
+    wrong: dict[str, Wrong] = {law: {} for law in LAWS}
+    for market in _markets(columns, seed):
+        for law, check in LAWS.items():
+            wrong[law] |= _checked(check, market)
+    return wrong
 
 
-def _step(panel: Panel) -> int:
-    start, stop = utc(panel.times).asi8[[0, -1]]
-    return int(stop - start) // max(len(panel.times) - 1, 1)
-
-
-Row = tuple[int, int, str, str, float, str]
-
-
-def _made_up(name: str, panel: Panel, rng: np.random.Generator, history: int, kind: str) -> list[Row]:
-    start, step = int(utc(panel.times).asi8[0]), _step(panel)
-    about_symbols = kind in ("onchain", "funding", "fundamental", "other")
-    every = 2 if about_symbols else 10
-    n_periods = history + len(panel.times) // every + 1
-    ends = start + (np.arange(n_periods, dtype=np.int64) - history) * (every * step)
-    if kind == "news":
-        return _posts(name, panel, rng, ends)
-    if kind == "calendar":
-        return _events(name, rng, ends, step)
-    rows: list[Row] = []
-    for symbol in panel.symbols[:-1] if about_symbols else ("",):
-        first = 100.0 * np.exp(np.cumsum(rng.normal(scale=0.01, size=n_periods)))
-        revised = first * np.exp(rng.normal(scale=0.002, size=n_periods))
-        late = 1 if about_symbols else 3
-        # every other revision comes while its period is still the newest one, the others after the next is out
-        soon, later = (late + 1, late + 4) if about_symbols else (late + 5, late + 13)
-        again = np.where(np.arange(n_periods) % 2 == 0, soon, later)
-        prints = [(np.full(n_periods, late), first), (again, revised)]
-        for bars_late, printed in prints if symbol in ("", panel.symbols[1]) else prints[:1]:
-            known = ends + bars_late * step
-            rows += zip(ends.tolist(), known.tolist(), repeat(name), repeat(symbol), printed.tolist(), repeat(""))
-    return rows
-
-
-def _events(name: str, rng: np.random.Generator, ends: np.ndarray, step: int) -> list[Row]:
-    """One part of an event: its schedule and its forecast are known 7 bars before, the outcome when it comes.
-
-    A forecast changes 2 bars before, as forecasts do, and every fifth event is called off 3 bars before.
-    """
-    part = name.rpartition("/")[2]
-    values = np.ones(len(ends)) if part == "scheduled" else rng.normal(loc=0.2, scale=0.3, size=len(ends))
-    states = [(7 if part in ("scheduled", "forecast") else 0, values)]
-    if part == "forecast":
-        states.append((2, values + rng.normal(scale=0.1, size=len(ends))))
-    rows: list[Row] = []
-    if part == "scheduled":
-        off = ends[::5]
-        rows += zip(off.tolist(), (off - 3 * step).tolist(), repeat(name), repeat(""), repeat(0.0), repeat(""))
-    for bars_before, told in states:
-        known = ends - bars_before * step
-        rows += zip(ends.tolist(), known.tolist(), repeat(name), repeat(""), told.tolist(), repeat(""))
-    return rows
-
-
-POSITIVE, NEGATIVE = "profit beats strong record growth upgrade great buy", "loss misses weak fraud decline crash sell"
-WORDS = f"{POSITIVE} {NEGATIVE} the a of shares market quarter outlook".split(" ")
-
-
-def _posts(name: str, panel: Panel, rng: np.random.Generator, ends: np.ndarray) -> list[Row]:
-    rows: list[Row] = []
-    for end in ends.tolist():
-        for symbol in rng.choice(["", *panel.symbols[:-1]], size=3).tolist():
-            words = " ".join(rng.choice(WORDS, size=int(rng.integers(3, 12))).tolist())
-            rows.append((end, end + int(rng.integers(0, 60_000_000_000)), name, symbol, 1.0, words))
-    return rows
-
-
-def _clock(bars: int, frequency: str) -> pd.DatetimeIndex:
-    if frequency == "1d":
-        calendar = get_calendar("XNYS")
-        days = calendar.between(np.datetime64("2001-01-02"), np.datetime64("2030-12-31"))
-        return calendar.session_close(days[:bars])
-    return pd.date_range("2001-01-01 01:00", periods=bars, freq="h", tz="UTC").as_unit("ns")
-
-
-def _of(name: str, column: PlannedFeature, seed: int) -> Iterator[LawOutcome]:
-    market = _market(column, seed, "1d")
-    if not _is_for(market) and _is_for(hourly := _market(column, seed, "1h")):
-        market = hourly  # it reads days beside its bars
-    for law, check in LAWS.items():
-        try:
-            detail = check(market)
-        except MnpuError as error:
-            detail = str(error)
-        yield LawOutcome(f"{name}: {law}", not detail, detail)
-
-
-def _market(column: PlannedFeature, seed: int, frequency: str) -> Market:
-    rng = np.random.default_rng(seed)
-    panel = synthetic_panel(rng, bars=max(BARS, 2 * column.spec.warmup + 60), frequency=frequency)
-    return Market(column, panel, _side_for(column, panel, rng), seed)
-
-
-def _is_for(market: Market) -> bool:
-    """Whether the feature can be asked for on bars of this length at all."""
+def _checked(check: Callable[[Market], Wrong], market: Market) -> Wrong:
     try:
-        market.values()
+        return check(market)
+    except MnpuError as error:  # of one of them: each is asked by itself
+        if len(market.columns) == 1:
+            return {market.columns[0].name: str(error)}
+    return {
+        name: detail for column in market.columns for name, detail in _checked(check, market.only([column])).items()
+    }
+
+
+def _markets(columns: Sequence[PlannedFeature], seed: int) -> list[Market]:
+    """The columns in groups, each with a market for it."""
+    groups: dict[Any, list[PlannedFeature]] = {}
+    made: dict[Any, Market] = {}
+    for column in columns:
+        series, kind, bars = tuple(series_needed([column])), column.spec.kind, _bars(column.spec.warmup)
+        for frequency in ("1d", "1h"):
+            key = (frequency, series, kind if series else "", bars)
+            if key not in made:
+                made[key] = _market(series, kind, bars, frequency, seed)
+            asked, vandal = _asked(made[key].only([column]))
+            if asked:  # otherwise it reads days beside its bars
+                break
+        else:
+            key, vandal = ("1d", *key[1:]), False
+        groups.setdefault((key, column.name) if vandal else (key, ""), []).append(column)
+    # what a vandal writes into is nobody else's
+    return [
+        (_market(key[1], key[2] or "macro", key[3], key[0], seed) if alone else made[key]).only(some)
+        for (key, alone), some in groups.items()
+    ]
+
+
+def _bars(warmup: int) -> int:
+    longest = SHORT
+    while longest < warmup:
+        longest *= 2
+    return 2 * longest + 60
+
+
+def _market(series: Sequence[str], kind: str, bars: int, frequency: str, seed: int) -> Market:
+    rng = np.random.default_rng(seed)
+    panel = synthetic_panel(rng, bars=bars, frequency=frequency)
+    return Market((), panel, synthetic_side(series, panel, rng, kind=kind), seed)
+
+
+def _asked(market: Market) -> tuple[bool, bool]:
+    """Whether the feature can be asked for on bars of this length at all, and whether it writes into what it reads."""
+    fields = {name: values.copy() for name, values in market.panel.fields.items()}
+    panel = replace(market.panel, fields=fields, tradable=market.panel.tradable.copy())
+    side = replace(market.side, value=market.side.value.copy())
+    try:
+        market.values(panel, side)
     except ConfigError:
-        return False
+        return False, False
     except MnpuError:  # a failure, for the laws to tell
-        return True
-    return True
+        pass
+    return True, bool(_changed(market, panel, side))
 
 
-def _side_for(column: PlannedFeature, panel: Panel, rng: np.random.Generator) -> SideTable:
-    return synthetic_side(series_needed([column]), panel, rng, kind=column.spec.kind)
+def _changed(market: Market, panel: Panel, side: SideTable) -> list[str]:
+    """What of copies of the market's data is not as in the market."""
+    changed = [name for name, values in panel.fields.items() if not np.array_equal(values, market.panel[name], True)]
+    if not np.array_equal(side.value, market.side.value) or not np.array_equal(panel.tradable, market.panel.tradable):
+        changed.append("side data or tradability")
+    return changed
 
 
-def _documented(market: Market) -> str:
+def _documented(market: Market) -> Wrong:
     """It is listed by the first line of its docstring, and checked by the types of its parameters."""
-    spec, fields = market.column.spec, model_of(market.column.function).model_fields
-    untyped = [name for name in spec.params if fields[name].annotation is Any]
-    if untyped:
-        return f"no type for {', '.join(untyped)}"
-    return "" if spec.description else "has no docstring"
+    wrong: Wrong = {}
+    for column in market.columns:
+        spec, fields = column.spec, model_of(column.function).model_fields
+        untyped = [name for name in spec.params if fields[name].annotation is Any]
+        if untyped:
+            wrong[column.name] = f"no type for {', '.join(untyped)}"
+        elif not spec.description:
+            wrong[column.name] = "has no docstring"
+    return wrong
 
 
-def _has_values(market: Market) -> str:
-    values = market.values()
-    if np.isinf(values).any():
-        return "has infinite values; return NaN where it is undefined"
-    return "" if np.isfinite(values).any() else "has no finite value on a market that has everything"
+def _has_values(market: Market) -> Wrong:
+    wrong: Wrong = {}
+    for f, column in enumerate(market.columns):
+        if np.isinf(market.of(f)).any():
+            wrong[column.name] = "has infinite values; return NaN where it is undefined"
+        elif not np.isfinite(market.of(f)).any():
+            wrong[column.name] = "has no finite value on a market that has everything"
+    return wrong
 
 
-def _future(market: Market) -> str:
-    rng = np.random.default_rng(market.seed)
-    leaks = future_perturbation([market.column], market.panel, market.side, cuts=_cuts(market, rng), rng=rng)
-    return str(leaks[0]) if leaks else ""
+def _told(leaks: Iterable[Leak]) -> Wrong:
+    """The first leak of each column."""
+    return {leak.column: str(leak) for leak in reversed(list(leaks))}
 
 
-def _truncation(market: Market) -> str:
-    rng = np.random.default_rng(market.seed)
-    cuts = [max(cut, market.column.spec.warmup - 1) for cut in _cuts(market, rng)]
-    leaks = truncation([market.column], market.panel, market.side, cuts=sorted(set(cuts)))
-    return str(leaks[0]) if leaks else ""
+def _future(market: Market) -> Wrong:
+    rng = market.rng
+    cuts = choose_cuts(market.panel, market.side, count=CUTS, rng=rng)
+    return _told(future_perturbation(market.columns, market.panel, market.side, cuts=cuts, rng=rng))
 
 
-def _vintages(market: Market) -> str:
-    rng = np.random.default_rng(market.seed)
+def _truncation(market: Market) -> Wrong:
+    chosen = choose_cuts(market.panel, market.side, count=CUTS, rng=market.rng)
+    alike: dict[tuple[int, ...], list[PlannedFeature]] = {}
+    for column in market.columns:
+        cuts = tuple(sorted({max(cut, column.spec.warmup - 1) for cut in chosen}))
+        alike.setdefault(cuts, []).append(column)
+    leaks = [truncation(some, market.panel, market.side, cuts=cuts) for cuts, some in alike.items()]
+    return _told(leak for found in leaks for leak in found)
+
+
+def _vintages(market: Market) -> Wrong:
+    rng = market.rng
     eves = choose_eves(market.panel, market.side, count=2 * CUTS, rng=rng)
-    leaks = later_vintages([market.column], market.panel, market.side, cuts=eves, rng=rng)
-    return str(leaks[0]) if leaks else ""
+    return _told(later_vintages(market.columns, market.panel, market.side, cuts=eves, rng=rng))
 
 
-def _publication(market: Market) -> str:
-    rng = np.random.default_rng(market.seed)
+def _publication(market: Market) -> Wrong:
+    rng = market.rng
     eves = choose_eves(market.panel, market.side, count=2 * CUTS, rng=rng)
-    leaks = future_perturbation([market.column], market.panel, market.side, cuts=eves, rng=rng)
-    leaks += shifted_knowledge([market.column], market.panel, market.side, cuts=eves, rng=rng)
-    return str(leaks[0]) if leaks else ""
+    leaks = future_perturbation(market.columns, market.panel, market.side, cuts=eves, rng=rng)
+    return _told([*leaks, *shifted_knowledge(market.columns, market.panel, market.side, cuts=eves, rng=rng)])
 
 
-def _cuts(market: Market, rng: np.random.Generator) -> tuple[int, ...]:
-    return choose_cuts(market.panel, market.side, count=CUTS, rng=rng)
-
-
-def _warmup_enough(market: Market) -> str:
-    """The last row of exactly ``warmup`` bars is the value that a longer history gives.
-
-    Not so where a state is carried, in which all history is.
-    """
-    if market.column.spec.state:
-        return ""
-    warmup, whole = market.column.spec.warmup, market.values()
+def _warmup_enough(market: Market) -> Wrong:
+    """The last row of exactly ``warmup`` bars is the value that a longer history gives, unless a state is carried."""
+    wrong: Wrong = {}
+    alike: dict[int, list[int]] = {}
+    for f, column in enumerate(market.columns):
+        if not column.spec.state:
+            alike.setdefault(column.spec.warmup, []).append(f)
     bars = len(market.panel.times)
-    for last in (warmup + 1, bars // 2 + 7, bars - 1):
-        alone = market.values(market.panel.rows(last - warmup + 1, last + 1))[-1]
-        if not np.allclose(alone, whole[last], rtol=1e-9, atol=1e-12, equal_nan=True):
-            return f"declares {warmup} bars, but {warmup} bars alone give {alone} and the whole history {whole[last]}"
-    return ""
+    for warmup, numbers in alike.items():
+        some = market.only(market.columns[f] for f in numbers)
+        for last in (warmup + 1, bars // 2 + 7, bars - 1):
+            last_row = some.values(market.panel.rows(last - warmup + 1, last + 1))[-1]
+            for alone, f in zip(last_row.T, numbers, strict=True):
+                whole = market.of(f)[last]
+                if not np.allclose(alone, whole, rtol=1e-9, atol=1e-12, equal_nan=True):
+                    told = f"declares {warmup} bars, but {warmup} bars alone give {alone} and the whole history {whole}"
+                    wrong.setdefault(market.columns[f].name, told)
+    return wrong
 
 
-def _warmup_kept(market: Market) -> str:
-    """A feature of bars has no value before it has seen as many as it says it needs, unless it starts short.
+def _warmup_kept(market: Market) -> Wrong:
+    """A feature of bars has no value before it has seen as many as it says it needs, unless it says that it has.
 
     Longer bars begin at their own hours, so that fewer bars than in the worst case may do: such a value may be there
     early if it is the one that a longer history gives.
     """
-    warmup, whole = market.column.spec.warmup, market.values()
+    early = {
+        column.name: _early(market.only([column]), market.of(f))
+        for f, column in enumerate(market.columns)
+        if not column.spec.short_start
+    }
+    return {name: detail for name, detail in early.items() if detail}
+
+
+def _early(market: Market, whole: np.ndarray) -> str:
+    (column,) = market.columns
+    warmup = column.spec.warmup
     early = np.isfinite(whole[: warmup - 1])
-    if not early.any() or market.column.spec.short_start:
+    if not early.any():
         return ""
-    row = int(np.argwhere(early)[0, 0])
-    told = f"declares {warmup} bars and has a value after {row + 1}"
-    if not _reads_longer_bars(market):
+    told = f"declares {warmup} bars and has a value after {int(np.argwhere(early)[0, 0]) + 1}"
+    if column.spec.state or not _reads_longer_bars(market):
         return told
     for start in range(1, min(STARTS, len(whole) - warmup)):
-        alone = market.values(market.panel.rows(start, start + warmup - 1))
+        alone = market.values(market.panel.rows(start, start + warmup - 1))[..., 0]
         there, longer = np.isfinite(alone), whole[start : start + warmup - 1]
         if not np.allclose(alone[there], longer[there], rtol=1e-9, atol=1e-12, equal_nan=True):
             return f"{told}, which is not that of a longer history"
@@ -381,58 +305,71 @@ def _reads_longer_bars(market: Market) -> bool:
             asked.append(frequency)
             return super().coarser(frequency)
 
-    spec = market.column.spec
-    view = Watched(market.panel, market.side, fields=spec.fields, series=spec.series)
+    (column,) = market.columns
+    view = Watched(market.panel, market.side, fields=column.spec.fields, series=column.spec.series)
     with np.errstate(all="ignore"):
-        market.column.function(view, **spec.params)
+        column.function(view, **column.spec.params)
     return bool(asked)
 
 
-def _scale_free(market: Market) -> str:
-    if not market.column.spec.scale_free:
-        return ""
-    values = evaluate([market.column], market.panel, market.side)
-    changed = scale_changes([market.column], market.panel, market.side, values, range(market.panel.shape[1]))[..., 0]
-    if not changed.any():
-        return ""
-    t, a = np.argwhere(changed)[0]
-    return (
-        f"the value {values[t, a, 0]:.6g} of {market.panel.symbols[a]} changes when the prices of each symbol are "
-        "multiplied by a number of its own; declare scale_free=False"
-    )
+def _scale_free(market: Market) -> Wrong:
+    free = [f for f, column in enumerate(market.columns) if column.spec.scale_free]
+    if not free:
+        return {}
+    columns = [market.columns[f] for f in free]
+    values = np.stack([market.of(f) for f in free], axis=-1)
+    changed = scale_changes(columns, market.panel, market.side, values, range(market.panel.shape[1]))
+    wrong: Wrong = {}
+    for i, column in enumerate(columns):
+        if changed[..., i].any():
+            t, a = np.argwhere(changed[..., i])[0]
+            wrong[column.name] = (
+                f"the value {values[t, a, i]:.6g} of {market.panel.symbols[a]} changes when the prices of each symbol "
+                "are multiplied by a number of its own; declare scale_free=False"
+            )
+    return wrong
 
 
-def _deterministic(market: Market) -> str:
-    same = np.array_equal(market.values(), market.values(), equal_nan=True)
-    return "" if same else "two computations on the same data differ"
+def _deterministic(market: Market) -> Wrong:
+    again = market.values()
+    return {
+        column.name: "two computations on the same data differ"
+        for f, column in enumerate(market.columns)
+        if not np.array_equal(again[..., f], market.of(f), equal_nan=True)
+    }
 
 
-def _input_kept(market: Market) -> str:
-    before = {name: values.copy() for name, values in market.panel.fields.items()}
-    side, tradable = market.side.value.copy(), market.panel.tradable.copy()
-    market.values()
-    changed = [name for name, values in before.items() if not np.array_equal(values, market.panel[name], True)]
-    if not np.array_equal(side, market.side.value) or not np.array_equal(tradable, market.panel.tradable):
-        changed.append("side data or tradability")
-    return f"changes its input: {', '.join(changed)}" if changed else ""
+def _input_kept(market: Market) -> Wrong:
+    wrong: Wrong = {}
+    for column in market.columns:
+        fields = {name: values.copy() for name, values in market.panel.fields.items()}
+        panel = replace(market.panel, fields=fields, tradable=market.panel.tradable.copy())
+        side = replace(market.side, value=market.side.value.copy())
+        market.only([column]).values(panel, side)
+        changed = _changed(market, panel, side)
+        if changed:
+            wrong[column.name] = f"changes its input: {', '.join(changed)}"
+    return wrong
 
 
-def _answers(market: Market) -> str:
-    rng = np.random.default_rng(market.seed)
-    deaf = remembered([market.column], market.panel, market.side, rng=rng)
-    return "gives the same values when all data that it reads is replaced" if deaf else ""
+def _answers(market: Market) -> Wrong:
+    deaf = remembered(market.columns, market.panel, market.side, rng=market.rng)
+    return dict.fromkeys(deaf, "gives the same values when all data that it reads is replaced")
 
 
-def _unknown_refused(market: Market) -> str:
-    try:
-        plan_function(market.column.function, {"no_such_parameter": 1}, source=market.column.spec.source)
-    except ConfigError:
-        return ""
-    return "accepts a parameter that it does not have"
+def _unknown_refused(market: Market) -> Wrong:
+    wrong: Wrong = {}
+    for column in market.columns:
+        try:
+            plan_function(column.function, {"no_such_parameter": 1}, source=column.spec.source)
+        except ConfigError:
+            continue
+        wrong[column.name] = "accepts a parameter that it does not have"
+    return wrong
 
 
-#: What must hold, and the check of it, which returns what is wrong or an empty text.
-LAWS: dict[str, Callable[[Market], str]] = {
+#: What must hold, and the check of it, which says what is wrong with which columns.
+LAWS: dict[str, Callable[[Market], Wrong]] = {
     "says what it is": _documented,
     "has values": _has_values,
     "does not see the future": _future,
@@ -446,4 +383,6 @@ LAWS: dict[str, Callable[[Market], str]] = {
     "leaves its input alone": _input_kept,
     "answers to its data": _answers,
     "refuses unknown parameters": _unknown_refused,
+    **STREAMING,
+    **REMARKS,
 }

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from mnpu import View
 
-__all__ = ["FRACTION", "Months", "Observations", "Unit", "change", "named", "newest", "positive"]
+__all__ = ["FRACTION", "Months", "Observations", "Unit", "change", "last", "named", "newest", "positive"]
 
 Months = Annotated[int, Field(ge=1, le=600)]
 Observations = Annotated[int, Field(ge=1, le=5_000)]
@@ -22,6 +22,11 @@ FRACTION: Mapping[str, float] = {"fraction": 1.0, "percent": 100.0}
 def named(*parameters: str) -> Callable[[Mapping[str, Any]], Sequence[str]]:
     """The series that these parameters name, each once, for ``@feature(series=...)``."""
     return lambda params: tuple(dict.fromkeys(params[name] for name in parameters))
+
+
+def last(parameter: str, more: int = 0) -> Callable[[Mapping[str, Any]], int]:
+    """As many observations as a parameter says and ``more``, for ``@feature(memory=...)``."""
+    return lambda params: int(params[parameter]) + more
 
 
 def newest(view: View, series: str, unit: Unit = "percent") -> np.ndarray:

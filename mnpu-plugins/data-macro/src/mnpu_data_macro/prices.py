@@ -8,14 +8,14 @@ import numpy as np
 from pydantic import Field
 
 from mnpu import View, feature
-from mnpu_data_macro._series import Observations, change, named, newest, positive
+from mnpu_data_macro._series import Observations, change, last, named, newest, positive
 
 __all__ = ["gold_momentum", "oil_momentum", "vix_change", "vix_level", "vix_term"]
 
 Several = Annotated[int, Field(ge=2, le=5_000)]
 
 
-@feature(series=named("series"), scope="market", unit="fraction per year", tags=("macro", "volatility"))
+@feature(series=named("series"), scope="market", unit="fraction per year", tags=("macro", "volatility"), memory=1)
 def vix_level(view: View, *, series: str = "vix_close") -> np.ndarray:
     """Implied volatility of the S&P 500 over the next 30 days: the newest known close of the VIX.
 
@@ -39,7 +39,13 @@ def vix_level(view: View, *, series: str = "vix_close") -> np.ndarray:
     return newest(view, series)
 
 
-@feature(series=named("series"), scope="market", unit="fraction per year", tags=("macro", "volatility", "momentum"))
+@feature(
+    series=named("series"),
+    scope="market",
+    unit="fraction per year",
+    tags=("macro", "volatility", "momentum"),
+    memory=last("window", 1),
+)
 def vix_change(view: View, *, window: Observations = 5, series: str = "vix_close") -> np.ndarray:
     """Change of the VIX over the last ``window`` known closes.
 
@@ -66,7 +72,13 @@ def vix_change(view: View, *, window: Observations = 5, series: str = "vix_close
     return change(view, series, window)
 
 
-@feature(series=named("series"), scope="market", unit="log ratio", tags=("macro", "volatility", "term-structure"))
+@feature(
+    series=named("series"),
+    scope="market",
+    unit="log ratio",
+    tags=("macro", "volatility", "term-structure"),
+    memory=last("window"),
+)
 def vix_term(view: View, *, window: Several = 63, series: str = "vix_close") -> np.ndarray:
     """Proxy of the term structure of implied volatility: the VIX against its own mean of the last ``window`` closes.
 
@@ -96,7 +108,9 @@ def vix_term(view: View, *, window: Several = 63, series: str = "vix_close") -> 
     return view.at_decision(known, np.log(level[:, -1] / level.mean(axis=1)))
 
 
-@feature(series=named("series"), scope="market", unit="fraction", tags=("macro", "oil", "momentum"))
+@feature(
+    series=named("series"), scope="market", unit="fraction", tags=("macro", "oil", "momentum"), memory=last("window", 1)
+)
 def oil_momentum(view: View, *, window: Observations = 60, series: str = "wti_spot") -> np.ndarray:
     """Log change of the oil price over the last ``window`` published observations.
 
@@ -123,7 +137,13 @@ def oil_momentum(view: View, *, window: Observations = 60, series: str = "wti_sp
     return _log_change(view, series, window)
 
 
-@feature(series=named("series"), scope="market", unit="fraction", tags=("macro", "gold", "momentum"))
+@feature(
+    series=named("series"),
+    scope="market",
+    unit="fraction",
+    tags=("macro", "gold", "momentum"),
+    memory=last("window", 1),
+)
 def gold_momentum(view: View, *, window: Observations = 3, series: str = "gold_usd") -> np.ndarray:
     """Log change of the gold price over the last ``window`` published observations.
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from mnpu import View, feature
 from mnpu.features.trailing import delayed
-from mnpu_data_macro._series import Months, Observations, Unit, change, named, newest
+from mnpu_data_macro._series import Months, Observations, Unit, change, last, named, newest
 
 __all__ = [
     "credit_spread",
@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 
-@feature(series=named("series"), scope="market", unit="fraction per year", tags=("macro", "rates", "curve"))
+@feature(series=named("series"), scope="market", unit="fraction per year", tags=("macro", "rates", "curve"), memory=1)
 def yield_level(view: View, *, series: str = "ust_10year", unit: Unit = "fraction") -> np.ndarray:
     """Level of the yield curve: its newest known long yield.
 
@@ -50,7 +50,9 @@ def yield_level(view: View, *, series: str = "ust_10year", unit: Unit = "fractio
     return newest(view, series, unit)
 
 
-@feature(series=named("long", "short"), scope="market", unit="fraction per year", tags=("macro", "rates", "curve"))
+@feature(
+    series=named("long", "short"), scope="market", unit="fraction per year", tags=("macro", "rates", "curve"), memory=1
+)
 def yield_slope(
     view: View, *, long: str = "ust_10year", short: str = "ust_3month", unit: Unit = "fraction"
 ) -> np.ndarray:
@@ -79,7 +81,11 @@ def yield_slope(
 
 
 @feature(
-    series=named("long", "medium", "short"), scope="market", unit="fraction per year", tags=("macro", "rates", "curve")
+    series=named("long", "medium", "short"),
+    scope="market",
+    unit="fraction per year",
+    tags=("macro", "rates", "curve"),
+    memory=1,
 )
 def yield_curvature(
     view: View,
@@ -113,7 +119,13 @@ def yield_curvature(
     return 2 * newest(view, medium, unit) - newest(view, long, unit) - newest(view, short, unit)
 
 
-@feature(series=named("series"), scope="market", unit="fraction per year", tags=("macro", "rates", "curve", "momentum"))
+@feature(
+    series=named("series"),
+    scope="market",
+    unit="fraction per year",
+    tags=("macro", "rates", "curve", "momentum"),
+    memory=last("window", 1),
+)
 def yield_change(
     view: View, *, series: str = "ust_10year", window: Observations = 21, unit: Unit = "fraction"
 ) -> np.ndarray:
@@ -144,7 +156,7 @@ def yield_change(
     return change(view, series, window, unit)
 
 
-@feature(series=named("series"), scope="market", unit="fraction per year", tags=("macro", "rates", "policy"))
+@feature(series=named("series"), scope="market", unit="fraction per year", tags=("macro", "rates", "policy"), memory=1)
 def policy_rate(view: View, *, series: str = "us_primary_credit_rate", unit: Unit = "percent") -> np.ndarray:
     """Interest rate that the central bank has set, as known at the decision.
 
@@ -177,6 +189,7 @@ def policy_rate(view: View, *, series: str = "us_primary_credit_rate", unit: Uni
     warmup=lambda params: params["window"] + 1,
     unit="fraction per year",
     tags=("macro", "rates", "policy", "momentum"),
+    memory=1,
 )
 def policy_rate_change(
     view: View,
@@ -213,7 +226,7 @@ def policy_rate_change(
     return rate - delayed(rate, window)
 
 
-@feature(series=named("baa", "aaa"), scope="market", unit="fraction per year", tags=("macro", "credit"))
+@feature(series=named("baa", "aaa"), scope="market", unit="fraction per year", tags=("macro", "credit"), memory=1)
 def credit_spread(view: View, *, baa: str = "moodys_baa_yield", aaa: str = "moodys_aaa_yield") -> np.ndarray:
     """Yield of Moody's BAA corporate bonds above that of AAA bonds.
 
@@ -237,7 +250,13 @@ def credit_spread(view: View, *, baa: str = "moodys_baa_yield", aaa: str = "mood
     return newest(view, baa) - newest(view, aaa)
 
 
-@feature(series=named("baa", "aaa"), scope="market", unit="fraction per year", tags=("macro", "credit", "momentum"))
+@feature(
+    series=named("baa", "aaa"),
+    scope="market",
+    unit="fraction per year",
+    tags=("macro", "credit", "momentum"),
+    memory=last("months", 1),
+)
 def credit_spread_change(
     view: View, *, months: Months = 3, baa: str = "moodys_baa_yield", aaa: str = "moodys_aaa_yield"
 ) -> np.ndarray:

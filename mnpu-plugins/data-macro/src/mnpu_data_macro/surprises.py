@@ -16,7 +16,7 @@ from pydantic import Field
 from mnpu import View, feature
 from mnpu.data.history import Known
 from mnpu.features.trailing import delayed, trailing_moments
-from mnpu_data_macro._series import FRACTION, Unit, named
+from mnpu_data_macro._series import FRACTION, Unit, last, named
 
 __all__ = [
     "announced_revision",
@@ -28,6 +28,9 @@ __all__ = [
     "release_age",
     "surprise_zscore",
 ]
+
+#: Dates in the past that are remembered: so many in a row may be called off, even after they have come.
+CALLED_OFF = 12
 
 Releases = Annotated[int, Field(ge=3, le=1_000)]
 
@@ -42,6 +45,7 @@ def _parts(*parts: str) -> Callable[[Mapping[str, Any]], Sequence[str]]:
     unit="fraction",
     tags=("macro", "surprise", "inflation"),
     kind="calendar",
+    memory=1,
 )
 def inflation_surprise(view: View, *, event: str = "USD CPI m/m", unit: Unit = "percent") -> np.ndarray:
     """Inflation as released, less its forecast.
@@ -75,6 +79,7 @@ def inflation_surprise(view: View, *, event: str = "USD CPI m/m", unit: Unit = "
     unit="persons",
     tags=("macro", "surprise", "employment"),
     kind="calendar",
+    memory=1,
 )
 def employment_surprise(view: View, *, event: str = "USD Non-Farm Employment Change") -> np.ndarray:
     """Change of employment as released, less its forecast.
@@ -105,6 +110,7 @@ def employment_surprise(view: View, *, event: str = "USD Non-Farm Employment Cha
     unit="fraction",
     tags=("macro", "surprise", "growth"),
     kind="calendar",
+    memory=1,
 )
 def growth_surprise(view: View, *, event: str = "USD Industrial Production m/m", unit: Unit = "percent") -> np.ndarray:
     """Growth as released, less its forecast.
@@ -137,6 +143,7 @@ def growth_surprise(view: View, *, event: str = "USD Industrial Production m/m",
     unit="standard deviations",
     tags=("macro", "surprise"),
     kind="calendar",
+    memory=last("releases", 1),
 )
 def surprise_zscore(view: View, *, event: str = "USD Unemployment Claims", releases: Releases = 12) -> np.ndarray:
     """Surprise of the newest release, in standard deviations of the surprises before it.
@@ -174,6 +181,7 @@ def surprise_zscore(view: View, *, event: str = "USD Unemployment Claims", relea
     unit="unit of the calendar",
     tags=("macro", "surprise", "revision"),
     kind="calendar",
+    memory=2,
 )
 def announced_revision(view: View, *, event: str = "USD Non-Farm Employment Change") -> np.ndarray:
     """What a release said of the outcome before it, less that outcome as it was first published.
@@ -199,7 +207,7 @@ def announced_revision(view: View, *, event: str = "USD Non-Farm Employment Chan
     return view.at_decision(actual, _told(view, actual, f"{event}/previous") - actual.values[:, 0])
 
 
-@feature(series=_parts("scheduled"), scope="market", unit="days", tags=("macro", "calendar"), kind="calendar")
+@feature(series=_parts("scheduled"), scope="market", unit="days", tags=("macro", "calendar"), kind="calendar", memory=1)
 def days_to_release(view: View, *, event: str = "USD CPI m/m") -> np.ndarray:
     """Days until the next release whose date was known at the decision.
 
@@ -223,7 +231,14 @@ def days_to_release(view: View, *, event: str = "USD CPI m/m") -> np.ndarray:
     return view.until_next(f"{event}/scheduled")
 
 
-@feature(series=_parts("scheduled"), scope="market", unit="days", tags=("macro", "calendar"), kind="calendar")
+@feature(
+    series=_parts("scheduled"),
+    scope="market",
+    unit="days",
+    tags=("macro", "calendar"),
+    kind="calendar",
+    memory=CALLED_OFF,
+)
 def days_since_release(view: View, *, event: str = "USD CPI m/m") -> np.ndarray:
     """Days since the last release that had come at the decision.
 
@@ -246,7 +261,7 @@ def days_since_release(view: View, *, event: str = "USD CPI m/m") -> np.ndarray:
     return view.since_last(f"{event}/scheduled")
 
 
-@feature(series=named("series"), scope="market", unit="days", tags=("macro", "staleness"))
+@feature(series=named("series"), scope="market", unit="days", tags=("macro", "staleness"), memory=1)
 def release_age(view: View, *, series: str = "INDPRO") -> np.ndarray:
     """Age of what is known of a series: days since the end of its newest published period.
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from mnpu import View, feature
 from mnpu.features.trailing import trailing_mean
-from mnpu_data_macro._series import Months, Observations, named, positive
+from mnpu_data_macro._series import Months, Observations, last, named, positive
 
 __all__ = ["core_inflation_gap", "growth", "revision", "revision_momentum", "vintage_surprise"]
 
@@ -16,7 +16,13 @@ MONTHS_IN_YEAR = 12
 Vintage = Literal["latest", "first"]
 
 
-@feature(series=named("series"), scope="market", unit="fraction per year", tags=("macro", "inflation"))
+@feature(
+    series=named("series"),
+    scope="market",
+    unit="fraction per year",
+    tags=("macro", "inflation"),
+    memory=last("months", MONTHS_IN_YEAR),
+)
 def core_inflation_gap(view: View, *, months: Months = 36, series: str = "core_cpi") -> np.ndarray:
     """Core inflation over the past year against its own mean of the last ``months`` months.
 
@@ -45,7 +51,7 @@ def core_inflation_gap(view: View, *, months: Months = 36, series: str = "core_c
     return view.at_decision(known, inflation[:, -1] - inflation.mean(axis=1))
 
 
-@feature(series=named("series"), scope="market", unit="fraction", tags=("macro", "growth"))
+@feature(series=named("series"), scope="market", unit="fraction", tags=("macro", "growth"), memory=last("periods", 1))
 def growth(view: View, *, series: str = "INDPRO", periods: Observations = 1, vintage: Vintage = "latest") -> np.ndarray:
     """Log growth of a series over its last ``periods`` published periods, in the vintage of the time.
 
@@ -77,7 +83,7 @@ def growth(view: View, *, series: str = "INDPRO", periods: Observations = 1, vin
     return view.at_decision(known, np.log(level[:, -1] / level[:, 0]))
 
 
-@feature(series=named("series"), scope="market", unit="unit of the series", tags=("macro", "revision"))
+@feature(series=named("series"), scope="market", unit="unit of the series", tags=("macro", "revision"), memory=2)
 def revision(view: View, *, series: str = "INDPRO") -> np.ndarray:
     """What the newest publication of a series changed about the period that was newest before it.
 
@@ -104,7 +110,13 @@ def revision(view: View, *, series: str = "INDPRO") -> np.ndarray:
     return view.at_decision(known, known.values[:, 1] - known.values[:, 0])
 
 
-@feature(series=named("series"), scope="market", unit="fraction", tags=("macro", "revision", "momentum"))
+@feature(
+    series=named("series"),
+    scope="market",
+    unit="fraction",
+    tags=("macro", "revision", "momentum"),
+    memory=last("publications", 1),
+)
 def revision_momentum(view: View, *, series: str = "INDPRO", publications: Observations = 3) -> np.ndarray:
     """Mean relative revision of the last ``publications`` publications: whether news about the past keeps one sign.
 
@@ -134,7 +146,7 @@ def revision_momentum(view: View, *, series: str = "INDPRO", publications: Obser
     return view.at_decision(known, trailing_mean(np.log(value[:, 1] / value[:, 0]), publications))
 
 
-@feature(series=named("series"), scope="market", unit="fraction", tags=("macro", "surprise", "revision"))
+@feature(series=named("series"), scope="market", unit="fraction", tags=("macro", "surprise", "revision"), memory=2)
 def vintage_surprise(view: View, *, series: str = "INDPRO") -> np.ndarray:
     """Growth as the newest publication tells it, against growth as the vintage before told it.
 

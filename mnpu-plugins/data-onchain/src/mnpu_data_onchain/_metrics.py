@@ -15,6 +15,7 @@ __all__ = [
     "Observations",
     "SeveralObservations",
     "deviation",
+    "last",
     "log_change",
     "log_ratio_of_means",
     "named",
@@ -30,6 +31,11 @@ SeveralObservations = Annotated[int, Field(ge=2, le=5_000)]
 def named(*parameters: str) -> Callable[[Mapping[str, Any]], Sequence[str]]:
     """The series that these parameters name, each once, for ``@feature(series=...)``."""
     return lambda params: tuple(dict.fromkeys(params[name] for name in parameters))
+
+
+def last(parameter: str, more: int = 0) -> Callable[[Mapping[str, Any]], int]:
+    """As many observations as a parameter says and ``more``, for ``@feature(memory=...)``."""
+    return lambda params: int(params[parameter]) + more
 
 
 def shorter_first(params: Mapping[str, Any]) -> Sequence[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mnpu import View, feature
-from mnpu_data_onchain._metrics import Observations, SeveralObservations, log_change, named, positive, score
+from mnpu_data_onchain._metrics import Observations, SeveralObservations, last, log_change, named, positive, score
 
 __all__ = [
     "active_addresses_change",
@@ -19,7 +19,13 @@ __all__ = [
 ]
 
 
-@feature(series=named("series"), unit="fraction", tags=("onchain", "activity", "momentum"), kind="onchain")
+@feature(
+    series=named("series"),
+    unit="fraction",
+    tags=("onchain", "activity", "momentum"),
+    kind="onchain",
+    memory=last("window", 1),
+)
 def active_addresses_change(view: View, *, window: Observations = 30, series: str = "AdrActCnt") -> np.ndarray:
     """Log change of the number of active addresses over the last ``window`` published observations.
 
@@ -46,7 +52,13 @@ def active_addresses_change(view: View, *, window: Observations = 30, series: st
     return log_change(view, series, window)
 
 
-@feature(series=named("series"), unit="standard deviations", tags=("onchain", "activity", "zscore"), kind="onchain")
+@feature(
+    series=named("series"),
+    unit="standard deviations",
+    tags=("onchain", "activity", "zscore"),
+    kind="onchain",
+    memory=last("window"),
+)
 def active_addresses_zscore(view: View, *, window: SeveralObservations = 90, series: str = "AdrActCnt") -> np.ndarray:
     """Number of active addresses, in standard deviations from its mean of the last ``window`` observations.
 
@@ -73,7 +85,13 @@ def active_addresses_zscore(view: View, *, window: SeveralObservations = 90, ser
     return _log_score(view, series, window)
 
 
-@feature(series=named("series"), unit="fraction", tags=("onchain", "activity", "momentum"), kind="onchain")
+@feature(
+    series=named("series"),
+    unit="fraction",
+    tags=("onchain", "activity", "momentum"),
+    kind="onchain",
+    memory=last("window", 1),
+)
 def transaction_count_change(view: View, *, window: Observations = 30, series: str = "TxCnt") -> np.ndarray:
     """Log change of the number of transactions over the last ``window`` published observations.
 
@@ -100,7 +118,13 @@ def transaction_count_change(view: View, *, window: Observations = 30, series: s
     return log_change(view, series, window)
 
 
-@feature(series=named("series"), unit="fraction", tags=("onchain", "activity", "momentum"), kind="onchain")
+@feature(
+    series=named("series"),
+    unit="fraction",
+    tags=("onchain", "activity", "momentum"),
+    kind="onchain",
+    memory=last("window", 1),
+)
 def transaction_value_change(view: View, *, window: Observations = 30, series: str = "TxTfrValAdjUSD") -> np.ndarray:
     """Log change of the value that a chain moved over the last ``window`` published observations.
 
@@ -127,7 +151,13 @@ def transaction_value_change(view: View, *, window: Observations = 30, series: s
     return log_change(view, series, window)
 
 
-@feature(series=named("series"), unit="standard deviations", tags=("onchain", "fees", "zscore"), kind="onchain")
+@feature(
+    series=named("series"),
+    unit="standard deviations",
+    tags=("onchain", "fees", "zscore"),
+    kind="onchain",
+    memory=last("window"),
+)
 def fees_zscore(view: View, *, window: SeveralObservations = 90, series: str = "FeeTotUSD") -> np.ndarray:
     """Fees that users paid, in standard deviations from their mean of the last ``window`` observations.
 
@@ -154,7 +184,7 @@ def fees_zscore(view: View, *, window: SeveralObservations = 90, series: str = "
     return _log_score(view, series, window)
 
 
-@feature(series=named("fees", "issuance"), unit="fraction", tags=("onchain", "fees"), kind="onchain")
+@feature(series=named("fees", "issuance"), unit="fraction", tags=("onchain", "fees"), kind="onchain", memory=1)
 def fee_share(view: View, *, fees: str = "FeeTotUSD", issuance: str = "IssTotUSD") -> np.ndarray:
     """Share of fees in what miners earn.
 
@@ -181,7 +211,9 @@ def fee_share(view: View, *, fees: str = "FeeTotUSD", issuance: str = "IssTotUSD
     return paid / positive(paid + view.by_symbol(issuance))
 
 
-@feature(series=named("series"), unit="fraction", tags=("onchain", "momentum"), kind="onchain")
+@feature(
+    series=named("series"), unit="fraction", tags=("onchain", "momentum"), kind="onchain", memory=last("window", 1)
+)
 def metric_change(view: View, *, window: Observations = 30, series: str = "TxTfrCnt") -> np.ndarray:
     """Log change of any positive metric over the last ``window`` published observations.
 
@@ -207,7 +239,13 @@ def metric_change(view: View, *, window: Observations = 30, series: str = "TxTfr
     return log_change(view, series, window)
 
 
-@feature(series=named("series"), unit="standard deviations", tags=("onchain", "zscore"), kind="onchain")
+@feature(
+    series=named("series"),
+    unit="standard deviations",
+    tags=("onchain", "zscore"),
+    kind="onchain",
+    memory=last("window"),
+)
 def metric_zscore(view: View, *, window: SeveralObservations = 90, series: str = "TxTfrCnt") -> np.ndarray:
     """Any metric, in standard deviations from its mean of the last ``window`` observations.
 

@@ -7,7 +7,8 @@ moment, unless the stored series declares a lag; exchanges show a predicted rate
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from pydantic import Field
 from mnpu import View, feature
 from mnpu.data.history import Known
 from mnpu.features.trailing import trailing_moments
-from mnpu_data_onchain._metrics import Observations, SeveralObservations, named, positive, score
+from mnpu_data_onchain._metrics import Observations, SeveralObservations, last, named, positive, score
 
 __all__ = [
     "annual_rate",
@@ -38,7 +39,11 @@ Days = Annotated[float, Field(gt=0, le=3_650)]
 SeveralBars = Annotated[int, Field(ge=2, le=100_000)]
 
 
-@feature(series=named("series"), unit="fraction per settlement", tags=("funding", "level"), kind="funding")
+def _days(params: Mapping[str, Any]) -> pd.Timedelta:
+    return pd.Timedelta(days=params["days"])
+
+
+@feature(series=named("series"), unit="fraction per settlement", tags=("funding", "level"), kind="funding", memory=1)
 def rate(view: View, *, series: str = "funding_rate") -> np.ndarray:
     """Funding rate of the newest known settlement.
 
@@ -63,7 +68,13 @@ def rate(view: View, *, series: str = "funding_rate") -> np.ndarray:
     return view.by_symbol(series)
 
 
-@feature(series=named("series"), unit="fraction per settlement", tags=("funding", "momentum"), kind="funding")
+@feature(
+    series=named("series"),
+    unit="fraction per settlement",
+    tags=("funding", "momentum"),
+    kind="funding",
+    memory=last("settlements", 1),
+)
 def rate_change(view: View, *, settlements: Observations = 3, series: str = "funding_rate") -> np.ndarray:
     """Change of the funding rate over the last ``settlements`` settlements.
 
@@ -89,7 +100,13 @@ def rate_change(view: View, *, settlements: Observations = 3, series: str = "fun
     return view.by_symbol(series, lambda past: past[:, -1] - past[:, 0], settlements + 1)
 
 
-@feature(series=named("series"), unit="standard deviations", tags=("funding", "zscore"), kind="funding")
+@feature(
+    series=named("series"),
+    unit="standard deviations",
+    tags=("funding", "zscore"),
+    kind="funding",
+    memory=last("settlements"),
+)
 def rate_zscore(view: View, *, settlements: SeveralObservations = 90, series: str = "funding_rate") -> np.ndarray:
     """Funding rate in standard deviations from its mean of the last ``settlements`` settlements.
 
@@ -116,7 +133,7 @@ def rate_zscore(view: View, *, settlements: SeveralObservations = 90, series: st
     return view.by_symbol(series, score, settlements)
 
 
-@feature(series=named("series"), unit="fraction", tags=("funding", "carry"), kind="funding")
+@feature(series=named("series"), unit="fraction", tags=("funding", "carry"), kind="funding", memory=_days)
 def carry(view: View, *, days: Days = 7.0, series: str = "funding_rate") -> np.ndarray:
     """Cumulative carry: what a long position has paid in funding over the last ``days`` days.
 
@@ -145,7 +162,9 @@ def carry(view: View, *, days: Days = 7.0, series: str = "funding_rate") -> np.n
     return _paid(view, series, days)
 
 
-@feature(series=named("series"), unit="fraction per year", tags=("funding", "carry", "level"), kind="funding")
+@feature(
+    series=named("series"), unit="fraction per year", tags=("funding", "carry", "level"), kind="funding", memory=_days
+)
 def annual_rate(view: View, *, days: Days = 1.0, series: str = "funding_rate") -> np.ndarray:
     """Funding of the last ``days`` days as a rate per year.
 
@@ -178,6 +197,7 @@ def annual_rate(view: View, *, days: Days = 1.0, series: str = "funding_rate") -
     unit="fraction",
     tags=("funding", "basis"),
     kind="funding",
+    memory=1,
 )
 def basis(view: View, *, mark: str = "mark_close") -> np.ndarray:
     """Traded price above the mark price.
@@ -211,6 +231,7 @@ def basis(view: View, *, mark: str = "mark_close") -> np.ndarray:
     unit="standard deviations",
     tags=("funding", "basis", "zscore"),
     kind="funding",
+    memory=1,
 )
 def basis_zscore(view: View, *, window: SeveralBars = 168, mark: str = "mark_close") -> np.ndarray:
     """Basis between traded and mark price, in standard deviations from its mean of the last ``window`` bars.
@@ -239,7 +260,7 @@ def basis_zscore(view: View, *, window: SeveralBars = 168, mark: str = "mark_clo
     return (values - mean) / np.sqrt(positive(squares / (window - 1)))
 
 
-@feature(series=named("series"), unit="days", tags=("funding", "calendar"), kind="funding")
+@feature(series=named("series"), unit="days", tags=("funding", "calendar"), kind="funding", memory=1)
 def days_since_last(view: View, *, series: str = "funding_rate") -> np.ndarray:
     """Days since the newest known settlement.
 
@@ -263,7 +284,7 @@ def days_since_last(view: View, *, series: str = "funding_rate") -> np.ndarray:
     return view.age_by_symbol(series)
 
 
-@feature(series=named("series"), unit="days", tags=("funding", "calendar"), kind="funding")
+@feature(series=named("series"), unit="days", tags=("funding", "calendar"), kind="funding", memory=2)
 def days_to_next(view: View, *, series: str = "funding_rate") -> np.ndarray:
     """Days until the next settlement, on the grid that the last two known ones make.
 

@@ -8,6 +8,7 @@ from mnpu import View, feature
 from mnpu_data_onchain._metrics import (
     Observations,
     SeveralObservations,
+    last,
     log_change,
     log_ratio_of_means,
     named,
@@ -29,7 +30,13 @@ RIBBON = (9, 14, 25, 40, 60, 90, 128, 200)
 DAYS_IN_YEAR = 365
 
 
-@feature(series=named("series"), unit="fraction", tags=("onchain", "mining", "momentum"), kind="onchain")
+@feature(
+    series=named("series"),
+    unit="fraction",
+    tags=("onchain", "mining", "momentum"),
+    kind="onchain",
+    memory=last("window", 1),
+)
 def hash_rate_change(view: View, *, window: Observations = 30, series: str = "HashRate") -> np.ndarray:
     """Log change of the hash rate over the last ``window`` published observations.
 
@@ -56,7 +63,7 @@ def hash_rate_change(view: View, *, window: Observations = 30, series: str = "Ha
     return log_change(view, series, window)
 
 
-@feature(series=shorter_first, unit="log ratio", tags=("onchain", "mining"), kind="onchain")
+@feature(series=shorter_first, unit="log ratio", tags=("onchain", "mining"), kind="onchain", memory=last("long"))
 def hash_ribbon(
     view: View, *, short: Observations = 30, long: SeveralObservations = 60, series: str = "HashRate"
 ) -> np.ndarray:
@@ -84,7 +91,7 @@ def hash_ribbon(
     return log_ratio_of_means(view, series, short, long)
 
 
-@feature(series=shorter_first, unit="log ratio", tags=("onchain", "mining"), kind="onchain")
+@feature(series=shorter_first, unit="log ratio", tags=("onchain", "mining"), kind="onchain", memory=last("long"))
 def difficulty_ribbon(
     view: View, *, short: Observations = 9, long: SeveralObservations = 200, series: str = "DiffMean"
 ) -> np.ndarray:
@@ -112,7 +119,7 @@ def difficulty_ribbon(
     return log_ratio_of_means(view, series, short, long)
 
 
-@feature(series=named("series"), unit="fraction", tags=("onchain", "mining"), kind="onchain")
+@feature(series=named("series"), unit="fraction", tags=("onchain", "mining"), kind="onchain", memory=max(RIBBON))
 def difficulty_ribbon_width(view: View, *, series: str = "DiffMean") -> np.ndarray:
     """Width of the difficulty ribbon: how far its means lie apart, small where it is compressed.
 
@@ -142,7 +149,13 @@ def difficulty_ribbon_width(view: View, *, series: str = "DiffMean") -> np.ndarr
     return view.by_symbol(series, width, max(RIBBON))
 
 
-@feature(series=named("issuance", "supply"), unit="fraction per year", tags=("onchain", "supply"), kind="onchain")
+@feature(
+    series=named("issuance", "supply"),
+    unit="fraction per year",
+    tags=("onchain", "supply"),
+    kind="onchain",
+    memory=last("window"),
+)
 def issuance_rate(
     view: View, *, window: Observations = 30, issuance: str = "IssContNtv", supply: str = "SplyCur"
 ) -> np.ndarray:
@@ -174,7 +187,9 @@ def issuance_rate(
     return issued / positive(view.by_symbol(supply)) * (DAYS_IN_YEAR / window)
 
 
-@feature(series=named("series"), unit="ratio", tags=("onchain", "supply", "valuation"), kind="onchain")
+@feature(
+    series=named("series"), unit="ratio", tags=("onchain", "supply", "valuation"), kind="onchain", memory=last("window")
+)
 def puell_multiple(view: View, *, window: SeveralObservations = 365, series: str = "IssContUSD") -> np.ndarray:
     """Value of a day's new coins against its own mean of the last ``window`` observations.
 

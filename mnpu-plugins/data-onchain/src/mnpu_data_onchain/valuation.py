@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from mnpu import View, feature
-from mnpu_data_onchain._metrics import Observations, SeveralObservations, deviation, named, positive
+from mnpu_data_onchain._metrics import Observations, SeveralObservations, deviation, last, named, positive
 
 __all__ = ["exchange_net_flow", "mvrv", "mvrv_zscore", "nvt", "nvt_signal"]
 
 
-@feature(series=named("cap", "value"), unit="days", tags=("onchain", "valuation"), kind="onchain")
+@feature(series=named("cap", "value"), unit="days", tags=("onchain", "valuation"), kind="onchain", memory=1)
 def nvt(view: View, *, cap: str = "CapMrktCurUSD", value: str = "TxTfrValAdjUSD") -> np.ndarray:
     """Network value to transactions: market capitalisation over the value moved in a day.
 
@@ -36,7 +36,9 @@ def nvt(view: View, *, cap: str = "CapMrktCurUSD", value: str = "TxTfrValAdjUSD"
     return view.by_symbol(cap) / positive(view.by_symbol(value))
 
 
-@feature(series=named("cap", "value"), unit="days", tags=("onchain", "valuation"), kind="onchain")
+@feature(
+    series=named("cap", "value"), unit="days", tags=("onchain", "valuation"), kind="onchain", memory=last("window")
+)
 def nvt_signal(
     view: View, *, window: Observations = 90, cap: str = "CapMrktCurUSD", value: str = "TxTfrValAdjUSD"
 ) -> np.ndarray:
@@ -66,7 +68,7 @@ def nvt_signal(
     return view.by_symbol(cap) / view.by_symbol(value, lambda past: positive(past.mean(axis=1)), window)
 
 
-@feature(series=named("series"), unit="ratio", tags=("onchain", "valuation"), kind="onchain")
+@feature(series=named("series"), unit="ratio", tags=("onchain", "valuation"), kind="onchain", memory=1)
 def mvrv(view: View, *, series: str = "CapMVRVCur") -> np.ndarray:
     """Market value to realised value: capitalisation at the price of today over that at the price of each last move.
 
@@ -89,7 +91,13 @@ def mvrv(view: View, *, series: str = "CapMVRVCur") -> np.ndarray:
     return view.by_symbol(series)
 
 
-@feature(series=named("cap", "realised"), unit="standard deviations", tags=("onchain", "valuation"), kind="onchain")
+@feature(
+    series=named("cap", "realised"),
+    unit="standard deviations",
+    tags=("onchain", "valuation"),
+    kind="onchain",
+    memory=last("window"),
+)
 def mvrv_zscore(
     view: View, *, window: SeveralObservations = 365, cap: str = "CapMrktCurUSD", realised: str = "CapRealUSD"
 ) -> np.ndarray:
@@ -121,7 +129,11 @@ def mvrv_zscore(
 
 
 @feature(
-    series=named("inflow", "outflow", "supply"), unit="fraction", tags=("onchain", "flows", "exchanges"), kind="onchain"
+    series=named("inflow", "outflow", "supply"),
+    unit="fraction",
+    tags=("onchain", "flows", "exchanges"),
+    kind="onchain",
+    memory=last("window"),
 )
 def exchange_net_flow(
     view: View,
