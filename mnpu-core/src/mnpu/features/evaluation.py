@@ -32,6 +32,7 @@ __all__ = [
     "jobs",
     "of_view",
     "parts",
+    "quiet",
     "run",
 ]
 
@@ -270,15 +271,20 @@ def _column(
     view = View(
         panel, side, fields=spec.fields, series=spec.series, where=spec.name, first=first, state=state, memo=memo
     )
-    return of_view(column, view)
+    with quiet():
+        return of_view(column, view)
+
+
+def quiet() -> np.errstate:
+    """Where features are asked: what is divided by zero is missing, not worth a warning."""
+    return np.errstate(divide="ignore", invalid="ignore", over="ignore")
 
 
 def of_view(column: PlannedFeature, view: View) -> np.ndarray:
     """The rows of one column from the view's first on, (T - first, A), or (T - first, 1) of a market-wide one."""
     spec, shape, first = column.spec, view.shape, view.first
     try:
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            values = np.asarray(column.function(view, **spec.params))
+        values = np.asarray(column.function(view, **spec.params))
     except MnpuError:
         raise
     except Exception as error:  # code of a plugin: whatever it raises is its failure, not the user's
