@@ -21,7 +21,7 @@ from mnpu.types import Panel, SideTable
 __all__ = ["Job", "States", "fill", "fresh_states", "jobs", "parts"]
 
 #: Rows of a block of a kernel's part.
-BLOCK = 256
+BLOCK = 128
 
 #: What each column carries, by name: float64 (S, A).
 States = Mapping[str, np.ndarray]
