@@ -167,7 +167,7 @@ def test_a_value_is_the_same_to_the_bit_wherever_the_data_begin(
 def test_a_column_is_the_same_alone_among_others_and_by_two_threads(
     make_panel: Make, rng: np.random.Generator, source: ModuleType
 ) -> None:
-    panel = market(make_panel, rng, 600, 35)  # three blocks, two of symbols
+    panel = market(make_panel, rng, 600, 35)  # five blocks of rows, two of symbols
     planned = columns(source)
     whole = evaluate(planned, panel, nothing(panel))
     for f in rng.choice(len(planned), size=12, replace=False):
