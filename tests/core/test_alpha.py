@@ -196,6 +196,24 @@ def test_without_a_compiler_the_definitions_run(
     np.testing.assert_allclose(values(panel, source, first=150), fast, 1e-9, 1e-11)
 
 
+@pytest.mark.parametrize("source", [alpha158, alpha360])
+def test_arrays_in_any_order_of_memory_and_of_columns_give_the_same(
+    make_panel: Make, rng: np.random.Generator, source: ModuleType
+) -> None:
+    panel = rough(make_panel, rng)
+    turned = replace(panel, fields={name: np.asfortranarray(cells) for name, cells in panel.fields.items()})
+    names = rng.permutation(list(features_of(source)))[:50].tolist()
+    found = values(panel, source, *names)
+    np.testing.assert_array_equal(values(turned, source, *names), found)
+    planned = columns(source, *names)
+    out = np.zeros((120, 190, 9))[::2, :, 1:7]  # part of a larger array
+    kernel = planned[0].meta.kernel
+    assert kernel is not None
+    with np.errstate(all="ignore"):
+        kernel(View(panel, nothing(panel)), [(name, {}) for name in names], out[:50])
+    np.testing.assert_array_equal(np.moveaxis(out[:50], 0, -1), found)
+
+
 def test_only_what_a_column_reads_has_to_be_there(make_panel: Make) -> None:
     panel = make_panel(np.linspace(10, 11, 80)[:, None])  # closes alone
     frame = compute(columns(alpha158, "MA5", "ROC60", "RANK20", "SUMD30"), panel, nothing(panel))
