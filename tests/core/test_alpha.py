@@ -167,7 +167,7 @@ def test_a_value_is_the_same_to_the_bit_wherever_the_data_begin(
 def test_a_column_is_the_same_alone_among_others_and_by_two_threads(
     make_panel: Make, rng: np.random.Generator, source: ModuleType
 ) -> None:
-    panel = market(make_panel, rng, 600, 35)  # three blocks, two of symbols
+    panel = market(make_panel, rng, 600, 35)  # five blocks of rows, two of symbols
     planned = columns(source)
     whole = evaluate(planned, panel, nothing(panel))
     for f in rng.choice(len(planned), size=12, replace=False):
@@ -194,6 +194,24 @@ def test_without_a_compiler_the_definitions_run(
 
     monkeypatch.setattr(alpha_kernel, "compiled", none)
     np.testing.assert_allclose(values(panel, source, first=150), fast, 1e-9, 1e-11)
+
+
+@pytest.mark.parametrize("source", [alpha158, alpha360])
+def test_arrays_in_any_order_of_memory_and_of_columns_give_the_same(
+    make_panel: Make, rng: np.random.Generator, source: ModuleType
+) -> None:
+    panel = rough(make_panel, rng)
+    turned = replace(panel, fields={name: np.asfortranarray(cells) for name, cells in panel.fields.items()})
+    names = rng.permutation(list(features_of(source)))[:50].tolist()
+    found = values(panel, source, *names)
+    np.testing.assert_array_equal(values(turned, source, *names), found)
+    planned = columns(source, *names)
+    out = np.zeros((120, 190, 9))[::2, :, 1:7]  # part of a larger array
+    kernel = planned[0].meta.kernel
+    assert kernel is not None
+    with np.errstate(all="ignore"):
+        kernel(View(panel, nothing(panel)), [(name, {}) for name in names], out[:50])
+    np.testing.assert_array_equal(np.moveaxis(out[:50], 0, -1), found)
 
 
 def test_only_what_a_column_reads_has_to_be_there(make_panel: Make) -> None:

@@ -175,7 +175,8 @@ def extremes(high, low, close, first, n_windows, acc, place, res):  # type: igno
                     acc[5 * LANES + a] = s if lo == lo else acc[5 * LANES + a]
             begin = WINDOWS[k]
             for a in range(LANES):
-                top, bottom = acc[a], acc[3 * LANES + a]
+                top = acc[a] if acc[a] > -INF else NAN
+                bottom = acc[3 * LANES + a] if acc[3 * LANES + a] < INF else NAN
                 at_top = (acc[LANES + a] - acc[2 * LANES + a] + 1.0) / WINDOWS[k]
                 at_bottom = (acc[4 * LANES + a] - acc[5 * LANES + a] + 1.0) / WINDOWS[k]
                 if place[0] >= 0:

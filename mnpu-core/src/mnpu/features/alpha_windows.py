@@ -46,8 +46,8 @@ def docstring(what: str, formula: str, notes: str, published: str) -> str:
 
 
 def finite(values: np.ndarray) -> np.ndarray:
-    """The values, NaN where they are infinite or would be as a float32."""
-    return np.where(np.abs(values) <= LARGEST, values, np.nan)
+    """The values row by row in memory, NaN where they are infinite or would be as a float32."""
+    return np.ascontiguousarray(np.where(np.abs(values) <= LARGEST, values, np.nan))
 
 
 def change(x: np.ndarray) -> np.ndarray:

@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 #: Rows of a block of a kernel's part.
-BLOCK = 256
+BLOCK = 128
 
 #: What each column carries, by name: float64 (S, A).
 States = Mapping[str, np.ndarray]

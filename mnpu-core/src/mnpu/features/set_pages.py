@@ -46,7 +46,7 @@ def rows(found: Sequence[Signal]) -> list[Row]:
     for signal in found:
         spec = signal.spec
         stem = spec.function.rstrip("0123456789")
-        own = re.compile(rf"(?<!1e-)\b{spec.function[len(stem) :]}\b" if stem != spec.function else r"(?!)")
+        own = re.compile(rf"(?<!e-)\b{spec.function[len(stem) :]}\b" if stem != spec.function else r"(?!)")
         texts = [own.sub("n", text) for text in (spec.description, signal.formula, signal.notes)]
         key = (stem, *texts, spec.unit, *spec.fields)
         grouped.setdefault(key, []).append(signal)
