@@ -317,3 +317,59 @@ def test_a_half_life_or_a_window_of_nothing_is_refused(panel, length):
         view.decayed(texts, texts.value, length)
     with pytest.raises(PluginError, match=r"acme\.tone: the window of wire is .*, expected longer than nothing"):
         view.within(texts, texts.value, length, market=True)
+
+
+def test_sums_of_a_symbol_do_not_depend_on_the_texts_about_another():
+    """Not even where the one's last text is a thousand half-lives after the other's first."""
+    rng = np.random.default_rng(11)
+    days = pd.date_range("2015-01-01", periods=1500, freq="D", tz="UTC").as_unit("ns")
+    symbols = rng.choice(["", "A", "B", "C", "elsewhere"], size=1500).tolist()
+    rows = [(str(day), str(day), 1.0, symbol) for day, symbol in zip(days, symbols, strict=True)]
+    at = pd.DatetimeIndex(days[200::100])
+    values = rng.normal(size=1500)
+
+    def summed(side, asked):
+        view = View(decisions(at, asked), side)
+        texts = view.texts("wire")
+        told = values[np.isin(np.array(symbols), side.symbol.astype(str))]
+        return (
+            view.decayed(texts, told, pd.Timedelta(days=1)),
+            view.within(texts, told, pd.Timedelta(days=90)),
+        )
+
+    together = summed(table({"wire": rows}, kind="news"), ["A", "B", "C", "D"])
+    for a, name in enumerate("ABC"):
+        alone = summed(table({"wire": [row for row in rows if row[3] == name]}, kind="news"), [name])
+        for one, all_of_them in zip(alone, together, strict=True):
+            assert np.isfinite(one).all()
+            np.testing.assert_array_equal(all_of_them[:, a], one[:, 0])
+    for sums in together:
+        assert (sums[:, 3] == 0).all()
+
+
+@pytest.mark.parametrize("keep", [slice(20, 60), np.arange(3, 90, 2), np.arange(90)[::-1]])
+def test_rows_of_a_part_are_found_as_in_a_table_of_their_own(panel, keep):
+    side = synthetic_side(["wire"], panel, np.random.default_rng(7), history=30, kind="news")
+    side.find("wire")  # what was found of the whole is used for the part
+    part = side.rows(keep)
+    for symbol in [None, "", *panel.symbols]:
+        wanted = np.flatnonzero((part.symbol == symbol) | (symbol is None))
+        np.testing.assert_array_equal(part.find("wire", symbol), wanted)
+    other = side.revalued(side.value + 1, side.text)
+    np.testing.assert_array_equal(other.find("wire", panel.symbols[1]), side.find("wire", panel.symbols[1]))
+
+
+def test_what_is_computed_of_each_text_is_computed_once(panel):
+    side = synthetic_side(["wire"], panel, np.random.default_rng(7), history=30, kind="news")
+    asked = []
+
+    def letters(texts):
+        asked.append(len(texts))
+        return np.array([len(text) for text in texts], dtype=float)
+
+    for _ in range(2):  # two columns, each with its own view
+        texts = View(panel, side).texts("wire")
+        later = texts.between(panel.times[3], panel.times[9])
+        np.testing.assert_array_equal(later.each(letters), [len(text) for text in later.text])
+        assert ((later.knowledge_time > panel.times[3]) & (later.knowledge_time <= panel.times[9])).all()
+    assert asked == [len(later)]

@@ -27,8 +27,8 @@ Vintage = Literal["latest", "first"]
 
 NEVER = np.iinfo("int64").min  #: Stands for "no instant", as in pandas' NaT.
 _DAY_NS = 86_400e9
-#: Below this a loop is quicker by the interpreter than the import of a compiler.
-_FEW_ROWS = 5_000
+#: Below this many cells a loop is quicker by the interpreter than the import of a compiler.
+_FEW_CELLS = 5_000
 
 
 @dataclass(frozen=True)
@@ -275,7 +275,7 @@ def windows(releases: Releases, n: int = 1, *, vintage: Vintage = "latest") -> W
     place, periods = _periods(code, event)
     values = np.full((int(last.sum()), n), np.nan)
     newest = np.empty(len(values), dtype="int64")
-    loop = asof_loops.replay if len(order) < _FEW_ROWS else compiled(asof_loops.replay)
+    loop = asof_loops.replay if values.size < _FEW_CELLS else compiled(asof_loops.replay)
     loop(code, place, last, periods, releases.value[order], values, newest)
     return Windows(code[last], known[last], newest, values, releases.n_codes)
 

@@ -14,6 +14,7 @@ __all__ = ["DAY_NS", "FIRST_NS", "LAST_NS", "day_end", "from_ns", "parse_date", 
 DAY_NS = 86_400_000_000_000
 #: Between these, 1700 and 2200, days and years can be added to an instant in 64 bits.
 FIRST_NS, LAST_NS = pd.Timestamp("1700-01-01").value, pd.Timestamp("2200-01-01").value
+UTC_NS = pd.DatetimeTZDtype("ns", "UTC")
 
 
 def utc(times: Any, *, where: str = "times") -> pd.DatetimeIndex:
@@ -24,6 +25,8 @@ def utc(times: Any, *, where: str = "times") -> pd.DatetimeIndex:
     DataError
         If a time has no zone: which instant it means would be a guess.
     """
+    if isinstance(times, pd.DatetimeIndex) and times.dtype == UTC_NS:
+        return times  # as nearly always: to look at it again would take longer than most joins
     index = pd.DatetimeIndex(times)
     if index.tz is None:
         raise DataError(

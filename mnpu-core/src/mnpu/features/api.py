@@ -313,13 +313,21 @@ class View:
         to decisions.
         """
         self._available(series)
+        key = ("texts", series, self._panel.symbols, self._panel.bases)
+        if key not in self._side.derived:
+            self._side.derived[key] = self._texts(series)
+        texts: Texts = self._side.derived[key]
+        return texts
+
+    def _texts(self, series: str) -> Texts:
         side, rows = self._side, self._side.find(series)
         place = {name: a for a, name in reversed(list(enumerate(self._filed(series)))) if name}
-        symbol = np.full(len(rows), -1, dtype=np.intp)
+        symbol = np.full(len(side), -1, dtype=np.intp)
         for name, a in place.items():
-            symbol[np.searchsorted(rows, side.find(series, name))] = a
+            symbol[side.find(series, name)] = a
         words = np.full(len(rows), "", dtype=object) if side.text is None else side.text[rows]
-        return Texts(series, side.knowledge_time[rows], symbol, _read_only(words), _read_only(side.value[rows]))
+        columns = (_read_only(symbol[rows]), _read_only(words), _read_only(side.value[rows]))
+        return Texts(series, side.knowledge_time[rows], *columns)
 
     def decayed(self, texts: Texts, values: np.ndarray, half_life: pd.Timedelta, *, market: bool = False) -> np.ndarray:
         """The sum of ``value * 0.5 ** (age / half_life)`` over the texts known at each decision.
@@ -366,7 +374,12 @@ class View:
     def _filed(self, series: str) -> list[str]:
         """The name under which rows about each symbol are filed: its own, else its base, else none."""
         bases = self._panel.bases or self._panel.symbols
-        return [self._filed_for(series, *names) for names in zip(self._panel.symbols, bases, strict=True)]
+        key = ("filed", series, self._panel.symbols, bases)
+        if key not in self._side.derived:
+            found = [self._filed_for(series, *names) for names in zip(self._panel.symbols, bases, strict=True)]
+            self._side.derived[key] = found
+        filed: list[str] = self._side.derived[key]
+        return filed
 
     def _filed_for(self, series: str, symbol: str, base: str) -> str:
         found = [name for name in dict.fromkeys((symbol, base)) if name and len(self._side.find(series, name))]

@@ -261,7 +261,7 @@ def with_noise_after(panel: Panel, side: SideTable, cut: int, rng: np.random.Gen
     later = np.asarray(side.knowledge_time > panel.times[cut])
     value = np.array(side.value, dtype=float)
     value[later] = (np.abs(value[later]) + 1e-3) * np.exp(rng.normal(size=int(later.sum())))
-    other = replace(side, value=value, text=_other_words(side, later, rng))
+    other = side.revalued(value, _other_words(side, later, rng))
     return replace(panel, fields=fields, tradable=tradable), other
 
 
@@ -279,7 +279,7 @@ def _all_noise(panel: Panel, side: SideTable, rng: np.random.Generator) -> tuple
     fields = {name: _noisy(values, -1, rng) for name, values in panel.fields.items()}
     value = (np.abs(side.value) + 1e-3) * np.exp(rng.normal(size=len(side)))
     words = _other_words(side, np.ones(len(side), dtype=bool), rng)
-    return replace(panel, fields=fields), replace(side, value=value, text=words)
+    return replace(panel, fields=fields), side.revalued(value, words)
 
 
 def _other_words(side: SideTable, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
@@ -287,7 +287,8 @@ def _other_words(side: SideTable, rows: np.ndarray, rng: np.random.Generator) ->
     if side.text is None:
         return None
     texts = np.array(side.text, dtype=object)
-    words = [word for text in rng.choice(texts, size=min(len(texts), 256)) for word in text.split()] or ["nothing"]
+    some = rng.choice(texts, size=min(len(texts), 256))
+    words = np.array([word for text in some for word in text.split()] or ["nothing"], dtype=object)
     others = [" ".join([*rng.choice(words, size=int(rng.integers(1, 20))), f"other{i}"]) for i in range(64)]
     texts[rows] = rng.choice(np.array(others, dtype=object), size=int(np.count_nonzero(rows)))
     return texts

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -13,19 +12,71 @@ import pandas as pd
 from mnpu.data.clock import utc
 from mnpu.data.compiled import compiled
 
-__all__ = ["Group", "Texts", "decayed_sum", "decayed_sums", "window_sum", "window_sums"]
+__all__ = ["Groups", "Texts", "decayed_sum", "decayed_sums", "window_sum", "window_sums"]
 
 #: From here on a loop is worth the import of a compiler.
 _MANY = 5_000
+#: Instants whose answers are kept: of a few windows of a few columns.
+KEPT = 64
+
+Each = Callable[[Sequence[str]], np.ndarray]
 
 
 @dataclass(frozen=True)
-class Group:
-    """Texts that are added up together: their ``rows``, when each became ``known`` (int64 ns), and the sums' column."""
+class Groups:
+    """Texts that are added up together, G groups of them one behind the other.
 
-    code: int
+    Attributes
+    ----------
+    code : int (G,)
+        The column of each group's sums.
+    rows : int (N,)
+        Texts by group, in the order in which they became known.
+    edges : int (G + 1,)
+        Where each group begins in ``rows``.
+    known : int64 (N,)
+        Nanoseconds at which each of ``rows`` became known.
+    moments : int64
+        The same of all texts, of every group and of none, not decreasing.
+    """
+
+    code: np.ndarray
     rows: np.ndarray
+    edges: np.ndarray
     known: np.ndarray
+    moments: np.ndarray
+
+    @cached_property
+    def _keys(self) -> np.ndarray:
+        """Increasing numbers for group and row, so that one search answers for all groups."""
+        return np.repeat(np.arange(len(self.code)), np.diff(self.edges)) * (len(self.moments) + 1) + self.rows
+
+    def seen(self, at: np.ndarray) -> np.ndarray:
+        """How many of ``rows`` lie before the first one of each group that is not known at ``at``, (T, G)."""
+        told = np.searchsorted(self.moments, at, side="right")
+        key = told.tobytes()  # many sums are asked for at the same instants
+        if key not in self._seen:
+            if len(self._seen) >= KEPT:
+                self._seen.clear()
+            begins = np.arange(len(self.code)) * (len(self.moments) + 1)
+            self._seen[key] = np.searchsorted(self._keys, begins + told[:, None])
+        return self._seen[key]
+
+    @cached_property
+    def _seen(self) -> dict[bytes, np.ndarray]:
+        return {}
+
+    @cached_property
+    def _steps(self) -> dict[float, np.ndarray]:
+        return {}
+
+    def steps(self, life: float) -> np.ndarray:
+        """What is left of a weight at the next text of its group, (N,); 1 at the first one, before which is nothing."""
+        if life not in self._steps:
+            passed = np.diff(self.known, prepend=self.known[:1])
+            passed[self.edges[:-1][np.diff(self.edges) > 0]] = 0
+            self._steps[life] = np.exp2(-passed / life)
+        return self._steps[life]
 
 
 @dataclass(frozen=True)
@@ -53,19 +104,48 @@ class Texts:
     def __len__(self) -> int:
         return len(self.value)
 
-    @cached_property
-    def groups(self) -> list[Group]:
-        """The texts about each symbol, for sums by symbol."""
-        order = np.argsort(self.symbol.astype(np.int32), kind="stable")
-        symbol, known = self.symbol[order], utc(self.knowledge_time).asi8
-        edges = [*np.flatnonzero(np.diff(symbol, prepend=-2)).tolist(), len(order)]
-        rows = [order[start:stop] for start, stop in pairwise(edges) if symbol[start] >= 0]
-        return [Group(int(self.symbol[some[0]]), some, known[some]) for some in rows]
+    def each(self, function: Each) -> np.ndarray:
+        """``function`` of the texts, read-only: computed once for all columns that ask for it.
+
+        ``function`` takes the sequence of texts and returns one row for each, which depends on this text alone.
+        """
+        if function not in self._each:
+            values = np.asarray(function(self.text.tolist())).view()
+            values.flags.writeable = False
+            self._each[function] = values
+        return self._each[function]
+
+    def between(self, after: pd.Timestamp, until: pd.Timestamp) -> Texts:
+        """The texts that became known after ``after``, up to and at ``until``; the same object for the same texts."""
+        start, stop = (int(self.knowledge_time.searchsorted(time, side="right")) for time in (after, until))
+        if (start, stop) not in self._parts:
+            some = slice(start, max(start, stop))
+            cut = (self.knowledge_time[some], self.symbol[some], self.text[some], self.value[some])
+            self._parts[start, stop] = self if len(cut[0]) == len(self) else Texts(self.series, *cut)
+        return self._parts[start, stop]
 
     @cached_property
-    def whole(self) -> list[Group]:
+    def _each(self) -> dict[Each, np.ndarray]:
+        return {}
+
+    @cached_property
+    def _parts(self) -> dict[tuple[int, int], Texts]:
+        return {}
+
+    @cached_property
+    def groups(self) -> Groups:
+        """The texts about each symbol, for sums by symbol."""
+        code = self.symbol.astype(np.int32)
+        rows = np.argsort(code, kind="stable")
+        rows = rows[np.searchsorted(code[rows], 0) :]  # without those about the market
+        codes, first = np.unique(code[rows], return_index=True)
+        moments = utc(self.knowledge_time).asi8
+        return Groups(codes, rows, np.append(first, len(rows)), moments[rows], moments)
+
+    @cached_property
+    def whole(self) -> Groups:
         """All texts as one group, for sums over the market."""
-        return [_everything(self.knowledge_time)]
+        return _everything(self.knowledge_time)
 
 
 def decayed_sum(
@@ -82,7 +162,7 @@ def decayed_sum(
         NaN counts as nothing.
     half_life : Timedelta
     """
-    return decayed_sums(decisions, [_everything(known)], values, half_life, n_codes=1)[:, 0]
+    return decayed_sums(decisions, _everything(known), values, half_life, n_codes=1)[:, 0]
 
 
 def window_sum(
@@ -93,42 +173,36 @@ def window_sum(
     NaN counts as nothing. Sums of whole numbers are exact, and a huge value leaves no trace once it is out of the
     window.
     """
-    return window_sums(decisions, [_everything(known)], values, window, n_codes=1)[:, 0]
+    return window_sums(decisions, _everything(known), values, window, n_codes=1)[:, 0]
 
 
 def decayed_sums(
-    decisions: pd.DatetimeIndex, groups: Sequence[Group], values: np.ndarray, half_life: pd.Timedelta, *, n_codes: int
+    decisions: pd.DatetimeIndex, groups: Groups, values: np.ndarray, half_life: pd.Timedelta, *, n_codes: int
 ) -> np.ndarray:
     """`decayed_sum` of each group, (T, n_codes): zeros for a code without a group."""
-    at, life, weighty = utc(decisions).asi8, float(half_life.value), np.nan_to_num(values)
-    sums = np.zeros((len(at), n_codes))
+    at, life, weighty = utc(decisions).asi8, float(half_life.value), np.nan_to_num(values)[groups.rows]
     accumulate = compiled(_decay) if len(values) >= _MANY else _decay
-    for group in groups:
-        levels = np.zeros(len(group.rows) + 1)
-        steps = np.exp2(-np.diff(group.known, prepend=group.known[:1]) / life)
-        accumulate(steps, weighty[group.rows], levels)
-        row = np.searchsorted(group.known, at, side="right")
-        age = at - np.append(0, group.known)[row]
-        sums[:, group.code] = np.where(row > 0, levels[row] * np.exp2(-age / life), 0.0)
+    levels = np.zeros(len(weighty) + 1)
+    accumulate(groups.steps(life), weighty, groups.edges, levels)
+    seen = groups.seen(at)
+    age = at[:, None] - np.append(0, groups.known)[seen]
+    sums = np.zeros((len(at), n_codes))
+    sums[:, groups.code] = np.where(seen > groups.edges[:-1], levels[seen] * np.exp2(-age / life), 0.0)
     return sums
 
 
 def window_sums(
-    decisions: pd.DatetimeIndex, groups: Sequence[Group], values: np.ndarray, window: pd.Timedelta, *, n_codes: int
+    decisions: pd.DatetimeIndex, groups: Groups, values: np.ndarray, window: pd.Timedelta, *, n_codes: int
 ) -> np.ndarray:
     """`window_sum` of each group, (T, n_codes): zeros for a code without a group."""
-    at, weighty = utc(decisions).asi8, np.nan_to_num(values)
+    at, weighty = utc(decisions).asi8, np.nan_to_num(values)[groups.rows]
+    last, first = groups.seen(at), groups.seen(at - window.value)
     sums = np.zeros((len(at), n_codes))
-    for group in groups:
-        # Each group is added up by itself: in one sum over all, later values of one would round those of the next.
-        inside = weighty[group.rows]
-        last = np.searchsorted(group.known, at, side="right")
-        first = np.searchsorted(group.known, at - window.value, side="right")
-        if _exact(inside):
-            total = np.concatenate([[0.0], np.cumsum(inside)])
-            sums[:, group.code] = total[last] - total[first]
-        else:
-            sums[:, group.code] = _spans(inside, first, last)
+    if _exact(weighty):
+        total = np.concatenate([[0.0], np.cumsum(weighty)])
+        sums[:, groups.code] = total[last] - total[first]
+    else:  # group by group, so that one span begins near where the one before it ended
+        sums[:, groups.code] = _spans(weighty, first.T.ravel(), last.T.ravel()).reshape(last.T.shape).T
     return sums
 
 
@@ -150,13 +224,15 @@ def _spans(values: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarra
     return out
 
 
-def _everything(known: pd.DatetimeIndex) -> Group:
-    return Group(0, np.arange(len(known)), utc(known).asi8)
+def _everything(known: pd.DatetimeIndex) -> Groups:
+    moments = utc(known).asi8
+    return Groups(np.zeros(1, np.intp), np.arange(len(known)), np.array([0, len(known)]), moments, moments)
 
 
-def _decay(steps, values, levels):  # type: ignore[no-untyped-def]
-    """Add each value to what the step to it leaves of the level before; the bits are the same when compiled."""
-    level = 0.0
-    for i in range(len(values)):
-        level = level * steps[i] + values[i]
-        levels[i + 1] = level
+def _decay(steps, values, edges, levels):  # type: ignore[no-untyped-def]
+    """Add each value to what the step to it leaves of the level before, in each group anew; compiled bits are equal."""
+    for group in range(len(edges) - 1):
+        level = 0.0
+        for i in range(edges[group], edges[group + 1]):
+            level = level * steps[i] + values[i]
+            levels[i + 1] = level

@@ -15,7 +15,7 @@ import numpy as np
 
 from mnpu.data.clock import from_ns, utc
 from mnpu.features.compute import evaluate
-from mnpu.features.leaks import Leak, compare
+from mnpu.features.leaks import AHEAD, Leak, compare, longest_warmup
 from mnpu.features.plan import PlannedFeature
 from mnpu.types import Panel, SideTable
 
@@ -55,7 +55,7 @@ def later_vintages(
             before = evaluate(suspects, panel, side) if before is None else before
             value = np.array(side.value, dtype=float)
             value[rows] = (np.abs(value[rows]) + 1e-3) * np.exp(rng.normal(size=int(rows.sum())))
-            other = replace(side, value=value)
+            other = side.revalued(value, side.text)
             after = evaluate(suspects, panel, other)[: cut + 1]
             leaks += compare(suspects, panel, before[: cut + 1], after, cut, "later vintages rewritten")
             kept = _without(suspects, leaks)
@@ -69,6 +69,9 @@ def shifted_knowledge(
 ) -> list[Leak]:
     """Recompute with recent publications delayed past each cut, and without them: empty where that is the same.
 
+    Only the bars that a delayed publication could touch are computed: from the warm-up before the first period that one
+    of them describes until a while after the cut. They see the whole side table, however far back it goes.
+
     Parameters and result are those of :func:`later_vintages`.
     """
     suspects, leaks = [column for column in planned if column.spec.series], []
@@ -76,7 +79,9 @@ def shifted_knowledge(
         rows = _recent(side, panel, cut, rng)
         if suspects and len(rows):
             late, absent = _delayed(side, panel, cut, rows, rng), np.setdiff1d(np.arange(len(side)), rows)
-            leaks += _changed(suspects, panel, side.rows(absent), late, cut, "published later")
+            start = _first_touched(panel, side, rows, longest_warmup(suspects))
+            part = panel.rows(min(start, cut), cut + 1 + AHEAD)
+            leaks += _changed(suspects, part, side.rows(absent), late, cut - min(start, cut), "published later")
             suspects = _without(suspects, leaks)
     return leaks
 
@@ -128,6 +133,12 @@ def _recent(side: SideTable, panel: Panel, cut: int, rng: np.random.Generator) -
         newest = rows[-1:]  # always: it is what a decision at the cut sees
         chosen += [newest, rng.choice(rows, size=len(rows) // 2, replace=False)]
     return np.unique(np.concatenate(chosen)) if chosen else np.empty(0, dtype=int)
+
+
+def _first_touched(panel: Panel, side: SideTable, rows: np.ndarray, warmup: int) -> int:
+    """The first bar to compute where what ``rows`` say may be seen from their event or their publication on."""
+    begins = min(side.event_time[rows].min(), side.knowledge_time[rows].min())
+    return max(int(panel.times.searchsorted(begins)) - warmup - AHEAD, 0)
 
 
 def _delayed(side: SideTable, panel: Panel, cut: int, rows: np.ndarray, rng: np.random.Generator) -> SideTable:

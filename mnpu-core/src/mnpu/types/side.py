@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -57,9 +58,9 @@ class SideTable:
     def __len__(self) -> int:
         return len(self.value)
 
-    def rows(self, keep: np.ndarray) -> SideTable:
-        """The rows that a boolean mask or an array of positions picks, in its order."""
-        return replace(
+    def rows(self, keep: np.ndarray | slice) -> SideTable:
+        """The rows that a boolean mask, an array of positions or a slice picks, in its order."""
+        kept = replace(
             self,
             event_time=self.event_time[keep],
             knowledge_time=self.knowledge_time[keep],
@@ -68,10 +69,29 @@ class SideTable:
             value=self.value[keep],
             text=None if self.text is None else self.text[keep],
         )
+        if "_places" in self.__dict__:  # who asks for a part asks for the same series in it
+            position = np.arange(len(self))[keep]
+            if (np.diff(position) > 0).all():
+                kept.__dict__["_places"] = _places_of(self._places, position, len(self))
+        return kept
 
     def known_by(self, time: pd.Timestamp) -> SideTable:
         """The rows that were known at ``time``; equality is visible."""
-        return self.rows(np.flatnonzero(np.asarray(self.knowledge_time <= time)))
+        known = np.asarray(self.knowledge_time <= time)
+        if known[: int(known.sum())].all():  # as it is sorted
+            return self.rows(slice(0, int(known.sum())))
+        return self.rows(np.flatnonzero(known))
+
+    def revalued(self, value: np.ndarray, text: np.ndarray | None) -> SideTable:
+        """The same rows with other values (N,) and texts; where each series stands is not looked for again."""
+        other = replace(self, value=value, text=text)
+        other.__dict__["_places"] = self._places
+        return other
+
+    @cached_property
+    def derived(self) -> dict[Hashable, Any]:
+        """What was computed of these rows alone, under a name of its maker's: several columns ask for the same."""
+        return {}
 
     def find(self, series: str, symbol: str | None = None) -> np.ndarray:
         """Positions of the rows of a series, of one symbol (``""`` for the market) or of all, in order of knowledge."""
@@ -86,6 +106,17 @@ class SideTable:
             for symbol, some in pd.Series(rows).groupby(self.symbol[rows], sort=False).indices.items():
                 places[str(series), str(symbol)] = rows[some]
         return places
+
+
+def _places_of(
+    places: Mapping[tuple[str, str | None], np.ndarray], kept: np.ndarray, length: int
+) -> dict[tuple[str, str | None], np.ndarray]:
+    """Where the rows of each series stand among the ``kept`` positions, which increase, of ``length`` rows."""
+    moved = np.full(length, -1, dtype=np.intp)
+    moved[kept] = np.arange(len(kept))
+    found = {key: moved[rows] for key, rows in places.items()}
+    remaining = {key: rows[rows >= 0] for key, rows in found.items()}
+    return {key: rows for key, rows in remaining.items() if len(rows)}
 
 
 def table_of(kind: str) -> str:

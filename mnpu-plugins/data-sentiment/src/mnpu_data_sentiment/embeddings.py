@@ -15,7 +15,7 @@ import numpy as np
 from mnpu.errors import ConfigError, PluginError
 from mnpu_data_sentiment.words import grams_of
 
-__all__ = ["COMPONENTS", "component", "hashed", "sentences"]
+__all__ = ["COMPONENTS", "component", "components", "hashed", "sentences"]
 
 COMPONENTS, SEED = 32, 20240229
 REMEMBERED = 1 << 17
@@ -28,7 +28,12 @@ def component(texts: Sequence[str], index: int, *, model: str = "") -> np.ndarra
 
     ``model`` is the folder of a sentence model, empty for hashed words.
     """
-    return _encoder(model)(texts)[:, index]
+    return components(texts, model=model)[:, index]
+
+
+def components(texts: Sequence[str], *, model: str = "") -> np.ndarray:
+    """All components of each text, float64 (N, COMPONENTS); NaN for a text without words."""
+    return _encoder(model)(texts)
 
 
 def hashed(texts: Sequence[str]) -> np.ndarray:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnpu.data.compiled import compiled
-from mnpu_data_sentiment.words import grams_of, mixed
+from mnpu_data_sentiment.words import ODD, grams_of, mixed
 
 __all__ = ["novelty"]
 
@@ -115,18 +115,28 @@ def _minima(value: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 
 def _latest_alike(minimum: np.ndarray, symbol: np.ndarray) -> np.ndarray:
-    """The latest earlier text of the same symbol with the same minimum, -1 where there is none."""
-    order = np.lexsort((minimum, symbol))  # stable: texts that are alike stay in the order of knowledge
-    alike = (minimum[order][1:] == minimum[order][:-1]) & (symbol[order][1:] == symbol[order][:-1])
+    """The latest earlier text of the same symbol with the same minimum, -1 where there is none.
+
+    Numbers that begin with a hash of both and end with the place of the text are sorted by value, which is several
+    times as quick as an order by two keys. Whom a hash brings together must still be alike.
+    """
+    bits = np.uint64(max(len(minimum) - 1, 1).bit_length())
+    place = np.arange(len(minimum), dtype=np.uint64)
+    both = np.sort((mixed(minimum ^ mixed(symbol.astype(np.uint64) * ODD)) >> bits << bits) | place)
+    order = (both & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.intp)
+    earlier, later = order[:-1], order[1:]
+    alike = (minimum[later] == minimum[earlier]) & (symbol[later] == symbol[earlier])
     latest = np.full(len(minimum), -1)
-    latest[order[1:][alike]] = order[:-1][alike]
+    latest[later[alike]] = earlier[alike]
     return latest
 
 
 def _promising(candidates: np.ndarray, minima: np.ndarray) -> Iterator[np.ndarray]:
     """The candidates that share the most minima with their text, the best first, each at most once."""
-    shared = np.stack([(minima == minima[:, candidate]).sum(axis=0) for candidate in candidates])
-    shared[candidates < 0] = 0
+    shared, by_text = np.zeros(candidates.shape, dtype=np.int8), np.ascontiguousarray(minima.T)
+    for row, candidate in zip(shared, candidates, strict=True):
+        found = np.flatnonzero(candidate >= 0)
+        row[found] = np.count_nonzero(by_text[found] == by_text[candidate[found]], axis=1)
     columns = np.arange(candidates.shape[1])
     for _ in range(COMPARED):
         place = shared.argmax(axis=0)

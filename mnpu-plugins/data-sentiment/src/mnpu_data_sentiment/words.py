@@ -15,7 +15,7 @@ from itertools import chain
 
 import numpy as np
 
-__all__ = ["ENDS", "Grams", "grams_of", "words_of"]
+__all__ = ["ENDS", "ODD", "Grams", "grams_of", "mixed", "words_of"]
 
 #: A word with its hyphens and apostrophes, a number, or a mark that ends a clause.
 TOKEN = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*|\d+(?:[.,]\d+)*|[.;:!?]+(?=\s|$)")
