@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mnpu.commands._features_importance import importance
 from mnpu.commands._features_plot import plot
 from mnpu.commands._features_stats import stats
 from mnpu.commands._shared import emit, json_option, lay_out, open_store, table
@@ -30,6 +31,7 @@ def command() -> None:
 
 command.add_command(stats)
 command.add_command(plot)
+command.add_command(importance)
 
 
 @command.command("list")

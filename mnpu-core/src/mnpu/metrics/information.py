@@ -22,6 +22,7 @@ __all__ = [
     "MIN_DECISIONS",
     "Estimate",
     "by_decision",
+    "interval",
     "lags_for",
     "mean_of",
     "outcome_order",
@@ -83,7 +84,7 @@ def mean_of(series: np.ndarray, *, horizon: int, nothing: str = "no decision has
     known = series[np.isfinite(series)]
     if not len(known):
         return Estimate(None, reason=nothing)
-    return _interval(float(known.mean()), known, horizon)
+    return interval(float(known.mean()), known, horizon=horizon)
 
 
 def outcome_order(outcome: np.ndarray) -> np.ndarray:
@@ -150,17 +151,21 @@ def over_time(values: np.ndarray, outcome: np.ndarray, *, horizon: int, ranked: 
         return Estimate(None, reason="it does not vary over time where the outcome is known")
     count = np.isfinite(parts).sum(axis=1)
     influence = np.nansum(parts, axis=1)[count > 0] / count[count > 0]
-    return _interval(float(np.mean(found)), influence, horizon)
+    return interval(float(np.mean(found)), influence, horizon=horizon)
 
 
-def _interval(value: float, influence: np.ndarray, horizon: int) -> Estimate:
+def interval(value: float, influence: np.ndarray, *, horizon: int, beside: float = 0.0) -> Estimate:
+    """A value with the error of the mean of ``influence`` (n,), what each decision adds to it, and its interval.
+
+    ``beside`` is a standard error from elsewhere, such as that of random numbers, independent of the decisions.
+    """
     n = len(influence)
     lags = lags_for(horizon, n)
     least = max(MIN_DECISIONS, MIN_BLOCKS * (lags + 1))
     if n < least:
         reason = f"{n} decisions are too few for an interval, at least {least} are needed at a horizon of {horizon}"
         return Estimate(value, n=n, lags=lags, reason=reason)
-    se = newey_west_se(influence, lags=lags)
+    se = float(np.hypot(newey_west_se(influence, lags=lags), beside))
     if not se > 0.0:
         return Estimate(value, n=n, lags=lags, reason="it does not vary between decisions")
     half = critical(n, lags) * se
