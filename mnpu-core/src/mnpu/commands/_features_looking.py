@@ -47,11 +47,9 @@ def looking_options(command: Command) -> Command:
 
 def about_range(looked: Look) -> list[str]:
     """What was looked at, and what its numbers may not be used for."""
-    times = looked.times
-    lines = [
-        f"{len(times):,} decisions of {len(looked.frame.symbols)} symbols, {times[0]:%Y-%m-%d} to {times[-1]:%Y-%m-%d}:"
-        f" {looked.range}."
-    ]
+    from mnpu.feature_tools.pictures import caption
+
+    lines = [f"{caption(looked)}."]
     if looked.n_test:
         lines.append(
             f"warning: {looked.n_test:,} of them are seen by the recipe's test ranges (from"

@@ -246,7 +246,20 @@ def _by_decision(looked: Look, found: Profiles) -> Any:
 def _print(looked: Look, found: Profiles, files: Sequence[Path]) -> None:
     click.echo("\n".join(about_range(looked)))
     click.echo(f"target: {looked.labels.name}, {looked.bars} bar{'s' if looked.bars > 1 else ''}\n")
-    columns = ("column", "coverage", "stale", "acf 1", "acf 20", "mean", "sd", "skew", "rank IC", "95 %", "t", "cluster")
+    columns = (
+        "column",
+        "coverage",
+        "stale",
+        "acf 1",
+        "acf 20",
+        "mean",
+        "sd",
+        "skew",
+        "rank IC",
+        "95 %",
+        "t",
+        "cluster",
+    )
     rows = [(*_cells(column), number + 1) for column, number in zip(found.columns, found.clusters.number, strict=True)]
     click.echo(table(columns, rows, right=columns[1:]))
     if any(column.information.method == "time" for column in found.columns):

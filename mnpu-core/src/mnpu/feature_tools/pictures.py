@@ -43,8 +43,9 @@ def overview(looked: Look, found: Profiles) -> dict[str, str]:
 def caption(looked: Look) -> str:
     """What was looked at, in one line."""
     times = looked.times
+    n = len(looked.frame.symbols)
     return (
-        f"{len(times):,} decisions of {len(looked.frame.symbols)} symbols, {times[0]:%Y-%m-%d} to"
+        f"{len(times):,} decisions of {n} symbol{'s' if n > 1 else ''}, {times[0]:%Y-%m-%d} to"
         f" {times[-1]:%Y-%m-%d}: {looked.range}"
     )
 
