@@ -59,7 +59,8 @@ def _falls(drawing: Drawing, found: Sequence[Importance], measure: str, x: float
     ends = [0.0]
     for item in found:
         fall = item.falls[measure]
-        ends += [v * scale for v in (fall.low, fall.high, fall.value) if v is not None]
+        own = (fall.low, fall.high, fall.value, *item.by_fold.get(measure, []))
+        ends += [v * scale for v in own if v is not None]
     margin = 0.05 * ((max(ends) - min(ends)) or 1.0)
     axis = Panel(drawing, x, top, WIDE, row * len(found), (min(ends) - margin, max(ends) + margin), (0, 1))
     base = top + row * len(found)
@@ -74,7 +75,7 @@ def _falls(drawing: Drawing, found: Sequence[Importance], measure: str, x: float
             continue
         colour = ACCENT if fall.excludes_zero else GREY
         for own in item.by_fold.get(measure, []):
-            if own is not None and axis.x[0] <= own * scale <= axis.x[1]:
+            if own is not None:
                 drawing.line(axis.px(own * scale), y - 5, axis.px(own * scale), y + 5, MUTED, width=1.6)
         if fall.low is not None and fall.high is not None:
             drawing.line(axis.px(fall.low * scale), y, axis.px(fall.high * scale), y, colour, width=2.4)

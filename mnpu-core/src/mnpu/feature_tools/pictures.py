@@ -135,7 +135,8 @@ def information_map(looked: Look, found: Profiles) -> str:
         x = axis.px(mark)
         drawing.line(x, top - 4, x, top + row * len(names), MUTED if mark == 0 else GRID, width=1.1 if mark == 0 else 1)
         label = number(round(mark, 9))
-        drawing.text(x, top + row * len(names) + 16, label, size=10, colour=MUTED, anchor="middle")
+        for y in (top - 7, top + row * len(names) + 16):
+            drawing.text(x, y, label, size=10, colour=MUTED, anchor="middle")
     strongest = _strongest(found)
     for f, column in enumerate(found.columns):
         y = top + (f + 0.5) * row
