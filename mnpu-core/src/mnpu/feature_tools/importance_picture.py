@@ -59,8 +59,8 @@ def _falls(drawing: Drawing, found: Sequence[Importance], measure: str, x: float
     ends = [0.0]
     for item in found:
         fall = item.falls[measure]
-        own = (fall.low, fall.high, fall.value, *item.by_fold.get(measure, []))
-        ends += [v * scale for v in own if v is not None]
+        marks = (fall.low, fall.high, fall.value, *item.by_fold.get(measure, []))
+        ends += [v * scale for v in marks if v is not None]
     margin = 0.05 * ((max(ends) - min(ends)) or 1.0)
     axis = Panel(drawing, x, top, WIDE, row * len(found), (min(ends) - margin, max(ends) + margin), (0, 1))
     base = top + row * len(found)
