@@ -5,10 +5,10 @@ Only the trading days so far and the plain calendar are used; `price` has the da
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 
 from mnpu.data.calendars import get_calendar
 from mnpu.features.api import View, feature
@@ -17,6 +17,7 @@ Phase = Literal["sin", "cos"]
 
 #: More days than any market was closed in a row.
 LONGEST = 40
+HOUR_NS = 3_600_000_000_000
 
 
 @feature(unit="cycle", scope="market", tags=("calendar",))
@@ -182,8 +183,20 @@ def hours_since_open(view: View) -> np.ndarray:
     Source: Wood, McInish & Ord (1985), returns over the day; unlike `price.hour_of_day`, with daylight saving and each
     market's own hours.
     """
-    opens = get_calendar(view.calendar).session_open(view.sessions)
-    return np.asarray((view.times - opens) / pd.Timedelta(hours=1), dtype=float)
+    new, hours = slice(view.first, None), np.full(view.shape[0], np.nan)
+    sessions = view.sessions[new]
+    if len(sessions) == 1:
+        opens = _open(view.calendar, int(sessions.astype("datetime64[D]").astype(np.int64)[0]))
+    else:
+        opens = get_calendar(view.calendar).session_open(sessions).asi8
+    hours[new] = (view.instants[new] - opens) / HOUR_NS
+    return hours
+
+
+@lru_cache(maxsize=64)
+def _open(calendar: str, day: int) -> int:
+    """When a session opens, in nanoseconds: the bars of a day ask for it one by one."""
+    return int(get_calendar(calendar).session_open(np.array([day]).astype("datetime64[D]")).asi8[0])
 
 
 def _period(view: View, unit: Literal["M"], months: int) -> tuple[np.ndarray, np.ndarray]:

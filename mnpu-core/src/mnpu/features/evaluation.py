@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from mnpu.engine import Engine
+from mnpu.engine import Engine, LocalEngine
 from mnpu.errors import MnpuError, PluginError
 from mnpu.features.api import Kernel, Memo, View
 from mnpu.features.plan import PlannedFeature
@@ -27,6 +27,8 @@ __all__ = [
     "Target",
     "Work",
     "by_kernel",
+    "evaluate",
+    "evaluate_into",
     "fill",
     "fresh_states",
     "jobs",
@@ -191,6 +193,42 @@ def fresh_states(planned: Sequence[PlannedFeature], n_symbols: int) -> dict[str,
     return {c.name: np.full((c.spec.state, n_symbols), np.nan) for c in planned if c.spec.state}
 
 
+def evaluate(
+    planned: Sequence[PlannedFeature],
+    panel: Panel,
+    side: SideTable,
+    *,
+    first: int = 0,
+    states: States | None = None,
+    engine: Engine | None = None,
+) -> np.ndarray:
+    """Values of every column from row ``first`` on, float64 (T - first, A, F), without any check on the data.
+
+    ``states`` holds what columns carry, as it stands before ``first``, and is brought on; by default nothing was
+    carried yet.
+    """
+    values = np.empty((len(planned), panel.shape[0] - first, panel.shape[1]))
+    evaluate_into(values, planned, panel, side, first=first, states=states, engine=engine)
+    return np.moveaxis(values, 0, -1)
+
+
+def evaluate_into(
+    out: np.ndarray,
+    planned: Sequence[PlannedFeature],
+    panel: Panel,
+    side: SideTable,
+    *,
+    first: int = 0,
+    states: States | None = None,
+    engine: Engine | None = None,
+) -> None:
+    """The same into an array (F, T - first, A) of this process, float64 or float32."""
+    carried = fresh_states(planned, panel.shape[1]) if states is None else dict(states)
+    work = Work(planned, panel, side, Target(out.shape, out.dtype.str, held=out), carried, origin=first)
+    here = LocalEngine() if engine is None or not engine.shares_memory else engine
+    run(work, jobs(planned, panel.shape[0], first=first), engine=here)
+
+
 def fill(
     job: Job,
     planned: Sequence[PlannedFeature],
@@ -284,7 +322,9 @@ def of_view(column: PlannedFeature, view: View) -> np.ndarray:
     """The rows of one column from the view's first on, (T - first, A), or (T - first, 1) of a market-wide one."""
     spec, shape, first = column.spec, view.shape, view.first
     try:
-        values = np.asarray(column.function(view, **spec.params))
+        values = column.function(view, **spec.params)
+        if type(values) is not np.ndarray:
+            values = np.asarray(values)
     except MnpuError:
         raise
     except Exception as error:  # code of a plugin: whatever it raises is its failure, not the user's

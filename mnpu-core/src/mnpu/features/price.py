@@ -294,7 +294,7 @@ def hour_of_day(view: View, *, phase: Phase = "sin") -> np.ndarray:
     For intraday bars. UTC has no daylight saving, so an exchange's open moves by an hour twice a year.
     Source: Wood, McInish & Ord (1985), returns over the day.
     """
-    return _on_circle(view.times.asi8 % DAY_NS / DAY_NS, phase)
+    return _on_circle(view.instants % DAY_NS / DAY_NS, phase)
 
 
 def _log(values: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,13 @@ class RecentPanel(Panel):
     times = _Instants()  # type: ignore[assignment]
 
     @property
-    def shape(self) -> tuple[int, int]:
+    def instants(self) -> np.ndarray:
+        """The same in nanoseconds since 1970, (T,)."""
+        held = self.__dict__["_instants"]
+        return held if isinstance(held, np.ndarray) else np.asarray(held.asi8)
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:  # type: ignore[override]
         """``(T, A)``."""
         return self.tradable.shape[0], len(self.symbols)
 
@@ -115,7 +122,7 @@ class RecentBars:
             times=arrays[TIMES][start:stop],  # type: ignore[arg-type]  # becomes an index when it is asked for
             sessions=arrays[SESSIONS][start:stop],
             symbols=like.symbols,
-            fields={name: arrays[FIELD + name][start:stop] for name in like.fields},
+            fields={name: _read_only(arrays[FIELD + name][start:stop]) for name in like.fields},
             tradable=arrays[TRADABLE][start:stop],
             datasets=like.datasets,
             frequency=like.frequency,
@@ -134,6 +141,11 @@ class RecentBars:
         room = np.empty((2 * self._capacity, *values.shape[1:]), values.dtype)
         room[: len(values)] = values
         return room
+
+
+def _read_only(rows: np.ndarray) -> np.ndarray:
+    rows.flags.writeable = False
+    return rows
 
 
 def _arrays_of(panel: Panel) -> dict[str, np.ndarray]:

@@ -7,6 +7,7 @@ values are those of the series without its missing bars. ``values`` are the new 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -61,16 +62,17 @@ def carried_after(view: View, reach: int, compute: Rows, *fields: str) -> np.nda
     It returns the new rows; what it returns before them is left out. (T, A).
     """
     arrays = [view[name] for name in fields]
-    n_rows, n_symbols = view.shape
-    out = np.full((n_rows, n_symbols), np.nan) if view.first else np.empty((n_rows, n_symbols))
+    (n_rows, n_symbols), first = view.shape, view.first
+    out = np.empty((n_rows, n_symbols))
     step = max(CELLS // max(n_symbols, 1), 4 * reach, 16)
-    for start in range(view.first, n_rows, step):
+    for start in range(first, n_rows, step):
         stop, begin = min(start + step, n_rows), max(start - reach, 0)
-        block = compute(stop - start, *(array[begin:stop] for array in arrays))
+        block = compute(stop - start, *[array[begin:stop] for array in arrays])
         block = block[len(block) - (stop - start) :]
-        if np.isinf(block).any():
-            block = np.where(np.isinf(block), np.nan, block)
-        out[start:stop] = block
+        infinite = math.isinf(block.item()) if block.size == 1 else np.isinf(block).any()
+        out[start:stop] = np.where(np.isinf(block), np.nan, block) if infinite else block
+    if first:
+        out[:first] = np.nan
     return out
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from mnpu.errors import ConfigError
 from mnpu.features.api import View, feature
 from mnpu.features.parameters import Portion, SeveralBars
-from mnpu.features.recursive import by_blocks, carried_after
+from mnpu.features.recursive import carried_after
 from mnpu.features.trailing import delayed, trailing_mean, trailing_sum
 from mnpu.features.windows import trailing_place
 
@@ -53,7 +53,7 @@ def volatility_regime(view: View, *, window: SeveralBars = 20, history: SeveralB
     NaN: until window and history are full; a missing bar until it has left both. Nothing but the past is compared with.
     Source: Ang & Timmermann (2012), regimes of volatility, by trailing percentile rank.
     """
-    return by_blocks(view, window + history, partial(_turbulence, window=window, history=history), "close")
+    return carried_after(view, window + history, partial(_turbulence, window=window, history=history), "close")
 
 
 @feature(
@@ -86,10 +86,10 @@ def liquidity_regime(view: View, *, window: SeveralBars = 20, history: SeveralBa
     Source: Watanabe & Watanabe (2008), liquidity regimes, by trailing percentile rank.
     """
 
-    def compute(close: np.ndarray, volume: np.ndarray) -> np.ndarray:
-        return trailing_place(trailing_mean(close * volume, window), history)
+    def compute(n_new: int, close: np.ndarray, volume: np.ndarray) -> np.ndarray:
+        return trailing_place(trailing_mean(close * volume, window), history, first=len(close) - n_new)
 
-    return by_blocks(view, window + history - 1, compute, "close", "volume")
+    return carried_after(view, window + history - 1, compute, "close", "volume")
 
 
 @feature(fields=("close",), warmup=_bars, unit="fraction", tags=("regime",))
@@ -118,12 +118,12 @@ def trend_regime(view: View, *, window: SeveralBars = 20, history: SeveralBars =
     Source: Moskowitz, Ooi & Pedersen (2012), trends in units of volatility, by trailing percentile rank.
     """
 
-    def compute(close: np.ndarray) -> np.ndarray:
+    def compute(n_new: int, close: np.ndarray) -> np.ndarray:
         moves = _log_returns(close)
         strength = np.abs(trailing_sum(moves, window)) / np.sqrt(trailing_sum(moves * moves, window))
-        return trailing_place(strength, history)
+        return trailing_place(strength, history, first=len(close) - n_new)
 
-    return by_blocks(view, window + history, compute, "close")
+    return carried_after(view, window + history, compute, "close")
 
 
 @feature(fields=("close",), warmup=_state_bars, unit="0 or 1", tags=("regime",), state=1)
@@ -159,7 +159,7 @@ def volatility_state(
     state = view.state
 
     def compute(n_new: int, close: np.ndarray) -> np.ndarray:
-        place = _turbulence(close, window=window, history=history)[len(close) - n_new :]
+        place = _turbulence(n_new, close, window=window, history=history)
         out = np.empty(place.shape)
         held = np.where(np.isnan(state[0]), 0.0, state[0])
         for t, now in enumerate(place):
@@ -176,6 +176,6 @@ def _log_returns(close: np.ndarray) -> np.ndarray:
     return closes - delayed(closes, 1)
 
 
-def _turbulence(close: np.ndarray, *, window: int, history: int) -> np.ndarray:
+def _turbulence(n_new: int, close: np.ndarray, *, window: int, history: int) -> np.ndarray:
     moves = _log_returns(close)
-    return trailing_place(np.sqrt(trailing_mean(moves * moves, window)), history)
+    return trailing_place(np.sqrt(trailing_mean(moves * moves, window)), history, first=len(close) - n_new)

@@ -14,7 +14,7 @@ from pydantic import Field
 from mnpu.errors import ConfigError
 from mnpu.features.api import View, feature
 from mnpu.features.parameters import window_and
-from mnpu.features.recursive import by_blocks
+from mnpu.features.recursive import carried_after
 from mnpu.features.trailing import delayed, trailing_moments
 from mnpu.features.windows import spectrum
 
@@ -67,13 +67,14 @@ def band_energy(view: View, *, window: Cycles = 64, shortest: Period = 4.0, long
     waves = _band(window, shortest, longest)
     weights = np.where(2 * waves == window, 1.0, 2.0)
 
-    def compute(close: np.ndarray) -> np.ndarray:
+    def compute(n_new: int, close: np.ndarray) -> np.ndarray:
         moves = _log_returns(close)
-        whole = window * trailing_moments(moves, window)[1]
-        band = weights[:, None, None] * spectrum(moves, window, int(waves[0]), int(waves[-1]))
+        first = _first(n_new, close)
+        whole = window * trailing_moments(moves, window)[1][first:]
+        band = weights[:, None, None] * spectrum(moves, window, int(waves[0]), int(waves[-1]), first=first)
         return np.minimum(band.sum(axis=0) / np.where(whole > 0, whole, np.nan), 1.0)
 
-    return by_blocks(view, window, compute, "close")
+    return carried_after(view, window, compute, "close")
 
 
 @feature(fields=("close",), warmup=window_and(1), unit="fraction", tags=("spectral",))
@@ -100,11 +101,11 @@ def spectral_entropy(view: View, *, window: Cycles = 64) -> np.ndarray:
     Source: Inouye et al. (1991), spectral entropy.
     """
 
-    def compute(close: np.ndarray) -> np.ndarray:
-        share = _shares(close, window)
+    def compute(n_new: int, close: np.ndarray) -> np.ndarray:
+        share = _shares(n_new, close, window)
         return -(share * np.log(np.maximum(share, 1e-300))).sum(axis=0) / np.log(len(share))
 
-    return by_blocks(view, window, compute, "close")
+    return carried_after(view, window, compute, "close")
 
 
 @feature(fields=("close",), warmup=window_and(1), unit="cycles per bar", tags=("spectral",))
@@ -130,11 +131,11 @@ def spectral_centroid(view: View, *, window: Cycles = 64) -> np.ndarray:
     Source: Priestley (1981), the periodogram; its first moment.
     """
 
-    def compute(close: np.ndarray) -> np.ndarray:
-        share = _shares(close, window)
+    def compute(n_new: int, close: np.ndarray) -> np.ndarray:
+        share = _shares(n_new, close, window)
         return (share * (np.arange(1, len(share) + 1) / window)[:, None, None]).sum(axis=0)
 
-    return by_blocks(view, window, compute, "close")
+    return carried_after(view, window, compute, "close")
 
 
 def _log_returns(close: np.ndarray) -> np.ndarray:
@@ -142,9 +143,15 @@ def _log_returns(close: np.ndarray) -> np.ndarray:
     return closes - delayed(closes, 1)
 
 
-def _shares(close: np.ndarray, window: int) -> np.ndarray:
-    """Of each cycle in the energy of all, (K, T, A)."""
+def _first(n_new: int, close: np.ndarray) -> int:
+    """The first row that is computed: two at least, since numpy adds up cycles in another order where it is one."""
+    return max(len(close) - max(n_new, 2), 0)
+
+
+def _shares(n_new: int, close: np.ndarray, window: int) -> np.ndarray:
+    """Of each cycle in the energy of all, (K, N, A), in the last rows."""
     moves = _log_returns(close)
-    energy = spectrum(moves, window, 1, window // 2)
-    varies = trailing_moments(moves, window)[1] > 0
+    first = _first(n_new, close)
+    energy = spectrum(moves, window, 1, window // 2, first=first)
+    varies = trailing_moments(moves, window)[1][first:] > 0
     return energy / np.where(varies, energy.sum(axis=0), np.nan)

@@ -162,8 +162,7 @@ class Stream:
         memo, first = Memo(), panel.shape[0] - 1
         for f in numbers:
             column = self.planned[f]
-            view = _StepView(panel, self._side, column, first, self._states.get(column.name), memo)
-            out[f] = of_view(column, view)
+            out[f] = of_view(column, _StepView(panel, self._side, column, first, self._states.get(column.name), memo))
 
     def _framed(self, panel: Panel, values: np.ndarray, info: Mapping[str, SeriesInfo]) -> FeatureFrame:
         """The frame of values (T, A, F), with what the series declare, which seldom changes."""
@@ -259,18 +258,9 @@ class _StepView(View):
         state: np.ndarray | None,
         memo: Memo,
     ) -> None:
-        spec = column.spec
-        super().__init__(
-            panel,
-            memory.nothing,
-            fields=spec.fields,
-            series=spec.series,
-            where=spec.name,
-            first=first,
-            state=state,
-            memo=memo,
-        )
-        self._memory = memory
+        spec = column.spec  # what View.__init__ sets, without a call for each column of each bar
+        self._panel, self._side, self._fields, self._series = panel, memory.nothing, spec.fields, spec.series
+        self._where, self._first, self._state, self._memo, self._memory = spec.name, first, state, memo, memory
 
     def known(self, series: str, n: int = 1, *, symbol: str = "", vintage: Vintage = "latest") -> Known:
         key = ("known", series, n, symbol, vintage)

@@ -168,6 +168,9 @@ def _compiles() -> bool:
 
 def flat(values: np.ndarray) -> np.ndarray:
     """(T, A), contiguous and read-only, so that the loops are compiled for one kind of array."""
+    flags = values.flags
+    if values.ndim == 2 and flags.c_contiguous and not flags.writeable and values.dtype == np.float64:
+        return values
     rows = np.ascontiguousarray(values, dtype=np.float64)
     if rows.ndim != 2:
         rows = rows.reshape(len(rows), int(np.prod(rows.shape[1:])))

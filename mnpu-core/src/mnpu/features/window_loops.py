@@ -7,10 +7,10 @@ import numpy as np
 __all__ = ["place", "spectrum", "weighted"]
 
 
-def place(values, window, out):  # type: ignore[no-untyped-def]
-    """How many of the ``window`` bars before each lie below it, those that are equal counted half."""
-    for t in range(len(values)):
-        row, new = out[t], values[t]
+def place(values, window, first, out):  # type: ignore[no-untyped-def]
+    """How many of the ``window`` bars before each row from ``first`` on lie below it, equal ones counted half."""
+    for t in range(first, len(values)):
+        row, new = out[t - first], values[t]
         for a in range(len(row)):
             row[a] = (new[a] - new[a]) if t >= window else np.nan
         for k in range(1, window + 1 if t >= window else 1):
@@ -37,11 +37,12 @@ def weighted(values, weights, out):  # type: ignore[no-untyped-def]
 def spectrum(values, cosines, sines, first, out):  # type: ignore[no-untyped-def]
     """Squared amplitude at each frequency, ``out`` (K, T - first, A), of the W values up to each row; tables (K, W)."""
     n_waves, window = cosines.shape
+    real, imaginary = np.zeros(values.shape[1]), np.zeros(values.shape[1])
     for t in range(first, len(values)):
         for k in range(n_waves):
             row = out[k, t - first]
-            real = np.zeros(len(row))
-            imaginary = np.zeros(len(row))
+            real[:] = 0.0
+            imaginary[:] = 0.0
             for i in range(window if t >= window - 1 else 0):
                 past, c, s = values[t - i], cosines[k, i], sines[k, i]
                 for a in range(len(row)):

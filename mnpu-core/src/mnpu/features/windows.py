@@ -17,10 +17,13 @@ from mnpu.features.trailing import flat
 __all__ = ["spectrum", "trailing_place", "weighted_sum"]
 
 
-def trailing_place(values: np.ndarray, window: int) -> np.ndarray:
-    """Share of the ``window`` bars before each that lie below it, equal ones counted half: 0 to 1."""
-    out = np.empty(values.shape)
-    compiled(window_loops.place)(flat(values), window, out)
+def trailing_place(values: np.ndarray, window: int, *, first: int = 0) -> np.ndarray:
+    """Share of the ``window`` bars before each that lie below it, equal ones counted half: 0 to 1.
+
+    Of the rows from ``first`` on, (T - first, A).
+    """
+    out = np.empty((len(values) - first, *values.shape[1:]))
+    compiled(window_loops.place)(flat(values), window, first, out)
     return out / window
 
 
@@ -31,11 +34,14 @@ def weighted_sum(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return out
 
 
-def spectrum(values: np.ndarray, window: int, lowest: int, highest: int) -> np.ndarray:
-    """Squared amplitude of the last ``window`` bars at ``lowest`` to ``highest`` cycles in the window, (K, T, A)."""
+def spectrum(values: np.ndarray, window: int, lowest: int, highest: int, *, first: int = 0) -> np.ndarray:
+    """Squared amplitude of the last ``window`` bars at ``lowest`` to ``highest`` cycles in the window.
+
+    Of the rows from ``first`` on, (K, T - first, A).
+    """
     cosines, sines = _waves(window, lowest, highest)
-    out = np.empty((len(cosines), *values.shape))
-    compiled(window_loops.spectrum)(flat(values), cosines, sines, 0, out)
+    out = np.empty((len(cosines), len(values) - first, *values.shape[1:]))
+    compiled(window_loops.spectrum)(flat(values), cosines, sines, first, out)
     return out
 
 

@@ -106,6 +106,11 @@ class Panel:
         return len(self.times), len(self.symbols)
 
     @property
+    def instants(self) -> np.ndarray:
+        """The decision times in nanoseconds since 1970, (T,) int64."""
+        return np.asarray(self.times.as_unit("ns").asi8)
+
+    @property
     def decidable(self) -> np.ndarray:
         """Boolean (T, A): where a symbol is tradable and belongs to the universe, so that a position may be taken."""
         return self.tradable if self.member is None else self.tradable & self.member
