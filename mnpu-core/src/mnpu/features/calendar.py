@@ -186,10 +186,10 @@ def hours_since_open(view: View) -> np.ndarray:
     new, hours = slice(view.first, None), np.full(view.shape[0], np.nan)
     sessions = view.sessions[new]
     if len(sessions) == 1:
-        opens = _open(view.calendar, int(sessions.astype("datetime64[D]").astype(np.int64)[0]))
+        opened = _open(view.calendar, int(sessions[0].astype("datetime64[D]").astype(np.int64)))
+        hours[-1] = (view.instants[-1] - opened) / HOUR_NS
     else:
-        opens = get_calendar(view.calendar).session_open(sessions).asi8
-    hours[new] = (view.instants[new] - opens) / HOUR_NS
+        hours[new] = (view.instants[new] - get_calendar(view.calendar).session_open(sessions).asi8) / HOUR_NS
     return hours
 
 

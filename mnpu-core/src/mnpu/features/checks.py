@@ -106,6 +106,7 @@ def infinite(values: np.ndarray) -> tuple[int, int] | None:
 
 
 def too_large(column: PlannedFeature, panel: Panel, t: int, a: int) -> DataError:
+    """The error about an infinite value."""
     return DataError(
         f"the value of {panel.symbols[a]} at {panel.times[t]:%Y-%m-%d %H:%M} is infinite, or too large",
         where=f"feature {column.name}",
@@ -119,10 +120,12 @@ def _check_levels(spec: FeatureSpec, panel: Panel) -> None:
 
 
 def adjusted_symbols(panel: Panel) -> list[int]:
+    """The symbols, by number, whose prices a vendor adjusted with later knowledge."""
     return [a for a, info in enumerate(panel.datasets) if info.adjustment != "none"]
 
 
 def levels_error(what: str, spec: FeatureSpec, adjusted: Sequence[int], panel: Panel) -> DataError:
+    """The error about a column that reads levels of adjusted prices."""
     info, symbols = _of_first_dataset(adjusted, panel)
     return DataError(
         f"{what}, and those of {symbols} in dataset {info.name} are adjusted ({info.adjustment}) with "

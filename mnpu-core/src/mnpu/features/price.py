@@ -16,6 +16,7 @@ from pydantic import Field
 from mnpu.data.clock import DAY_NS
 from mnpu.errors import ConfigError
 from mnpu.features.api import View, feature
+from mnpu.features.arrays import log_of, log_returns
 from mnpu.features.trailing import delayed, trailing_max, trailing_mean, trailing_moments, trailing_std
 
 __all__ = [
@@ -71,7 +72,8 @@ def log_return(view: View, *, window: Bars = 1) -> np.ndarray:
     NaN: the first ``window`` rows, and where either close is missing or not positive.
     Source: Campbell, Lo & MacKinlay (1997), section 1.4: continuously compounded returns.
     """
-    return _log(view["close"]) - _log(delayed(view["close"], window))
+    closes = view.once(log_of, "close")
+    return closes - delayed(closes, window)
 
 
 @feature(fields=("close",), warmup=_momentum_bars, unit="fraction", tags=("returns", "momentum"))
@@ -121,8 +123,7 @@ def realised_volatility(view: View, *, window: SeveralBars = 20) -> np.ndarray:
     NaN: the first ``window`` rows; a missing close until it leaves the window.
     Source: Andersen et al. (2003), with one return per bar and the mean taken out.
     """
-    prices = _log(view["close"])
-    return trailing_std(prices - delayed(prices, 1), window) * np.sqrt(view.periods_per_year)
+    return trailing_std(view.once(log_returns), window) * np.sqrt(view.periods_per_year)
 
 
 @feature(fields=("close",), warmup=_window, unit="fraction", tags=("trend",))
@@ -194,8 +195,7 @@ def high_low_range(view: View, *, window: Bars = 20) -> np.ndarray:
     NaN: the first ``window - 1`` rows; a missing or non-positive high or low until it leaves the window.
     Source: Parkinson (1980). Moves between bars are not in it.
     """
-    width = _log(view["high"]) - _log(view["low"])
-    return np.sqrt(trailing_mean(width * width, window) / (4 * np.log(2)) * view.periods_per_year)
+    return np.sqrt(trailing_mean(view.once(_squared_widths), window) / (4 * np.log(2)) * view.periods_per_year)
 
 
 @feature(fields=("volume",), warmup=_window, unit="standard deviations", tags=("volume",))
@@ -220,7 +220,7 @@ def volume_zscore(view: View, *, window: SeveralBars = 20) -> np.ndarray:
     volume is the same.
     Source: Gervais, Kaniel & Mingelgrin (2001), who rank a day's volume among those before it.
     """
-    volume = _log(view["volume"])
+    volume = view.once(log_of, "volume")
     mean, squares = trailing_moments(volume, window)
     spread = np.sqrt(squares / (window - 1))
     return (volume - mean) / np.where(spread > 0, spread, np.nan)
@@ -295,6 +295,11 @@ def hour_of_day(view: View, *, phase: Phase = "sin") -> np.ndarray:
     Source: Wood, McInish & Ord (1985), returns over the day.
     """
     return _on_circle(view.instants % DAY_NS / DAY_NS, phase)
+
+
+def _squared_widths(view: View) -> np.ndarray:
+    width = view.once(log_of, "high") - view.once(log_of, "low")
+    return width * width
 
 
 def _log(values: np.ndarray) -> np.ndarray:

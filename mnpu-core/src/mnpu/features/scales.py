@@ -97,6 +97,6 @@ def _same(work: Work, numbers: Sequence[int], adjusted: Sequence[int], engine: E
     found = []
     for f, scaled in zip(numbers, other, strict=True):
         values = work.target.array[f, rows - wanted :]
-        differ = (scaled != values) & ((scaled == scaled) | (values == values))  # noqa: PLR0124  # NaN is like NaN
+        differ = (scaled != values) & ((scaled == scaled) | (values == values))  # NaN is like NaN
         found.append(bool(np.count_nonzero(differ) <= FEW * differ.size))
     return found

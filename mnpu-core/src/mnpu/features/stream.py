@@ -159,10 +159,11 @@ class Stream:
         return pd.Timestamp(self._bars.newest, unit="ns", tz="UTC")
 
     def _one_by_one(self, numbers: Sequence[int], panel: Panel, out: np.ndarray) -> None:
-        memo, first = Memo(), panel.shape[0] - 1
+        memo, first, side, states = Memo(), panel.shape[0] - 1, self._side, self._states
         for f in numbers:
             column = self.planned[f]
-            out[f] = of_view(column, _StepView(panel, self._side, column, first, self._states.get(column.name), memo))
+            state = states.get(column.spec.name) if column.spec.state else None
+            out[f] = of_view(column, _StepView(panel, side, column, first, state, memo))
 
     def _framed(self, panel: Panel, values: np.ndarray, info: Mapping[str, SeriesInfo]) -> FeatureFrame:
         """The frame of values (T, A, F), with what the series declare, which seldom changes."""

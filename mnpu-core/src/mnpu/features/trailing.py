@@ -49,7 +49,8 @@ def delayed(values: np.ndarray, bars: int) -> np.ndarray:
     """The value ``bars`` bars ago: NaN in the first ``bars`` rows, ``bars >= 0``."""
     if bars < 0:
         raise ValueError(f"bars is {bars}, expected 0 or more: a feature may look back, never ahead")
-    past = np.full(values.shape, np.nan)
+    past = np.empty(values.shape)
+    past[:bars] = np.nan
     past[bars:] = values[: max(len(values) - bars, 0)]
     return past
 
@@ -146,7 +147,7 @@ def _single(values: np.ndarray, window: int, kind: int, merge: Merge) -> np.ndar
     rows = flat(values)
     out = np.empty(rows.shape)
     compiled(trailing_loops.extremes_and_sums)(rows, window, *_steps(window), kind, 0, out)
-    return out.reshape(values.shape)
+    return out if values.ndim == 2 else out.reshape(values.shape)
 
 
 def _several(
@@ -155,8 +156,10 @@ def _several(
     """Several numbers about each window of ``one``, or of pairs with ``two``; ``single`` makes those of one bar."""
     if not _compiles() or window < 2:
         return _fold(single(), window, merge)
-    out = np.empty((_WIDTHS[kind], *flat(one).shape))
-    compiled(trailing_loops.moments)(flat(one), flat(two), window, *_steps(window), kind, 0, out)
+    rows = flat(one)
+    others = rows if two is one else flat(two)
+    out = np.empty((_WIDTHS[kind], *rows.shape))
+    compiled(trailing_loops.moments)(rows, others, window, *_steps(window), kind, 0, out)
     return tuple(out.reshape(len(out), *one.shape))
 
 

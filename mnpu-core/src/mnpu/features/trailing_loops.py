@@ -26,7 +26,7 @@ def extremes_and_sums(values, window, n_work, n_build, places, steps, joined, ki
     ``values`` (T, A), ``out`` (T - first, A); rows with fewer bars are NaN.
     """
     n_rows, n_symbols = values.shape
-    work = np.zeros((n_work, STRIP))
+    work = np.empty((n_work, STRIP))
     for left in range(0, n_symbols, STRIP):
         n = min(STRIP, n_symbols - left)
         for t in range(max(first - window + 1, 0), n_rows):
@@ -62,7 +62,7 @@ def moments(one, two, window, n_work, n_build, places, steps, joined, kind, firs
     ``one`` and ``two``: 4: two means, squared deviations of each, and their products.
     """
     n_parts, n_symbols = len(out), one.shape[1]
-    work = np.zeros((n_work, n_parts * STRIP))
+    work = np.empty((n_work, n_parts * STRIP))
     for left in range(0, n_symbols, STRIP):
         n = min(STRIP, n_symbols - left)
         for t in range(max(first - window + 1, 0), len(one)):

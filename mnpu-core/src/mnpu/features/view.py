@@ -27,7 +27,6 @@ __all__ = ["Memo", "View", "Vintage"]
 Vintage = Literal["latest", "first"]
 
 
-
 class Memo:
     """What was computed once on one panel; several threads may ask."""
 
