@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -151,21 +152,29 @@ def _payload(signal: Signal) -> dict[str, Any]:
 
 
 def _listing(found: Sequence[Signal], *, known: bool) -> str:
+    """A line for each signal, or, of a source with hundreds, for all that differ in their number alone."""
+    from mnpu.features.set_pages import is_set, rows
+
     columns = ("feature", "scope", "unit", "warm-up", "reads", *(["known"] if known else []), "tags", "meaning")
-    rows = [
-        (
-            signal.name,
-            signal.spec.scope,
-            signal.spec.unit or "-",
-            signal.spec.warmup or "?",
-            _reads(signal.spec),
-            *([_known(signal)] if known else []),
-            ", ".join(signal.spec.tags) or "-",
-            signal.spec.description.replace("``", ""),
-        )
-        for signal in found
-    ]
-    return table(columns, rows, right=("warm-up",))
+    lines = []
+    for _, group in groupby(found, key=lambda signal: signal.name.rpartition(".")[0]):
+        signals = list(group)
+        if is_set(signals):
+            folded = rows(signals)
+            lines += [_line(r.signals[0], r.plain_names, r.plain_warmup, r.what, known=known) for r in folded]
+        else:
+            lines += [
+                _line(each, each.name, str(each.spec.warmup or "?"), each.spec.description, known=known)
+                for each in signals
+            ]
+    return table(columns, lines, right=("warm-up",))
+
+
+def _line(signal: Signal, name: str, warmup: str, what: str, *, known: bool) -> tuple[str, ...]:
+    spec = signal.spec
+    told = [_known(signal)] if known else []
+    tags, meaning = ", ".join(spec.tags) or "-", what.replace("``", "")
+    return (name, spec.scope, spec.unit or "-", warmup, _reads(spec), *told, tags, meaning)
 
 
 def _reads(spec: FeatureSpec) -> str:

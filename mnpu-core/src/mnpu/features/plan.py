@@ -15,6 +15,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -137,12 +138,28 @@ def _columns(use: Use, registry: Sources, *, where: str) -> list[PlannedFeature]
     ]
 
 
+@lru_cache(maxsize=4096)
+def _signature(function: Callable[..., Any]) -> tuple[str, dict[str, Any]]:
+    """The name of the view, and the defaults of all parameters."""
+    view, *others = inspect.signature(function).parameters.values()
+    return view.name, {parameter.name: parameter.default for parameter in others}
+
+
+@lru_cache(maxsize=4096)
+def _told(function: Callable[..., Any]) -> tuple[str, str]:
+    """What a function's docstring says of it in a line, and its reference."""
+    doc = inspect.getdoc(function) or ""
+    return doc.partition("\n")[0], reference_of(doc)
+
+
 def _view_argument(function: Callable[..., Any]) -> str:
-    return next(iter(inspect.signature(function).parameters))
+    return _signature(function)[0]
 
 
 def _spread(function: Callable[..., Any], params: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
     """Every combination of the entries of lists given where the function takes a single value."""
+    if not any(isinstance(value, list | tuple) for value in params.values()):
+        return [dict(params)]
     fields = model_of(function).model_fields
     choices: list[Sequence[Any]] = []
     for name, value in params.items():
@@ -163,10 +180,11 @@ def _holds_several(annotation: Any) -> bool:
 
 def _checked(function: Callable[..., Any], params: Mapping[str, Any], where: str) -> dict[str, Any]:
     """All parameters in the order of the signature, checked, defaults filled in."""
-    view = _view_argument(function)
+    view, defaults = _signature(function)
+    if not defaults and not params:  # no model of nothing: a set of features has hundreds of them
+        return {}
     given = validate_params(function, dict(params), skip=(view,), where=where)
-    signature = inspect.signature(function).parameters
-    return {name: given.get(name, parameter.default) for name, parameter in signature.items() if name != view}
+    return {name: given.get(name, default) for name, default in defaults.items()}
 
 
 def _spec(
@@ -180,12 +198,13 @@ def _spec(
         state = meta.state_for(params)
     except ConfigError as error:  # parameters that do not go together: say where they were given
         raise ConfigError(error.what, where=where or column, expected=error.expected) from error
+    description, reference = _told(function)
     return FeatureSpec(
         name=column,
         source=source,
         function=function.__name__,
         params=dict(params),
-        description=(inspect.getdoc(function) or "").partition("\n")[0],
+        description=description,
         fields=meta.fields,
         series=series,
         scale_free=meta.scale_free,
@@ -194,7 +213,7 @@ def _spec(
         scope=meta.scope,
         tags=meta.tags,
         kind=meta.kind,
-        reference=reference_of(inspect.getdoc(function) or ""),
+        reference=reference,
         short_start=meta.short_start,
         state=state,
     )

@@ -34,6 +34,17 @@ class Row:
         bars = [str(signal.spec.warmup) for signal in self.signals]
         return bars[0] if len(set(bars)) == 1 else span(bars, mark="")
 
+    @property
+    def plain_names(self) -> str:
+        """The first and the last, ``alpha158.MA5 … MA60``, for a line of a terminal."""
+        return _ends([signal.name for signal in self.signals[:1]] + [s.spec.function for s in self.signals[1:]])
+
+    @property
+    def plain_warmup(self) -> str:
+        """Their warm-ups in the same way."""
+        bars = [str(signal.spec.warmup) for signal in self.signals]
+        return bars[0] if len(set(bars)) == 1 else _ends(bars)
+
 
 def is_set(found: Sequence[Signal]) -> bool:
     """Whether the signals of one source are too many for a section each."""
@@ -57,6 +68,10 @@ def span(names: Sequence[str], *, mark: str = "`") -> str:
     """``a, b, c``, or ``a … z`` where there are more than six."""
     told = [f"{mark}{name}{mark}" for name in names]
     return ", ".join(told) if len(told) < 7 else f"{told[0]} … {told[-1]}"
+
+
+def _ends(told: Sequence[str]) -> str:
+    return told[0] if len(told) == 1 else f"{told[0]} … {told[-1]}"
 
 
 def _row(signals: tuple[Signal, ...], what: str, formula: str, notes: str) -> Row:

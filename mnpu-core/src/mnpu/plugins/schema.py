@@ -11,6 +11,7 @@ import types
 import typing
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, create_model
@@ -77,8 +78,17 @@ def model_from_signature(
     Returns
     -------
     model : type of BaseModel
-        Frozen, refuses unknown keys, strict scalars, fields in the order of the signature.
+        Frozen, refuses unknown keys, strict scalars, fields in the order of the signature. The same for the same
+        function, as a model takes long to make.
     """
+    try:
+        return _model(function, tuple(skip), keyword_only)
+    except TypeError:  # no key of a dictionary, or another failure, which comes again
+        return _model.__wrapped__(function, tuple(skip), keyword_only)
+
+
+@lru_cache(maxsize=1024)
+def _model(function: Callable[..., Any], skip: tuple[str, ...], keyword_only: bool) -> type[BaseModel]:
     from mnpu.plugins.describe import parameter_docs
 
     docs = parameter_docs(inspect.getdoc(function) or "") | parameter_docs(_constructor_doc(function))
