@@ -108,10 +108,23 @@ class Rows:
         """As a side table."""
         names = np.full(len(self), self.series, dtype=object)
         made = SideTable(from_ns(self.event), from_ns(self.known), names, self.symbol, self.value, info, self.text)
-        if not self.symbol.astype(bool).any():  # about the market: what is where needs no search
-            every = np.arange(len(self))
-            made.__dict__["_places"] = {(self.series, None): every, (self.series, ""): every}
+        made.__dict__["_places"] = self._places()
         return made
+
+    def _places(self) -> dict[tuple[str, str | None], np.ndarray]:
+        """What the table would find out about many series, of this one."""
+        if not len(self):
+            return {}
+        every = np.arange(len(self))
+        code, symbols = pd.factorize(self.symbol)
+        places: dict[tuple[str, str | None], np.ndarray] = {(self.series, None): every}
+        if len(symbols) == 1:
+            places[self.series, str(symbols[0])] = every
+            return places
+        order = np.argsort(code, kind="stable")
+        edges = pairwise([0, *np.cumsum(np.bincount(code)).tolist()])
+        places.update({(self.series, str(name)): order[i:j] for name, (i, j) in zip(symbols, edges, strict=True)})
+        return places
 
 
 def _words(rows: Rows) -> np.ndarray:
@@ -209,6 +222,8 @@ class SideMemory:
         self._held: dict[str, Rows] = {}
         self._tables: dict[str, SideTable] = {}
         self._limit: dict[str, int] = {}
+        #: The most observations that were asked for of all symbols together, by series and vintage.
+        self.widest: dict[tuple[str, str], int] = {}
         self.take([Rows.of(side, name) for name in self._needs])
 
     @cached_property

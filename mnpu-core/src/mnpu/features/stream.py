@@ -11,15 +11,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
+from mnpu.data.asof import Releases
 from mnpu.data.clock import utc
 from mnpu.data.history import Known
 from mnpu.errors import DataError
 from mnpu.features.api import Kernel, Memo, View, Vintage
+from mnpu.features.by_symbol import KnownBySymbol, names_in
 from mnpu.features.compute import as_declared, compute_latest
 from mnpu.features.evaluation import Job, by_kernel, fill, fresh_states, of_view, quiet
 from mnpu.features.evaluation import parts as parts_of
@@ -29,6 +31,8 @@ from mnpu.features.recent import RecentBars, panel_of
 from mnpu.types import DatasetInfo, FeatureFrame, Panel, SeriesInfo, SideTable
 
 __all__ = ["Stream"]
+
+Made = TypeVar("Made")
 
 #: Columns whose warm-up is no longer than this look at the same bars; the others at those of up to twice as many.
 SHORT = 32
@@ -270,15 +274,43 @@ class _StepView(View):
     def revised(self, series: str) -> Known:
         return self._kept(series, ("revised", series), lambda: View.revised(self, series))
 
+    def by_symbol(
+        self,
+        series: str,
+        function: Callable[[np.ndarray], np.ndarray] | None = None,
+        n: int = 1,
+        *,
+        vintage: Vintage = "latest",
+    ) -> np.ndarray:
+        known = self._known_by_symbol(series, n, vintage)
+        newest = known.last(1)[:, 0]
+        if function is not None:
+            newest = known.each(lambda past: self._one_each(function(past), series, len(past)), n)
+        return known.at(self.instants, newest, self._side.info[series].max_age)
+
+    def age_by_symbol(self, series: str) -> np.ndarray:
+        return self._known_by_symbol(series, 1, "latest").age(self.instants, self._side.info[series].max_age)
+
+    def _known_by_symbol(self, series: str, n: int, vintage: Vintage) -> KnownBySymbol:
+        """For all symbols together: there may be hundreds, and in a step each of them is asked for a few rows."""
+        self._askable(series, n)
+        table, filed, widest = self._table(series), self._filed(series), self._memory.widest
+        n = widest[series, vintage] = max(n, widest.get((series, vintage), 1))
+
+        def make() -> KnownBySymbol:
+            return KnownBySymbol(Releases.from_table(table, series, names_in(filed)), filed, n, vintage)
+
+        return self._kept(series, ("by symbol", series, n, vintage), make)
+
     def _table(self, series: str) -> SideTable:
         return self._memory.table(series)
 
-    def _kept(self, series: str, key: Hashable, make: Callable[[], Known]) -> Known:
+    def _kept(self, series: str, key: Hashable, make: Callable[[], Made]) -> Made:
         self._available(series)
         derived = self._table(series).derived
         if key not in derived:
             derived[key] = make()
-        kept: Known = derived[key]
+        kept: Made = derived[key]
         return kept
 
 

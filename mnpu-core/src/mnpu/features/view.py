@@ -188,9 +188,7 @@ class View:
         ``vintage="first"`` keeps the first print of each period. ``symbol`` asks for the rows that are filed under a
         symbol, K = 0 where there are none; by default those about the whole market.
         """
-        self._available(series)
-        if n < 1:
-            raise PluginError(f"asks for {n} observations of {series}", where=self._where, expected="at least one")
+        self._askable(series, n)
         known = known_windows(self._table(series), series, n, symbol=symbol, vintage=vintage)
         return replace(known, values=_read_only(known.values))
 
@@ -343,6 +341,8 @@ class View:
         return filed
 
     def _filed_for(self, series: str, symbol: str, base: str) -> str:
+        if symbol == base:
+            return symbol if len(self._table(series).find(series, symbol)) else ""
         found = [name for name in dict.fromkeys((symbol, base)) if name and len(self._table(series).find(series, name))]
         if len(found) > 1:  # which one is meant must not depend on what is filed later
             raise DataError(
@@ -369,19 +369,28 @@ class View:
         A decision sees the newest publication whose ``knowledge_time`` is at or before it; NaN before the first one,
         and where the newest observation is older than ``max_age``, by default the one that the series declares.
         """
-        values = np.asarray(values, dtype=float)
-        if values.shape != known.knowledge_time.shape:
-            raise PluginError(
-                f"values for {known.series} have shape {values.shape}",
-                where=self._where,
-                expected=f"one number for each publication, shape {known.knowledge_time.shape}",
-            )
+        values = self._one_each(values, known.series, len(known.knowledge_time))
         valid = self._side.info[known.series].max_age if max_age is None else max_age
         return as_of(self.times, known.knowledge_time, values, known.event_time, valid)[0]
+
+    def _one_each(self, values: np.ndarray, series: str, publications: int) -> np.ndarray:
+        values = np.asarray(values, dtype=float)
+        if values.shape != (publications,):
+            raise PluginError(
+                f"values for {series} have shape {values.shape}",
+                where=self._where,
+                expected=f"one number for each publication, shape {(publications,)}",
+            )
+        return values
 
     def _table(self, series: str) -> SideTable:
         """Where the rows of a series are."""
         return self._side
+
+    def _askable(self, series: str, n: int) -> None:
+        self._available(series)
+        if n < 1:
+            raise PluginError(f"asks for {n} observations of {series}", where=self._where, expected="at least one")
 
     def _available(self, series: str) -> None:
         self._declared(series, self._series, "series")
