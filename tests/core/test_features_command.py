@@ -93,6 +93,14 @@ def test_list_has_a_line_for_every_signal_of_every_source(tides):
     assert len(listed) == len(set(listed))
 
 
+def test_list_folds_a_set_of_hundreds_and_its_json_does_not():
+    lines = run("list", "--source", "alpha158").output.splitlines()
+    assert len(lines) < 60
+    (roc,) = [line for line in lines if line.startswith("alpha158.ROC")]
+    assert re.split(r"  +", roc)[:4] == ["alpha158.ROC5 … ROC60", "symbol", "closes", "6 … 61"]
+    assert len(answer("list", "--source", "alpha158")["features"]) == 158
+
+
 def test_list_of_a_source_holds_that_source_only_in_the_order_of_its_module(tides):
     assert [each["name"] for each in answer("list", "--source", "tides")["features"]] == ["tides.height", "tides.level"]
 

@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mnpu.engine import LocalEngine
 from mnpu.errors import ConfigError, DataError, PluginError
-from mnpu.features import View, feature, price
+from mnpu.features import View, feature, price, technical
 from mnpu.features.compute import compute, compute_latest, refuse_unknown, require_series
 from mnpu.features.plan import PlannedFeature, features_of, plan_function, series_needed
 from mnpu.testing.features import synthetic_panel, synthetic_side
@@ -75,6 +76,25 @@ def test_levels_that_call_themselves_scale_free_are_refused_on_adjusted_prices(
     assert computed(columns(function), whole).values.any()
     with pytest.raises(DataError, match=r"reads price levels, although .* S0 in dataset vendor .*of 2022-12-28"):
         computed(columns(function), adjusted(whole))
+
+
+@feature(fields=("close",), unit="fraction")
+def since_the_first(view: View) -> np.ndarray:
+    """Return since the data begin: it looks back further than it says, and is scale-free all the same."""
+    return view["close"] / view["close"][:1] - 1
+
+
+def test_what_looks_back_too_far_is_not_taken_for_a_level(panel: Panel) -> None:
+    assert computed(columns(since_the_first), adjusted(panel)).values.any()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_level_is_found_among_columns_with_and_without_a_state(panel: Panel, workers: int) -> None:
+    planned = [*columns(technical.ema), *columns(price.log_return, window=[1, 2]), *columns(boast)]
+    side = synthetic_side((), panel, np.random.default_rng(5))
+    assert compute(planned[:-1], adjusted(panel), side, engine=LocalEngine(workers=workers)).values.any()
+    with pytest.raises(DataError, match="boast: it reads price levels"):
+        compute(planned, adjusted(panel), side, engine=LocalEngine(workers=workers))
 
 
 def test_every_shipped_feature_that_says_it_is_scale_free_is(panel: Panel) -> None:

@@ -117,6 +117,47 @@ def test_steps_give_the_batch_through_a_late_listing_a_hole_and_a_split(
     assert_streams([*of_price(DEMO), *planned(*OWN)], panel, side, first, min(first + 160, 420))
 
 
+@feature(series=("x",), kind="fundamental", unit="index", memory=5)
+def first_prints(view: View) -> np.ndarray:
+    """Mean of the last five observations, as they were first printed."""
+    return view.by_symbol("x", lambda past: past.mean(axis=1), 5, vintage="first")
+
+
+@feature(series=("x",), kind="fundamental", unit="days", memory=1)
+def age(view: View) -> np.ndarray:
+    """Age of the newest observation."""
+    return view.age_by_symbol("x")
+
+
+@feature(series=("x",), kind="fundamental", warmup=3, unit="index", memory=1)
+def newest_over_bars(view: View) -> np.ndarray:
+    """The newest observation, averaged over three bars."""
+    return trailing_mean(view.by_symbol("x"), 3)
+
+
+@pytest.mark.parametrize("first", [1, 250])
+def test_all_symbols_together_are_what_each_is_alone(panel: Panel, side: SideTable, first: int) -> None:
+    under = np.where(side.symbol == "S1", "B1", side.symbol)  # a base that two symbols share
+    filed = replace(side, symbol=under).rows(~np.isin(side.symbol, ["S2", "S3"]))  # nothing is filed about S3
+    panel = replace(panel, bases=("S0", "B1", "B1", *panel.symbols[3:]))
+    columns = planned(newest_over_bars, third_last, first_prints, age)
+    whole = evaluate(columns, panel, filed)
+    assert np.isfinite(whole[-1, :3]).all()
+    assert np.isnan(whole[:, 3]).all()
+    np.testing.assert_array_equal(whole[:, 1], whole[:, 2])
+    assert_streams(columns, panel, filed, first, first + 150)
+
+
+def test_one_number_for_each_publication_is_asked_for_in_a_step_too(panel: Panel, side: SideTable) -> None:
+    @feature(series=("x",), kind="fundamental", memory=2)
+    def pairs(view: View) -> np.ndarray:
+        return view.by_symbol("x", lambda past: past, 2)
+
+    stream = Stream(planned(pairs), panel.rows(0, 300), side.known_by(panel.times[299]))
+    with pytest.raises(PluginError, match="expected one number for each publication"):
+        stream.values(panel.rows(300, 301))
+
+
 def test_a_step_is_one_row_of_the_frame_within_one_unit_in_the_last_place(panel: Panel, side: SideTable) -> None:
     columns = [*of_price(DEMO), *planned(*OWN)]
     whole = evaluate(columns, panel, side).astype(np.float32)
