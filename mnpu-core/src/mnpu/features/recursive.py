@@ -61,19 +61,25 @@ def carried_after(view: View, reach: int, compute: Rows, *fields: str) -> np.nda
 
     It returns the new rows; what it returns before them is left out. (T, A).
     """
-    arrays = [view[name] for name in fields]
     (n_rows, n_symbols), first = view.shape, view.first
     out = np.empty((n_rows, n_symbols))
+    out[:first] = np.nan
+    if first and first == n_rows - 1:  # a step of an agent
+        begin = max(first - reach, 0)
+        out[first] = _finite(compute(1, *[view[name][begin:] for name in fields])[-1])
+        return out
+    arrays = [view[name] for name in fields]
     step = max(CELLS // max(n_symbols, 1), 4 * reach, 16)
     for start in range(first, n_rows, step):
         stop, begin = min(start + step, n_rows), max(start - reach, 0)
         block = compute(stop - start, *[array[begin:stop] for array in arrays])
-        block = block[len(block) - (stop - start) :]
-        infinite = math.isinf(block.item()) if block.size == 1 else np.isinf(block).any()
-        out[start:stop] = np.where(np.isinf(block), np.nan, block) if infinite else block
-    if first:
-        out[:first] = np.nan
+        out[start:stop] = _finite(block[len(block) - (stop - start) :])
     return out
+
+
+def _finite(block: np.ndarray) -> np.ndarray:
+    infinite = math.isinf(block.item()) if block.size == 1 else np.isinf(block).any()
+    return np.where(np.isinf(block), np.nan, block) if infinite else block
 
 
 def smoothed(

@@ -267,6 +267,11 @@ class _StepView(View):
         self._panel, self._side, self._fields, self._series = panel, memory.nothing, spec.fields, spec.series
         self._where, self._first, self._state, self._memo, self._memory = spec.name, first, state, memo, memory
 
+    def __getitem__(self, field: str) -> np.ndarray:
+        if field in (self._fields or ()) and field in self._panel.fields:
+            return self._panel.fields[field]  # read-only, as `RecentBars` hands it out
+        return super().__getitem__(field)
+
     def known(self, series: str, n: int = 1, *, symbol: str = "", vintage: Vintage = "latest") -> Known:
         key = ("known", series, n, symbol, vintage)
         return self._kept(series, key, lambda: View.known(self, series, n, symbol=symbol, vintage=vintage))

@@ -160,7 +160,7 @@ def _several(
     others = rows if two is one else flat(two)
     out = np.empty((_WIDTHS[kind], *rows.shape))
     compiled(trailing_loops.moments)(rows, others, window, *_steps(window), kind, 0, out)
-    return tuple(out.reshape(len(out), *one.shape))
+    return tuple(out if one.ndim == 2 else out.reshape(len(out), *one.shape))
 
 
 @cache
