@@ -31,7 +31,8 @@ import numpy as np
 import pandas as pd
 
 from mnpu.errors import PluginError
-from mnpu.features.view import Memo, View, Vintage
+from mnpu.features.memo import Memo
+from mnpu.features.view import View, Vintage
 
 __all__ = ["FeatureMeta", "Kernel", "Memo", "View", "Vintage", "feature", "meta_of"]
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ import pandas as pd
 from mnpu.data.history import Known, as_of, known_windows
 from mnpu.data.resample import resample
 from mnpu.errors import ConfigError, DataError, PluginError
+from mnpu.features.memo import Memo
 from mnpu.features.revisions import revised_windows
 from mnpu.features.schedules import since_last, until_next
 from mnpu.features.texts import Texts, decayed_sums, window_sums
@@ -22,30 +22,9 @@ from mnpu.types import Panel, SideTable
 if TYPE_CHECKING:
     from mnpu.features.coarse import CoarseView
 
-__all__ = ["Memo", "View", "Vintage"]
+__all__ = ["View", "Vintage"]
 
 Vintage = Literal["latest", "first"]
-
-
-class Memo:
-    """What was computed once on one panel; several threads may ask."""
-
-    def __init__(self) -> None:
-        self._held: dict[Hashable, np.ndarray] = {}
-        self._locks: dict[Hashable, Lock] = {}
-        self._lock = Lock()
-
-    def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The array under ``key``, made by whoever comes first."""
-        found = self._held.get(key)
-        if found is None:
-            with self._lock:
-                lock = self._locks.setdefault(key, Lock())
-            with lock:
-                found = self._held.get(key)
-                if found is None:
-                    found = self._held[key] = make()
-        return found
 
 
 class View:

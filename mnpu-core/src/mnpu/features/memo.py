@@ -1,0 +1,31 @@
+"""What several features share on the same data, computed by whoever asks first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from threading import Lock
+
+import numpy as np
+
+__all__ = ["Memo"]
+
+
+class Memo:
+    """What was computed once on one panel; several threads may ask."""
+
+    def __init__(self) -> None:
+        self._held: dict[Hashable, np.ndarray] = {}
+        self._locks: dict[Hashable, Lock] = {}
+        self._lock = Lock()
+
+    def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """The array under ``key``, made by whoever comes first."""
+        found = self._held.get(key)
+        if found is None:
+            with self._lock:
+                lock = self._locks.setdefault(key, Lock())
+            with lock:
+                found = self._held.get(key)
+                if found is None:
+                    found = self._held[key] = make()
+        return found
