@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from mnpu.engine import Engine, LocalEngine
-from mnpu.features.checks import check, infinite, inspect, refuse, refuse_unknown, require_series, too_large
+from mnpu.errors import MnpuError
+from mnpu.features.checks import Inspected, check, infinite, inspect, refuse, refuse_unknown, require_series, too_large
 from mnpu.features.evaluation import Target, Work, evaluate, evaluate_into, fresh_states, jobs, run
 from mnpu.features.kept import Request, kept
 from mnpu.features.plan import PlannedFeature
-from mnpu.features.scales import refuse_levels, scale_changes
+from mnpu.features.scales import find_level, scale_changes
 from mnpu.progress import Progress, Silent
 from mnpu.types import FeatureFrame, FeatureSpec, Panel, SeriesInfo, SideTable
 
@@ -73,8 +74,10 @@ def compute(
     engine = LocalEngine() if engine is None else engine
 
     def accept(work: Work) -> None:
-        refuse(list(engine.map(inspect, range(len(planned)), shared=work)), planned, panel, side)
-        refuse_levels(work, engine)
+        level, *inspected = engine.map(_look, [-1, *range(len(planned))], shared=work)
+        refuse([each for each in inspected if isinstance(each, Inspected)], planned, panel, side)
+        if isinstance(level, MnpuError):
+            raise level
 
     with (progress or Silent()).bar(len(planned)) as advance:
         values = None
@@ -87,6 +90,11 @@ def compute(
                 accept(work)
                 values = target.array
         return _frame(planned, panel, side, values)
+
+
+def _look(work: Work, f: int) -> Inspected | MnpuError | None:
+    """Look at one column, or, where ``f`` is -1, for levels in all of them: that takes longest, so it goes first."""
+    return find_level(work) if f < 0 else inspect(work, f)
 
 
 @contextmanager

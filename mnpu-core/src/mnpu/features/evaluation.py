@@ -200,7 +200,6 @@ def evaluate(
     *,
     first: int = 0,
     states: States | None = None,
-    engine: Engine | None = None,
 ) -> np.ndarray:
     """Values of every column from row ``first`` on, float64 (T - first, A, F), without any check on the data.
 
@@ -208,7 +207,7 @@ def evaluate(
     carried yet.
     """
     values = np.empty((len(planned), panel.shape[0] - first, panel.shape[1]))
-    evaluate_into(values, planned, panel, side, first=first, states=states, engine=engine)
+    evaluate_into(values, planned, panel, side, first=first, states=states)
     return np.moveaxis(values, 0, -1)
 
 
@@ -220,13 +219,11 @@ def evaluate_into(
     *,
     first: int = 0,
     states: States | None = None,
-    engine: Engine | None = None,
 ) -> None:
     """The same into an array (F, T - first, A) of this process, float64 or float32."""
     carried = fresh_states(planned, panel.shape[1]) if states is None else dict(states)
     work = Work(planned, panel, side, Target(out.shape, out.dtype.str, held=out), carried, origin=first)
-    here = LocalEngine() if engine is None or not engine.shares_memory else engine
-    run(work, jobs(planned, panel.shape[0], first=first), engine=here)
+    run(work, jobs(planned, panel.shape[0], first=first), engine=LocalEngine())
 
 
 def fill(
