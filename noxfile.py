@@ -28,7 +28,7 @@ PLUGINS = sorted(path.parent.name for path in (ROOT / "mnpu-plugins").glob("*/py
 FOLDERS = [CORE, *(f"mnpu-plugins/{name}" for name in PLUGINS)]
 SOURCES = ["noxfile.py", *(f"{folder}/src" for folder in FOLDERS), "tests"]
 CONSTRAINTS = str(ROOT / "constraints.txt")
-TEST_TOOLS = ("pytest", "pytest-xdist", "hypothesis", "jsonschema", "scipy", "ta", "hatchling")
+TEST_TOOLS = ("pytest", "pytest-xdist", "hypothesis", "jsonschema", "scipy", "ta", "TA-Lib", "hatchling")
 ENV = {
     "PYTHONDONTWRITEBYTECODE": "",  # the second start of an environment should be quick
     "OMP_NUM_THREADS": "1",

@@ -8,14 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mnpu.features import trailing
 from mnpu.features.trailing import (
     delayed,
+    trailing_argmax,
+    trailing_comoments,
+    trailing_four_moments,
     trailing_max,
     trailing_mean,
     trailing_min,
     trailing_moments,
     trailing_std,
     trailing_sum,
+    trailing_weighted,
 )
 
 #: Each function beside the same question asked of pandas.
@@ -98,3 +103,57 @@ def test_an_empty_window_is_refused() -> None:
 
 def test_a_delay_longer_than_the_data_leaves_nothing() -> None:
     assert np.isnan(delayed(walks(0, bars=4), 9)).all()
+
+
+def walks_with_holes(bars: int = 140, symbols: int = 70) -> np.ndarray:
+    values = walks(9, bars, symbols)
+    values[60, 3] = values[:20, 5] = np.nan
+    return values
+
+
+def several(values: np.ndarray, window: int) -> dict[str, tuple[np.ndarray, ...]]:
+    """Everything that this module says about windows."""
+    others = values[:, ::-1] ** 2
+    return {
+        "sum": (trailing_sum(values, window),),
+        "max": (trailing_max(values, window),),
+        "min": (trailing_min(values, window),),
+        "moments": trailing_moments(values, window),
+        "weighted": trailing_weighted(values, window),
+        "argmax": trailing_argmax(values, window),
+        "four_moments": trailing_four_moments(values, window),
+        "comoments": trailing_comoments(values, others, window),
+    }
+
+
+@pytest.mark.parametrize("window", [1, 2, 3, 14, 20, 31, 32, 137])
+def test_compiled_code_gives_the_bits_of_numpy(window: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = walks_with_holes()
+    fast = several(values, window)
+    monkeypatch.setattr(trailing, "_compiles", lambda: False)
+    for name, parts in several(values, window).items():
+        for ours, theirs in zip(fast[name], parts, strict=True):
+            np.testing.assert_array_equal(ours, theirs, err_msg=name)
+
+
+def test_weights_rise_towards_the_present() -> None:
+    total, weighted = trailing_weighted(np.array([[5.0], [1.0], [2.0], [4.0]]), 3)
+    np.testing.assert_array_equal(total[2:, 0], [8, 7])
+    np.testing.assert_array_equal(weighted[2:, 0], [1 * 5 + 2 * 1 + 3 * 2, 1 * 1 + 2 * 2 + 3 * 4])
+
+
+def test_of_equal_extremes_the_latest_counts() -> None:
+    largest, ago = trailing_argmax(np.array([[3.0], [1.0], [3.0], [2.0], [np.nan], [1.0]]), 4)
+    assert (largest[3, 0], ago[3, 0]) == (3.0, 1.0)
+    assert np.isnan(ago[4:]).all()
+
+
+def test_moments_of_pairs_are_those_of_numpy() -> None:
+    one, two = walks(4), walks(5)
+    *means, square, square_other, product = trailing_comoments(one, two, 25)
+    part = one[40:65, 1], two[40:65, 1]
+    expected = np.cov(*part, ddof=0) * 25
+    assert [mean[64, 1] for mean in means] == pytest.approx([part[0].mean(), part[1].mean()])
+    assert [square[64, 1], product[64, 1], square_other[64, 1]] == pytest.approx(
+        [expected[0, 0], expected[0, 1], expected[1, 1]]
+    )

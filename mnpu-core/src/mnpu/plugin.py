@@ -7,7 +7,20 @@ MNPU_API = 1
 
 @hookimpl
 def mnpu_feature_sources():
-    return {"price": "mnpu.features.price"}
+    return {
+        "calendar": "mnpu.features.calendar",
+        "cross_asset": "mnpu.features.cross_asset",
+        "cross_section": "mnpu.features.cross_section",
+        "fractional": "mnpu.features.fractional",
+        "liquidity": "mnpu.features.liquidity",
+        "moments": "mnpu.features.moments",
+        "price": "mnpu.features.price",
+        "regime": "mnpu.features.regime",
+        "returns": "mnpu.features.returns",
+        "spectral": "mnpu.features.spectral",
+        "technical": "mnpu.features.technical",
+        "volatility": "mnpu.features.volatility",
+    }
 
 
 @hookimpl

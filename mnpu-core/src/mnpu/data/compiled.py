@@ -16,11 +16,12 @@ def compiled(function: F) -> F:
     """``function``, a plain loop over arrays, as machine code that runs without the interpreter's lock.
 
     The code is kept beside the source, or in the user's cache where that folder cannot be written; with neither it
-    is compiled again in each process.
+    is compiled again in each process. A division by zero gives what it gives in numpy, so that loops over arrays can
+    use the processor's vectors.
     """
     import numba  # half a second to import, so only where a loop is long
 
     try:
-        return numba.njit(cache=True, nogil=True)(function)
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # no folder to keep it in
-        return numba.njit(nogil=True)(function)
+        return numba.njit(nogil=True, error_model="numpy")(function)

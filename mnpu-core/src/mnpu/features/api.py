@@ -286,6 +286,11 @@ class View:
         return self._panel.frequency
 
     @property
+    def calendar(self) -> str:
+        """Name of the calendar of its sessions, such as ``XNYS``."""
+        return self._panel.calendar
+
+    @property
     def periods_per_year(self) -> float:
         """Bars in a year, for annualisation."""
         return self._panel.periods_per_year

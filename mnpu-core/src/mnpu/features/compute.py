@@ -92,9 +92,10 @@ def _fill(
 
 def check(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> None:
     """Refuse a panel or a side table that some column cannot be computed on."""
+    lacking = _lacking({name for column in planned for name in column.spec.fields}, panel)
     for column in planned:
         _check_levels(column.spec, panel)
-        _check_fields(column, panel)
+        _check_fields(column, panel, lacking)
         _check_series(column, side)
         _check_length(column.spec, panel)
 
@@ -178,12 +179,20 @@ def _check_levels(spec: FeatureSpec, panel: Panel) -> None:
     )
 
 
-def _check_fields(column: PlannedFeature, panel: Panel) -> None:
+def _lacking(fields: Iterable[str], panel: Panel) -> dict[str, list[int]]:
+    """The listed symbols, by number, that have no value of a field at all."""
     listed: np.ndarray = np.any(panel.tradable, axis=0)
-    for name in column.spec.fields:
+    found = {}
+    for name in fields:
         values = panel.fields.get(name)
         present: np.ndarray = np.zeros(len(listed), bool) if values is None else np.isfinite(values).any(axis=0)
-        lacking = np.flatnonzero(listed & ~present).tolist()
+        found[name] = np.flatnonzero(listed & ~present).tolist()
+    return found
+
+
+def _check_fields(column: PlannedFeature, panel: Panel, without: Mapping[str, list[int]]) -> None:
+    for name in column.spec.fields:
+        lacking = without[name]
         if lacking:
             info, symbols = _of_first_dataset(lacking, panel)
             raise DataError(

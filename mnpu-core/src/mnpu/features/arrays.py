@@ -1,0 +1,51 @@
+"""What several families compute first; ask for it with `View.once`, so that it is computed once."""
+
+from __future__ import annotations
+
+import difflib
+
+import numpy as np
+
+from mnpu.errors import DataError
+from mnpu.features.api import View
+from mnpu.features.trailing import delayed
+
+__all__ = ["column_of", "log_of", "log_returns", "over", "simple_returns"]
+
+
+def log_of(view: View, field: str) -> np.ndarray:
+    """Natural logarithm of a field, NaN where there is none."""
+    values = view[field]
+    return np.log(np.where(values > 0, values, np.nan))
+
+
+def log_returns(view: View) -> np.ndarray:
+    """Log return from the bar before."""
+    closes = view.once(log_of, "close")
+    return closes - delayed(closes, 1)
+
+
+def simple_returns(view: View) -> np.ndarray:
+    """Simple return from the bar before."""
+    close = view["close"]
+    return over(close, delayed(close, 1)) - 1
+
+
+def over(values: np.ndarray, divisor: np.ndarray) -> np.ndarray:
+    """The quotient, NaN for a division by zero."""
+    return values / np.where(divisor == 0, np.nan, divisor)
+
+
+def column_of(view: View, symbol: str, where: str) -> int:
+    """Number of a symbol, the first one of the panel where none is named; an error where the panel lacks it."""
+    if not symbol:
+        return 0
+    if symbol in view.symbols:
+        return view.symbols.index(symbol)
+    close = difflib.get_close_matches(symbol, view.symbols, n=1)
+    raise DataError(
+        f"symbol is {symbol!r}, which the panel lacks",
+        where=f"feature {where}",
+        expected=f"one of {', '.join(view.symbols[:10])}{' ...' if len(view.symbols) > 10 else ''}",
+        next_step=(f"Did you mean {close[0]!r}? " if close else "") + "Add it to data.symbols.",
+    )
