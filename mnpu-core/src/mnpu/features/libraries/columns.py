@@ -12,18 +12,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from math import ceil
 from typing import Any, TypeVar
 
 import numpy as np
 
-from mnpu.errors import PluginError
 from mnpu.features.api import View
 from mnpu.features.api import feature as mnpu_feature
 from mnpu.features.libraries.own_bars import Chain, Runs, bars_held, over_own_bars
+from mnpu.features.select import require
 
-__all__ = ["BY_EMA", "BY_WILDER", "NOTHING", "Column", "Library", "after", "missing", "slowest", "values"]
+__all__ = ["BY_EMA", "BY_WILDER", "NOTHING", "Column", "Library", "after", "slowest", "values"]
 
 _MARK = "__mnpu_column__"
 
@@ -46,11 +45,6 @@ class Library:
     name: str
     extra: str
     compute: Callable[[Column, Params], Callable[..., np.ndarray]]
-
-    def require(self) -> None:
-        """An error that says what to install, where the library is not there."""
-        if find_spec(self.module) is None:
-            raise missing(self.extra, self.name)
 
     def feature(
         self,
@@ -130,11 +124,6 @@ class Column:
         return self.warmup_for(params) - 1 + ceil(self.forgets * windows) + self.more
 
 
-def missing(extra: str, name: str) -> PluginError:
-    """A library of an extra is not installed."""
-    return PluginError(f"it needs {name}, which is not installed", next_step=f'Run: pip install "mnpu-core[{extra}]"')
-
-
 def after(more: int = 1, **windows: int) -> Callable[[Params], int]:
     """The warm-up ``more`` and so many times each of the ``windows``."""
     return lambda params: more + sum(times * int(params[name]) for name, times in windows.items())
@@ -149,7 +138,7 @@ def slowest(more: int, *names: str, **windows: int) -> Callable[[Params], int]:
 def values(view: View, function: Callable[..., np.ndarray], **params: Any) -> np.ndarray:
     """The column that ``function`` was marked as, (T, A)."""
     made: Column = getattr(function, _MARK)
-    made.library.require()
+    require({made.library.module: f"mnpu-core[{made.library.extra}]"}, made.of)
     compute = made.library.compute(made, params)
     return over_own_bars(view, made.fields, Runs(compute, made.warmup_for(params), made.reach_for(params), made.chain))
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from mnpu.features.api import View
 
-__all__ = ["ADDED", "MULTIPLIED", "Chain", "Runs", "bars_held", "over_own_bars"]
+__all__ = ["ADDED", "COMPOUNDED", "MULTIPLIED", "Chain", "Runs", "bars_held", "over_own_bars"]
 
 #: Bars of a block, at least.
 BLOCK = 256
@@ -35,13 +35,18 @@ Chain = Callable[[float, float, np.ndarray], np.ndarray]
 
 
 def ADDED(before: float, at: float, values: np.ndarray) -> np.ndarray:
-    """A running sum."""
-    return before + (values - at)
+    """A running sum; it may begin with a NaN."""
+    return before + (values - np.nan_to_num(at))
 
 
 def MULTIPLIED(before: float, at: float, values: np.ndarray) -> np.ndarray:
     """A running product."""
     return before * (values / at)
+
+
+def COMPOUNDED(before: float, at: float, values: np.ndarray) -> np.ndarray:
+    """A return since the first bar, in percent."""
+    return (100 + before) * ((100 + values) / (100 + at)) - 100
 
 
 @dataclass(frozen=True)
