@@ -39,7 +39,7 @@ class Site:
     def python(self, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run Python with these distributions installed beside the real ones."""
         paths = os.pathsep.join([str(self.path), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("MNPU_")}
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("MNPU_") or key == "MNPU_CACHE"}
         return subprocess.run(
             [sys.executable, *args],
             env={**clean, "PYTHONPATH": paths, **env},

@@ -157,6 +157,24 @@ def test_what_no_table_shows_alone_is_an_error(store_copy, tmp_path, sql, told):
     assert told in [f["sample"] for f in json.loads(answer.stdout)["findings"] if f["validator"] == "structure"]
 
 
+@pytest.mark.parametrize("edge", [-(2**63), 2**63 - 1])
+def test_times_that_cannot_be_reckoned_with_are_told_and_the_rest_is_checked(store_copy, tmp_path, edge):
+    spoil(store_copy, SLIP)
+    for table in ("prices", "observations"):
+        with closing(sqlite3.connect(store_copy)) as connection, connection:
+            connection.execute(f"CREATE TEMP TABLE one AS SELECT * FROM {table} LIMIT 1")
+            connection.execute("UPDATE one SET event_time = ?, knowledge_time = ?", (edge, edge))
+            connection.execute(f"INSERT INTO {table} SELECT * FROM one")
+    answer = run(store_copy, "--json", "--out", tmp_path / "out")
+    assert answer.exit_code == 3
+    found = json.loads(answer.stdout)["findings"]
+    outside = [f for f in found if f["rule"] == "times lie between 1700 and 2200"]
+    assert [(f["validator"], f["count"]) for f in outside] == [("structure", 1)] * 2
+    assert any("IBM" in f["sample"] and f["validator"] != "structure" for f in found)
+    for flag in ([], ["--json"]):
+        assert CliRunner().invoke(data.command, ["info", str(store_copy), *flag]).exit_code == 0
+
+
 def test_folders_that_cannot_be_written_are_an_error(demo_store, tmp_path):
     (tmp_path / "file").write_text("")
     answer = run(demo_store, "--out", tmp_path / "file" / "out")

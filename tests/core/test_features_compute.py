@@ -13,7 +13,7 @@ import pytest
 from mnpu.errors import ConfigError, DataError, PluginError
 from mnpu.features import View, feature, price
 from mnpu.features.compute import compute, compute_latest, refuse_unknown, require_series
-from mnpu.features.plan import PlannedFeature, plan_function, series_needed
+from mnpu.features.plan import PlannedFeature, features_of, plan_function, series_needed
 from mnpu.testing.features import synthetic_panel, synthetic_side
 from mnpu.types import FeatureFrame, Panel
 
@@ -53,6 +53,35 @@ def test_a_market_feature_is_the_same_for_every_symbol(panel: Panel) -> None:
 def test_levels_of_adjusted_prices_are_refused_with_the_reason(panel: Panel) -> None:
     with pytest.raises(DataError, match=r"price\.log_price.* S0 in dataset vendor .*with knowledge of 2022-12-28"):
         computed(columns(price.log_price), adjusted(panel))
+
+
+@feature(fields=("close",), unit="currency")
+def boast(view: View) -> np.ndarray:
+    """The close itself, which says that it is scale-free, as features do unless told otherwise."""
+    return np.array(view["close"])
+
+
+@feature(fields=("total_close",), unit="rank")
+def dearest(view: View) -> np.ndarray:
+    """Rank of each symbol's price among all: the same when all are multiplied by one number, but not by several."""
+    return np.argsort(np.argsort(view["total_close"], axis=1), axis=1).astype(float)
+
+
+@pytest.mark.parametrize("function", [boast, dearest])
+def test_levels_that_call_themselves_scale_free_are_refused_on_adjusted_prices(
+    panel: Panel, function: Callable[..., np.ndarray]
+) -> None:
+    whole = replace(panel, fields={**panel.fields, "total_close": panel["close"]})
+    assert computed(columns(function), whole).values.any()
+    with pytest.raises(DataError, match=r"reads price levels, although .* S0 in dataset vendor .*of 2022-12-28"):
+        computed(columns(function), adjusted(whole))
+
+
+def test_every_shipped_feature_that_says_it_is_scale_free_is(panel: Panel) -> None:
+    every = [c for f in features_of(price).values() for c in columns(f) if c.spec.scale_free]
+    planned = [c for c in every if c.spec.warmup <= len(panel.times)]
+    assert len(planned) > 5
+    computed(planned, adjusted(panel))
 
 
 def test_scale_free_features_of_adjusted_prices_are_welcome(panel: Panel) -> None:

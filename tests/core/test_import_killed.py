@@ -15,6 +15,7 @@ import pytest
 
 from mnpu.data.importing.mapping import load_mapping
 from mnpu.data.importing.run import import_files
+from mnpu.data.store import Store, _unreadable
 
 MAPPING = """imports:
   - files: "*.csv"
@@ -77,3 +78,31 @@ def test_killed_at_ten_random_moments(folder, tmp_path, has_store):
     assert summary.total("n_refused") == sum(n // 1000 for n in SIZES.values())
     waste = sorted((tmp_path / "quarantine").glob("*.csv"))
     assert [len(path.read_text().splitlines()) - 1 for path in waste] == [n // 1000 for n in SIZES.values()]
+
+
+WRITER = """
+import os, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 10")  # so that pages are written before the end
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("UPDATE prices SET close = 2 * close")
+os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such signal")
+def test_what_a_killed_writer_had_begun_is_undone_for_a_reader(folder, tmp_path):
+    store = tmp_path / "market.db"
+    import_files(load_mapping(folder / "mapping.yaml"), store)
+    before = store.read_bytes()
+    subprocess.run([sys.executable, "-c", WRITER, str(store)], check=False)
+    assert store.read_bytes() != before
+    assert (tmp_path / "market.db-journal").stat().st_size
+    assert Store.open(store).symbols() == ("A", "B", "C")
+    assert store.read_bytes() == before
+
+
+def test_a_reader_who_may_not_undo_it_is_told_what_to_keep(tmp_path):
+    told = _unreadable(tmp_path / "market.db", sqlite3.OperationalError("attempt to write a readonly database"))
+    assert "market.db-journal" in told.next_step
+    assert "build a new one" not in str(told)

@@ -333,6 +333,21 @@ def test_two_dividends_of_a_day_have_labels_and_are_added_up(bring):
     assert paid == {"2024-03-08": 0.0, "2024-03-11": pytest.approx(0.2 + 1.25)}
 
 
+def test_prices_that_a_vendor_adjusted_are_not_adjusted_twice(bring):
+    adjusted = PRICES.replace("licence: none", 'licence: none, adjustment: split, adjusted_as_of: "2024-05-01"')
+    action = ("table: corporate_actions", "dataset: mine", "kind: split", "knowledge: {column: announced, zone: UTC}")
+    with pytest.raises(DataError, match="'mine' are adjusted for split already"):
+        bring("date,symbol,ratio,announced\n2024-03-11,AAA,2,2024-03-01\n", *action, first=adjusted)
+    with closing(sqlite3.connect(bring.store)) as connection, connection:  # by other hands
+        connection.execute(
+            "INSERT INTO corporate_actions (dataset, symbol, event_time, knowledge_time, kind, ratio, source, basis)"
+            " VALUES ('mine', 'AAA', ?, ?, 'split', 2.0, 'me', 'declared')",
+            (at("2024-03-11 13:30"), at("2024-03-01")),
+        )
+    with pytest.raises(DataError, match="AAA has corporate actions, but the prices of mine are adjusted"):
+        Store.open(bring.store).panel(["AAA"], start="2024-03-01", end="2024-03-31")
+
+
 def test_members_of_a_universe(bring):
     outcome = bring(
         "symbol,start,end\nAAA,2020-01-02,2022-01-03\nBBB,2020-01-02,\nCCC,2020-01-02,2019-01-01\n",

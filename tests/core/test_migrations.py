@@ -134,3 +134,24 @@ def test_the_command_says_what_it_did(old):
     assert (first.exit_code, first.output) == (0, f"{old} from version 1 to 3\n")
     again = CliRunner().invoke(command, ["migrate", str(old)])
     assert (again.exit_code, again.output) == (0, f"{old} is at version 3\n")
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+def test_a_store_with_a_rotten_page_is_not_called_up_to_date(old, is_new):
+    if is_new:
+        migrate(old)
+    with closing(sqlite3.connect(old)) as connection:
+        root = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'observations'").fetchone()[0]
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+    data = bytearray(old.read_bytes())
+    data[(root - 1) * size : (root - 1) * size + 200] = b"\xa5" * 200
+    old.write_bytes(data)
+    with pytest.raises(DataError, match=r"is damaged|cannot be read as a store"):
+        migrate(old)
+    assert old.read_bytes() == data
+
+
+def test_a_store_that_cannot_be_written_is_still_said_to_be_up_to_date(old):
+    migrate(old)
+    old.chmod(0o444)
+    assert migrate(old).after == migrations.SCHEMA_VERSION

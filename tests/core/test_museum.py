@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -299,6 +300,26 @@ def test_a_revision_that_was_not_known_yet_is_caught(seed: int) -> None:
     leaks = later_vintages([*honest, *planned], panel, side, cuts=cuts, rng=rng)
     assert {leak.column for leak in leaks} == {planned[0].name}
     assert {leak.replaced for leak in leaks} == {"later vintages rewritten"}
+
+
+@pytest.mark.parametrize("after", [0, 60, 150])
+def test_a_value_that_was_seen_early_long_before_the_cut_is_caught(after: int) -> None:
+    """The bars that give it away lie between its event and its publication, 40 bars, and the cut comes later."""
+    rng = np.random.default_rng(5)
+    panel = synthetic_panel(rng, bars=300)
+    made = synthetic_side(["rate"], panel, rng, history=0).rows(np.array([0]))
+    side = replace(made, event_time=panel.times[[60]], knowledge_time=panel.times[[100]])
+
+    @feature(series=("rate",), scope="market", unit="index")
+    def seen_early(view: View) -> np.ndarray:
+        """The value from its event on."""
+        known = view.known("rate")
+        begun = known.event_time.searchsorted(view.times, side="right")
+        return np.append(np.nan, known.values[:, 0])[begun]
+
+    planned = plan_function(seen_early, {}, source="exhibit")
+    leaks = shifted_knowledge(planned, panel, side, cuts=[100 + after], rng=rng)
+    assert [leak.column for leak in leaks] == [planned[0].name]
 
 
 @pytest.mark.parametrize("kind", ["macro", "onchain", "calendar", "news"])

@@ -231,7 +231,7 @@ def test_new_says_how_to_go_on(tmp_path):
     ("name", "kind", "message"),
     [
         ("my-idea", "polcy", "Did you mean 'policy'?"),
-        ("my-idea", "engine", "nothing in this mnpu-core calls components of kind engine yet"),
+        ("my-idea", "importer", "nothing in this mnpu-core calls components of kind importer yet"),
         ("9lives", "policy", "'9lives' cannot name a package"),
         ("true", "policy", "'true' is no text in a pipeline file"),
         ("null", "policy", "'null' is no text in a pipeline file"),

@@ -135,6 +135,16 @@ def test_a_result_reads_back_equal_in_every_field(result, tmp_path):
     same(result, read_result(tmp_path))
 
 
+def test_who_belonged_to_the_universe_is_read_back(result, tmp_path):
+    member = np.arange(result.panel.tradable.size).reshape(result.panel.shape) % 3 == 0
+    panel = replace(result.panel, member=member, bases=("S&P", "ON", "é"))
+    write_result(tmp_path, replace(result, panel=panel))
+    read = read_result(tmp_path).panel
+    np.testing.assert_array_equal(read.member, member)
+    assert read.bases == panel.bases
+    assert "member" in pd.read_parquet(tmp_path / "panel.parquet")
+
+
 def test_a_result_without_anything_optional_reads_back(result, tmp_path):
     bare = replace(
         result, comparisons=(), gates=(), run=None, panel=None, notes=(), series=(), features=(), folds=None,

@@ -92,3 +92,22 @@ def test_the_state_survives_a_file_exactly(values):
     again = Scaler.from_dict(json.loads(json.dumps(scaler.to_dict())))
     np.testing.assert_array_equal(again.scale(values), scaler.scale(values))
     assert again.fit_end == scaler.fit_end
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 4, 5, 6, 9])
+def test_a_feature_is_fitted_and_scaled_the_same_in_any_layout_and_beside_any_number_of_others(rng, n_features):
+    columns = rng.normal(1e3, 1.0, (n_features, 40, 7)).astype(np.float32)  # (F, T, A), as features are computed
+    columns[rng.random(columns.shape) < 0.1] = np.nan
+    listed = rng.random((40, 7)) < 0.8
+    laid = [np.moveaxis(columns, 0, -1), np.ascontiguousarray(np.moveaxis(columns, 0, -1))]
+    cells = laid[1][:30][listed[:30]].astype(float)  # (N, F), all features at once
+    finite = np.isfinite(cells)
+    mean = np.where(finite, cells, 0.0).sum(axis=0) / finite.sum(axis=0)
+    std = np.sqrt((np.where(finite, cells - mean, 0.0) ** 2).sum(axis=0) / finite.sum(axis=0))
+    for values in laid:
+        scaler = Scaler.fit(values, times=TIMES, rows=(0, 30), where=listed)
+        np.testing.assert_array_equal(scaler.mean, mean)
+        np.testing.assert_array_equal(scaler.std, std)
+        scaled = np.where(np.isfinite(values), (values - mean) / std, 0.0)
+        masks = np.isfinite(values)[..., ~finite.all(axis=0)]
+        np.testing.assert_array_equal(scaler.scale(values), np.concatenate([scaled, masks], -1).astype(np.float32))

@@ -372,4 +372,9 @@ def test_what_is_computed_of_each_text_is_computed_once(panel):
         later = texts.between(panel.times[3], panel.times[9])
         np.testing.assert_array_equal(later.each(letters), [len(text) for text in later.text])
         assert ((later.knowledge_time > panel.times[3]) & (later.knowledge_time <= panel.times[9])).all()
-    assert asked == [len(later)]
+    assert asked == [len(later)]  # a short part of them alone
+    assert len(later) * 2 < len(texts)
+    longer = texts.between(texts.knowledge_time[4], texts.knowledge_time[-1])
+    np.testing.assert_array_equal(longer.each(letters), [len(text) for text in texts.text[5:]])
+    texts.each(letters)
+    assert asked == [len(later), len(texts)]  # a long part with the whole, which others ask for

@@ -144,7 +144,7 @@ def test_a_relative_url_starts_from_the_working_folder(demo_store, monkeypatch):
 
 @pytest.mark.parametrize("url", ["postgres://x/y", "sqlite://market.db", "sqlite:///"])
 def test_an_url_of_something_else_is_refused(url):
-    with pytest.raises(DataError, match="no store URL"):
+    with pytest.raises(ConfigError, match="no store URL"):
         Store.open(url)
 
 

@@ -83,7 +83,7 @@ def assert_streams(columns: list[PlannedFeature], panel: Panel, side: SideTable,
     whole = evaluate(columns, panel, side)[first:stop]
     stream = Stream(columns, panel.rows(0, first), side.known_by(panel.times[first - 1]))
     rows = stepped(stream, panel, side, first, stop)
-    np.testing.assert_allclose(rows, whole, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(rows, whole, rtol=1e-9, atol=1e-14)
     return stream
 
 
@@ -254,7 +254,7 @@ def test_a_stored_state_goes_on_as_the_stream_does(
     assert restored.time == panel.times[309]
     rows = stepped(restored, panel, side, 310, 400)
     np.testing.assert_array_equal(rows, stepped(stream, panel, side, 310, 400))
-    np.testing.assert_allclose(rows, whole[310:400], rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(rows, whole[310:400], rtol=1e-9, atol=1e-14)
 
 
 def test_a_state_keeps_texts_and_membership(panel: Panel) -> None:
@@ -343,3 +343,25 @@ def test_what_was_handed_out_is_not_written_again(panel: Panel, side: SideTable)
     stepped(stream, panel, side, 300, 320)
     np.testing.assert_array_equal(before["close"], panel["close"][298:300])
     assert before.times.equals(panel.times[298:300])
+
+
+SOURCES = (
+    "mnpu_data_macro.macro",
+    "mnpu_data_onchain.onchain",
+    "mnpu_data_onchain.funding",
+    "mnpu_data_sentiment.sentiment",
+)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_signal_streams_when_each_step_drops_what_it_can(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mnpu.features import memory
+    from mnpu.features.plan import features_of
+    from mnpu.testing.features import _markets
+
+    monkeypatch.setattr(memory, "SLACK", -(10**9))
+    module = pytest.importorskip(name)
+    columns = [c for f in features_of(module).values() for c in plan_function(f, {}, source="shipped")]
+    for market in _markets(columns, seed=1):
+        bars = len(market.panel.times)
+        assert_streams(list(market.columns), market.panel, market.side, bars - 20, bars)

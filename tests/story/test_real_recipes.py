@@ -7,16 +7,27 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from click.testing import CliRunner
 
+from mnpu import pipeline
+from mnpu.assembly import assemble
 from mnpu.commands import run as run_command
+from mnpu.config import load_config
+from mnpu.config.resolve import resolve
 from mnpu.data.importing.mapping import load_mapping
 from mnpu.data.importing.run import import_files
+from mnpu.engine import LocalEngine
 from mnpu.errors import DataError
+from mnpu.features import keys
+from mnpu.features.compute import compute
+from mnpu.plugins.registry import Registry
+from mnpu.progress import Silent
 from tests.story.test_shared_data import MAPPING, root
 
 __all__ = ["root"]
@@ -110,6 +121,27 @@ def test_a_recipe_runs_from_yaml_to_its_report(recipe, folder):
     shown = [line.split("`")[1] for line in report.splitlines() if line.startswith("| `") and "." in line.split("`")[1]]
     for name in named:
         assert any(column.startswith(name.removesuffix("*")) for column in shown), name
+
+
+@pytest.mark.parametrize("recipe", SMALLER)
+def test_its_features_are_the_same_for_any_workers_and_with_the_cache(recipe, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(keys, "started", lambda: time.time() + 3600)  # whoever edits code meanwhile runs this, too
+    changes = {**TINY, **SMALLER[recipe], "compare": "[]"}
+    loaded = load_config(folder / f"{recipe}.yaml", sets=[f"{key}={value}" for key, value in changes.items()])
+    registry = Registry.discover()
+    parts = assemble(loaded.pipeline, resolve(loaded, registry), registry, base=folder)
+    panel, side = pipeline.load(parts, Silent())
+    before = panel.rows(0, len(panel.times) - 1)
+    expected = compute(parts.planned, panel, side).values
+    for workers in (1, 2):
+        home, engine = tmp_path / str(workers), LocalEngine(workers=workers)
+        asked = [(before, side.known_by(before.times[-1]), home), (panel, side, home), (panel, side, home)]
+        found = [compute(parts.planned, *market, engine=engine, cache=cache).values for *market, cache in asked]
+        found.append(compute(parts.planned, panel, side, engine=engine).values)
+        np.testing.assert_array_equal(found[0], compute(parts.planned, before, asked[0][1]).values)
+        for values in found[1:]:
+            np.testing.assert_array_equal(values, expected)
+        assert len(list(home.glob("*.features"))) == 2
 
 
 def test_a_column_without_a_value_in_the_range_is_refused_with_the_dates_that_its_source_covers(folder):

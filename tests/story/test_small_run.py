@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 
 import numpy as np
 import pytest
@@ -28,6 +29,22 @@ def test_the_same_recipe_gives_bit_equal_forecasts_positions_and_metrics(small_r
     np.testing.assert_array_equal(first.positions.weights, again.positions.weights)
     assert {k: m.value for k, m in first.metrics.items()} == {k: m.value for k, m in again.metrics.items()}
     assert first.run.recipe_id == again.run.recipe_id
+
+
+def test_neither_the_cache_nor_the_workers_change_a_run(small_recipe, registry, tmp_path, monkeypatch):
+    from mnpu.features import keys
+
+    monkeypatch.setattr(keys, "started", lambda: time.time() + 3600)  # whoever edits core meanwhile runs this, too
+    outcomes = []
+    for cache, workers in (("off", 1), (tmp_path / "cache", 2), (tmp_path / "cache", 1), ("off", 5)):
+        monkeypatch.setenv("MNPU_CACHE", str(cache))
+        runs = tmp_path / f"{len(outcomes)}"
+        outcomes.append(_run(small_recipe, registry, runs, "compare=[]", f"runtime.workers={workers}").result)
+    assert len(list((tmp_path / "cache").glob("*.features"))) == 1
+    for other in outcomes[1:]:
+        np.testing.assert_array_equal(other.forecast.quantiles, outcomes[0].forecast.quantiles)
+        np.testing.assert_array_equal(other.net, outcomes[0].net)
+        assert other.run.recipe_id == outcomes[0].run.recipe_id
 
 
 def test_a_folder_of_parquet_files_gives_the_same_run(small_run, small_recipe, registry, demo_folder, tmp_path):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mnpu.config.models import Pipeline
+from mnpu.engine import Engine, LocalEngine
 from mnpu.errors import ConfigError
 from mnpu.features.plan import PlannedFeature, plan
 from mnpu.guard import Chain
@@ -60,6 +61,7 @@ class Parts:
     costs: CostModel
     metrics: Mapping[str, Callable[[Result], Metric]]
     distributions: Sequence[str]
+    engine: Engine = field(default_factory=LocalEngine)
 
     @property
     def forecasters(self) -> list[Forecaster]:
@@ -117,6 +119,7 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         costs=CostModel(**config.costs.model_dump()),
         metrics={c.name: registry.build("metric", c.canonical, {}) for c in registry.components("metric")},
         distributions=contributors(config, planned, registry),
+        engine=build("engine", config.runtime.engine, workers=config.runtime.workers),
     )
 
 

@@ -1,8 +1,8 @@
 """Files and folders that appear under their name whole, or not at all.
 
-Whatever is written lies beside its place under a hidden name meanwhile, and gets its own last. ``new_file`` and
-``new_folder`` are for what takes long to write and never overwrites, ``write_new`` and ``write_atomically`` for bytes
-that are there already.
+Whatever is written lies beside its place under a hidden name meanwhile, and gets its own last. What a killed process
+left under such a name goes when the same thing is written again. ``new_file`` and ``new_folder`` are for what takes
+long to write and never overwrites, ``write_new`` and ``write_atomically`` for bytes that are there already.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mnpu.errors import ConfigError, MnpuError
+from mnpu.leftovers import SUFFIX, unfinished
 
 __all__ = ["Wording", "new_file", "new_folder", "write_atomically", "write_new"]
 
@@ -72,7 +73,7 @@ def new_file(target: Path, wording: Wording, *, failures: Failures = (OSError,))
         raise wording.taken(target)
     with _explained(target, wording, failures):
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp")
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=unfinished(target), suffix=SUFFIX)
         os.close(handle)
         hidden = Path(name)
         try:
@@ -106,7 +107,7 @@ def new_folder(
         raise wording.taken(where)
     with _explained(where, wording, failures):
         target.parent.mkdir(parents=True, exist_ok=True)
-        hidden = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.", suffix=".tmp"))
+        hidden = Path(tempfile.mkdtemp(dir=target.parent, prefix=unfinished(target), suffix=SUFFIX))
         try:
             yield hidden
             hidden.chmod(0o755)

@@ -31,6 +31,7 @@ __all__ = [
     "hash_code",
     "hash_config",
     "hash_environment",
+    "packages",
     "recipe_id",
     "versions",
 ]
@@ -186,7 +187,7 @@ def _sources(contributors: Iterable[Any]) -> dict[str, bytes]:
         if not isinstance(contributor, str):
             found[f"{contributor.__module__}:{contributor.__qualname__}"] = _source_of(contributor)
             continue
-        for place in _packages(contributor):
+        for place in packages(contributor):
             files = sorted(place.rglob("*.py")) if place.is_dir() else [place]
             for file in files:
                 if "__pycache__" not in file.parts:
@@ -204,7 +205,7 @@ def _source_of(thing: Any) -> bytes:
         ) from None
 
 
-def _packages(name: str) -> list[Path]:
+def packages(name: str) -> list[Path]:
     """Folders (or single files) of the top-level packages of a distribution or module."""
     try:
         distribution = metadata.distribution(name)

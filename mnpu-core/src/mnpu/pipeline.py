@@ -24,6 +24,7 @@ from mnpu.assembly import Forecaster, Parts, Strategy, refuse_few_symbols
 from mnpu.config.models import DataConfig
 from mnpu.config.periods import parse_period
 from mnpu.data.actions import bar_returns, delistings
+from mnpu.data.cache import folder
 from mnpu.data.fills import Fills, fill_prices, marks
 from mnpu.data.splits import walk_forward
 from mnpu.data.store import Store
@@ -167,8 +168,8 @@ def validate(parts: Parts, panel: Panel, side: SideTable, progress: Progress) ->
 def prepare(parts: Parts, panel: Panel, side: SideTable, progress: Progress) -> Prepared:
     """Features, labels and folds, and the decisions that will be judged."""
     config = parts.config
-    with progress.stage(f"computing {len(parts.planned)} features"):
-        frame = compute_features(parts.planned, panel, side)
+    with progress.stage(f"computing {len(parts.planned)} features", bar=True):
+        frame = compute_features(parts.planned, panel, side, engine=parts.engine, progress=progress, cache=folder())
     labels = parts.target(panel, config.fill)
     split = walk_forward(
         panel.times,

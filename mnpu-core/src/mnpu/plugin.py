@@ -8,6 +8,8 @@ MNPU_API = 1
 @hookimpl
 def mnpu_feature_sources():
     return {
+        "alpha158": "mnpu.features.alpha158",
+        "alpha360": "mnpu.features.alpha360",
         "calendar": "mnpu.features.calendar",
         "cross_asset": "mnpu.features.cross_asset",
         "cross_section": "mnpu.features.cross_section",
@@ -72,6 +74,11 @@ def mnpu_policies():
 @hookimpl
 def mnpu_guardrails():
     return {"gross_cap": "mnpu.guard:GrossCap"}
+
+
+@hookimpl
+def mnpu_engines():
+    return {"local": "mnpu.engine:LocalEngine"}
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO
@@ -41,6 +41,19 @@ class Progress:
         seconds = time.perf_counter() - started
         logging.getLogger("mnpu.progress").info("%s: %.2f s", text, seconds)
         self._line(text, seconds)
+
+    @contextmanager
+    def bar(self, total: float) -> Iterator[Callable[[float], None]]:
+        """A bar of ``total`` steps on a terminal; yields what moves it on by a number of steps."""
+        if not self.live:
+            yield lambda steps: None
+            return
+        from rich.console import Console
+        from rich.progress import Progress as Bars
+
+        with Bars(console=Console(file=self.stream), transient=True) as bars:
+            task = bars.add_task("", total=total)
+            yield lambda steps: bars.update(task, advance=steps)
 
     def say(self, text: str) -> None:
         """One line without a clock."""

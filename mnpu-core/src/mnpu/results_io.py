@@ -218,6 +218,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
         **cell_keys(panel.times, panel.symbols),
         "session": np.repeat(panel.sessions.astype("datetime64[D]"), len(panel.symbols)),
         "tradable": panel.tradable.ravel(),
+        **({} if panel.member is None else {"member": panel.member.ravel()}),
         **{f"field.{name}": values.ravel() for name, values in panel.fields.items()},
     }
 
@@ -230,6 +231,8 @@ def _panel_record(panel: Panel) -> dict[str, Any]:
         "frequency": panel.frequency,
         "calendar": panel.calendar,
         "periods_per_year": float(panel.periods_per_year),
+        "bases": list(panel.bases),
+        "has_members": panel.member is not None,
     }
 
 

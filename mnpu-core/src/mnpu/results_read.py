@@ -168,6 +168,8 @@ def _read_panel(own: Mapping[str, Any], folder: Path) -> Panel:
         frequency=own["frequency"],
         calendar=own["calendar"],
         periods_per_year=own["periods_per_year"],
+        bases=tuple(own.get("bases", ())),  # a run of an older version lacks this one and the next
+        member=rows.flags("member").reshape(shape) if own.get("has_members") else None,
     )
 
 

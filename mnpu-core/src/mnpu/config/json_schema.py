@@ -35,6 +35,7 @@ _PLACES = {
     ("ModelConfig", "head"): "head",
     ("Compare", "policy"): "policy",
     ("Compare", "backbone"): "backbone",
+    ("RuntimeConfig", "engine"): "engine",
 }
 
 
@@ -46,6 +47,8 @@ def json_schema(registry: Registry) -> dict[str, Any]:
     for (owner, field), kind in _PLACES.items():
         block = top if owner == "Pipeline" else definitions[owner]
         block["properties"][field] = _pointing_at(block["properties"][field], f"#/$defs/{kind}")
+    engine = definitions["RuntimeConfig"]["properties"]["engine"]
+    engine["anyOf"] = [{"type": "string", "minLength": 1}, {"$ref": engine.pop("$ref")}]  # a name alone will do
     formats = sorted({component.name for component in registry.components("renderer")})
     definitions["ReportConfig"]["properties"]["formats"]["items"] = {"type": "string", "examples": formats}
     for kind in sorted(set(_PLACES.values())):

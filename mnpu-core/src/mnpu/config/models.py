@@ -282,9 +282,20 @@ class ReportConfig(_Block):
     formats: list[str] = Field(default=["md"], description="Names of renderers: md, and html with mnpu-report.")
 
 
-class RuntimeConfig(_Block):
-    """How it runs, not what it is; only the device kind and the threads enter a hash, that of the environment."""
+def _named(value: Any) -> Any:
+    return {"use": value} if isinstance(value, str) else value
 
+
+class RuntimeConfig(_Block):
+    """How it runs, not what it is; only the device kind and the threads enter a hash, that of the environment.
+
+    Engine and workers enter none: results are the same for any of them.
+    """
+
+    engine: Annotated[Use, BeforeValidator(_named)] = Field(
+        default=Use(use="local"), description="Where tasks run: a name, or `{use: NAME, ...}` with its parameters."
+    )
+    workers: int = Field(default=1, ge=1, le=256, description="Tasks at a time. The result is the same for any number.")
     threads: int = Field(default=1, ge=1, le=1024, description="Threads of a numeric library. Part of env_hash.")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where networks are fitted.")
 

@@ -87,6 +87,7 @@ def components(loaded: LoadedConfig) -> Iterator[tuple[str, Path, Use]]:
     yield "policy", ("policy",), config.policy
     for i, use in enumerate(config.guardrails):
         yield "guardrail", ("guardrails", i), use
+    yield "engine", ("runtime", "engine"), config.runtime.engine
     for i, compare in enumerate(config.compare):
         for kind, other in (("policy", compare.policy), ("backbone", compare.backbone)):
             if other is not None:
@@ -118,6 +119,7 @@ def _supplied(loaded: LoadedConfig, kind: str) -> dict[str, Any]:
         "lookback": config.model.lookback,
         "d_in": 8,
         "n_horizons": len(horizons) if isinstance(horizons, Sequence) and horizons else 1,
+        "workers": config.runtime.workers,
     }
     return {name: sizes[name] for name in KINDS[kind].supplied}
 

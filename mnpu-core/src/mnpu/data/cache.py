@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-__all__ = ["LIMIT", "SETTLED", "cached", "folder"]
+__all__ = ["LIMIT", "LOCKED", "SETTLED", "cached", "checksum", "folder", "tidy"]
 
 SETTLED = 2.0  #: Seconds since the last write of a store before what is read from it is kept.
 LIMIT = 4 * 2**30  #: Bytes in the folder, above which the entries that were not used for the longest time go.
@@ -34,6 +34,8 @@ _WORTH_IT = 16 * 2**20  # below this a store is read about as quickly
 _MAGIC = b"MNPU columns 1\n"
 _ALIGNMENT = 65_536  # where a mapping may begin, on any system
 _WIDTH = 509  # a prime, so that moved pages land in other columns of the sum
+LOCKED = ".locked.tmp"  #: Ends the name of an unfinished entry whose writer holds a lock on it while it lives.
+_KINDS = (".columns", ".features")  #: What the folder holds; together they stay below the limit.
 
 Arrays = list[np.ndarray]
 
@@ -140,7 +142,7 @@ def _parse(file: BinaryIO, wanted: str) -> Arrays | None:
         if n:
             length = n * array.itemsize
             array = np.frombuffer(mmap.mmap(file.fileno(), length, access=mmap.ACCESS_COPY, offset=offset), dtype=kind)
-        if _sum(array) != total:
+        if checksum(array) != total:
             return None
         arrays.append(array)
     return arrays
@@ -149,7 +151,7 @@ def _parse(file: BinaryIO, wanted: str) -> Arrays | None:
 def _keep(entry: Path, wanted: str, arrays: Arrays) -> None:
     """Write an entry beside its place and give it its name when it is whole."""
     entry.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    described = [[array.dtype.str, len(array), 0, _sum(array)] for array in arrays]
+    described = [[array.dtype.str, len(array), 0, checksum(array)] for array in arrays]
     room = len(_header(wanted, described, 2**62)) + 20 * len(arrays)  # offsets are not known yet
     at = room
     for array, line in zip(arrays, described, strict=True):
@@ -167,7 +169,7 @@ def _keep(entry: Path, wanted: str, arrays: Arrays) -> None:
     finally:
         with suppress(OSError):
             os.unlink(name)
-    _tidy(entry)
+    tidy(entry)
 
 
 def _header(wanted: str, described: list[list[Any]], size: int) -> bytes:
@@ -175,23 +177,24 @@ def _header(wanted: str, described: list[list[Any]], size: int) -> bytes:
     return _MAGIC + b"%016x" % len(text) + hashlib.sha256(text).hexdigest().encode() + text
 
 
-def _sum(array: np.ndarray) -> str:
+def checksum(array: np.ndarray) -> str:
     """A sum over every byte that changes with each word and with its place; as fast as memory."""
-    raw = np.ascontiguousarray(array).view("uint64")
-    whole = len(raw) // _WIDTH * _WIDTH
-    columns = raw[:whole].reshape(-1, _WIDTH).sum(axis=0, dtype="uint64")
-    return hashlib.sha256(columns.tobytes() + raw[whole:].tobytes()).hexdigest()
+    raw = np.ascontiguousarray(array).reshape(-1).view("uint8")
+    words = raw[: len(raw) // 8 * 8].view("uint64")
+    whole = len(words) // _WIDTH * _WIDTH
+    columns = words[:whole].reshape(-1, _WIDTH).sum(axis=0, dtype="uint64")
+    return hashlib.sha256(columns.tobytes() + words[whole:].tobytes() + raw[len(words) * 8 :].tobytes()).hexdigest()
 
 
-def _tidy(newest: Path) -> None:
+def tidy(newest: Path) -> None:
     """Remove what was not used for the longest time while there is too much, and what a crash left behind."""
     entries = []
     for path in newest.parent.iterdir():
         with suppress(OSError):
             told = path.stat()
-            if path.suffix == ".tmp" and time.time() - told.st_mtime > 3600:
+            if path.suffix == ".tmp" and _abandoned(path, time.time() - told.st_mtime):
                 path.unlink()
-            elif path.suffix == ".columns" and path != newest:
+            elif path.suffix in _KINDS and path != newest:
                 entries.append((told.st_mtime, told.st_size, path))
     total = newest.stat().st_size
     for _, size, path in sorted(entries, reverse=True):
@@ -199,6 +202,20 @@ def _tidy(newest: Path) -> None:
         if total > LIMIT:
             with suppress(OSError):
                 path.unlink()
+
+
+def _abandoned(path: Path, age_s: float) -> bool:
+    """Whether whoever wrote a file beside its place is gone: at once where it would hold a lock, else after an hour."""
+    if path.name.endswith(LOCKED):
+        import fcntl  # only where such a file could be locked
+
+        with path.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
+    return age_s > 3600
 
 
 def _digest(text: str) -> str:

@@ -9,9 +9,11 @@ import pandas as pd
 
 from mnpu.errors import ConfigError, DataError
 
-__all__ = ["DAY_NS", "day_end", "from_ns", "parse_date", "utc"]
+__all__ = ["DAY_NS", "FIRST_NS", "LAST_NS", "day_end", "from_ns", "parse_date", "utc"]
 
 DAY_NS = 86_400_000_000_000
+#: Between these, 1700 and 2200, days and years can be added to an instant in 64 bits.
+FIRST_NS, LAST_NS = pd.Timestamp("1700-01-01").value, pd.Timestamp("2200-01-01").value
 UTC_NS = pd.DatetimeTZDtype("ns", "UTC")
 
 

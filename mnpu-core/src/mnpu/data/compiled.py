@@ -21,7 +21,8 @@ def compiled(function: F) -> F:
     """
     import numba  # half a second to import, so only where a loop is long
 
+    options = {"nogil": True, "error_model": "numpy"}
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder to keep it in
-        return numba.njit(nogil=True, error_model="numpy")(function)
+        return numba.njit(**options)(function)

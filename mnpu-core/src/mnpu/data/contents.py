@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mnpu.data.actions import Listing
@@ -143,7 +144,8 @@ def _whole(declared: Mapping[str, SeriesInfo], name: str) -> SeriesInfo:
 
 
 def _instant(ns: int) -> pd.Timestamp:
-    return pd.Timestamp(ns, unit="ns", tz="UTC")
+    earliest = np.iinfo("int64").min + 1  # one less, which a damaged store may hold, stands for no time at all
+    return pd.Timestamp(max(ns, earliest), unit="ns", tz="UTC")
 
 
 def _maybe(ns: int | None) -> pd.Timestamp | None:

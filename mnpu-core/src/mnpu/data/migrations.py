@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -25,6 +25,7 @@ __all__ = [
     "explain_sqlite",
     "migrate",
     "run_steps",
+    "undo_unfinished",
 ]
 
 APPLICATION_ID = 0x4D4E5055  #: "MNPU": tells a store from any other SQLite file.
@@ -76,6 +77,7 @@ def migrate(path: str | Path) -> Migrated:
             # Checked under the lock: someone else may have been upgrading it a moment ago.
             connection.execute("BEGIN IMMEDIATE")
             before = check_version(connection, target, older=True)
+            _check_pages(connection, target)
             if before < SCHEMA_VERSION:
                 n = _count(connection)
                 run_steps(connection, before, SCHEMA_VERSION)
@@ -94,6 +96,18 @@ def check_file(path: Path) -> None:
         raise DataError("no store there", where=where, expected="a database file", next_step=REBUILD)
     if path.stat().st_size == 0:
         raise DataError("the file is empty", where=where, expected="a store", next_step=REBUILD)
+
+
+def undo_unfinished(path: Path) -> None:
+    """Undo what a killed writer had begun: SQLite does so for the next one who opens the store for writing.
+
+    Whoever only reads would be refused meanwhile. While a writer lives, this changes nothing; where it cannot be done,
+    the read says why.
+    """
+    if not path.with_name(f"{path.name}-journal").exists():
+        return
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=WAIT_SECONDS)) as connection:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 def check_version(connection: sqlite3.Connection, path: Path, *, older: bool = False) -> int:
@@ -121,6 +135,22 @@ def check_version(connection: sqlite3.Connection, path: Path, *, older: bool = F
             f"tables are missing: {', '.join(missing)}", where=where, expected="a whole store", next_step=REBUILD
         )
     return version
+
+
+def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
+    """DataError if a page is damaged: that is not carried over into another version, nor called up to date."""
+    connection.execute("PRAGMA ignore_check_constraints = ON")  # what rows may say is for `mnpu data check`
+    try:
+        told = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    finally:
+        connection.execute("PRAGMA ignore_check_constraints = OFF")
+    if told != "ok":
+        raise DataError(
+            f"is damaged ({told})".replace("\n", " "),
+            where=str(path),
+            expected="a whole store",
+            next_step="Restore a copy of it, or build a new one and import its files again. It was left as it is.",
+        )
 
 
 def explain_sqlite(error: sqlite3.Error, path: Path) -> MnpuError:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from mnpu.data.clock import utc
 from mnpu.errors import DataError
 
 __all__ = ["Scaler"]
+
+_BLOCK = 256  #: Bars that are scaled at a time, so that little is held in float64.
+_WIDTH = 4  #: Features whose moments are computed at a time.
 
 
 @dataclass(frozen=True)
@@ -61,24 +65,21 @@ class Scaler:
             If a feature has no finite value in the range.
         """
         start, stop = rows
-        fitted = np.ascontiguousarray(values[start:stop], dtype="float64")  # one order of summation for any layout
-        counted = np.ones(fitted.shape[:2], dtype=bool) if where is None else where[start:stop]
-        cells = fitted[counted]  # (N, F)
-        finite = np.isfinite(cells)
-        n = finite.sum(axis=0)
-        if not len(cells) or (n == 0).any():
-            column = int(np.argmin(n)) if len(cells) else 0
+        used = values[start:stop]
+        counted = np.ones(used.shape[:2], dtype=bool) if where is None else where[start:stop]
+        n, mean, variance = (np.concatenate(part) for part in zip(*_moments(used, counted), strict=True))
+        if (n == 0).any():
+            column = int(np.argmin(n))
             raise DataError(
                 f"feature column {column} has no value in the training range (bars {start} to {stop})",
                 where="scaling",
                 expected="at least one finite value",
                 next_step="Start the training range later, or drop the feature.",
             )
-        mean = np.where(finite, cells, 0.0).sum(axis=0) / n
-        variance = (np.where(finite, cells - mean, 0.0) ** 2).sum(axis=0) / n
         std = np.sqrt(variance)
         constant = std <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
-        return cls(mean, np.where(constant, 1.0, std), ~finite.all(axis=0), times[start], times[stop - 1])
+        gaps = n < np.count_nonzero(counted)
+        return cls(mean, np.where(constant, 1.0, std), gaps, times[start], times[stop - 1])
 
     @property
     def n_columns(self) -> int:
@@ -91,9 +92,15 @@ class Scaler:
         A missing value becomes 0, the mean of the training range; its mask is 1 where the value is present. This
         does not look at the clock: use it for inputs that a window looks back on, and ``transform`` to score.
         """
-        finite = np.isfinite(values)
-        scaled = np.where(finite, (values - self.mean) / self.std, 0.0)
-        return np.concatenate([scaled, finite[..., self.has_gaps]], axis=-1).astype(np.float32, order="C")
+        n_times, n_assets, n_features = values.shape
+        out = np.empty((n_assets, n_times, self.n_columns), dtype=np.float32)  # the windows of a symbol lie together
+        for start in range(0, n_times, _BLOCK):
+            block = values[start : start + _BLOCK]
+            finite = np.isfinite(block)
+            target = out[:, start : start + _BLOCK].transpose(1, 0, 2)
+            target[..., :n_features] = np.where(finite, (block - self.mean) / self.std, 0.0)
+            target[..., n_features:] = finite[..., self.has_gaps]
+        return out.transpose(1, 0, 2)
 
     def transform(self, values: np.ndarray, times: pd.DatetimeIndex, *, training: bool = False) -> np.ndarray:
         """``scale``, refused for decisions inside or before the training range unless ``training``.
@@ -137,3 +144,20 @@ class Scaler:
             pd.Timestamp(state["fit_start"]),
             pd.Timestamp(state["fit_end"]),
         )
+
+
+def _moments(used: np.ndarray, counted: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Number, mean and variance of the finite values of some features after the other, of ``used`` (T, A, F).
+
+    Each feature is summed row by row, in one order for any layout and any number of features beside it; a lone one
+    at the end would be summed in pairs, so it goes with those before it.
+    """
+    n_features = used.shape[-1]
+    cuts = [*range(0, max(n_features - 1, 1), _WIDTH), n_features]
+    for first, stop in pairwise(cuts):
+        cells = np.ascontiguousarray(used[..., first:stop][counted], dtype="float64")  # (N, some of F)
+        finite = np.isfinite(cells)
+        n = finite.sum(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):  # no value at all is refused by whoever asked
+            mean = np.where(finite, cells, 0.0).sum(axis=0) / n
+            yield n, mean, (np.where(finite, cells - mean, 0.0) ** 2).sum(axis=0) / n

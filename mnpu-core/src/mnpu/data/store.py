@@ -26,7 +26,7 @@ from mnpu.data.contents import (
     read_datasets,
     read_info,
 )
-from mnpu.data.migrations import check_file, check_version
+from mnpu.data.migrations import check_file, check_version, undo_unfinished
 from mnpu.data.panel import build_panel, choose_datasets
 from mnpu.data.resample import resample
 from mnpu.data.rows import PRICE_COLUMNS, PriceRows
@@ -55,6 +55,8 @@ class Store:
         ------
         DataError
             If it is missing, empty, corrupt, not a store, or written by a newer version.
+        ConfigError
+            If the URL has another form.
         """
         kind = cls
         if is_parquet(url):
@@ -153,6 +155,9 @@ class Store:
         with self._reading() as connection:
             splits = [read_splits(connection, *key) for key in keys]
             dividends = [read_dividends(connection, *key) for key in keys]
+        for info, symbol, *actions in zip(infos, symbols, splits, dividends, strict=True):
+            if info.adjustment != "none" and any(len(at) for at, _ in actions):
+                raise _adjusted_twice(info, symbol)
         assets = {(asset.dataset, asset.symbol): asset for asset in self.assets()}
         chosen = [assets[key] for key in keys]
         panel = build_panel(
@@ -275,8 +280,18 @@ class Store:
 
     def _check(self) -> None:
         check_file(self.path)
+        undo_unfinished(self.path)
         with self._reading() as connection:
             check_version(connection, self.path)
+
+
+def _adjusted_twice(info: DatasetInfo, symbol: str) -> DataError:
+    return DataError(
+        f"{symbol} has corporate actions, but the prices of {info.name} are adjusted for {info.adjustment} already",
+        where="corporate_actions",
+        expected="actions of datasets as traded only",
+        next_step=f"Delete those of {info.name}, or import its prices as they were traded.",
+    )
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
@@ -285,6 +300,9 @@ def _unreadable(path: Path, error: Exception) -> DataError:
         what, expected, step = "is in use", "a store that can be read", "Wait for the program that writes to it."
     elif "unable to open" in str(error):
         what, expected, step = "cannot be opened", "a file that may be read", "Look at its permissions."
+    elif "readonly" in str(error):
+        what, expected = "was left unfinished by a program that was ended", "a store whose last change can be undone"
+        step = f"Run the command as somebody who may write there, and keep {path.name}-journal beside it until then."
     else:
         what, expected = "cannot be read as a store", "a database written by mnpu init"
         step = "Move it away and build a new one: mnpu init DIR"

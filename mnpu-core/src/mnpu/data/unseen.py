@@ -33,8 +33,8 @@ def unseen_columns(frame: FeatureFrame, split: Split) -> dict[int, tuple[str, ..
     DataError
         If there is a column that no fold has seen.
     """
-    values = np.where(frame.tradable[..., None] & np.isfinite(frame.values), frame.values, np.nan)
-    seen = np.stack([_varies(values[slice(*fold.train)]) for fold in split.folds])  # (folds, F)
+    columns = [frame.values[..., f] for f in range(len(frame.names))]  # one at a time: together they may be large
+    seen = np.array([_varies(column, frame.tradable, split) for column in columns]).T  # (folds, F)
     never = ~seen.any(axis=0)
     if never.any():
         end = frame.times[split.folds[-1].train[1] - 1]
@@ -52,10 +52,12 @@ def unseen_columns(frame: FeatureFrame, split: Split) -> dict[int, tuple[str, ..
     }
 
 
-def _varies(values: np.ndarray) -> np.ndarray:
-    """Whether each column (last axis) has two different finite values, (F,)."""
-    cells = values.reshape(-1, values.shape[-1])
-    return np.fmin.reduce(cells, axis=0, initial=np.inf) < np.fmax.reduce(cells, axis=0, initial=-np.inf)
+def _varies(column: np.ndarray, tradable: np.ndarray, split: Split) -> list[bool]:
+    """Whether a column (T, A) has two different finite values in the training range of each fold."""
+    values = np.where(tradable & np.isfinite(column), column, np.nan)
+    ranges = [values[slice(*fold.train)] for fold in split.folds]
+    lowest = [np.fmin.reduce(cells, axis=None, initial=np.inf) for cells in ranges]
+    return [low < np.fmax.reduce(cells, axis=None, initial=-np.inf) for low, cells in zip(lowest, ranges, strict=True)]
 
 
 def unseen_notes(unseen: Mapping[int, Sequence[str]]) -> list[str]:

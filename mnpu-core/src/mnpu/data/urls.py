@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mnpu.errors import DataError
+from mnpu.errors import ConfigError
 
 __all__ = ["MANIFEST", "is_parquet", "path_of"]
 
@@ -25,7 +25,7 @@ def path_of(url: str | Path) -> Path:
         return Path(text)
     scheme, _, rest = text.partition("://")
     if scheme not in ("sqlite", "parquet") or not rest.startswith("/") or rest == "/":
-        raise DataError(
+        raise ConfigError(
             f"{text!r} is no store URL", where="data.store", expected="sqlite:///market.db or parquet:///folder"
         )
     return Path(rest[1:])

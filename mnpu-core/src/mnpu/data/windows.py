@@ -45,7 +45,9 @@ def window_index(
     start, stop = max(rows[0], lookback - 1), min(rows[1], n_times)
     if stop <= start:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
-    present = np.isfinite(values).sum(axis=2, dtype=np.int64)  # (T, A)
+    present = np.zeros((n_times, n_assets), dtype=np.int64)
+    for f in range(n_features):  # one column at a time: together they may be large
+        present += np.isfinite(values[..., f])
     total = np.concatenate([np.zeros((1, n_assets), dtype=np.int64), np.cumsum(present, axis=0)])
     in_window = total[start + 1 : stop + 1] - total[start + 1 - lookback : stop + 1 - lookback]
     # the tolerance keeps 0.8 of 60 cells at 48, whatever the rounding of the product

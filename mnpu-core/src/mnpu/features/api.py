@@ -133,8 +133,8 @@ def feature(
         Whether its windows are short at the start of the data, so that it has values before its warm-up.
     memory : int, Timedelta, None, or callable of the parameters that returns one
         The side data that the newest value depends on: so many newest observations of each series (and symbol), with
-        their revisions, or those known within a span of time. None stands for all, and a step of an agent then takes
-        the longer, the more there is.
+        their revisions, as each of so many newest publications told them; or those known within a span of time. None
+        stands for all, and a step of an agent then takes the longer, the more there is.
     state : int, or callable of the parameters that returns one, default=0
         Numbers for each symbol that it carries from bar to bar in :attr:`View.state`, where no finite window gives its
         value. ``warmup`` is then the number of bars before its first value.
@@ -433,7 +433,8 @@ class View:
         """The sum of ``value * 0.5 ** (age / half_life)`` over the texts known at each decision.
 
         ``values`` (N,) is one number for each text, NaN for nothing. (T, A) by symbol, or (T,) over all texts where
-        ``market``. A half-life of no length, or less, is refused.
+        ``market``. A half-life of no length, or less, is refused. What is older than 50 half-lives adds nothing that
+        a float could tell beside the rest, and alone it is 0: a ``memory`` of 50 half-lives is enough.
         """
         self._lasting(half_life, "half-life", texts.series)
         return self._summed(texts, values, market, partial(decayed_sums, half_life=half_life))

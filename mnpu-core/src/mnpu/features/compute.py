@@ -3,21 +3,51 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from mnpu.engine import Engine, LocalEngine
 from mnpu.errors import DataError, MnpuError
 from mnpu.features.api import Memo
-from mnpu.features.evaluation import States, fill, fresh_states, jobs
+from mnpu.features.evaluation import States, Target, Work, fill, fresh_states, jobs, run
+from mnpu.features.kept import Request, kept
 from mnpu.features.plan import PlannedFeature
+from mnpu.progress import Progress, Silent
 from mnpu.types import DatasetInfo, FeatureFrame, FeatureSpec, Panel, SeriesInfo, SideTable, table_of
 
-__all__ = ["as_declared", "check", "compute", "compute_latest", "evaluate", "refuse_unknown", "require_series"]
+__all__ = [
+    "as_declared",
+    "check",
+    "compute",
+    "compute_latest",
+    "evaluate",
+    "refuse_unknown",
+    "require_series",
+    "scale_changes",
+]
+
+#: Fields in the currency of a price, and the share of a column's values that may change when they are multiplied:
+#: where two prices are nearly equal, rounding may decide.
+MONEY = ("open", "high", "low", "close", "dividend", "total_close", "delisting")
+FEW = 1e-3
+#: Rows on which that is tried.
+NEWEST = 64
 
 
-def compute(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> FeatureFrame:
+def compute(
+    planned: Sequence[PlannedFeature],
+    panel: Panel,
+    side: SideTable,
+    *,
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+    cache: Path | None = None,
+) -> FeatureFrame:
     """Compute every column over the whole panel.
 
     Parameters
@@ -28,6 +58,13 @@ def compute(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) ->
         T bars of A symbols.
     side : SideTable
         Holds every series that the columns read.
+    engine : Engine, optional
+        Where the work runs; the values are the same anywhere. By default here, one column after the other.
+    progress : Progress, optional
+        Shows how many columns are done.
+    cache : Path, optional
+        Folder whose columns are used as far as nothing they depend on has changed, and that gets what is new:
+        `mnpu.data.cache.folder`. The values are the same with it and without.
 
     Returns
     -------
@@ -37,15 +74,64 @@ def compute(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) ->
     Raises
     ------
     DataError
-        A symbol lacks a field; a column needs price levels and a vendor adjusted them; a series is missing; the data
-        is shorter than a warm-up; a column has no value at all, or an infinite one.
+        A symbol lacks a field; a column reads price levels, whatever it says, and a vendor adjusted them; a series is
+        missing; the data is shorter than a warm-up; a column has no value at all, or an infinite one.
     """
     check(planned, panel, side)
-    frame = _computed(planned, panel, side)
-    for f, column in enumerate(planned):
-        if np.isnan(frame.values[..., f]).all():
+    engine = LocalEngine() if engine is None else engine
+
+    def accept(work: Work) -> None:
+        refuse(list(engine.map(inspect, range(len(planned)), shared=work)), planned, panel, side)
+        _check_scale_free(planned, panel, side)
+
+    with (progress or Silent()).bar(len(planned)) as advance:
+        values = None
+        if cache is not None:
+            values = kept(Request(planned, panel, side, engine, advance, accept), cache)
+        if values is None:
+            with _room((len(planned), *panel.shape), engine) as target:
+                work = Work(planned, panel, side, target, fresh_states(planned, panel.shape[1]))
+                run(work, jobs(planned, panel.shape[0]), engine=engine, advance=advance)
+                accept(work)
+                values = target.array
+        return _frame(planned, panel, side, values)
+
+
+@contextmanager
+def _room(shape: tuple[int, ...], engine: Engine) -> Iterator[Target]:
+    """Where the columns are written: in memory, or in a file where the engine's workers share none."""
+    if engine.shares_memory:
+        yield Target(shape, "float32", held=np.empty(shape, dtype=np.float32))
+        return
+    with tempfile.TemporaryDirectory(prefix="mnpu-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder, "columns")
+        with path.open("wb") as file:
+            file.truncate(int(np.prod(shape)) * 4)
+        yield Target(shape, "float32", str(path))
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What one column looks like: whether it holds anything, and the place (T, A) of its first infinite value."""
+
+    empty: bool
+    infinite: tuple[int, int] | None
+
+
+def inspect(work: Work, f: int) -> Inspected:
+    """Look at the column with number ``f``."""
+    values = work.target.array[f]
+    return Inspected(bool(np.isnan(values).all()), _infinite(values))
+
+
+def refuse(inspected: Sequence[Inspected], planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> None:
+    """Refuse a column that is infinite somewhere, or has no value at all."""
+    for column, found in zip(planned, inspected, strict=True):
+        if found.infinite is not None:
+            raise _too_large(column, panel, *found.infinite)
+    for column, found in zip(planned, inspected, strict=True):
+        if found.empty:
             raise _empty(column, panel, side)
-    return frame
 
 
 def compute_latest(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> FeatureFrame:
@@ -54,12 +140,12 @@ def compute_latest(planned: Sequence[PlannedFeature], panel: Panel, side: SideTa
     The data passed :func:`check` when the pipeline was fitted; rows before a column's warm-up are NaN or come from
     too short a past, so a caller keeps only those after the longest warm-up.
     """
-    return _computed(planned, panel, side)
-
-
-def _computed(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> FeatureFrame:
     values = np.empty((len(planned), *panel.shape), dtype=np.float32)
     _fill(planned, panel, side, values, 0, None)
+    for f, column in enumerate(planned):
+        place = _infinite(values[f])
+        if place is not None:
+            raise _too_large(column, panel, *place)
     return _frame(planned, panel, side, values)
 
 
@@ -88,6 +174,42 @@ def _fill(
     memo = Memo()
     for job in jobs(planned, panel.shape[0], first=first):
         fill(job, planned, panel, side, out, states=carried, memo=memo, origin=first)
+
+
+def scale_changes(
+    planned: Sequence[PlannedFeature], panel: Panel, side: SideTable, values: np.ndarray, symbols: Sequence[int]
+) -> np.ndarray:
+    """Where ``values`` change when the prices of each of ``symbols`` are multiplied by a number of its own.
+
+    Boolean, of the shape of ``values``, which are those of the last rows; nowhere true for a scale-free column. The
+    numbers are powers of two, so that ratios stay equal to the last bit; they differ between symbols, as adjustments
+    do, so that comparing prices of two symbols shows.
+    """
+    factor = np.ones(panel.shape[1])
+    factor[list(symbols)] = 2.0 ** (1 + np.arange(len(symbols)) * 5 % 11)
+    money = {name: field * factor for name, field in panel.fields.items() if name in MONEY}
+    scaled = replace(panel, fields={**panel.fields, **money})
+    other = evaluate(planned, scaled, side, first=len(panel.times) - len(values))
+    size = np.max(np.abs(values), axis=(0, 1), initial=0.0, where=np.isfinite(values))
+    changed: np.ndarray = ~np.isclose(other, values, rtol=1e-6, atol=1e-9 * size, equal_nan=True)
+    return changed
+
+
+def _infinite(values: np.ndarray) -> tuple[int, int] | None:
+    """The first place (T, A) that is infinite."""
+    found = np.isinf(values)
+    if not found.any():
+        return None
+    t, a = np.unravel_index(int(found.argmax()), found.shape)
+    return int(t), int(a)
+
+
+def _too_large(column: PlannedFeature, panel: Panel, t: int, a: int) -> DataError:
+    return DataError(
+        f"the value of {panel.symbols[a]} at {panel.times[t]:%Y-%m-%d %H:%M} is infinite, or too large",
+        where=f"feature {column.name}",
+        expected="a number, or NaN where it is undefined",
+    )
 
 
 def check(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> None:
@@ -152,26 +274,44 @@ def as_declared(spec: FeatureSpec, info: Mapping[str, SeriesInfo]) -> FeatureSpe
 
 def _frame(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable, values: np.ndarray) -> FeatureFrame:
     """The frame of ``values``, float32 (F, T, A)."""
-    for f, column in enumerate(planned):
-        if np.isinf(values[f]).any():
-            t, a = np.argwhere(np.isinf(values[f]))[0]
-            raise DataError(
-                f"the value of {panel.symbols[a]} at {panel.times[t]:%Y-%m-%d %H:%M} is infinite, or too large",
-                where=f"feature {column.name}",
-                expected="a number, or NaN where it is undefined",
-            )
     specs = tuple(as_declared(column.spec, side.info) for column in planned)
     names = tuple(column.name for column in planned)
     return FeatureFrame(panel.times, panel.symbols, np.moveaxis(values, 0, -1), names, panel.decidable, specs)
 
 
 def _check_levels(spec: FeatureSpec, panel: Panel) -> None:
-    adjusted = [a for a, info in enumerate(panel.datasets) if info.adjustment != "none"]
-    if spec.scale_free or not spec.fields or not adjusted:
+    if not spec.scale_free and spec.fields and (adjusted := _adjusted(panel)):
+        raise _levels("it reads price levels", spec, adjusted, panel)
+
+
+def _check_scale_free(planned: Sequence[PlannedFeature], panel: Panel, side: SideTable) -> None:
+    """Refuse a column that says it is scale-free, and is not, where it could read an adjusted level.
+
+    The newest rows tell, after a warm-up of their own.
+    """
+    adjusted = _adjusted(panel)
+    claims = [f for f, column in enumerate(planned) if column.spec.scale_free and column.spec.fields]
+    if not adjusted or not claims:
         return
+    columns, rows = [planned[f] for f in claims], len(panel.times)
+    recent = panel.rows(max(rows - max(column.spec.warmup for column in columns) - NEWEST, 0), rows)
+    first = 0 if any(column.spec.state for column in columns) else max(len(recent.times) - NEWEST, 0)
+    values = evaluate(columns, recent, side, first=first)
+    share = scale_changes(columns, recent, side, values, adjusted).mean(axis=(0, 1))
+    for column, changed in zip(columns, share.tolist(), strict=True):
+        if changed > FEW:
+            what = "it reads price levels, although it says that it is scale-free"
+            raise _levels(what, column.spec, adjusted, panel)
+
+
+def _adjusted(panel: Panel) -> list[int]:
+    return [a for a, info in enumerate(panel.datasets) if info.adjustment != "none"]
+
+
+def _levels(what: str, spec: FeatureSpec, adjusted: Sequence[int], panel: Panel) -> DataError:
     info, symbols = _of_first_dataset(adjusted, panel)
-    raise DataError(
-        f"it reads price levels, and those of {symbols} in dataset {info.name} are adjusted ({info.adjustment}) with "
+    return DataError(
+        f"{what}, and those of {symbols} in dataset {info.name} are adjusted ({info.adjustment}) with "
         f"knowledge of {info.adjusted_as_of}, so nobody knew them at the time",
         where=f"feature {spec.name}",
         expected="prices as traded, or a scale-free feature",
@@ -213,7 +353,7 @@ def _of_first_dataset(rows: Sequence[int], panel: Panel) -> tuple[DatasetInfo, s
 
 def _check_series(column: PlannedFeature, side: SideTable) -> None:
     for name in column.spec.series:
-        if not (side.series == name).any():
+        if not len(side.find(name)):
             there = sorted(set(side.series.tolist()))
             raise _unread(name, column) if name in side.info else _missing(name, column, there, "the side table")
 

@@ -8,20 +8,36 @@ work is cut depends on the data alone, so the same values come out however many 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from mnpu.engine import Engine
 from mnpu.errors import MnpuError, PluginError
 from mnpu.features.api import Kernel, Memo, View
 from mnpu.features.plan import PlannedFeature
 from mnpu.types import Panel, SideTable
 
-__all__ = ["Job", "States", "by_kernel", "fill", "fresh_states", "jobs", "of_view", "parts"]
+__all__ = [
+    "Job",
+    "States",
+    "Target",
+    "Work",
+    "by_kernel",
+    "fill",
+    "fresh_states",
+    "jobs",
+    "of_view",
+    "parts",
+    "quiet",
+    "run",
+]
 
 #: Rows of a block of a kernel's part.
-BLOCK = 256
+BLOCK = 128
 
 #: What each column carries, by name: float64 (S, A).
 States = Mapping[str, np.ndarray]
@@ -35,6 +51,107 @@ class Job:
     kernel: Kernel | None
     start: int
     stop: int
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where jobs write: an array of this process, or the part of a file from ``offset`` on, which any process opens."""
+
+    shape: tuple[int, ...]
+    dtype: str
+    path: str = ""
+    offset: int = 0
+    held: np.ndarray | None = None
+
+    @cached_property
+    def array(self) -> np.ndarray:
+        """The array, to be written into."""
+        if self.held is not None:
+            return self.held
+        return np.asarray(np.memmap(self.path, self.dtype, mode="r+", offset=self.offset, shape=self.shape))
+
+    def __reduce__(self) -> tuple[type[Target], tuple[Any, ...]]:
+        assert self.path  # an array of this process alone is no place for another to write to
+        return Target, (self.shape, self.dtype, self.path, self.offset)
+
+
+@dataclass
+class Work:
+    """What all jobs read, and where they write.
+
+    Attributes
+    ----------
+    planned : sequence of PlannedFeature
+        F columns.
+    panel, side
+        T bars of A symbols, and side data.
+    target : Target
+        (F, T - origin, A); row 0 is row ``origin`` of the panel.
+    states : dict of str to float64 (S, A)
+        What the columns carry, as it stands before their first row; brought on in place.
+    origin : int
+    last : int
+        How many of the last rows of plain columns are wanted in full precision.
+    memos : dict of int to Memo
+        What is shared on panels that begin at a row, for `View.once`.
+    """
+
+    planned: Sequence[PlannedFeature]
+    panel: Panel
+    side: SideTable
+    target: Target
+    states: dict[str, np.ndarray]
+    origin: int = 0
+    last: int = 0
+    memos: dict[int, Memo] = field(default_factory=dict)
+
+    def memo(self, begin: int) -> Memo:
+        """What is shared on the panel from row ``begin`` on."""
+        return self.memos.setdefault(begin, Memo())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "memos": {}}  # each process computes its own
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a job leaves beside its values: what its columns carry, and their last rows, by number, in float64."""
+
+    states: Mapping[str, np.ndarray]
+    last: Mapping[int, np.ndarray]
+
+
+def run(
+    work: Work, todo: Sequence[Job], *, engine: Engine, advance: Callable[[float], None] | None = None
+) -> dict[int, np.ndarray]:
+    """Do the jobs where ``engine`` does them; returns the last rows of plain columns, in float64.
+
+    ``advance`` is told how many columns were done since it was told last.
+    """
+    last: dict[int, np.ndarray] = {}
+    rows = max(work.panel.shape[0] - work.origin, 1)
+    for job, done in zip(todo, engine.map(_do, todo, shared=work), strict=True):
+        work.states.update(done.states)
+        last.update(done.last)
+        if advance is not None:
+            advance(len(job.columns) * (job.stop - job.start) / rows)
+    return last
+
+
+def _do(work: Work, job: Job) -> Done:
+    last = fill(
+        job,
+        work.planned,
+        work.panel,
+        work.side,
+        work.target.array,
+        states=work.states,
+        memo=work.memo(0),
+        origin=work.origin,
+        last=work.last,
+    )
+    names = [work.planned[f].name for f in job.columns]
+    return Done({name: work.states[name] for name in names if name in work.states}, last)
 
 
 def parts(planned: Sequence[PlannedFeature]) -> list[tuple[Kernel | None, tuple[int, ...]]]:
@@ -52,10 +169,17 @@ def parts(planned: Sequence[PlannedFeature]) -> list[tuple[Kernel | None, tuple[
     return [(kernel, tuple(columns)) for kernel, columns in found]
 
 
-def jobs(planned: Sequence[PlannedFeature], rows: int, *, first: int = 0) -> list[Job]:
-    """All the work on rows ``first`` to ``rows``, in jobs that do not depend on one another."""
+def jobs(
+    planned: Sequence[PlannedFeature], rows: int, *, first: int = 0, columns: Sequence[int] | None = None
+) -> list[Job]:
+    """All the work on rows ``first`` to ``rows``, in jobs that do not depend on one another.
+
+    Of the given ``columns``, by number, or of all.
+    """
+    numbers = range(len(planned)) if columns is None else columns
     work = []
-    for kernel, columns in parts(planned):
+    for kernel, places in parts([planned[f] for f in numbers]):
+        columns = tuple(numbers[place] for place in places)
         carries = any(planned[f].spec.state for f in columns)
         step = rows - first if kernel is None or carries else BLOCK
         work += [Job(columns, kernel, t, min(t + step, rows)) for t in range(first, rows, max(step, 1))]
@@ -77,7 +201,8 @@ def fill(
     states: States,
     memo: Memo,
     origin: int = 0,
-) -> None:
+    last: int = 0,
+) -> dict[int, np.ndarray]:
     """Do one job: write its rows into ``out``.
 
     Parameters
@@ -94,12 +219,22 @@ def fill(
     memo : Memo
         Of whole panels, for `View.once`.
     origin : int, default=0
+    last : int, default=0
+
+    Returns
+    -------
+    last : dict of int to float64 (last, A)
+        The ``last`` rows of columns without a kernel, by number, as they are before they become float32.
     """
     rows = slice(job.start - origin, job.stop - origin)
     if job.kernel is None:
+        exact = {}
         for f in job.columns:
-            _write(out[f, rows], _column(planned[f], panel, side, job.start, states, memo))
-        return
+            values = _column(planned[f], panel, side, job.start, states, memo)
+            _write(out[f, rows], values)
+            if last:
+                exact[f] = np.array(np.broadcast_to(values[-last:], (len(values[-last:]), panel.shape[1])), dtype=float)
+        return exact
     reach = max(planned[f].spec.warmup for f in job.columns) - 1
     begin = max(job.start - reach, 0)
     block = panel if (begin, job.stop) == (0, len(panel.times)) else panel.rows(begin, job.stop)
@@ -109,6 +244,7 @@ def fill(
     by_kernel(job.kernel, columns, View(block, side, first=job.start - begin, where=columns[0].name), values)
     if target is None:
         out[list(job.columns), rows] = values
+    return {}
 
 
 def _adjacent(columns: Sequence[int]) -> bool:
@@ -135,15 +271,20 @@ def _column(
     view = View(
         panel, side, fields=spec.fields, series=spec.series, where=spec.name, first=first, state=state, memo=memo
     )
-    return of_view(column, view)
+    with quiet():
+        return of_view(column, view)
+
+
+def quiet() -> np.errstate:
+    """Where features are asked: what is divided by zero is missing, not worth a warning."""
+    return np.errstate(divide="ignore", invalid="ignore", over="ignore")
 
 
 def of_view(column: PlannedFeature, view: View) -> np.ndarray:
     """The rows of one column from the view's first on, (T - first, A), or (T - first, 1) of a market-wide one."""
     spec, shape, first = column.spec, view.shape, view.first
     try:
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            values = np.asarray(column.function(view, **spec.params))
+        values = np.asarray(column.function(view, **spec.params))
     except MnpuError:
         raise
     except Exception as error:  # code of a plugin: whatever it raises is its failure, not the user's

@@ -1,5 +1,7 @@
 """Reference pages of signals in Markdown, generated from the signals themselves: one for each source, and an index.
 
+A source of many signals has a table in place of a section for each, see `mnpu.features.set_pages`.
+
 Nothing in them depends on the machine, the day or a version, so equal signals make equal pages.
 """
 
@@ -10,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from mnpu.features.catalogue import Signal
 from mnpu.features.select import legal_name
+from mnpu.features.set_pages import is_set, rows, span
 from mnpu.plugins.describe import Parameter, describe
 from mnpu.plugins.registry import Registry
 from mnpu.types import SeriesInfo, table_of
@@ -45,9 +48,9 @@ def index_page(found: Sequence[Signal]) -> str:
     sources = []
     for source in dict.fromkeys(signal.spec.source for signal in found):
         own = [signal for signal in found if signal.spec.source == source]
-        sources.append((f"[`{source}`]({_file(source)})", f"`{own[0].dist}`", str(len(own)), _links(own)))
+        sources.append((f"[`{source}`]({_file(source)})", f"`{own[0].dist}`", str(len(own)), _names(own)))
     tags = sorted({tag for signal in found for tag in signal.spec.tags})
-    tagged = [(f"`{tag}`", _links([signal for signal in found if tag in signal.spec.tags])) for tag in tags]
+    tagged = [(f"`{tag}`", _names([signal for signal in found if tag in signal.spec.tags])) for tag in tags]
     parts = [
         "# Signals",
         _GENERATED,
@@ -64,11 +67,11 @@ def index_page(found: Sequence[Signal]) -> str:
 
 def source_page(source: str, about: str, found: Sequence[Signal], held: Mapping[str, SeriesInfo]) -> str:
     """The page of one source: ``about`` is the docstring of its module."""
+    head = [f"# Signals of {source}", _GENERATED, _plain(about), f"Provided by `{found[0].dist}`."]
+    if is_set(found):
+        return "\n\n".join([*head, *_set(found)]) + "\n"
     parts = [
-        f"# Signals of {source}",
-        _GENERATED,
-        _plain(about),
-        f"Provided by `{found[0].dist}`.",
+        *head,
         _table(
             ("Signal", "What it is", "Unit", "Warm-up, bars"),
             [(_link(s), _plain(s.spec.description), s.spec.unit, _warmup(s, short=True)) for s in found],
@@ -77,6 +80,30 @@ def source_page(source: str, about: str, found: Sequence[Signal], held: Mapping[
     for signal in found:
         parts += _signal(signal, held)
     return "\n\n".join(parts) + "\n"
+
+
+def _set(found: Sequence[Signal]) -> list[str]:
+    """All signals in one table, then what is to be known of some of them, and where they come from."""
+    columns = ("Signal", "What it is", "Formula", "Unit", "Reads", "Warm-up, bars")
+    grouped = rows(found)
+    cells = [
+        (r.names, _plain(r.what), _plain(r.formula), r.signals[0].spec.unit, _reads(r.signals[0]), r.warmup)
+        for r in grouped
+    ]
+    told = [f"* {r.names}: {_plain(r.notes)}" for r in grouped if r.notes]
+    sources = dict.fromkeys(signal.spec.reference for signal in found)
+    whole = "n is the number in a signal's name, and t the row of the decision. Bars are known at their close."
+    return [_table(columns, cells), whole, "\n".join(told), f"Source: {_plain('; '.join(sources))}."]
+
+
+def _names(own: Sequence[Signal]) -> str:
+    """Links to the signals; a set of one source in short, since its signals have no headings of their own."""
+    parts = []
+    for source in dict.fromkeys(signal.spec.source for signal in own):
+        signals = [signal for signal in own if signal.spec.source == source]
+        names = [signal.name for signal in signals]
+        parts.append(f"[{span(names)}]({_file(source)})" if is_set(signals) else _links(signals))
+    return ", ".join(parts)
 
 
 def _signal(signal: Signal, held: Mapping[str, SeriesInfo]) -> list[str]:

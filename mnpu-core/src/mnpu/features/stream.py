@@ -21,7 +21,7 @@ from mnpu.data.history import Known
 from mnpu.errors import DataError
 from mnpu.features.api import Kernel, Memo, View, Vintage
 from mnpu.features.compute import as_declared, compute_latest
-from mnpu.features.evaluation import Job, by_kernel, fill, fresh_states, of_view
+from mnpu.features.evaluation import Job, by_kernel, fill, fresh_states, of_view, quiet
 from mnpu.features.evaluation import parts as parts_of
 from mnpu.features.memory import Rows, SideMemory, needs_of
 from mnpu.features.plan import PlannedFeature
@@ -138,7 +138,8 @@ class Stream:
         for rows, kernel, numbers in self._groups:
             panel = self._bars.last(rows)
             if kernel is None:
-                self._one_by_one(numbers, panel, out)
+                with quiet():
+                    self._one_by_one(numbers, panel, out)
             else:
                 columns = [self.planned[f] for f in numbers]
                 view = View(panel, self._side.nothing, first=panel.shape[0] - 1, where=columns[0].name)

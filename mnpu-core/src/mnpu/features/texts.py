@@ -12,7 +12,10 @@ import pandas as pd
 from mnpu.data.clock import utc
 from mnpu.data.compiled import compiled
 
-__all__ = ["Groups", "Texts", "decayed_sum", "decayed_sums", "window_sum", "window_sums"]
+__all__ = ["FORGOTTEN_HALF_LIVES", "Groups", "Texts", "decayed_sum", "decayed_sums", "window_sum", "window_sums"]
+
+#: After so many half-lives a text says nothing any more: 0.5 ** 50 is lost in the rounding of a number beside 1.
+FORGOTTEN_HALF_LIVES = 50
 
 #: From here on a loop is worth the import of a compiler.
 _MANY = 5_000
@@ -93,6 +96,8 @@ class Texts:
     text : object (N,)
     value : float64 (N,)
         1 for a mention.
+    whole_of : (Texts, int), optional
+        What this is a part of, and the place there of its first text.
     """
 
     series: str
@@ -100,6 +105,7 @@ class Texts:
     symbol: np.ndarray
     text: np.ndarray
     value: np.ndarray
+    whole_of: tuple[Texts, int] | None = None
 
     def __len__(self) -> int:
         return len(self.value)
@@ -110,10 +116,17 @@ class Texts:
         ``function`` takes the sequence of texts and returns one row for each, which depends on this text alone.
         """
         if function not in self._each:
-            values = np.asarray(function(self.text.tolist())).view()
+            values = np.asarray(self._computed(function)).view()
             values.flags.writeable = False
             self._each[function] = values
         return self._each[function]
+
+    def _computed(self, function: Each) -> np.ndarray:
+        """The values of a part from those of the whole, unless that is so much longer that it would not pay."""
+        if self.whole_of is None or 2 * len(self) < len(self.whole_of[0]):
+            return function(self.text.tolist())
+        whole, start = self.whole_of
+        return whole.each(function)[start : start + len(self)]
 
     def between(self, after: pd.Timestamp, until: pd.Timestamp) -> Texts:
         """The texts that became known after ``after``, up to and at ``until``; the same object for the same texts."""
@@ -121,7 +134,8 @@ class Texts:
         if (start, stop) not in self._parts:
             some = slice(start, max(start, stop))
             cut = (self.knowledge_time[some], self.symbol[some], self.text[some], self.value[some])
-            self._parts[start, stop] = self if len(cut[0]) == len(self) else Texts(self.series, *cut)
+            whole = (self, start)
+            self._parts[start, stop] = self if len(cut[0]) == len(self) else Texts(self.series, *cut, whole)
         return self._parts[start, stop]
 
     @cached_property
@@ -187,7 +201,8 @@ def decayed_sums(
     seen = groups.seen(at)
     age = at[:, None] - np.append(0, groups.known)[seen]
     sums = np.zeros((len(at), n_codes))
-    sums[:, groups.code] = np.where(seen > groups.edges[:-1], levels[seen] * np.exp2(-age / life), 0.0)
+    heard = (seen > groups.edges[:-1]) & (age <= FORGOTTEN_HALF_LIVES * life)
+    sums[:, groups.code] = np.where(heard, levels[seen] * np.exp2(-age / life), 0.0)
     return sums
 
 
@@ -195,9 +210,13 @@ def window_sums(
     decisions: pd.DatetimeIndex, groups: Groups, values: np.ndarray, window: pd.Timedelta, *, n_codes: int
 ) -> np.ndarray:
     """`window_sum` of each group, (T, n_codes): zeros for a code without a group."""
-    at, weighty = utc(decisions).asi8, np.nan_to_num(values)[groups.rows]
+    at = utc(decisions).asi8
     last, first = groups.seen(at), groups.seen(at - window.value)
     sums = np.zeros((len(at), n_codes))
+    if (values == 1).all():  # most sums are counts
+        sums[:, groups.code] = last - first
+        return sums
+    weighty = np.nan_to_num(values)[groups.rows]
     if _exact(weighty):
         total = np.concatenate([[0.0], np.cumsum(weighty)])
         sums[:, groups.code] = total[last] - total[first]

@@ -78,10 +78,11 @@ def shifted_knowledge(
     for cut in cuts:
         rows = _recent(side, panel, cut, rng)
         if suspects and len(rows):
-            late, absent = _delayed(side, panel, cut, rows, rng), np.setdiff1d(np.arange(len(side)), rows)
+            late, others = _delayed(side, panel, cut, rows, rng), np.ones(len(side), dtype=bool)
+            others[rows] = False
             start = _first_touched(panel, side, rows, longest_warmup(suspects))
             part = panel.rows(min(start, cut), cut + 1 + AHEAD)
-            leaks += _changed(suspects, part, side.rows(absent), late, cut - min(start, cut), "published later")
+            leaks += _changed(suspects, part, side.rows(others), late, cut - min(start, cut), "published later")
             suspects = _without(suspects, leaks)
     return leaks
 

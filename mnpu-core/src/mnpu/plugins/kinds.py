@@ -55,7 +55,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "report_section": Kind("mnpu_report_sections", "report sections", "Result -> Section", called=True),
         "renderer": Kind("mnpu_renderers", "renderers", "(title, sections) -> text", called=True),
         "importer": Kind("mnpu_importers", "importers", "raw rows of a dataset since a cursor"),
-        "engine": Kind("mnpu_engines", "engines", "where tasks run"),
+        "engine": Kind("mnpu_engines", "engines", "map(function, tasks, shared) -> results", ("workers",)),
         "command": Kind("mnpu_commands", "commands", "a click command", called=True),
     }
 )

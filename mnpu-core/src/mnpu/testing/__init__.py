@@ -98,6 +98,10 @@ def _laws_of_kind(component: Component, factory: Callable[..., Any]) -> list[Law
         from mnpu.testing import guardrails
 
         return guardrails.laws(factory)
+    if kind == "engine":
+        from mnpu.testing import engines
+
+        return engines.laws(factory)
     from mnpu.testing import others
 
     return others.laws(kind, factory)

@@ -19,7 +19,7 @@ import numpy as np
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.features.api import View
 from mnpu.features.coarse import CoarseView
-from mnpu.features.compute import evaluate
+from mnpu.features.compute import evaluate, scale_changes
 from mnpu.features.leaks import Leak, choose_cuts, future_perturbation, remembered, truncation
 from mnpu.features.plan import PlannedFeature, features_of, model_of, plan_function, series_needed
 from mnpu.features.vintages import choose_eves, later_vintages, shifted_knowledge
@@ -32,8 +32,6 @@ __all__ = ["LAWS", "Market", "laws", "synthetic_panel", "synthetic_side"]
 
 #: The market grows with the longest warm-up: for one up to this, up to twice as long, and so on.
 SHORT = (BARS - 60) // 2
-#: Prices are multiplied by this, which no rounding of a float hides.
-SCALE = 3.7
 CUTS = 6
 #: First bars that a feature of longer bars is tried from: those of a week and of a day.
 STARTS = 25
@@ -318,17 +316,17 @@ def _scale_free(market: Market) -> Wrong:
     free = [f for f, column in enumerate(market.columns) if column.spec.scale_free]
     if not free:
         return {}
-    prices = {name: market.panel[name] * SCALE for name in ("open", "high", "low", "close")}
-    panel = replace(market.panel, fields={**market.panel.fields, **prices})
-    scaled = market.only(market.columns[f] for f in free).values(panel)
+    columns = [market.columns[f] for f in free]
+    values = np.stack([market.of(f) for f in free], axis=-1)
+    changed = scale_changes(columns, market.panel, market.side, values, range(market.panel.shape[1]))
     wrong: Wrong = {}
-    for i, f in enumerate(free):
-        values = market.of(f)
-        differs = np.argwhere(~np.isclose(scaled[..., i], values, rtol=1e-9, atol=1e-9, equal_nan=True))
-        if len(differs):
-            t, a = differs[0]
-            told = f"prices times {SCALE} turn {values[t, a]:.6g} into {scaled[t, a, i]:.6g}; declare scale_free=False"
-            wrong[market.columns[f].name] = told
+    for i, column in enumerate(columns):
+        if changed[..., i].any():
+            t, a = np.argwhere(changed[..., i])[0]
+            wrong[column.name] = (
+                f"the value {values[t, a, i]:.6g} of {market.panel.symbols[a]} changes when the prices of each symbol "
+                "are multiplied by a number of its own; declare scale_free=False"
+            )
     return wrong
 
 

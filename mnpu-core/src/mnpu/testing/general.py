@@ -21,7 +21,7 @@ from mnpu.testing import LawOutcome
 __all__ = ["built_from_defaults", "laws", "plugin_laws"]
 
 #: What the framework supplies when a component is only built: sizes that any of them must be able to work with.
-SIZES = {"n_features": 3, "lookback": 8, "d_in": 6, "n_horizons": 2}
+SIZES = {"n_features": 3, "lookback": 8, "d_in": 6, "n_horizons": 2, "workers": 2}
 
 
 def laws(component: Component, target: Any) -> list[LawOutcome]:

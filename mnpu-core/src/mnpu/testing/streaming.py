@@ -11,7 +11,7 @@ import numpy as np
 from mnpu.data.clock import utc
 from mnpu.features.api import View
 from mnpu.features.compute import evaluate
-from mnpu.features.evaluation import of_view
+from mnpu.features.evaluation import of_view, quiet
 from mnpu.features.memory import needs_of, still_needed
 from mnpu.features.plan import PlannedFeature
 from mnpu.features.stream import Stream
@@ -113,7 +113,8 @@ def _defined(market: Market) -> Wrong:
         if column.meta.kernel is None:
             continue
         view = View(market.panel, market.side, fields=column.spec.fields, series=column.spec.series, where=column.name)
-        defined, whole = np.broadcast_to(of_view(column, view), market.panel.shape), market.of(f)
+        with quiet():
+            defined, whole = np.broadcast_to(of_view(column, view), market.panel.shape), market.of(f)
         different = np.argwhere(~close(whole, defined, defined))
         if len(different):
             t, a = different[0]

@@ -205,11 +205,11 @@ def _precision(precision: int | str) -> str:
 
 def _scaler(frame: FeatureFrame, fold: Fold, where: str) -> Scaler:
     rows = slice(*fold.train)
-    cells = frame.values[rows][frame.tradable[rows]]  # (N, F)
-    missing = ~np.isfinite(cells).any(axis=0)
-    if missing.any():
+    listed = frame.tradable[rows]
+    missing = [name for f, name in enumerate(frame.names) if not (np.isfinite(frame.values[rows, :, f]) & listed).any()]
+    if missing:
         raise DataError(
-            f"{frame.names[int(missing.argmax())]} has no value in the training range {_span(frame, fold.train)}",
+            f"{missing[0]} has no value in the training range {_span(frame, fold.train)}",
             where=where,
             expected="at least one",
             next_step="Start data.start later, make split.train longer, drop the feature, or leave it out of the folds "

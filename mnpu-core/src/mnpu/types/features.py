@@ -23,8 +23,8 @@ class FeatureSpec:
     prices of a symbol are multiplied by a constant, so they may be computed on vendor-adjusted prices. ``kind`` is
     that of its series, see ``SeriesInfo``.
 
-    ``short_start`` features have values from short windows before their warm-up is over, and ``state`` counts the numbers
-    that are carried from bar to bar for each symbol, see ``mnpu.feature``.
+    ``short_start`` features have values from short windows before their warm-up is over, and ``state`` counts the
+    numbers that are carried from bar to bar for each symbol, see ``mnpu.feature``.
 
     ``reference`` says where the formula comes from. ``release_lags`` and ``bases`` hold one entry for each of
     ``series``, as it declares them (see ``SeriesInfo``); they are empty until the column is computed on a store.
@@ -76,7 +76,7 @@ class FeatureFrame:
         return FeatureFrame(
             self.times,
             self.symbols,
-            np.ascontiguousarray(self.values[..., columns]),
+            np.moveaxis(np.moveaxis(self.values, -1, 0)[columns], 0, -1),  # each column stays in one piece
             tuple(names),
             self.tradable,
             tuple(specs[name] for name in names if name in specs),

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from mnpu.data.calendars import Calendar, get_calendar
+from mnpu.data.clock import FIRST_NS, LAST_NS
 from mnpu.data.rows import PriceRows
 from mnpu.data.store import Store
 from mnpu.errors import MnpuError
 from mnpu.frequencies import FREQUENCIES
 from mnpu.types import DatasetInfo, Panel, SideTable
 from mnpu.validation.coverage import Coverage, price_coverage, side_coverage
-from mnpu.validation.findings import Actions, AssetFacts, Context, Finding
+from mnpu.validation.findings import SAMPLES, Actions, AssetFacts, Context, Finding
 
 __all__ = ["Checked", "Reported", "Validator", "check_store", "findings_frame"]
 
@@ -81,9 +82,9 @@ def check_store(
     facts = _Facts(store)
     reported = _structure(store)
     coverage: list[Coverage] = []
-    for name, table, context in _tables(store, facts, validators):
+    for name, whole, context in _tables(store, facts, validators):
         say(name)
-        found: list[Reported] = []
+        table, found = _in_reach(name, whole)
         for validator, instance in validators.items():
             if _is_for(instance, table):
                 found += [Reported(name, validator, finding) for finding in instance.check(table, context)]
@@ -95,6 +96,24 @@ def check_store(
             coverage += side_coverage(table, refused)
     order = sorted(range(len(reported)), key=lambda i: reported[i].finding.severity != "error")
     return Checked(store.path, tuple(reported[i] for i in order), tuple(coverage))
+
+
+def _in_reach(name: str, table: Any) -> tuple[Any, list[Reported]]:
+    """The rows whose clocks can be reckoned with, and what to say of the others, which no rule could be asked about."""
+    if not isinstance(table, (PriceRows, SideTable)) or not len(table):
+        return table, []
+    event, known = (getattr(times, "asi8", times) for times in (table.event_time, table.knowledge_time))
+    outside = np.minimum(event, known) < FIRST_NS
+    outside |= np.maximum(event, known) > LAST_NS
+    if not outside.any():
+        return table, []
+    at = np.flatnonzero(outside)
+    records = tuple({"event_time": int(event[i]), "knowledge_time": int(known[i])} for i in at[:SAMPLES])
+    hint = "They were not written by an import: restore the store, or delete them."
+    found = Finding("times lie between 1700 and 2200", "error", len(at), f"{records[0]} (ns)", hint, records)
+    rest = np.flatnonzero(~outside)
+    kept = table.take(rest) if isinstance(table, PriceRows) else table.rows(rest)
+    return kept, [Reported(name, "structure", found)]
 
 
 def _structure(store: Store) -> list[Reported]:

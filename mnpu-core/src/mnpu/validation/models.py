@@ -13,11 +13,12 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.typing import Series
 
+from mnpu.data.clock import FIRST_NS, LAST_NS
+
 __all__ = ["MODELS"]
 
 BASES = ("observed", "declared", "left-censored")
 KINDS = ("macro", "onchain", "funding", "fundamental", "benchmark", "calendar", "news", "other")
-FIRST, LAST = pd.Timestamp("1700-01-01").value, pd.Timestamp("2200-01-01").value
 
 Text: TypeAlias = Series[Any]
 Instant: TypeAlias = Series[np.int64]
@@ -31,7 +32,7 @@ def text(**rules: Any) -> Any:
 
 def instant() -> Any:
     """An instant between 1700 and 2200."""
-    return pa.Field(ge=FIRST, le=LAST)
+    return pa.Field(ge=FIRST_NS, le=LAST_NS)
 
 
 def basis() -> Any:

@@ -12,6 +12,8 @@ from mnpu_data_sentiment.posts import (
     Posts,
     WholeDays,
     abnormal_count,
+    audible_for,
+    days_of,
     ratio,
     scores_of,
     source_of,
@@ -35,7 +37,7 @@ __all__ = [
 LEAST_SPREAD = 0.1
 
 
-@feature(series=scores_of, kind="news", unit="tone", tags=("sentiment", "tone"))
+@feature(series=scores_of, kind="news", unit="tone", tags=("sentiment", "tone"), memory=audible_for())
 def tone(view: View, *, series: str = "news", model: str = "", half_life: Days = 3.0) -> np.ndarray:
     """Mean tone of the texts about a symbol, the newest weighing most.
 
@@ -64,7 +66,13 @@ def tone(view: View, *, series: str = "news", model: str = "", half_life: Days =
     return posts.mean(posts.tones, half_life)
 
 
-@feature(series=scores_of, kind="news", unit="tone", tags=("sentiment", "tone", "momentum"))
+@feature(
+    series=scores_of,
+    kind="news",
+    unit="tone",
+    tags=("sentiment", "tone", "momentum"),
+    memory=audible_for("fast", "slow"),
+)
 def tone_momentum(
     view: View, *, series: str = "news", model: str = "", fast: Days = 1.0, slow: Days = 10.0
 ) -> np.ndarray:
@@ -95,7 +103,13 @@ def tone_momentum(
     return posts.mean(posts.tones, fast) - posts.mean(posts.tones, slow)
 
 
-@feature(series=scores_of, kind="news", unit="standard deviations", tags=("sentiment", "tone", "surprise"))
+@feature(
+    series=scores_of,
+    kind="news",
+    unit="standard deviations",
+    tags=("sentiment", "tone", "surprise"),
+    memory=days_of("days", 1),
+)
 def tone_surprise(view: View, *, series: str = "news", model: str = "", days: WholeDays = 90) -> np.ndarray:
     """Mean tone of the last 24 hours against the texts of the days before, in standard errors, by symbol.
 
@@ -131,7 +145,7 @@ def tone_surprise(view: View, *, series: str = "news", model: str = "", days: Wh
     return (ratio(total, n, least=1.0) - usual) / spread * np.sqrt(n)
 
 
-@feature(series=scores_of, kind="news", unit="tone", tags=("sentiment", "tone"))
+@feature(series=scores_of, kind="news", unit="tone", tags=("sentiment", "tone"), memory=audible_for())
 def relative_tone(view: View, *, series: str = "news", model: str = "", half_life: Days = 3.0) -> np.ndarray:
     """Tone of the texts about a symbol less that of all texts.
 
@@ -161,7 +175,7 @@ def relative_tone(view: View, *, series: str = "news", model: str = "", half_lif
     return posts.mean(posts.tones, half_life) - everywhere[:, None]
 
 
-@feature(series=scores_of, kind="news", unit="tone", tags=("sentiment", "disagreement"))
+@feature(series=scores_of, kind="news", unit="tone", tags=("sentiment", "disagreement"), memory=audible_for())
 def disagreement(view: View, *, series: str = "news", model: str = "", half_life: Days = 3.0) -> np.ndarray:
     """Standard deviation of the tones of the texts about a symbol, the newest weighing most.
 
@@ -191,7 +205,7 @@ def disagreement(view: View, *, series: str = "news", model: str = "", half_life
     return posts.spread(posts.tones, half_life)
 
 
-@feature(series=scores_of, kind="news", unit="fraction", tags=("sentiment", "tone"))
+@feature(series=scores_of, kind="news", unit="fraction", tags=("sentiment", "tone"), memory=audible_for())
 def negative_share(view: View, *, series: str = "news", model: str = "", half_life: Days = 3.0) -> np.ndarray:
     """Share of the texts about a symbol whose tone is negative, the newest weighing most.
 
@@ -220,7 +234,9 @@ def negative_share(view: View, *, series: str = "news", model: str = "", half_li
     return posts.mean((posts.tones < 0).astype(float), half_life)
 
 
-@feature(series=texts_of, kind="news", unit="standard deviations", tags=("sentiment", "attention"))
+@feature(
+    series=texts_of, kind="news", unit="standard deviations", tags=("sentiment", "attention"), memory=days_of("days", 1)
+)
 def mention_volume(view: View, *, series: str = "news", days: WholeDays = 28) -> np.ndarray:
     """Number of texts about a symbol in the last 24 hours against the days before.
 
@@ -251,7 +267,7 @@ def mention_volume(view: View, *, series: str = "news", days: WholeDays = 28) ->
     return abnormal_count(Posts(view, view.texts(series)), days)
 
 
-@feature(series=texts_of, kind="news", unit="fraction", tags=("sentiment", "attention"))
+@feature(series=texts_of, kind="news", unit="fraction", tags=("sentiment", "attention"), memory=days_of("window"))
 def attention_share(view: View, *, series: str = "news", window: Days = 7.0) -> np.ndarray:
     """Share of all texts of the last days that are about a symbol.
 
@@ -278,7 +294,9 @@ def attention_share(view: View, *, series: str = "news", window: Days = 7.0) -> 
     return ratio(posts.count(span), posts.of_market.count(span)[:, None], least=1.0)
 
 
-@feature(series=texts_of, kind="news", unit="fraction", tags=("sentiment", "novelty"))
+@feature(
+    series=texts_of, kind="news", unit="fraction", tags=("sentiment", "novelty"), memory=audible_for(before="window")
+)
 def novelty(view: View, *, series: str = "news", half_life: Days = 3.0, window: Days = 7.0) -> np.ndarray:
     """How new the texts about a symbol are: a post that is passed on repeats words that were known.
 
@@ -309,7 +327,13 @@ def novelty(view: View, *, series: str = "news", half_life: Days = 3.0, window: 
     return posts.mean(posts.novelty(window), half_life)
 
 
-@feature(series=texts_of, kind="news", unit="tone", tags=("sentiment", "tone", "novelty"))
+@feature(
+    series=texts_of,
+    kind="news",
+    unit="tone",
+    tags=("sentiment", "tone", "novelty"),
+    memory=audible_for(before="window"),
+)
 def novel_tone(view: View, *, series: str = "news", half_life: Days = 3.0, window: Days = 7.0) -> np.ndarray:
     """Mean tone of the texts about a symbol, each counting by how new it is.
 

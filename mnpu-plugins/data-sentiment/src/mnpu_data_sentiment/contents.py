@@ -9,14 +9,14 @@ from pydantic import Field
 
 from mnpu import View, feature
 from mnpu_data_sentiment import embeddings
-from mnpu_data_sentiment.posts import Days, Posts, texts_of
+from mnpu_data_sentiment.posts import Days, Posts, audible_for, texts_of
 
 __all__ = ["embedding", "market_embedding"]
 
 Component = Annotated[int, Field(ge=0, lt=embeddings.COMPONENTS)]
 
 
-@feature(series=texts_of, kind="news", unit="projection", tags=("sentiment", "embedding"))
+@feature(series=texts_of, kind="news", unit="projection", tags=("sentiment", "embedding"), memory=audible_for())
 def embedding(
     view: View, *, series: str = "news", component: Component = 0, half_life: Days = 3.0, model: str = ""
 ) -> np.ndarray:
@@ -51,7 +51,14 @@ def embedding(
     return posts.mean(posts.component(component, model), half_life)
 
 
-@feature(series=texts_of, kind="news", scope="market", unit="projection", tags=("sentiment", "embedding", "market"))
+@feature(
+    series=texts_of,
+    kind="news",
+    scope="market",
+    unit="projection",
+    tags=("sentiment", "embedding", "market"),
+    memory=audible_for(),
+)
 def market_embedding(
     view: View, *, series: str = "news", component: Component = 0, half_life: Days = 3.0, model: str = ""
 ) -> np.ndarray:

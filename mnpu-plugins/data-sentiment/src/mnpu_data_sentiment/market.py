@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mnpu import View, feature
-from mnpu_data_sentiment.posts import Days, Posts, WholeDays, abnormal_count, scores_of, texts_of
+from mnpu_data_sentiment.posts import Days, Posts, WholeDays, abnormal_count, audible_for, days_of, scores_of, texts_of
 
 __all__ = [
     "market_disagreement",
@@ -15,7 +15,14 @@ __all__ = [
 ]
 
 
-@feature(series=scores_of, kind="news", scope="market", unit="tone", tags=("sentiment", "tone", "market"))
+@feature(
+    series=scores_of,
+    kind="news",
+    scope="market",
+    unit="tone",
+    tags=("sentiment", "tone", "market"),
+    memory=audible_for(),
+)
 def market_tone(view: View, *, series: str = "news", model: str = "", half_life: Days = 3.0) -> np.ndarray:
     """Mean tone of all texts, the newest weighing most.
 
@@ -43,7 +50,14 @@ def market_tone(view: View, *, series: str = "news", model: str = "", half_life:
     return posts.mean(posts.tones, half_life)
 
 
-@feature(series=scores_of, kind="news", scope="market", unit="tone", tags=("sentiment", "tone", "momentum", "market"))
+@feature(
+    series=scores_of,
+    kind="news",
+    scope="market",
+    unit="tone",
+    tags=("sentiment", "tone", "momentum", "market"),
+    memory=audible_for("fast", "slow"),
+)
 def market_tone_momentum(
     view: View, *, series: str = "news", model: str = "", fast: Days = 1.0, slow: Days = 10.0
 ) -> np.ndarray:
@@ -74,7 +88,14 @@ def market_tone_momentum(
     return posts.mean(posts.tones, fast) - posts.mean(posts.tones, slow)
 
 
-@feature(series=scores_of, kind="news", scope="market", unit="tone", tags=("sentiment", "disagreement", "market"))
+@feature(
+    series=scores_of,
+    kind="news",
+    scope="market",
+    unit="tone",
+    tags=("sentiment", "disagreement", "market"),
+    memory=audible_for(),
+)
 def market_disagreement(view: View, *, series: str = "news", model: str = "", half_life: Days = 3.0) -> np.ndarray:
     """Standard deviation of the tones of all texts, the newest weighing most.
 
@@ -103,7 +124,12 @@ def market_disagreement(view: View, *, series: str = "news", model: str = "", ha
 
 
 @feature(
-    series=texts_of, kind="news", scope="market", unit="standard deviations", tags=("sentiment", "attention", "market")
+    series=texts_of,
+    kind="news",
+    scope="market",
+    unit="standard deviations",
+    tags=("sentiment", "attention", "market"),
+    memory=days_of("days", 1),
 )
 def market_mention_volume(view: View, *, series: str = "news", days: WholeDays = 28) -> np.ndarray:
     """Number of all texts in the last 24 hours against the days before.

@@ -12,17 +12,27 @@ import pandas as pd
 from pydantic import Field
 
 from mnpu import View
-from mnpu.features.texts import Texts
+from mnpu.features.texts import FORGOTTEN_HALF_LIVES, Texts
 from mnpu_data_sentiment import embeddings
 from mnpu_data_sentiment.novelty import novelty
 from mnpu_data_sentiment.tone import tones
 
-__all__ = ["DAY", "Days", "Posts", "WholeDays", "abnormal_count", "ratio", "scores_of", "source_of", "texts_of"]
+__all__ = [
+    "DAY",
+    "Days",
+    "Posts",
+    "WholeDays",
+    "abnormal_count",
+    "audible_for",
+    "days_of",
+    "ratio",
+    "scores_of",
+    "source_of",
+    "texts_of",
+]
 
 #: Known texts that weigh less than this in all say nothing any more.
 LEAST_WEIGHT = 2.0**-5
-#: Half-lives after which a text is left out: even a million of them weigh nothing beside the least weight then.
-FORGOTTEN = 60
 #: A spread of tones needs as much as this many equal weights.
 LEAST_TEXTS = 1.5
 #: Rounding: a smaller variance is none.
@@ -46,6 +56,21 @@ def scores_of(params: Mapping[str, Any]) -> tuple[str, ...]:
     return (source_of(params["series"], params["model"]),)
 
 
+def audible_for(*half_lives: str, before: str = "") -> Callable[[Mapping[str, Any]], pd.Timedelta]:
+    """The span of :meth:`Posts.audible` with these parameters, for ``@feature(memory=...)``."""
+
+    def span(params: Mapping[str, Any]) -> pd.Timedelta:
+        longest = max(params[name] for name in half_lives or ("half_life",))
+        return pd.Timedelta(days=FORGOTTEN_HALF_LIVES * longest + (params[before] if before else 0.0))
+
+    return span
+
+
+def days_of(parameter: str, more: int = 0) -> Callable[[Mapping[str, Any]], pd.Timedelta]:
+    """As many days as a parameter says and ``more``, for ``@feature(memory=...)``."""
+    return lambda params: pd.Timedelta(days=params[parameter] + more)
+
+
 def source_of(series: str, model: str) -> str:
     """The texts of a source, or the scores that a model gave them."""
     return f"{series}/{model}" if model else series
@@ -67,13 +92,13 @@ class Posts:
     def audible(cls, view: View, series: str, half_life: float, *, before: float = 0.0) -> Posts:
         """The texts that weigh anything at a decision of the view, with those of ``before`` days before them.
 
-        What is older than sixty half-lives could not change a mean to the ninth digit, and a step of an agent should
+        What is older than fifty half-lives could not change a mean to the ninth digit, and a step of an agent should
         not take longer for a long past.
         """
         texts = view.texts(series)
         if not view.shape[0]:
             return cls(view, texts)
-        first = view.times[0] - pd.Timedelta(days=FORGOTTEN * half_life + before)
+        first = view.times[0] - pd.Timedelta(days=FORGOTTEN_HALF_LIVES * half_life + before)
         return cls(view, texts.between(first, view.times[-1]))
 
     @classmethod

@@ -37,6 +37,7 @@ _REQUIREMENTS = {
     "metric": (_NUMPY,),
     "report_section": (_NUMPY,),
     "renderer": (),
+    "engine": (_PYDANTIC,),
     "command": ('"click>=8.1,<9"',),
 }
 #: How a pipeline names the component; kinds that are used by being installed have no line.
@@ -49,6 +50,7 @@ _EXAMPLES = {
     "policy": "policy: {use: $component, gross: 1.0}",
     "guardrail": "guardrails:\n  - {use: $component, cap: 0.25}",
     "renderer": "report: {formats: [$component]}",
+    "engine": "runtime: {engine: $component, workers: 2}",
 }
 
 

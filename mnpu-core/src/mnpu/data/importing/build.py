@@ -291,7 +291,7 @@ def _universe(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
     return _rows("universe", {}, (), scopes, code, start, known, {"end": ends}, basis, verdict)
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
 UNKNOWN = "when it became known is unknown: neither a moment nor a rule"
 FUTURE = "it says that it becomes known in the future"
 
@@ -322,7 +322,7 @@ def _symbols(chunk: Chunk, c: Context, verdict: Verdict, *, needed: bool) -> Nam
     else:
         result = names(chunk.columns[c.roles["symbol"]], entry.rename_symbols)
     verdict.refuse(result.bad, "encoding", "its symbol is no text in the file's encoding")
-    verdict.refuse(_unprintable(result), "name", "its symbol holds control characters")
+    verdict.refuse(_unprintable(result), "name", "its symbol holds characters that cannot be seen")
     if needed:
         verdict.refuse(result.code < 0, "name", "there is no symbol")
     return result
@@ -337,7 +337,7 @@ def series_of(chunk: Chunk, c: Context, verdict: Verdict) -> Names:
     else:
         found = names(chunk.columns[c.roles["series"]], entry.rename_series)
     verdict.refuse(found.bad, "encoding", "its series is no text in the file's encoding")
-    verdict.refuse(_unprintable(found), "name", "its series holds control characters")
+    verdict.refuse(_unprintable(found), "name", "its series holds characters that cannot be seen")
     verdict.refuse(found.code < 0, "name", "there is no series")
     if entry.series is not None and entry.series.only:
         declared = np.array([*(name in entry.series.names for name in found.values), True])
@@ -346,7 +346,7 @@ def series_of(chunk: Chunk, c: Context, verdict: Verdict) -> Names:
 
 
 def _unprintable(found: Names) -> np.ndarray:
-    """Rows whose name holds a control character, such as a line break of a cell that was never closed."""
+    """Rows whose name holds what nobody sees: a line break of a cell that was never closed, a space without width."""
     odd = np.array([*(bool(_CONTROL.search(name)) for name in found.values), False])
     result: np.ndarray = odd[found.code]
     return result

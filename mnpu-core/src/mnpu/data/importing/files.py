@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import hashlib
+import re
 import sqlite3
+import stat
 import tarfile
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
@@ -30,6 +34,7 @@ ROWS = 1 << 15  #: Rows of a Parquet file that are read at a time.
 SNIFFED = 1 << 16
 LONGEST_HEAD = 1 << 24
 DELIMITERS = ",;\t|"
+_BREAK = re.compile(r"\r\n|\n|\r")
 #: What readers raise at a file that is cut, packed in another way, locked by a password, or of another encoding.
 _UNREADABLE = (
     pa.ArrowException,
@@ -82,6 +87,13 @@ def digest(path: Path) -> str:
     """The SHA-256 of the file's bytes; DataError if they cannot be read."""
     hashed = hashlib.sha256()
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device: to open it could wait for ever
+            raise DataError(
+                "is no regular file",
+                where=str(path),
+                expected="a file, which is read more than once",
+                next_step="Write what comes from a pipe or a device into a file first.",
+            )
         with path.open("rb") as stream:
             while block := stream.read(1 << 20):
                 hashed.update(block)
@@ -189,7 +201,7 @@ def _csv(path: Path, magic: bytes, entry: Entry) -> Opened:
     style = entry.csv
     head = _head(path, magic, entry)
     names, skip, delimiter = _shape(head, style, path)
-    stream = _Counted(_stream(path, magic, entry))
+    source, position = _source(path, magic, entry)
     ragged: list[pacsv.InvalidRow] = []
 
     def keep(row: pacsv.InvalidRow) -> str:
@@ -197,9 +209,11 @@ def _csv(path: Path, magic: bytes, entry: Entry) -> Opened:
         return "skip"
 
     def chunks() -> Iterator[Chunk]:
+        if _ends_at_header(head, skip):
+            return
         try:
             reader = pacsv.open_csv(
-                pa.PythonFile(stream, mode="r"),
+                source,
                 read_options=pacsv.ReadOptions(
                     use_threads=False, block_size=BLOCK, skip_rows=skip, column_names=names, encoding=_codec(style)
                 ),
@@ -217,7 +231,7 @@ def _csv(path: Path, magic: bytes, entry: Entry) -> Opened:
                     quoted_strings_can_be_null=True,
                 ),
             )
-            yield from _numbered(reader, names, ragged, skip)
+            yield from _numbered(reader, names, ragged, skip, breaks=style.quoted_newlines)
         except _UNREADABLE as error:
             if "out of sync" in str(error):
                 raise DataError(
@@ -226,34 +240,64 @@ def _csv(path: Path, magic: bytes, entry: Entry) -> Opened:
                     expected="a row on each line",
                     next_step="Say csv: {quoted_newlines: true}.",
                 ) from error
+            if "straddl" in str(error):
+                raise DataError(
+                    f"holds a row of more than {BLOCK >> 20} MiB",
+                    where=str(path),
+                    expected="short rows, each with an end",
+                    next_step="Look for a quote that is never closed, or for lost line breaks.",
+                ) from error
             raise _broken(path, f"CSV in {style.encoding}", error) from error
 
-    return Opened(tuple(names), chunks(), path.stat().st_size, lambda: stream.read_bytes)
+    return Opened(tuple(names), chunks(), path.stat().st_size, position)
 
 
 def _numbered(
-    reader: pacsv.CSVStreamingReader, names: Sequence[str], ragged: list[pacsv.InvalidRow], skip: int
+    reader: pacsv.CSVStreamingReader, names: Sequence[str], ragged: list[pacsv.InvalidRow], skip: int, *, breaks: bool
 ) -> Iterator[Chunk]:
-    """Chunks with the lines of their rows: those of a chunk and the ragged ones in between are consecutive."""
-    line = skip + 1
+    """Chunks with the lines of their rows: those of a chunk and the ragged ones in between are consecutive.
+
+    The reader counts rows; where cells hold line ``breaks``, a row stands on more than one line.
+    """
+    row, inside = skip + 1, 0
     while True:
         try:
             batch = reader.read_next_batch()
         except StopIteration:
             if ragged:
-                yield _chunk({name: pa.array([], pa.binary()) for name in names}, 0, ragged, line, skip)
+                chunk = _chunk({name: pa.array([], pa.binary()) for name in names}, 0, ragged, row)
+                yield _on_lines(chunk, row, inside)[0] if breaks else chunk
             return
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         taken, ragged[:] = list(ragged), []
-        yield _chunk(columns, batch.num_rows, taken, line, skip)
-        line += batch.num_rows + len(taken)
+        chunk = _chunk(columns, batch.num_rows, taken, row)
+        if breaks:
+            chunk, inside = _on_lines(chunk, row, inside)
+        yield _without_blanks(chunk)
+        row += batch.num_rows + len(taken)
 
 
-def _chunk(columns: Mapping[str, pa.Array], n: int, ragged: Sequence[pacsv.InvalidRow], line: int, skip: int) -> Chunk:
-    bad = np.array([row.number for row in ragged], dtype=np.int64)
-    lines = np.setdiff1d(np.arange(line, line + n + len(ragged)), bad)[:n] if len(bad) else np.arange(line, line + n)
-    kept = tuple(Ragged(row.number, row.text, row.actual_columns, row.expected_columns) for row in ragged)
-    return _without_blanks(Chunk(columns, lines.astype(np.int64), kept))
+def _chunk(columns: Mapping[str, pa.Array], n: int, ragged: Sequence[pacsv.InvalidRow], row: int) -> Chunk:
+    bad = np.array([one.number for one in ragged], dtype=np.int64)
+    rows = np.setdiff1d(np.arange(row, row + n + len(ragged)), bad)[:n] if len(bad) else np.arange(row, row + n)
+    kept = tuple(Ragged(one.number, one.text, one.actual_columns, one.expected_columns) for one in ragged)
+    return Chunk(columns, rows.astype(np.int64), kept)
+
+
+def _on_lines(chunk: Chunk, row: int, before: int) -> tuple[Chunk, int]:
+    """The chunk with lines in place of rows, which begin at ``row``, and the line breaks inside of rows up to its end.
+
+    ``before`` are those inside of earlier rows.
+    """
+    odd = np.array([one.line for one in chunk.ragged], dtype=np.int64) - row
+    inside = np.zeros(len(chunk) + len(odd), dtype=np.int64)
+    inside[odd] = [len(_BREAK.findall(one.text)) for one in chunk.ragged]
+    for column in chunk.columns.values():
+        counts = pc.count_substring_regex(column, _BREAK.pattern)
+        inside[chunk.line - row] += counts.fill_null(0).to_numpy(zero_copy_only=False)
+    begins = np.arange(len(inside)) + row + before + np.cumsum(inside) - inside
+    ragged = tuple(replace(one, line=int(line)) for one, line in zip(chunk.ragged, begins[odd], strict=True))
+    return Chunk(chunk.columns, begins[chunk.line - row], ragged), before + int(inside.sum())
 
 
 def _without_blanks(chunk: Chunk) -> Chunk:
@@ -267,29 +311,18 @@ def _without_blanks(chunk: Chunk) -> Chunk:
     return Chunk(cells, chunk.line[~blank], chunk.ragged)
 
 
-class _Counted:
-    """A stream that says how many bytes of the file were read."""
+def _source(path: Path, magic: bytes, entry: Entry) -> tuple[pa.NativeFile, Callable[[], int]]:
+    """The text of the file for the CSV reader, and how many bytes of the file were read.
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self.stream, self.read_bytes, self.closed = stream, 0, False
-
-    def read(self, size: int = -1) -> bytes:
-        block = self.stream.read(size)
-        self.read_bytes += len(block)
-        return block
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
-
-    def tell(self) -> int:
-        return self.read_bytes
-
-    def close(self) -> None:
-        self.closed = True
-        self.stream.close()
+    The reader has a thread that reads ahead, also after an error and while the interpreter ends. A plain or gzipped
+    file is therefore read without Python: a thread that needs it then would hang or abort the process.
+    """
+    if entry.member or magic.startswith(b"PK\x03\x04"):
+        inside = pa.PythonFile(_stream(path, magic, entry), mode="r")
+        return inside, lambda: 0 if inside.closed else int(inside.tell())
+    file = pa.OSFile(str(path))
+    packed = magic.startswith(b"\x1f\x8b")
+    return pa.CompressedInputStream(file, "gzip") if packed else file, lambda: int(file.tell())
 
 
 def _stream(path: Path, magic: bytes, entry: Entry) -> IO[bytes]:
@@ -328,13 +361,23 @@ def _head(path: Path, magic: bytes, entry: Entry) -> str:
                 raw += more  # a header of thousands of columns
     except _UNREADABLE as error:
         raise _broken(path, "archive", error) from error
+    if len(raw) >= LONGEST_HEAD and len(raw.splitlines()) <= lines + 1:
+        raise DataError(
+            f"its header does not end within {LONGEST_HEAD >> 20} MiB",
+            where=str(path),
+            expected="lines",
+            next_step="Look for lost line breaks.",
+        )
     if not raw.strip():
         raise DataError("the file is empty", where=str(path), expected="a header and rows")
     encoding = entry.csv.encoding
     wide = encoding.lower().replace("_", "-").startswith(("utf-16", "utf-32"))
-    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) and not wide:
+    if not wide and (found := _wide_encoding(raw)):
         raise DataError(
-            "is encoded in UTF-16", where=str(path), expected=encoding, next_step="Say csv: {encoding: utf-16}."
+            f"is encoded in {found.upper()}",
+            where=str(path),
+            expected=encoding,
+            next_step=f"Say csv: {{encoding: {found}}}.",
         )
     if b"\0" in raw and not wide:
         raise DataError(
@@ -344,6 +387,18 @@ def _head(path: Path, magic: bytes, entry: Entry) -> str:
         return raw.decode(_codec(entry.csv, sig=True), errors="replace")
     except LookupError:
         raise DataError(f"{encoding!r} is no encoding", where=str(path), expected="such as utf-8 or latin-1") from None
+
+
+def _wide_encoding(raw: bytes) -> str:
+    """The encoding of text in units of two or four bytes, by its mark or its zero bytes; empty where it is not such."""
+    marks = {"utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE), "utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)}
+    for name, starts in marks.items():  # the mark of UTF-32 begins with that of UTF-16
+        if raw.startswith(starts):
+            return name
+    for name, units in (("utf-16-be", raw[:2000:2]), ("utf-16-le", raw[1:2000:2])):
+        if units.count(0) * 2 > len(units):
+            return name
+    return ""
 
 
 def _codec(style: CsvFormat, *, sig: bool = False) -> str:
@@ -357,13 +412,30 @@ def _shape(head: str, style: CsvFormat, path: Path) -> tuple[list[str], int, str
     delimiter = style.delimiter or max(DELIMITERS, key=lambda mark: (lines[0].count(mark), -DELIMITERS.index(mark)))
     if len(delimiter) != 1:
         raise DataError(f"delimiter {delimiter!r}", where=str(path), expected="one character")
-    first = [cell.strip() for cell in next(csv.reader([lines[0]], delimiter=delimiter), [])]
+    try:
+        first = [cell.strip() for cell in next(csv.reader([lines[0]], delimiter=delimiter), [])]
+    except csv.Error as error:
+        raise DataError(f"its header cannot be read ({error})", where=str(path), expected="names of columns") from error
     if isinstance(style.header, list):
         return list(style.header), style.skip_lines, delimiter
     if not style.header:
         return [f"column{i + 1}" for i in range(len(first))], style.skip_lines, delimiter
-    _once(first, f"{path}:{style.skip_lines + 1}")
+    where = f"{path}:{style.skip_lines + 1}"
+    if "\ufffd" in lines[0]:
+        raise DataError(
+            f"its header is no text in {style.encoding}",
+            where=where,
+            expected="names of columns",
+            next_step="Say how it is written, as in csv: {encoding: latin-1}.",
+        )
+    _once(first, where)
     return first, style.skip_lines + 1, delimiter
+
+
+def _ends_at_header(head: str, skip: int) -> bool:
+    """Whether a short file ends with its header, before the line break that the reader insists on."""
+    lines = head.splitlines(keepends=True)
+    return len(head) < SNIFFED // 4 and 0 < len(lines) <= skip and not lines[-1].endswith(("\n", "\r"))
 
 
 def _once(names: Sequence[str], where: str) -> None:

@@ -185,15 +185,29 @@ def _spelt_instants(text: pa.Array, bad: np.ndarray, style: TimeFormat) -> Insta
         return Instants(np.full(len(text), NO_TIME), ~missing, missing, False)
     if style.unit is not None or re.fullmatch(r"-?\d{9,19}(\.\d+)?", first):
         if re.fullmatch(r"-?\d+", first):
-            try:
-                whole = pc.cast(text, pa.int64())
-            except pa.ArrowInvalid:
-                pass
-            else:
-                return _counted_instants(whole.fill_null(0).to_numpy(zero_copy_only=False), bad, missing, style)
+            whole, unreadable = _whole_numbers(text)
+            return _counted_instants(whole, bad | unreadable, missing, style)
         values, unreadable = numbers(text)
         return _counted_instants(values, bad | unreadable, missing, style)
     return _iso(text, bad, missing, aware=bool(_ZONED.search(first)) and len(first) > len("2020-01-31"))
+
+
+def _whole_numbers(text: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """Text as int64 (N,), 0 where it is empty or no whole number of 64 bits, and which is none.
+
+    Never by way of a float, which has no nanoseconds of this century.
+    """
+    try:
+        return pc.cast(text, pa.int64()).fill_null(0).to_numpy(zero_copy_only=False), np.zeros(len(text), dtype=bool)
+    except pa.ArrowInvalid:
+        words = text.to_pylist()
+        read = [_whole(word) if word else 0 for word in words]
+        return np.array([value or 0 for value in read], dtype=np.int64), np.array([value is None for value in read])
+
+
+def _whole(word: str) -> int | None:
+    plain = re.fullmatch(r"[+-]?\d{1,19}", word, re.ASCII)
+    return int(word) if plain and abs(int(word)) <= np.iinfo(np.int64).max else None
 
 
 def _iso(text: pa.Array, bad: np.ndarray, missing: np.ndarray, *, aware: bool) -> Instants:
@@ -214,7 +228,7 @@ def _counted_instants(values: np.ndarray, bad: np.ndarray, missing: np.ndarray, 
     unit, strange = (style.unit, bad) if style.unit else _unit_of(values, ~(missing | bad))
     bad = bad | strange
     limit = np.iinfo("int64").max // _UNIT[unit]
-    over = ~(missing | bad) & ~(np.abs(values) <= limit)
+    over = ~(missing | bad) & ~((values < limit) & (values > -limit))  # a float at the limit is beyond it
     safe = np.where(missing | bad | over, 0, values)
     scaled = np.rint(safe * _UNIT[unit]) if safe.dtype.kind == "f" else safe * np.int64(_UNIT[unit])
     ns = scaled.astype("int64")

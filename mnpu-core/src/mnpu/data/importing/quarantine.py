@@ -15,6 +15,7 @@ import pyarrow as pa
 from mnpu.data.importing.files import Chunk
 from mnpu.data.importing.parse import show
 from mnpu.data.importing.verdict import Verdict
+from mnpu.leftovers import SUFFIX, unfinished
 
 __all__ = ["Quarantine"]
 
@@ -33,6 +34,7 @@ class Quarantine:
         self.path = (folder or Path()) / f"{source.name}.{sha256[:8]}.{tag}.csv"
         self.source, self.columns = source.name, list(columns)
         self.counts: Counter[str] = Counter()
+        self._begins = ""
         self._stream: IO[str] | None = None
         self._writer: Any = None
 
@@ -87,11 +89,12 @@ class Quarantine:
 
     @property
     def _temporary(self) -> Path:
-        return self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        return self.path.with_name(f"{self._begins}{SUFFIX}")
 
     def _open(self) -> Any:
         if self._stream is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._begins = unfinished(self.path)
             self._stream = self._temporary.open("w", encoding="utf-8", newline="", errors="backslashreplace")
             self._writer = csv.writer(self._stream)
             self._writer.writerow([*HEADINGS, *self.columns])

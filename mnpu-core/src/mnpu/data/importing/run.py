@@ -128,9 +128,7 @@ def import_files(
         If the store is locked or read-only, or there is no room: the file at hand is undone, earlier ones stay.
     """
     jobs = plan(mapping, files=files, root=root)
-    is_new = not store.exists()
-    if is_new:
-        create_store(store)
+    is_new = not store.exists() and create_store(store)
     moment = int((now or pd.Timestamp.now("UTC")).as_unit("ns").value)
     folder = quarantine or store.parent / "quarantine"
     outcomes = []
@@ -178,7 +176,7 @@ def plan(mapping: LoadedMapping, *, files: Sequence[Path] = (), root: Path | Non
 
 
 def _fits(path: Path, patterns: Sequence[str], base: Path) -> bool:
-    return any(fnmatch(str(path.resolve()), str((base / pattern).resolve())) for pattern in patterns)
+    return any(fnmatch(os.path.realpath(path), os.path.realpath(base / pattern)) for pattern in patterns)
 
 
 def _named(path: Path, entry: Entry) -> bool:
@@ -191,7 +189,8 @@ def _each_has_an_entry(
 ) -> list[tuple[Path, int]]:
     for path in files:
         if not path.is_file():
-            raise ConfigError("does not exist", where=str(path), expected="a file to import")
+            what = "is no regular file" if path.exists() else "does not exist"
+            raise ConfigError(what, where=str(path), expected="a file to import")
         if any(path == one for one, _ in jobs):
             continue
         # A file from elsewhere, by its name; or whatever it is called, where there is no choice.
@@ -260,7 +259,7 @@ class _Importer:
             raise MnpuError(
                 f"cannot be read or its refused rows not be written ({error})",
                 where=str(self.path),
-                next_step="Nothing of this file was taken. Repair it, then run the command again.",
+                next_step="Nothing of this file was taken. Repair it or make room, then run the command again.",
             ) from error
         finally:
             if waste is not None:
@@ -343,13 +342,21 @@ class _Importer:
         if self.entry.table != "corporate_actions" or self.entry.dataset is None:
             return frozenset(), ""
         name = self.entry.dataset.name if isinstance(self.entry.dataset, DatasetSpec) else self.entry.dataset
-        row = self.connection.execute("SELECT calendar FROM datasets WHERE name = ?", (name,)).fetchone()
+        query = "SELECT calendar, adjustment FROM datasets WHERE name = ?"
+        row = self.connection.execute(query, (name,)).fetchone()
         if row is None:
             raise DataError(
                 f"there is no dataset {name!r}",
                 where=self.mapping.where(self.index, "dataset"),
                 expected="one in the store",
                 next_step="Import its prices first: put their entry before this one.",
+            )
+        if row[1] != "none":
+            raise DataError(
+                f"the prices of dataset {name!r} are adjusted for {row[1]} already",
+                where=self.mapping.where(self.index, "dataset"),
+                expected="a dataset as traded, whose actions are not in its prices",
+                next_step="Leave this entry out, or import the prices as they were traded.",
             )
         symbols = self.connection.execute("SELECT symbol FROM assets WHERE dataset = ?", (name,))
         return frozenset(symbol for (symbol,) in symbols), str(row[0])

@@ -24,11 +24,15 @@ CACHE_KIB = 65536
 PAGE = 16384  #: Bytes of a page: a tenth of the time of an import less than with 4096.
 
 
-def create_store(path: Path) -> None:
-    """An empty store at ``path``, complete when it appears."""
-    with new_store(path, elsewhere="Choose another folder, or make room.") as connection:
-        connection.execute(f"PRAGMA page_size = {PAGE}")
-        create_schema(connection)
+def create_store(path: Path) -> bool:
+    """An empty store at ``path``, complete when it appears; False where somebody else made one meanwhile."""
+    try:
+        with new_store(path, elsewhere="Choose another folder, or make room.") as connection:
+            connection.execute(f"PRAGMA page_size = {PAGE}")
+            create_schema(connection)
+    except ConfigError:
+        return False
+    return True
 
 
 @contextmanager
