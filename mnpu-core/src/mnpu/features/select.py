@@ -110,7 +110,8 @@ def chosen(use: Use, registry: Sources, *, where: str) -> list[Chosen]:
     ConfigError
         Nothing has this name or tag, or matches the pattern; a selection of several is given parameters.
     PluginError
-        A source is missing, cannot be imported, or needs a library that is not installed. A tag asks every source, so all of them must be sound.
+        A source is missing, cannot be imported, or needs a library that is not installed. A tag asks every source, so
+        all of them must be sound.
     """
     found = _chosen(use, registry, where)
     for each in found:

@@ -51,7 +51,7 @@ class Library:
         fields: Sequence[str],
         *,
         of: str,
-        part: int | str = 0,
+        part: int = 0,
         warmup: Bars = 1,
         forgets: float = NOTHING,
         more: int = 0,
@@ -67,7 +67,7 @@ class Library:
             What the library's function is given, in its order.
         of : str
             Name of the library's function.
-        part : int or str
+        part : int, default=0
             Which of its results.
         warmup : int, or callable of the parameters that returns one, default=1
             Bars of the first value, that one included.
@@ -85,7 +85,7 @@ class Library:
 
         def mark(function: F) -> F:
             setattr(function, _MARK, made)
-            function.__doc__ = f"{inspect.getdoc(function)}\n\n{_notes(made)}"
+            function.__doc__ = f"{inspect.getdoc(function)}\n\n{_sections(made, unit)}"
             state = len(made.fields)
             return mnpu_feature(
                 fields=made.fields,
@@ -105,7 +105,7 @@ class Column:
 
     library: Library
     of: str
-    part: int | str
+    part: int
     fields: tuple[str, ...]
     warmup: Bars
     forgets: float
@@ -143,21 +143,21 @@ def values(view: View, function: Callable[..., np.ndarray], **params: Any) -> np
     return over_own_bars(view, made.fields, Runs(compute, made.warmup_for(params), made.reach_for(params), made.chain))
 
 
-def _notes(made: Column) -> str:
-    """What holds for every column, as a section of its docstring."""
+def _sections(made: Column, unit: str) -> str:
+    """What holds for every column, as sections of its docstring."""
     if made.chain is not None:
-        remembered = "It goes on from the symbol's first bar, so its level says where the data begin."
+        carried = "It goes on from the symbol's first bar, so its level says where the data begin."
     elif made.forgets or made.more:
-        remembered = (
-            "What it carries from bar to bar begins anew so far back that it does not show (1e-9 of its range)."
-        )
+        carried = "What it carries from bar to bar begins anew so far back that it does not show (1e-9 of its range)."
     else:
-        remembered = "It depends on its window alone."
-    lines = [
-        "Notes",
-        "-----",
-        f"Computed by {made.library.name} on each symbol's own complete bars: a missing bar is left out and has no",
-        f"value. {remembered}",
-        f"Source: {made.library.name}, {made.of}.",
-    ]
-    return "\n".join(lines)
+        carried = "It depends on its window alone."
+    name, made_of = made.library.name, f"``{made.of}``" + (f", result {made.part}" if made.part else "")
+    return f"""Returns
+-------
+values : ndarray (T, A)
+    {made_of} of {name}, {unit}.
+
+Notes
+-----
+NaN: missing bars, which are left out, and bars before the first value. {carried}
+Source: {name}, {made.of}."""
