@@ -190,7 +190,7 @@ def docs(session: nox.Session) -> None:
     """Build the site with every warning an error, then execute every block of the pages that promise it."""
     install_all(session, "mkdocs-material", "pip", "hatchling", "pytest", "hypothesis")
     session.run("mkdocs", "build", "--strict", "--quiet", env={**ENV, "NO_MKDOCS_2_WARNING": "1"})
-    for page in ("docs/tutorial.md", "docs/how-to/make-a-fixture.md"):
+    for page in ("docs/tutorial.md", "docs/how-to/make-a-fixture.md", "docs/how-to/look-at-features.md"):
         session.run("python", "tests/house/run_tutorial.py", page, *session.posargs, env=ENV)
 
 

@@ -46,6 +46,11 @@ def test_the_tutorial_has_only_blocks_that_are_executed():
     assert {block.language for block in found} == {"bash", "python", "text", "yaml"}
 
 
+def test_the_page_on_looking_at_features_has_only_blocks_that_are_executed():
+    found = list(blocks((ROOT / "docs" / "how-to" / "look-at-features.md").read_text(encoding="utf-8")))
+    assert {block.language for block in found} == {"bash", "text"}
+
+
 def test_the_page_on_fixtures_has_only_blocks_that_are_executed():
     found = list(blocks((ROOT / "docs" / "how-to" / "make-a-fixture.md").read_text(encoding="utf-8")))
     assert {block.language for block in found} == {"bash", "python", "text"}

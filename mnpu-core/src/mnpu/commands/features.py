@@ -1,4 +1,4 @@
-"""List and explain every signal that is installed, and write its reference pages."""
+"""List and explain signals, and look at those of a pipeline: statistics, pictures, importance."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mnpu.commands._features_importance import importance
+from mnpu.commands._features_plot import plot
+from mnpu.commands._features_stats import stats
 from mnpu.commands._shared import emit, json_option, lay_out, open_store, parameter_table, table
 
 if TYPE_CHECKING:
@@ -23,7 +26,12 @@ _store_option = click.option(
 
 @click.group()
 def command() -> None:
-    """List and explain every signal that is installed, and write its reference pages."""
+    """List and explain signals, and look at those of a pipeline: statistics, pictures, importance."""
+
+
+command.add_command(stats)
+command.add_command(plot)
+command.add_command(importance)
 
 
 @command.command("list")

@@ -88,7 +88,7 @@ def examine(
     laws: dict[str, Callable[[], list[Leak]]] = {
         "future replaced": lambda: [
             *future_perturbation(planned, panel, side, cuts=cuts, rng=rng),
-            *nearby(planned, panel, side, cuts=[*near, *eves], rng=rng),
+            *nearby(planned, panel, side, cuts=list(dict.fromkeys([*near, *eves])), rng=rng),
         ],
         "future cut off": lambda: truncation(planned, panel, side, cuts=cuts),
         "later vintages rewritten": lambda: later_vintages(planned, panel, side, cuts=eves, rng=rng),

@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from mnpu.training.device import device_kind as device_kind
     from mnpu.training.fitted import Fitted as Fitted
     from mnpu.training.fitting import fit as fit
+    from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
 
-__all__ = ["Fitted", "device_kind", "fit", "forecast", "load"]
+__all__ = ["Fitted", "Inputs", "device_kind", "fit", "forecast", "load"]
 
 _HOMES = {
     "Fitted": "mnpu.training.fitted",
+    "Inputs": "mnpu.training.forecasting",
     "device_kind": "mnpu.training.device",
     "fit": "mnpu.training.fitting",
     "forecast": "mnpu.training.forecasting",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
 from mnpu.data.windows import window_index
 from mnpu.errors import DataError
-from mnpu.training.batches import gather
+from mnpu.training.batches import Windows, gather
 from mnpu.training.fitted import Fitted
 from mnpu.training.reproducible import n_threads
 from mnpu.types import FeatureFrame, Forecast
 
-__all__ = ["forecast"]
+__all__ = ["Inputs", "forecast"]
 
 
 def forecast(fitted: Fitted, frame: FeatureFrame, *, rows: tuple[int, int], batch_size: int = 512) -> Forecast:
@@ -39,36 +41,77 @@ def forecast(fitted: Fitted, frame: FeatureFrame, *, rows: tuple[int, int], batc
     DataError
         If the columns differ, or a decision lies in the training range.
     """
-    if frame.names != fitted.names:
-        raise DataError(
-            f"the features are {', '.join(frame.names)}",
-            where="forecast",
-            expected=f"those of the fit: {', '.join(fitted.names)}",
-            next_step="Compute the features of the recipe that the network was fitted with.",
-        )
-    start, stop = max(rows[0], 0), min(rows[1], len(frame.times))
-    fitted.scaler.check_scoring(frame.times[start:stop])
+    inputs = Inputs(fitted, frame, rows, batch_size=batch_size)
     quantiles = np.full((*frame.tradable.shape, len(fitted.horizons), len(fitted.levels)), np.nan)
-    time, symbol = window_index(
-        frame.values,
-        None,
-        frame.tradable,
-        rows=(start, stop),
-        lookback=fitted.lookback,
-        min_present=fitted.min_present,
-    )
-    if len(time):
-        origin = max(start - fitted.lookback + 1, 0)
-        scaled = fitted.scaler.scale(frame.values[origin:stop])
-        quantiles[time, symbol] = _quantiles(fitted, scaled, time - origin, symbol, batch_size)
+    quantiles[inputs.time, inputs.symbol] = inputs.quantiles()
     return Forecast(frame.times, frame.symbols, fitted.horizons, fitted.levels, quantiles)
 
 
-def _quantiles(fitted: Fitted, scaled: np.ndarray, time: np.ndarray, symbol: np.ndarray, batch_size: int) -> np.ndarray:
-    """Quantiles (N, H, Q), float64: float32 widens exactly and a positive factor keeps the order."""
-    device = next(fitted.network.parameters()).device
-    windows = gather(scaled, time, symbol, lookback=fitted.lookback, device=device)
-    fitted.network.eval()
-    with torch.inference_mode(), n_threads(fitted.threads):
-        parts = [fitted.network(batch.x).double().cpu() for batch in windows.chunks(batch_size)]
-    return torch.cat(parts).numpy() * fitted.target_scale[:, None]
+class Inputs:
+    """The usable windows of some decisions in a fitted network's units, to be forecast once or many times.
+
+    Parameters
+    ----------
+    fitted, frame, rows, batch_size
+        As in `forecast`, with the same errors.
+
+    Attributes
+    ----------
+    time, symbol : int64 ndarray (N,)
+        Bar and symbol at which each window ends, in time order, then symbol order.
+    """
+
+    def __init__(self, fitted: Fitted, frame: FeatureFrame, rows: tuple[int, int], *, batch_size: int = 512) -> None:
+        if frame.names != fitted.names:
+            raise DataError(
+                f"the features are {', '.join(frame.names)}",
+                where="forecast",
+                expected=f"those of the fit: {', '.join(fitted.names)}",
+                next_step="Compute the features of the recipe that the network was fitted with.",
+            )
+        start, stop = max(rows[0], 0), min(rows[1], len(frame.times))
+        fitted.scaler.check_scoring(frame.times[start:stop])
+        self.time, self.symbol = window_index(
+            frame.values,
+            None,
+            frame.tradable,
+            rows=(start, stop),
+            lookback=fitted.lookback,
+            min_present=fitted.min_present,
+        )
+        self._fitted, self._batch_size = fitted, batch_size
+        self._device = next(fitted.network.parameters()).device
+        self._windows: Windows | None = None
+        if len(self.time):
+            origin = max(start - fitted.lookback + 1, 0)
+            scaled = fitted.scaler.scale(frame.values[origin:stop])
+            self._windows = gather(
+                scaled, self.time - origin, self.symbol, lookback=fitted.lookback, device=self._device
+            )
+
+    def quantiles(self, columns: Sequence[int] = (), donors: np.ndarray | None = None) -> np.ndarray:
+        """Quantiles (N, H, Q), float64: float32 widens exactly and a positive factor keeps the order.
+
+        With ``donors`` (N,), each window has the ``columns`` of the window at that position, and their masks; what
+        is missing there is missing here. Which windows are forecast does not change.
+        """
+        fitted, windows, device = self._fitted, self._windows, self._device
+        if windows is None:
+            return np.empty((0, len(fitted.horizons), len(fitted.levels)))
+        given = None if donors is None else torch.from_numpy(donors).to(device)
+        places = torch.tensor(self._places(columns), dtype=torch.long, device=device)
+        fitted.network.eval()
+        parts = []
+        with torch.inference_mode(), n_threads(fitted.threads):
+            for index in torch.arange(len(windows), device=device).split(self._batch_size):
+                x = windows.batch(index).x  # (B, L, F'), a copy
+                if given is not None:
+                    x[..., places] = windows.batch(given[index]).x[..., places]
+                parts.append(fitted.network(x).double().cpu())
+        return np.asarray(torch.cat(parts).numpy() * fitted.target_scale[:, None])
+
+    def _places(self, columns: Sequence[int]) -> list[int]:
+        """Where some features, and their masks, stand among the network's inputs."""
+        gaps = self._fitted.scaler.has_gaps
+        masks = len(gaps) + np.cumsum(gaps) - 1
+        return [*columns, *(int(masks[f]) for f in columns if gaps[f])]
