@@ -117,7 +117,7 @@ def check(ctx: click.Context, name: str, as_json: bool) -> None:
             for kind, name, outcomes in results
         ],
     }
-    emit(as_json, payload, lambda: _print_check(results, passed))
+    emit(as_json, payload, lambda: print_check(results, passed))
     if not passed:
         ctx.exit(1)
 
@@ -137,7 +137,7 @@ def _asked(registry: Registry, component: Component, *, alone: bool) -> list[Law
 
 @command.command()
 @click.argument("name")
-@click.option("--kind", required=True, metavar="KIND", help="What it provides, as in: backbone, feature_source.")
+@click.option("--kind", required=True, metavar="KIND", help="What it provides, as in: backbone, feature.")
 @click.option(
     "--dir",
     "folder",
@@ -372,7 +372,8 @@ def _print_doctor(report: dict[str, Any]) -> None:
         click.echo("Nothing is wrong.")
 
 
-def _print_check(results: Sequence[tuple[str, str, Sequence[LawOutcome]]], passed: bool) -> None:
+def print_check(results: Sequence[tuple[str, str, Sequence[LawOutcome]]], passed: bool) -> None:
+    """Print every law that was asked, by component, with what was seen where it does not hold."""
     for kind, name, outcomes in results:
         click.secho(f"{kind.replace('_', ' ')} {name}", bold=True)
         rows = [("FAILED" if not o.passed else "remark" if o.detail else "ok", o.law, o.detail) for o in outcomes]
