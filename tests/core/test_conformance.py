@@ -34,7 +34,8 @@ def test_it_keeps_the_laws_of_its_kind(component):
             pytest.importorskip(needed, reason=f"{component.name} needs an extra")
     outcomes = check_component(first_party(), component.kind, component.canonical)
     assert len(outcomes) > 1
-    assert [outcome for outcome in outcomes if not outcome.passed or outcome.detail] == []  # not even a remark
+    remarked = component.kind == "feature_source"  # our own features earn not even a remark
+    assert [outcome for outcome in outcomes if not outcome.passed or (remarked and outcome.detail)] == []
 
 
 @pytest.mark.parametrize("dist", sorted({component.dist for component in COMPONENTS}))

@@ -31,6 +31,7 @@ from mnpu.errors import DataError, PluginError
 from mnpu.features import entries, keys, price
 from mnpu.features.compute import compute
 from mnpu.features.entries import START, open_entry
+from mnpu.features.evaluation import BLOCK
 from mnpu.features.plan import plan_function
 from mnpu.features.seams import SEAM
 from mnpu.testing.features import synthetic_panel, synthetic_side
@@ -307,7 +308,7 @@ def test_a_history_that_was_rescaled_is_computed_anew(probe, home, world):
     check_same(columns, panel.rows(0, 419), side, home)
     split = {**panel.fields, "close": panel["close"] * np.where(np.arange(5) == 1, 0.5, 1.0)}
     asked = check_same(columns, replace(panel, fields=split), side, home)
-    assert {name for name, first, rows in asked if first == 0 and rows >= 256} >= {"change", "smoothed", "family"}
+    assert {name for name, first, rows in asked if first == 0 and rows >= BLOCK} >= {"change", "smoothed", "family"}
     assert all(rows < 100 for name, _, rows in asked if name == "size")
 
 

@@ -31,7 +31,7 @@ def run(capsys, recipe: Path, folder: Path, *sets: str) -> tuple[int, dict]:
 
 
 def test_a_pipeline_that_chooses_by_tag_runs_and_is_saved_by_name(small_recipe, registry, tmp_path, capsys):
-    sets = ("features=[{tag: trend}]", "compare=[]", "train.max_steps_per_epoch=5")
+    sets = ("features=[{use: price.*, tag: trend}]", "compare=[]", "train.max_steps_per_epoch=5")
     code, told = run(capsys, small_recipe, tmp_path, *sets)
     assert code == 0, told
     saved = load_config(Path(told["path"]) / "resolved.yaml")
@@ -89,6 +89,6 @@ def test_a_tag_that_nothing_has_is_a_wrong_configuration(small_recipe, tmp_path,
 
 
 def test_validate_accepts_what_run_accepts(small_recipe, capsys):
-    code, told = mnpu(capsys, "validate", small_recipe, "--set", "features=[{tag: trend}]")
+    code, told = mnpu(capsys, "validate", small_recipe, "--set", "features=[{use: price.*, tag: trend}]")
     assert code == 0
     assert [each["use"] for each in told["resolved"]["features"]] == ["price.distance_from_average", "price.drawdown"]

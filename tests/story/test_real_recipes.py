@@ -25,7 +25,8 @@ from mnpu.data.importing.run import import_files
 from mnpu.engine import LocalEngine
 from mnpu.errors import DataError
 from mnpu.features import keys
-from mnpu.features.compute import compute
+from mnpu.features.compute import compute, evaluate
+from mnpu.features.stream import Stream
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Silent
 from tests.story.test_shared_data import MAPPING, root
@@ -95,6 +96,15 @@ def settings(changes: dict[str, object]) -> list[str]:
     return [word for key, value in changes.items() for word in ("--set", f"{key}={value}")]
 
 
+def loaded(recipe: str, folder: Path):
+    """The recipe's parts, and its data."""
+    changes = {**TINY, **SMALLER[recipe], "compare": "[]"}
+    read = load_config(folder / f"{recipe}.yaml", sets=[f"{key}={value}" for key, value in changes.items()])
+    registry = Registry.discover()
+    parts = assemble(read.pipeline, resolve(read, registry), registry, base=folder)
+    return parts, *pipeline.load(parts, Silent())
+
+
 def test_every_recipe_of_the_page_is_run():
     assert {path.stem for path in RECIPES.glob("*.yaml")} == set(SMALLER) == set(TOLD)
     page = (RECIPES.parent / "use-several-sources.md").read_text(encoding="utf-8")
@@ -126,11 +136,7 @@ def test_a_recipe_runs_from_yaml_to_its_report(recipe, folder):
 @pytest.mark.parametrize("recipe", SMALLER)
 def test_its_features_are_the_same_for_any_workers_and_with_the_cache(recipe, folder, tmp_path, monkeypatch):
     monkeypatch.setattr(keys, "started", lambda: time.time() + 3600)  # whoever edits code meanwhile runs this, too
-    changes = {**TINY, **SMALLER[recipe], "compare": "[]"}
-    loaded = load_config(folder / f"{recipe}.yaml", sets=[f"{key}={value}" for key, value in changes.items()])
-    registry = Registry.discover()
-    parts = assemble(loaded.pipeline, resolve(loaded, registry), registry, base=folder)
-    panel, side = pipeline.load(parts, Silent())
+    parts, panel, side = loaded(recipe, folder)
     before = panel.rows(0, len(panel.times) - 1)
     expected = compute(parts.planned, panel, side).values
     for workers in (1, 2):
@@ -142,6 +148,20 @@ def test_its_features_are_the_same_for_any_workers_and_with_the_cache(recipe, fo
         for values in found[1:]:
             np.testing.assert_array_equal(values, expected)
         assert len(list(home.glob("*.features"))) == 2
+
+
+@pytest.mark.parametrize("recipe", SMALLER)
+def test_its_features_bar_by_bar_are_those_of_the_batch(recipe, folder):
+    parts, panel, side = loaded(recipe, folder)
+    whole = evaluate(parts.planned, panel, side)
+    first = len(panel.times) - 40
+    stream = Stream(parts.planned, panel.rows(0, first), side.known_by(panel.times[first - 1]))
+    for t in range(first, len(panel.times)):
+        news = side.known_by(panel.times[t])
+        news = news.rows(np.asarray(news.knowledge_time > panel.times[t - 1]))
+        np.testing.assert_allclose(
+            stream.values(panel.rows(t, t + 1), news), whole[t], rtol=1e-9, atol=1e-12, err_msg=str(panel.times[t])
+        )
 
 
 def test_a_column_without_a_value_in_the_range_is_refused_with_the_dates_that_its_source_covers(folder):

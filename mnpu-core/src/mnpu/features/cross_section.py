@@ -134,7 +134,7 @@ def neutral(
     return out
 
 
-@feature(fields=("close", "volume"), warmup=window_and(0), unit="fraction", tags=("cross-section",))
+@feature(fields=("close", "volume"), scale_free=False, warmup=window_and(0), unit="fraction", tags=("cross-section",))
 def turnover_rank(view: View, *, window: SeveralBars = 20) -> np.ndarray:
     """Place of a symbol's traded currency among all symbols with a bar, 0 to 1.
 
@@ -153,7 +153,7 @@ def turnover_rank(view: View, *, window: SeveralBars = 20) -> np.ndarray:
     Notes
     -----
     NaN: the first ``window - 1`` rows; a missing bar until it leaves the window. Only symbols with a bar at t are
-    compared. Fewer than two of them.
+    compared. Fewer than two of them. Not scale-free: a symbol's adjusted prices change its place among the others.
     Source: Brennan, Chordia & Subrahmanyam (1998), dollar volume.
     """
     traded = trailing_mean(view["close"] * view["volume"], window)
