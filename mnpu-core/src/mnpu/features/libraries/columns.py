@@ -144,20 +144,14 @@ def values(view: View, function: Callable[..., np.ndarray], **params: Any) -> np
 
 
 def _sections(made: Column, unit: str) -> str:
-    """What holds for every column, as sections of its docstring."""
-    if made.chain is not None:
-        carried = "It goes on from the symbol's first bar, so its level says where the data begin."
-    elif made.forgets or made.more:
-        carried = "What it carries from bar to bar begins anew so far back that it does not show (1e-9 of its range)."
-    else:
-        carried = "It depends on its window alone."
-    name, made_of = made.library.name, f"``{made.of}``" + (f", result {made.part}" if made.part else "")
+    """What holds for every column, as sections of its docstring; its module says what is missing."""
+    name, asked = made.library.name, f"``{made.of}``" + (f", result {made.part}" if made.part else "")
+    level = "Its level says where the symbol's bars begin.\n" if made.chain is not None else ""
     return f"""Returns
 -------
 values : ndarray (T, A)
-    {made_of} of {name}, {unit}.
+    {asked} of {name}, {unit}.
 
 Notes
 -----
-NaN: missing bars, which are left out, and bars before the first value. {carried}
-Source: {name}, {made.of}."""
+{level}Source: the library {name}."""
