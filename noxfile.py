@@ -97,7 +97,7 @@ def lint(session: nox.Session) -> None:
 
 
 def _requirements() -> list[tuple[str, str]]:
-    return [(f"{CORE}[train]", CORE), *((f"mnpu-{name}", f"mnpu-plugins/{name}") for name in PLUGINS)]
+    return [(f"{CORE}[ta,talib,train]", CORE), *((f"mnpu-{name}", f"mnpu-plugins/{name}") for name in PLUGINS)]
 
 
 @nox.session
@@ -190,7 +190,8 @@ def docs(session: nox.Session) -> None:
     """Build the site with every warning an error, then execute every block of the pages that promise it."""
     install_all(session, "mkdocs-material", "pip", "hatchling", "pytest", "hypothesis")
     session.run("mkdocs", "build", "--strict", "--quiet", env={**ENV, "NO_MKDOCS_2_WARNING": "1"})
-    for page in ("docs/tutorial.md", "docs/how-to/make-a-fixture.md", "docs/how-to/look-at-features.md"):
+    pages = ("make-a-fixture", "look-at-features", "feature-in-a-minute")
+    for page in ("docs/tutorial.md", *(f"docs/how-to/{name}.md" for name in pages)):
         session.run("python", "tests/house/run_tutorial.py", page, *session.posargs, env=ENV)
 
 

@@ -24,10 +24,14 @@ def ours(component: Component) -> bool:
 COMPONENTS = [component for component in first_party().components() if ours(component)]
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::FutureWarning")  # of the libraries that some ask
 @pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: f"{component.kind}:{component.canonical}")
 def test_it_keeps_the_laws_of_its_kind(component):
     if component.kind in NEEDS_TORCH:
         pytest.importorskip("torch", reason="a network needs the train extra")
+    if component.kind == "feature_source":
+        for needed in getattr(first_party().load(component.kind, component.canonical), "REQUIRES", {}):
+            pytest.importorskip(needed, reason=f"{component.name} needs an extra")
     outcomes = check_component(first_party(), component.kind, component.canonical)
     assert len(outcomes) > 1
     remarked = component.kind == "feature_source"  # our own features earn not even a remark

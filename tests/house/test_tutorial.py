@@ -54,3 +54,8 @@ def test_the_page_on_looking_at_features_has_only_blocks_that_are_executed():
 def test_the_page_on_fixtures_has_only_blocks_that_are_executed():
     found = list(blocks((ROOT / "docs" / "how-to" / "make-a-fixture.md").read_text(encoding="utf-8")))
     assert {block.language for block in found} == {"bash", "python", "text"}
+
+
+def test_the_page_on_a_feature_in_a_minute_has_only_blocks_that_are_executed():
+    found = list(blocks((ROOT / "docs" / "how-to" / "feature-in-a-minute.md").read_text(encoding="utf-8")))
+    assert {block.language for block in found} == {"bash", "python", "text"}

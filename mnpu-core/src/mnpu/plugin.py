@@ -20,6 +20,8 @@ def mnpu_feature_sources():
         "regime": "mnpu.features.regime",
         "returns": "mnpu.features.returns",
         "spectral": "mnpu.features.spectral",
+        "ta": "mnpu.features.libraries.ta",
+        "talib": "mnpu.features.libraries.talib",
         "technical": "mnpu.features.technical",
         "volatility": "mnpu.features.volatility",
     }

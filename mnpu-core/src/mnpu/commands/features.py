@@ -1,4 +1,4 @@
-"""List and explain signals, and look at those of a pipeline: statistics, pictures, importance."""
+"""List, explain and check signals, and look at those of a pipeline: statistics, pictures, importance."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from mnpu.commands._features_check import check
 from mnpu.commands._features_importance import importance
 from mnpu.commands._features_plot import plot
 from mnpu.commands._features_stats import stats
@@ -27,9 +28,10 @@ _store_option = click.option(
 
 @click.group()
 def command() -> None:
-    """List and explain signals, and look at those of a pipeline: statistics, pictures, importance."""
+    """List, explain and check signals, and look at those of a pipeline: statistics, pictures, importance."""
 
 
+command.add_command(check)
 command.add_command(stats)
 command.add_command(plot)
 command.add_command(importance)

@@ -12,7 +12,7 @@ from mnpu.features.api import FeatureMeta, meta_of
 from mnpu.features.compute import as_declared
 from mnpu.features.plan import plan_function
 from mnpu.features.prose import formula_of, notes_of, reference_of
-from mnpu.features.select import Function, features_of, legal_name
+from mnpu.features.select import Function, features_of, legal_name, refuse
 from mnpu.plugins.describe import Parameter, describe
 from mnpu.plugins.registry import Component, Registry, suggest
 from mnpu.types import FeatureSpec, SeriesInfo
@@ -109,6 +109,7 @@ def find(registry: Registry, name: str, *, held: Mapping[str, SeriesInfo] | None
     source, dot, function = name.rpartition(".")
     if dot:
         found, _ = signals(registry, source=source, held=held)
+        refuse(registry.load("feature_source", source), source, function, "")
         if match := [signal for signal in found if signal.spec.function == function]:
             return match[0]
     else:

@@ -34,13 +34,23 @@ def pages(registry: Registry, found: Sequence[Signal], held: Mapping[str, Series
     """
     components = registry.components("feature_source")
     about = {legal_name(component, components): describe(component).doc for component in components}
-    sources = dict.fromkeys(signal.spec.source for signal in found)
-    return {
-        _file(source): source_page(
-            source, about[source], [signal for signal in found if signal.spec.source == source], held
-        )
-        for source in sources
-    }
+    written = {}
+    for source in dict.fromkeys(signal.spec.source for signal in found):
+        own = [signal for signal in found if signal.spec.source == source]
+        page = source_page(source, about[source], own, held)
+        written[_file(source)] = page + _refused(registry.load("feature_source", source))
+    return written
+
+
+def _refused(module: object) -> str:
+    """What a source refuses by name, and why; empty where there is nothing."""
+    told: dict[str, list[str]] = {}
+    for name, reason in getattr(module, "REFUSED", {}).items():
+        told.setdefault(reason, []).append(f"`{name}`")
+    if not told:
+        return ""
+    rows = [(", ".join(names), reason) for reason, names in told.items()]
+    return f"\n## Refused\n\n{_table(('Name', 'Why'), rows)}\n"
 
 
 def index_page(found: Sequence[Signal]) -> str:

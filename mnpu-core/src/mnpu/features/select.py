@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 import numpy as np
 
-from mnpu.errors import ConfigError, MnpuError
+from mnpu.errors import ConfigError, MnpuError, PluginError
 from mnpu.features.api import meta_of
 
-__all__ = ["Chosen", "Sources", "Use", "chosen", "features_of", "legal_name"]
+__all__ = ["Chosen", "Sources", "Use", "chosen", "features_of", "legal_name", "refuse", "require"]
 
 Function = Callable[..., np.ndarray]
 
@@ -55,17 +56,44 @@ class Sources(Protocol):
 
 @dataclass(frozen=True)
 class Chosen:
-    """A feature: ``source`` is the name its source is used by, ``dist`` the distribution that brings it."""
+    """A feature: ``source`` is the name its source is used by, ``dist`` the distribution that brings it.
+
+    ``needs`` is what its source ``REQUIRES``.
+    """
 
     source: str
     name: str
     function: Function
     dist: str
+    needs: Mapping[str, str] = field(default_factory=dict)
 
 
 def features_of(module: object) -> dict[str, Function]:
     """The features of a source, by name, in the order of the module."""
     return {name: value for name, value in vars(module).items() if meta_of(value) is not None}
+
+
+def refuse(module: object, source: str, name: str, where: str) -> None:
+    """An error for what a source refuses by name, ``REFUSED``, with its reason."""
+    reason = getattr(module, "REFUSED", {}).get(name)
+    if reason:
+        raise ConfigError(f"{source}.{name} is refused: {reason}", where=where, expected="another feature")
+
+
+def require(needs: Mapping[str, str], name: str, where: str = "") -> None:
+    """An error where a module of ``needs`` is not installed; it names the requirement that brings it."""
+    for module, requirement in needs.items():
+        if find_spec(module) is None:
+            raise PluginError(
+                f"{name} needs {module}, which is not installed",
+                where=where,
+                next_step=f'Run: pip install "{requirement}"',
+            )
+
+
+def _requires(module: object) -> Mapping[str, str]:
+    """What the features of a source need beside its own distribution: imported names, and what brings them."""
+    return dict(getattr(module, "REQUIRES", {}))
 
 
 def legal_name(component: Any, components: Iterable[Any]) -> str:
@@ -82,8 +110,16 @@ def chosen(use: Use, registry: Sources, *, where: str) -> list[Chosen]:
     ConfigError
         Nothing has this name or tag, or matches the pattern; a selection of several is given parameters.
     PluginError
-        A source is missing, or cannot be imported. A tag asks every source, so all of them must be sound.
+        A source is missing, cannot be imported, or needs a library that is not installed. A tag asks every source, so
+        all of them must be sound.
     """
+    found = _chosen(use, registry, where)
+    for each in found:
+        require(each.needs, f"{each.source}.{each.name}", where)
+    return found
+
+
+def _chosen(use: Use, registry: Sources, where: str) -> list[Chosen]:
     if not use.tag and "*" not in use.use:
         return [_named(use.use, registry, where)]
     _refuse_mixture(use, where)
@@ -99,7 +135,9 @@ def chosen(use: Use, registry: Sources, *, where: str) -> list[Chosen]:
 def _named(use: str, registry: Sources, where: str) -> Chosen:
     source, name = _parts(use, where)
     component = registry.find("feature_source", source)
-    found = features_of(registry.load("feature_source", source))
+    module = registry.load("feature_source", source)
+    found = features_of(module)
+    refuse(module, source, name, where)
     if name not in found:
         close = difflib.get_close_matches(name, found, n=1)
         raise ConfigError(
@@ -108,7 +146,7 @@ def _named(use: str, registry: Sources, where: str) -> Chosen:
             expected=f"one of {', '.join(found)}",
             next_step=f"Did you mean '{source}.{close[0]}'?" if close else "",
         )
-    return Chosen(source, name, found[name], component.dist)
+    return Chosen(source, name, found[name], component.dist, _requires(module))
 
 
 def _parts(use: str, where: str) -> tuple[str, str]:
@@ -151,8 +189,9 @@ def _matching(use: str, registry: Sources, where: str) -> list[Chosen]:
             next_step="To choose from all sources write {tag: WORD}; mnpu features list shows tags.",
         )
     component = registry.find("feature_source", source)
-    functions = features_of(registry.load("feature_source", source))
-    found = [Chosen(source, n, f, component.dist) for n, f in functions.items() if fnmatchcase(n, pattern)]
+    module = registry.load("feature_source", source)
+    functions, needs = features_of(module), _requires(module)
+    found = [Chosen(source, n, f, component.dist, needs) for n, f in functions.items() if fnmatchcase(n, pattern)]
     if not found:
         close = difflib.get_close_matches(pattern.replace("*", ""), functions, n=1, cutoff=0.5)
         raise ConfigError(
@@ -170,7 +209,7 @@ def _everything(registry: Sources, where: str) -> list[Chosen]:
     for component in components:
         name = legal_name(component, components)
         try:
-            functions = features_of(registry.load("feature_source", component.canonical))
+            module = registry.load("feature_source", component.canonical)
         except MnpuError as error:  # it might carry the tag, and what is chosen must not depend on what is broken
             raise type(error)(
                 error.what,
@@ -178,7 +217,10 @@ def _everything(registry: Sources, where: str) -> list[Chosen]:
                 expected="sources that can be imported, as a tag asks all of them",
                 next_step=f"{error.next_step} Or choose from one source, as in {{use: price.*, tag: WORD}}.",
             ) from error
-        found += [Chosen(name, each, function, component.dist) for each, function in functions.items()]
+        found += [
+            Chosen(name, each, function, component.dist, _requires(module))
+            for each, function in features_of(module).items()
+        ]
     return found
 
 

@@ -6,7 +6,7 @@ import ast
 import importlib.util
 import re
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 
 __all__ = ["Definition", "Source", "first_line", "module_docstring", "open_source"]
@@ -46,6 +46,15 @@ def _spec(module: str) -> ModuleSpec | None:
     return spec
 
 
+@lru_cache(maxsize=64)
+def _tree(text: str) -> ast.Module:
+    """Each module is parsed once, however many of its names are asked for."""
+    try:
+        return ast.parse(text)
+    except SyntaxError:
+        return ast.Module(body=[], type_ignores=[])
+
+
 @dataclass
 class Source:
     """A module's source: ``path`` is its file, ``is_package`` decides what its relative imports mean."""
@@ -58,11 +67,8 @@ class Source:
 
     @cached_property
     def tree(self) -> ast.Module:
-        """The syntax tree; an empty one if the file does not parse."""
-        try:
-            return ast.parse(self.text)
-        except SyntaxError:
-            return ast.Module(body=[], type_ignores=[])
+        """The syntax tree, not to be changed; an empty one if the file does not parse."""
+        return _tree(self.text)
 
     def docstring(self, name: str) -> str:
         """Docstring of the class or function ``name``, of the module if empty. Reads no more than it needs."""

@@ -49,7 +49,7 @@ def check_component(registry: Registry, kind: str, name: str) -> list[LawOutcome
     Raises
     ------
     PluginError
-        It cannot be imported, so that nothing can be said about it.
+        It cannot be imported, or needs what is not installed, so that nothing can be said about it.
     """
     from mnpu.testing import general
 
@@ -57,8 +57,10 @@ def check_component(registry: Registry, kind: str, name: str) -> list[LawOutcome
     target = registry.load(kind, component.canonical)
     outcomes = general.laws(component, target)
     if kind == "feature_source":
+        from mnpu.features.select import require
         from mnpu.testing import features
 
+        require(getattr(target, "REQUIRES", {}), component.name)
         return [*outcomes, *features.laws(target)]
 
     def factory(**supplied: Any) -> Any:

@@ -75,6 +75,7 @@ def write_plugin(name: str, kind: str, folder: Path) -> Written:
     MnpuError
         The folder cannot be written; nothing is left of it.
     """
+    kind = _ALSO.get(kind, kind)
     _check_kind(kind)
     dist = normalise(name)
     package = dist.replace("-", "_")
@@ -137,6 +138,9 @@ def _words(dist: str, package: str, kind: str, component: str) -> dict[str, str]
         "use": use,
     }
 
+
+#: Other words for a kind.
+_ALSO = {"feature": "feature_source"}
 
 #: How the other kinds are used.
 _OTHER_USES = {
