@@ -22,6 +22,7 @@ rows of the panel's time at all: it comes as *what was known at each publication
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -140,7 +141,7 @@ def feature(
         value. ``warmup`` is then the number of bars before its first value.
     kernel : callable, optional
         Computes several features of one family in one pass, see ``Kernel``; the function is then the definition, to
-        which the conformance kit holds the kernel.
+        which the conformance kit holds the kernel. It reads fields alone, those that its columns declare.
     """
     told = series if callable(series) else tuple(series)
     needs = (tuple(fields), told, scale_free, warmup, unit, scope, tuple(tags), kind)
@@ -148,6 +149,12 @@ def feature(
 
     def mark(function: F) -> F:
         _check_signature(function)
+        if kernel is not None and (series or state):
+            raise PluginError(
+                "has a kernel, and series or a state",
+                where=f"feature {function.__module__}.{function.__name__}",
+                expected="a kernel that reads fields alone",
+            )
         setattr(function, _MARK, meta)
         return function
 
@@ -172,16 +179,20 @@ def _check_signature(function: Callable[..., Any]) -> None:
         )
 
 
+#: Fields and series that were read, each as its name and ``field`` or ``series``.
+Reads = set[tuple[str, str]]
+
+
 class Memo:
-    """What was computed once on one panel; several threads may ask."""
+    """What was computed once on one panel, with what was read for it; several threads may ask."""
 
     def __init__(self) -> None:
-        self._held: dict[Hashable, np.ndarray] = {}
+        self._held: dict[Hashable, tuple[np.ndarray, Reads]] = {}
         self._locks: dict[Hashable, Lock] = {}
         self._lock = Lock()
 
-    def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The array under ``key``, made by whoever comes first."""
+    def get(self, key: Hashable, make: Callable[[], tuple[np.ndarray, Reads]]) -> tuple[np.ndarray, Reads]:
+        """The array under ``key`` and what it was made of, made by whoever comes first."""
         found = self._held.get(key)
         if found is None:
             with self._lock:
@@ -226,6 +237,7 @@ class View:
     ) -> None:
         self._panel, self._side, self._fields, self._series, self._where = panel, side, fields, series, where
         self._first, self._state, self._memo = first, state, Memo() if memo is None else memo
+        self._reads: Reads | None = None  # noted while something is computed for several features
 
     @property
     def first(self) -> int:
@@ -233,6 +245,7 @@ class View:
 
         A feature may leave earlier rows at whatever they are, and one that carries a state has seen them already.
         """
+        self._alone("first")
         return self._first
 
     @property
@@ -241,6 +254,7 @@ class View:
 
         It stands after row ``first - 1``; the feature brings it on to the last row.
         """
+        self._alone("state")
         if self._state is None:
             raise PluginError(
                 "reads a state, which it did not declare", where=self._where, expected="@feature(state=...)"
@@ -250,10 +264,30 @@ class View:
     def once(self, function: Callable[..., np.ndarray], *args: Any) -> np.ndarray:
         """``function(view, *args)``, read-only, computed once for all features that ask for it on the same data.
 
-        For what features of a family share, such as logarithms or true ranges. The function must not use ``first`` nor
-        ``state``; ``args`` are hashable.
+        For what features of a family share, such as logarithms or true ranges. Whoever asks must have declared all
+        that the function reads, be it computed already or not. The function must not use ``first`` nor ``state``;
+        ``args`` are hashable.
         """
-        return self._memo.get((function, *args), lambda: _read_only(function(self, *args)))
+
+        def make() -> tuple[np.ndarray, Reads]:
+            view, reads = copy.copy(self), Reads()
+            view._reads = reads
+            return _read_only(function(view, *args)), reads
+
+        kinds = tuple(type(arg) for arg in args)  # 1, 1.0 and True are equal as keys
+        values, read = self._memo.get((function, args, kinds), make)
+        for name, kind in read:
+            self._declared(name, self._fields if kind == "field" else self._series, kind)
+        return values
+
+    def _alone(self, what: str) -> None:
+        if self._reads is not None:
+            raise PluginError(
+                f"reads view.{what} in what is computed once for several features",
+                where=self._where,
+                expected="a function of fields and series alone",
+                next_step="Call the function without view.once.",
+            )
 
     @property
     def times(self) -> pd.DatetimeIndex:
@@ -318,7 +352,9 @@ class View:
         told = self._panel.fields if self._fields is None else self._fields
         fields = {name: self._panel.fields[name] for name in told if name in self._panel.fields}
         panel = resample(replace(self._panel, fields=fields), frequency)
-        return CoarseView(self, panel, self._side, fields=self._fields, series=self._series, where=self._where)
+        made = CoarseView(self, panel, self._side, fields=self._fields, series=self._series, where=self._where)
+        made._reads = self._reads
+        return made
 
     def known(self, series: str, n: int = 1, *, symbol: str = "", vintage: Vintage = "latest") -> Known:
         """The last ``n`` observations of a series, as known at each of its K publications: ``values`` (K, n).
@@ -534,6 +570,8 @@ class View:
 
     def _declared(self, name: str, declared: Sequence[str] | None, kind: str) -> None:
         if declared is None or name in declared:
+            if self._reads is not None:
+                self._reads.add((name, kind))
             return
         argument = "fields" if kind == "field" else "series"
         raise ConfigError(

@@ -30,6 +30,7 @@ __all__ = [
     "fill",
     "fresh_states",
     "jobs",
+    "kernel_view",
     "of_view",
     "parts",
     "quiet",
@@ -241,7 +242,7 @@ def fill(
     target = out[job.columns[0] : job.columns[-1] + 1, rows] if _adjacent(job.columns) else None
     values = np.empty((len(job.columns), job.stop - job.start, panel.shape[1]), out.dtype) if target is None else target
     columns = [planned[f] for f in job.columns]
-    by_kernel(job.kernel, columns, View(block, side, first=job.start - begin, where=columns[0].name), values)
+    by_kernel(job.kernel, columns, kernel_view(columns, block, side, job.start - begin), values)
     if target is None:
         out[list(job.columns), rows] = values
     return {}
@@ -249,6 +250,12 @@ def fill(
 
 def _adjacent(columns: Sequence[int]) -> bool:
     return columns[-1] - columns[0] + 1 == len(columns)
+
+
+def kernel_view(columns: Sequence[PlannedFeature], panel: Panel, side: SideTable, first: int) -> View:
+    """What a kernel may read for these columns: the fields that they declare, and no side data."""
+    fields = sorted({name for column in columns for name in column.spec.fields})
+    return View(panel, side, fields=fields, series=(), where=columns[0].name, first=first)
 
 
 def by_kernel(kernel: Kernel, columns: Sequence[PlannedFeature], view: View, out: np.ndarray) -> None:
