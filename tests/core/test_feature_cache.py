@@ -31,6 +31,7 @@ from mnpu.errors import DataError, PluginError
 from mnpu.features import entries, keys, price
 from mnpu.features.compute import compute
 from mnpu.features.entries import START, open_entry
+from mnpu.features.evaluation import BLOCK
 from mnpu.features.plan import plan_function
 from mnpu.features.seams import SEAM
 from mnpu.testing.features import synthetic_panel, synthetic_side
@@ -160,6 +161,7 @@ def loaded() -> ModuleType:
     """The plugin's module as it lies there now."""
     importlib.invalidate_caches()
     sys.modules.pop("probe_features", None)
+    keys._seen.clear()  # as in another process
     return importlib.import_module("probe_features")
 
 
@@ -307,7 +309,7 @@ def test_a_history_that_was_rescaled_is_computed_anew(probe, home, world):
     check_same(columns, panel.rows(0, 419), side, home)
     split = {**panel.fields, "close": panel["close"] * np.where(np.arange(5) == 1, 0.5, 1.0)}
     asked = check_same(columns, replace(panel, fields=split), side, home)
-    assert {name for name, first, rows in asked if first == 0 and rows >= 256} >= {"change", "smoothed", "family"}
+    assert {name for name, first, rows in asked if first == 0 and rows >= BLOCK} >= {"change", "smoothed", "family"}
     assert all(rows < 100 for name, _, rows in asked if name == "size")
 
 
@@ -354,6 +356,15 @@ def test_files_that_changed_since_the_process_began_are_not_believed(probe, home
     monkeypatch.setattr(keys, "started", lambda: time.time() - 3600)
     check_same(planned(probe, ("size",)), *world, home)
     assert files(home) == []
+
+
+def test_a_change_that_a_clock_set_back_hides_is_not_believed(probe, home, world, site):
+    check_same(planned(probe, ("change",)), *world, home)
+    path = site.path / "probe_features.py"
+    path.write_text(path.read_text().replace("close[:-window] - 1", "close[:-window] - 2"))
+    panel, side = world
+    compute(planned(probe, ("change",)), panel.rows(0, 400), side, cache=home)  # what was loaded before
+    check_same(planned(loaded(), ("change",)), panel.rows(0, 400), side, home)
 
 
 def test_another_library_or_machine_is_another_key(probe, home, world, monkeypatch):
