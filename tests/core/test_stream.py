@@ -280,6 +280,21 @@ def test_a_state_of_other_columns_is_refused(panel: Panel, side: SideTable) -> N
         Stream.restore(of_price({"log_return": {"window": 2}}), state)
 
 
+def test_the_state_of_a_feature_that_looked_back_less_is_refused(panel: Panel, side: SideTable) -> None:
+    def of_warmup(warmup: int) -> list[PlannedFeature]:
+        @feature(fields=("close",), warmup=warmup, unit="fraction")
+        def rise(view: View) -> np.ndarray:
+            """Close against an earlier one."""
+            return view["close"] / delayed(view["close"], warmup - 1)
+
+        return planned(rise)
+
+    state = Stream(of_warmup(3), panel.rows(0, 300), side).state()
+    Stream.restore(of_warmup(3), state)
+    with pytest.raises(DataError, match=r"that of other columns \(own\.rise\)"):
+        Stream.restore(of_warmup(9), state)
+
+
 @pytest.mark.parametrize(
     ("bar", "expected"),
     [
@@ -287,6 +302,8 @@ def test_a_state_of_other_columns_is_refused(panel: Panel, side: SideTable) -> N
         (lambda panel: panel.rows(300, 302), "2 bars"),
         (lambda panel: panel.rows(300, 300), "no time"),
         (lambda panel: replace(panel.rows(300, 301), symbols=tuple("ABCDE")), "symbols"),
+        (lambda panel: replace(panel.rows(300, 301), symbols=panel.symbols[::-1]), "symbols"),
+        (lambda panel: replace(panel.rows(300, 301), frequency="1h"), "frequency 1h, expected 1d"),
         (lambda panel: replace(panel.rows(300, 301), fields={"close": panel["close"][300:301]}), "no field"),
     ],
 )
@@ -306,6 +323,14 @@ def test_side_data_of_the_future_is_refused(panel: Panel, side: SideTable) -> No
         stream.step(panel.rows(300, 301), known_between(side, panel.times[300], panel.times[310]))
 
 
+def test_side_data_that_was_passed_before_is_refused(panel: Panel, side: SideTable) -> None:
+    stream = Stream(planned(*OWN), panel.rows(0, 300), side.known_by(panel.times[299]))
+    with pytest.raises(DataError, match="expected what became known after the last bar"):
+        stream.step(panel.rows(300, 301), known_between(side, panel.times[290], panel.times[300]))
+    rows = stepped(stream, panel, side, 300, 310)  # nothing happened
+    np.testing.assert_allclose(rows, evaluate(planned(*OWN), panel, side)[300:310], rtol=1e-9)
+
+
 def test_a_stream_without_history_is_refused(panel: Panel, side: SideTable) -> None:
     with pytest.raises(DataError, match="no bar of history"):
         Stream(planned(*OWN), panel.rows(0, 0), side)
@@ -320,6 +345,8 @@ def test_an_infinite_value_is_refused(panel: Panel, side: SideTable) -> None:
     stream = Stream(planned(inverse), panel.rows(0, 300), side)
     with pytest.raises(DataError, match="infinite"):
         stream.step(panel.rows(300, 301))
+    with pytest.raises(DataError, match="half done"):  # whoever keeps the rows would miss one
+        stream.step(panel.rows(301, 302))
 
 
 def test_a_step_that_failed_is_not_gone_on_from(panel: Panel, side: SideTable) -> None:
