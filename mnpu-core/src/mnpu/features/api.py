@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import operator
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -82,15 +83,29 @@ class FeatureMeta:
 
     def warmup_for(self, params: Params) -> int:
         """The bars that are looked back over with these parameters, the present one included."""
-        return int(self.warmup(params)) if callable(self.warmup) else self.warmup
+        return _whole("warmup", self.warmup(params) if callable(self.warmup) else self.warmup, 1)
 
     def memory_for(self, params: Params) -> Memory:
         """How much side data the newest value depends on with these parameters, see :func:`feature`."""
-        return self.memory(params) if callable(self.memory) else self.memory
+        memory = self.memory(params) if callable(self.memory) else self.memory
+        if memory is None or (isinstance(memory, pd.Timedelta) and memory > pd.Timedelta(0)):
+            return memory
+        return _whole("memory", memory, 1)
 
     def state_for(self, params: Params) -> int:
         """The numbers that are carried from bar to bar for each symbol with these parameters."""
-        return int(self.state(params)) if callable(self.state) else self.state
+        return _whole("state", self.state(params) if callable(self.state) else self.state, 0)
+
+
+def _whole(name: str, number: Any, least: int) -> int:
+    """A number of bars, rows or observations; what is rounded would be too few."""
+    try:
+        whole = operator.index(number)
+    except TypeError:
+        whole = None
+    if whole is None or whole < least:
+        raise ConfigError(f"@feature({name}=...) is {number!r}", expected=f"a whole number of at least {least}")
+    return whole
 
 
 def feature(
@@ -143,6 +158,11 @@ def feature(
         Computes several features of one family in one pass, see ``Kernel``; the function is then the definition, to
         which the conformance kit holds the kernel. It reads fields alone, those that its columns declare.
     """
+    for name, value in {"fields": fields, "series": series, "tags": tags}.items():
+        if isinstance(value, str):  # each letter would be one
+            raise PluginError(f"@feature({name}=...) is {value!r}", expected=f"({value!r},)")
+    if scope not in ("symbol", "market"):
+        raise PluginError(f"@feature(scope=...) is {scope!r}", expected="'symbol' or 'market'")
     told = series if callable(series) else tuple(series)
     needs = (tuple(fields), told, scale_free, warmup, unit, scope, tuple(tags), kind)
     meta = FeatureMeta(*needs, short_start, memory, state, kernel)
