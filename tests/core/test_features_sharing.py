@@ -103,3 +103,13 @@ def test_a_kernel_reads_what_its_columns_declare(panel: Panel, side: SideTable) 
 def test_a_kernel_reads_fields_alone(more: dict[str, object]) -> None:
     with pytest.raises(PluginError, match="a kernel that reads fields alone"):
         feature(fields=("close",), kernel=levels, **more)(turnover)
+
+
+def test_what_a_mask_hides_is_not_seen(panel: Panel, side: SideTable) -> None:
+    @feature(fields=("close",), unit="currency")
+    def cheap(view: View) -> np.ndarray:
+        """Closes below fifty."""
+        return np.ma.masked_greater(view["close"], 50)
+
+    with pytest.raises(PluginError, match="returned masked float64"):
+        evaluate(planned(cheap), panel, side)

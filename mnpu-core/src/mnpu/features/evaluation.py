@@ -291,15 +291,17 @@ def of_view(column: PlannedFeature, view: View) -> np.ndarray:
     """The rows of one column from the view's first on, (T - first, A), or (T - first, 1) of a market-wide one."""
     spec, shape, first = column.spec, view.shape, view.first
     try:
-        values = np.asarray(column.function(view, **spec.params))
+        returned = column.function(view, **spec.params)
+        values = np.asarray(returned)
     except MnpuError:
         raise
     except Exception as error:  # code of a plugin: whatever it raises is its failure, not the user's
         raise _raised(column, error) from error
     expected = shape if spec.scope == "symbol" else shape[:1]
-    if values.shape != expected or values.dtype.kind not in "fiub":
+    masked = "masked " if isinstance(returned, np.ma.MaskedArray) else ""  # what it hides would be seen
+    if masked or values.shape != expected or values.dtype.kind not in "fiub":
         raise PluginError(
-            f"returned {values.dtype} {values.shape}",
+            f"returned {masked}{values.dtype} {values.shape}",
             where=f"feature {spec.name} of {column.dist}",
             expected=f"float64 {expected}, as its scope is {spec.scope!r}",
         )
