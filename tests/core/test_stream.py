@@ -362,6 +362,32 @@ def test_a_step_that_failed_is_not_gone_on_from(panel: Panel, side: SideTable) -
         stream.step(panel.rows(300, 301))
     with pytest.raises(DataError, match="half done"):
         stream.step(panel.rows(301, 302))
+    with pytest.raises(DataError, match="half done"):  # else it would be gone on from once it is restored
+        stream.state()
+
+
+def test_news_in_any_order_are_the_same_news(panel: Panel) -> None:
+    @feature(series=("posts",), kind="news", memory=pd.Timedelta(days=3), unit="ratio")
+    def repeated(view: View) -> np.ndarray:
+        """Posts of two days, each counted by its place among those that it follows."""
+        texts = view.texts("posts")
+        return view.within(texts, (np.diff(texts.knowledge_time.asi8, prepend=0) > 0) * 1.0, pd.Timedelta(days=2))
+
+    posts = synthetic_side(("posts",), panel, np.random.default_rng(0), kind="news")
+    wide = replace(posts, knowledge_time=posts.event_time + pd.to_timedelta(np.arange(len(posts)) % 97, "min"))
+    side = wide.rows(np.lexsort([wide.event_time.asi8, wide.knowledge_time.asi8]))
+    stream, times = Stream(planned(repeated), panel.rows(0, 300), side.known_by(panel.times[299])), panel.times
+    for t in range(300, 360):
+        news = known_between(side, times[t - 1], times[t])
+        row = stream.values(panel.rows(t, t + 1), news.rows(np.arange(len(news))[::-1]))
+        np.testing.assert_allclose(row, evaluate(planned(repeated), panel, side)[t])
+
+
+def test_news_without_a_value_are_refused(panel: Panel, side: SideTable) -> None:
+    stream = Stream(planned(*OWN), panel.rows(0, 300), side.known_by(panel.times[299]))
+    news = known_between(side, panel.times[299], panel.times[310])
+    with pytest.raises(DataError, match="side data without a value"):
+        stream.step(panel.rows(310, 311), replace(news, value=news.value * np.nan))
 
 
 def test_what_was_handed_out_is_not_written_again(panel: Panel, side: SideTable) -> None:

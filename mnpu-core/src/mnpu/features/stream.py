@@ -173,10 +173,7 @@ class Stream:
         return FeatureFrame(panel.times, panel.symbols, values, self.names, panel.decidable, self._specs[1])
 
     def _check(self, bar: Panel, news: SideTable | None) -> None:
-        if self._broken:
-            raise DataError(
-                "a step was left half done", where=self._where, expected="a new one, from a history or a stored state"
-            )
+        self._refuse_broken()
         instants = utc(bar.times).asi8
         if len(instants) != 1 or instants[0] <= self._bars.newest:
             raise DataError(
@@ -188,6 +185,8 @@ class Stream:
             given, held = getattr(bar, name), getattr(self._bars.like, name)
             if given != held:
                 raise DataError(f"{name} {given}", where=self._where, expected=str(held))
+        if news is not None and np.isnan(news.value).any():
+            raise DataError("side data without a value", where=self._where, expected="no row where there is none")
         known = utc(news.knowledge_time).asi8 if news is not None and len(news) else instants
         if known.max() > instants[0]:
             raise DataError(
@@ -204,8 +203,15 @@ class Stream:
                 next_step="Pass each row once; what comes late is known from the moment at which it came.",
             )
 
+    def _refuse_broken(self) -> None:
+        if self._broken:
+            raise DataError(
+                "a step was left half done", where=self._where, expected="a new one, from a history or a stored state"
+            )
+
     def state(self) -> dict[str, np.ndarray]:
         """All that is held, as arrays without objects: what ``numpy.savez`` stores and :meth:`restore` reads."""
+        self._refuse_broken()
         like = self._bars.like
         told = {
             "columns": _needs(self.planned),
