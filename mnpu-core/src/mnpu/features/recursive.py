@@ -41,21 +41,21 @@ CELLS = 24_576
 Rows = Callable[..., np.ndarray]
 
 
-def by_blocks(view: View, reach: int, compute: Rows, *fields: str) -> np.ndarray:
+def by_blocks(view: View, reach: int, compute: Rows, *fields: str, relative: bool = False) -> np.ndarray:
     """``compute(*arrays)`` of the fields, (T, A), in blocks of rows that look ``reach`` rows back.
 
     Each block's value must depend on ``reach`` earlier rows at most; only the rows that are wanted are computed. What
-    is infinite was divided by zero, and becomes NaN.
+    is infinite was divided by zero, and becomes NaN; what is ``relative`` to the close also where that is negative.
     """
-    return carried_after(view, reach, lambda _n, *arrays: compute(*arrays), *fields)
+    return carried_after(view, reach, lambda _n, *arrays: compute(*arrays), *fields, relative=relative)
 
 
-def carried(view: View, compute: Rows, *fields: str) -> np.ndarray:
+def carried(view: View, compute: Rows, *fields: str, relative: bool = False) -> np.ndarray:
     """``compute(*arrays)`` of the fields, (T, A), in blocks of new rows, for what brings on a state."""
-    return carried_after(view, 0, lambda _n, *arrays: compute(*arrays), *fields)
+    return carried_after(view, 0, lambda _n, *arrays: compute(*arrays), *fields, relative=relative)
 
 
-def carried_after(view: View, reach: int, compute: Rows, *fields: str) -> np.ndarray:
+def carried_after(view: View, reach: int, compute: Rows, *fields: str, relative: bool = False) -> np.ndarray:
     """``compute(n, *arrays)`` of the fields, whose last n rows are new and whose others, ``reach`` at most, were seen.
 
     It returns the new rows; what it returns before them is left out. (T, A).
@@ -70,6 +70,8 @@ def carried_after(view: View, reach: int, compute: Rows, *fields: str) -> np.nda
         block = block[len(block) - (stop - start) :]
         if np.isinf(block).any():
             block = np.where(np.isinf(block), np.nan, block)
+        if relative and (view["close"][start:stop] <= 0).any():
+            block = np.where(view["close"][start:stop] <= 0, np.nan, block)
         out[start:stop] = block
     return out
 
