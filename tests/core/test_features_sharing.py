@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mnpu.errors import ConfigError, PluginError
-from mnpu.features import View, feature
+from mnpu.features import View, alpha158, alpha360, feature
 from mnpu.features.compute import evaluate
-from mnpu.features.plan import PlannedFeature, plan_function
+from mnpu.features.plan import PlannedFeature, features_of, plan_function
 from mnpu.testing.features import synthetic_panel, synthetic_side
 from mnpu.types import Panel, SideTable
 
@@ -103,6 +105,16 @@ def test_a_kernel_reads_what_its_columns_declare(panel: Panel, side: SideTable) 
 def test_a_kernel_reads_fields_alone(more: dict[str, object]) -> None:
     with pytest.raises(PluginError, match="a kernel that reads fields alone"):
         feature(fields=("close",), kernel=levels, **more)(turnover)
+
+
+def test_every_column_of_a_kernel_is_the_same_alone_on_the_fields_that_it_declares(panel: Panel) -> None:
+    nothing = synthetic_side((), panel, np.random.default_rng(0))
+    for source in (alpha158, alpha360):
+        columns = [c for function in features_of(source).values() for c in plan_function(function, {}, source="own")]
+        whole = evaluate(columns, panel, nothing)
+        for f, column in enumerate(columns):
+            only = replace(panel, fields={name: panel.fields[name] for name in column.spec.fields})
+            np.testing.assert_array_equal(evaluate([column], only, nothing)[..., 0], whole[..., f])
 
 
 def test_what_a_mask_hides_is_not_seen(panel: Panel, side: SideTable) -> None:
