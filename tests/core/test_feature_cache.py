@@ -161,6 +161,7 @@ def loaded() -> ModuleType:
     """The plugin's module as it lies there now."""
     importlib.invalidate_caches()
     sys.modules.pop("probe_features", None)
+    keys._seen.clear()  # as in another process
     return importlib.import_module("probe_features")
 
 
@@ -355,6 +356,15 @@ def test_files_that_changed_since_the_process_began_are_not_believed(probe, home
     monkeypatch.setattr(keys, "started", lambda: time.time() - 3600)
     check_same(planned(probe, ("size",)), *world, home)
     assert files(home) == []
+
+
+def test_a_change_that_a_clock_set_back_hides_is_not_believed(probe, home, world, site):
+    check_same(planned(probe, ("change",)), *world, home)
+    path = site.path / "probe_features.py"
+    path.write_text(path.read_text().replace("close[:-window] - 1", "close[:-window] - 2"))
+    panel, side = world
+    compute(planned(probe, ("change",)), panel.rows(0, 400), side, cache=home)  # what was loaded before
+    check_same(planned(loaded(), ("change",)), panel.rows(0, 400), side, home)
 
 
 def test_another_library_or_machine_is_another_key(probe, home, world, monkeypatch):

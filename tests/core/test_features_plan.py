@@ -6,6 +6,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Annotated, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from pydantic import Field
 
@@ -219,3 +220,34 @@ def test_a_parameter_that_a_recipe_could_not_name_is_refused_at_once() -> None:
 def test_a_marked_function_stays_a_plain_function() -> None:
     assert price.log_return.__name__ == "log_return"
     assert price.log_return.__doc__.startswith("Log return")
+
+
+@pytest.mark.parametrize(
+    ("note", "expected"),
+    [
+        ({"warmup": 0}, r"warmup=\.\.\.\) is 0, expected a whole number of at least 1"),
+        ({"warmup": lambda p: p["window"] * 1.5}, r"warmup=\.\.\.\) is 4\.5"),
+        ({"state": -1}, r"state=\.\.\.\) is -1, expected a whole number of at least 0"),
+        ({"memory": 0}, r"memory=\.\.\.\) is 0"),
+        ({"memory": pd.Timedelta(days=-1)}, r"memory=\.\.\.\) is Timedelta\('-1 days"),
+    ],
+)
+def test_a_note_that_would_cut_the_data_short_is_refused(note: dict[str, Any], expected: str) -> None:
+    @feature(fields=("close",), **note)
+    def rise(view: View, *, window: int = 3) -> np.ndarray:
+        """Close against an earlier one."""
+        return view["close"]
+
+    with pytest.raises(ConfigError, match=expected):
+        plan_function(rise, {}, source="own", where="features.0")
+
+
+@pytest.mark.parametrize("note", [{"fields": "close"}, {"series": "cpi"}, {"tags": "fast"}, {"scope": "Symbol"}])
+def test_a_note_that_says_something_else_than_it_means_is_refused(note: dict[str, Any]) -> None:
+    with pytest.raises(PluginError, match=rf"@feature\({next(iter(note))}=\.\.\.\) is '"):
+        feature(**note)
+
+
+def test_a_list_that_names_a_value_twice_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"features\.0: column price\.log_return\[window=5\] is made twice"):
+        plan_function(price.log_return, {"window": [5, 1, 5]}, source="price", where="features.0")

@@ -321,6 +321,21 @@ def test_a_state_of_other_columns_is_refused(panel: Panel, side: SideTable) -> N
         Stream.restore(of_price({"log_return": {"window": 2}}), state)
 
 
+def test_the_state_of_a_feature_that_looked_back_less_is_refused(panel: Panel, side: SideTable) -> None:
+    def of_warmup(warmup: int) -> list[PlannedFeature]:
+        @feature(fields=("close",), warmup=warmup, unit="fraction")
+        def rise(view: View) -> np.ndarray:
+            """Close against an earlier one."""
+            return view["close"] / delayed(view["close"], warmup - 1)
+
+        return planned(rise)
+
+    state = Stream(of_warmup(3), panel.rows(0, 300), side).state()
+    Stream.restore(of_warmup(3), state)
+    with pytest.raises(DataError, match=r"that of other columns \(own\.rise\)"):
+        Stream.restore(of_warmup(9), state)
+
+
 @pytest.mark.parametrize(
     ("bar", "expected"),
     [
@@ -328,6 +343,8 @@ def test_a_state_of_other_columns_is_refused(panel: Panel, side: SideTable) -> N
         (lambda panel: panel.rows(300, 302), "2 bars"),
         (lambda panel: panel.rows(300, 300), "no time"),
         (lambda panel: replace(panel.rows(300, 301), symbols=tuple("ABCDE")), "symbols"),
+        (lambda panel: replace(panel.rows(300, 301), symbols=panel.symbols[::-1]), "symbols"),
+        (lambda panel: replace(panel.rows(300, 301), frequency="1h"), "frequency 1h, expected 1d"),
         (lambda panel: replace(panel.rows(300, 301), fields={"close": panel["close"][300:301]}), "no field"),
     ],
 )
@@ -347,6 +364,14 @@ def test_side_data_of_the_future_is_refused(panel: Panel, side: SideTable) -> No
         stream.step(panel.rows(300, 301), known_between(side, panel.times[300], panel.times[310]))
 
 
+def test_side_data_that_was_passed_before_is_refused(panel: Panel, side: SideTable) -> None:
+    stream = Stream(planned(*OWN), panel.rows(0, 300), side.known_by(panel.times[299]))
+    with pytest.raises(DataError, match="expected what became known after the last bar"):
+        stream.step(panel.rows(300, 301), known_between(side, panel.times[290], panel.times[300]))
+    rows = stepped(stream, panel, side, 300, 310)  # nothing happened
+    np.testing.assert_allclose(rows, evaluate(planned(*OWN), panel, side)[300:310], rtol=1e-9)
+
+
 def test_a_stream_without_history_is_refused(panel: Panel, side: SideTable) -> None:
     with pytest.raises(DataError, match="no bar of history"):
         Stream(planned(*OWN), panel.rows(0, 0), side)
@@ -361,6 +386,8 @@ def test_an_infinite_value_is_refused(panel: Panel, side: SideTable) -> None:
     stream = Stream(planned(inverse), panel.rows(0, 300), side)
     with pytest.raises(DataError, match="infinite"):
         stream.step(panel.rows(300, 301))
+    with pytest.raises(DataError, match="half done"):  # whoever keeps the rows would miss one
+        stream.step(panel.rows(301, 302))
 
 
 def test_a_step_that_failed_is_not_gone_on_from(panel: Panel, side: SideTable) -> None:
@@ -376,6 +403,32 @@ def test_a_step_that_failed_is_not_gone_on_from(panel: Panel, side: SideTable) -
         stream.step(panel.rows(300, 301))
     with pytest.raises(DataError, match="half done"):
         stream.step(panel.rows(301, 302))
+    with pytest.raises(DataError, match="half done"):  # else it would be gone on from once it is restored
+        stream.state()
+
+
+def test_news_in_any_order_are_the_same_news(panel: Panel) -> None:
+    @feature(series=("posts",), kind="news", memory=pd.Timedelta(days=3), unit="ratio")
+    def repeated(view: View) -> np.ndarray:
+        """Posts of two days, each counted by its place among those that it follows."""
+        texts = view.texts("posts")
+        return view.within(texts, (np.diff(texts.knowledge_time.asi8, prepend=0) > 0) * 1.0, pd.Timedelta(days=2))
+
+    posts = synthetic_side(("posts",), panel, np.random.default_rng(0), kind="news")
+    wide = replace(posts, knowledge_time=posts.event_time + pd.to_timedelta(np.arange(len(posts)) % 97, "min"))
+    side = wide.rows(np.lexsort([wide.event_time.asi8, wide.knowledge_time.asi8]))
+    stream, times = Stream(planned(repeated), panel.rows(0, 300), side.known_by(panel.times[299])), panel.times
+    for t in range(300, 360):
+        news = known_between(side, times[t - 1], times[t])
+        row = stream.values(panel.rows(t, t + 1), news.rows(np.arange(len(news))[::-1]))
+        np.testing.assert_allclose(row, evaluate(planned(repeated), panel, side)[t])
+
+
+def test_news_without_a_value_are_refused(panel: Panel, side: SideTable) -> None:
+    stream = Stream(planned(*OWN), panel.rows(0, 300), side.known_by(panel.times[299]))
+    news = known_between(side, panel.times[299], panel.times[310])
+    with pytest.raises(DataError, match="side data without a value"):
+        stream.step(panel.rows(310, 311), replace(news, value=news.value * np.nan))
 
 
 def test_what_was_handed_out_is_not_written_again(panel: Panel, side: SideTable) -> None:

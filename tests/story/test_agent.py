@@ -56,6 +56,36 @@ def test_an_agent_that_fills_at_opens_agrees_across_folds_and_with_a_symbol_that
     assert _agreeing_decisions(run, registry, sessions) >= 250
 
 
+STATES = OPENS.replace("name: opens", "name: states").replace(
+    "  - {{use: price.volume_zscore, window: 20}}\n",
+    "  - {{use: technical.rsi}}\n  - {{use: technical.macd}}\n  - {{use: technical.*, tag: volume}}\n"
+    "  - {{use: alpha158.BETA20}}\n  - {{use: alpha158.CORR60}}\n",
+)
+
+
+def test_an_agent_agrees_where_columns_carry_states_and_a_kernel_computes(demo_store, registry, tmp_path, monkeypatch):
+    from mnpu.agent import Agent, replay
+    from mnpu.config import load_config
+    from mnpu.errors import DataError
+    from mnpu.execute import execute
+    from mnpu.progress import Silent
+
+    recipe = tmp_path / "states.yaml"
+    recipe.write_text(STATES.format(store=demo_store))
+    run = execute(load_config(recipe), registry, runs=tmp_path / "runs", progress=Silent())
+    assert sum(spec.state > 0 for spec in run.result.features) >= 3
+    assert _agreeing_decisions(run, registry, SESSIONS) >= 250
+
+    agent, bars = replay(run.path, registry, sessions=3)
+    agent.step(*next(bars))
+    with monkeypatch.context() as broken:
+        broken.setattr(Agent, "_decide", lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            agent.step(*next(bars))
+    with pytest.raises(DataError, match="half done"):  # the book lacks a decision
+        agent.step(*next(bars))
+
+
 def _agreeing_decisions(run, registry, sessions, unfilled=None, atol=1e-9):
     """Step an agent through the last sessions of a run; how many decisions were compared, all of them equal.
 

@@ -78,6 +78,7 @@ class Agent:
         recent = self._policy.lookback + 1  # and the bar before, for the first return
         self._stream = Stream(parts.planned, history, side, rows=window, keep=recent, where="agent")
         self._frame = self._stream.frame
+        self._broken = False
         self._account = Account(len(history.symbols))
         self._pending: Order | None = None
         self._value = np.full(len(history.symbols), np.nan)  # price of each symbol at its last fill
@@ -110,13 +111,18 @@ class Agent:
         DataError
             More than one bar, one that is not new, or side data from the future.
         """
-        self._frame = _followed(self._frame, self._stream.step(rows, news))
+        if self._broken:
+            raise DataError("a step was left half done", where="agent", expected="a new one, from a history")
+        newest = self._stream.step(rows, news)
+        self._broken = True  # until all is brought on
+        self._frame = _followed(self._frame, newest)
         last = len(self._frame.times) - 1
         self._forecasts = [*self._forecasts, self._forecast(self._frame, last)][-self._policy.lookback :]
         marks = self._settle()
         wanted, rebalance = self._decide()
         book = self._account.seen(marks, rows.tradable[0], rows.times[0], rows.symbols)
         self._pending = order(wanted, rebalance, self._parts.chain, book)
+        self._broken = False
         return Decision(
             time=rows.times[0],
             symbols=rows.symbols,

@@ -66,8 +66,18 @@ READS = {
     "moves": ("close", "volume"),
     "changes": ("close",),
     "volume_changes": ("volume",),
-    "extremes": ("high", "low", "close"),
+    "extremes": (),  # see EXTREMES
     "order": ("close",),
+}
+
+#: The fields that single columns of a family read, whose others then stand in for what nobody asks for.
+EXTREMES = {
+    "MAX": ("high", "close"),
+    "MIN": ("low", "close"),
+    "RSV": ("high", "low", "close"),
+    "IMAX": ("high",),
+    "IMIN": ("low",),
+    "IMXD": ("high", "low"),
 }
 
 #: The columns of the newest bar: what is divided by what.
@@ -142,7 +152,9 @@ def plan(names: tuple[str, ...]) -> Plan:
         asked.operators.setdefault(operator, {})[WINDOWS.index(w)] = slot
     for asked in families.values():
         asked.settle()
-    fields = tuple(sorted({name for family in families for name in READS[family]}))
+    reads = [READS[family] for family in families]
+    reads += [EXTREMES[operator] for operator in families.get("extremes", Asked()).operators]
+    fields = tuple(sorted({name for some in reads for name in some}))
     return Plan(newest, np.array([*lags], np.int64), np.array([*lags.values()], np.int64), families, fields)
 
 
@@ -223,7 +235,8 @@ def _volume_changes(s: Lanes, asked: Asked, res: np.ndarray) -> None:
 
 
 def _extremes(s: Lanes, asked: Asked, res: np.ndarray) -> None:
-    high, low, close = s.series["high"], s.series["low"], s.series["close"]
+    there = s.series.get("high", s.series.get("low"))
+    high, low, close = (s.series.get(name, there) for name in ("high", "low", "close"))
     compiled(loops.extremes)(high, low, close, s.first, asked.n_windows, s.acc, asked.place, res)
 
 

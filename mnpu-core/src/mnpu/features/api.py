@@ -23,6 +23,7 @@ rows of the panel's time at all: it comes as *what was known at each publication
 from __future__ import annotations
 
 import inspect
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -30,7 +31,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 import pandas as pd
 
-from mnpu.errors import PluginError
+from mnpu.errors import ConfigError, PluginError
 from mnpu.features.memo import Memo
 from mnpu.features.view import View, Vintage
 
@@ -71,15 +72,29 @@ class FeatureMeta:
 
     def warmup_for(self, params: Params) -> int:
         """The bars that are looked back over with these parameters, the present one included."""
-        return int(self.warmup(params)) if callable(self.warmup) else self.warmup
+        return _whole("warmup", self.warmup(params) if callable(self.warmup) else self.warmup, 1)
 
     def memory_for(self, params: Params) -> Memory:
         """How much side data the newest value depends on with these parameters, see :func:`feature`."""
-        return self.memory(params) if callable(self.memory) else self.memory
+        memory = self.memory(params) if callable(self.memory) else self.memory
+        if memory is None or (isinstance(memory, pd.Timedelta) and memory > pd.Timedelta(0)):
+            return memory
+        return _whole("memory", memory, 1)
 
     def state_for(self, params: Params) -> int:
         """The numbers that are carried from bar to bar for each symbol with these parameters."""
-        return int(self.state(params)) if callable(self.state) else self.state
+        return _whole("state", self.state(params) if callable(self.state) else self.state, 0)
+
+
+def _whole(name: str, number: Any, least: int) -> int:
+    """A number of bars, rows or observations; what is rounded would be too few."""
+    try:
+        whole = operator.index(number)
+    except TypeError:
+        whole = None
+    if whole is None or whole < least:
+        raise ConfigError(f"@feature({name}=...) is {number!r}", expected=f"a whole number of at least {least}")
+    return whole
 
 
 def feature(
@@ -130,14 +145,25 @@ def feature(
         value. ``warmup`` is then the number of bars before its first value.
     kernel : callable, optional
         Computes several features of one family in one pass, see ``Kernel``; the function is then the definition, to
-        which the conformance kit holds the kernel.
+        which the conformance kit holds the kernel. It reads fields alone, those that its columns declare.
     """
+    for name, value in {"fields": fields, "series": series, "tags": tags}.items():
+        if isinstance(value, str):  # each letter would be one
+            raise PluginError(f"@feature({name}=...) is {value!r}", expected=f"({value!r},)")
+    if scope not in ("symbol", "market"):
+        raise PluginError(f"@feature(scope=...) is {scope!r}", expected="'symbol' or 'market'")
     told = series if callable(series) else tuple(series)
     needs = (tuple(fields), told, scale_free, warmup, unit, scope, tuple(tags), kind)
     meta = FeatureMeta(*needs, short_start, memory, state, kernel)
 
     def mark(function: F) -> F:
         _check_signature(function)
+        if kernel is not None and (series or state):
+            raise PluginError(
+                "has a kernel, and series or a state",
+                where=f"feature {function.__module__}.{function.__name__}",
+                expected="a kernel that reads fields alone",
+            )
         setattr(function, _MARK, meta)
         return function
 

@@ -32,8 +32,8 @@ def simple_returns(view: View) -> np.ndarray:
 
 
 def over(values: np.ndarray, divisor: np.ndarray) -> np.ndarray:
-    """The quotient, NaN for a division by zero."""
-    return values / np.where(divisor == 0, np.nan, divisor)
+    """The quotient, NaN for a division by zero or less: no return begins at a price that is negative."""
+    return values / np.where(divisor > 0, divisor, np.nan)
 
 
 def column_of(view: View, symbol: str, where: str) -> int:

@@ -32,6 +32,7 @@ __all__ = [
     "fill",
     "fresh_states",
     "jobs",
+    "kernel_view",
     "of_view",
     "parts",
     "quiet",
@@ -276,7 +277,7 @@ def fill(
     target = out[job.columns[0] : job.columns[-1] + 1, rows] if _adjacent(job.columns) else None
     values = np.empty((len(job.columns), job.stop - job.start, panel.shape[1]), out.dtype) if target is None else target
     columns = [planned[f] for f in job.columns]
-    by_kernel(job.kernel, columns, View(block, side, first=job.start - begin, where=columns[0].name), values)
+    by_kernel(job.kernel, columns, kernel_view(columns, block, side, job.start - begin), values)
     if target is None:
         out[list(job.columns), rows] = values
     return {}
@@ -284,6 +285,12 @@ def fill(
 
 def _adjacent(columns: Sequence[int]) -> bool:
     return columns[-1] - columns[0] + 1 == len(columns)
+
+
+def kernel_view(columns: Sequence[PlannedFeature], panel: Panel, side: SideTable, first: int) -> View:
+    """What a kernel may read for these columns: the fields that they declare, and no side data."""
+    fields = sorted({name for column in columns for name in column.spec.fields})
+    return View(panel, side, fields=fields, series=(), where=columns[0].name, first=first)
 
 
 def by_kernel(kernel: Kernel, columns: Sequence[PlannedFeature], view: View, out: np.ndarray) -> None:
@@ -319,17 +326,17 @@ def of_view(column: PlannedFeature, view: View) -> np.ndarray:
     """The rows of one column from the view's first on, (T - first, A), or (T - first, 1) of a market-wide one."""
     spec, shape, first = column.spec, view.shape, view.first
     try:
-        values = column.function(view, **spec.params)
-        if type(values) is not np.ndarray:
-            values = np.asarray(values)
+        returned = column.function(view, **spec.params)
+        values = returned if type(returned) is np.ndarray else np.asarray(returned)
     except MnpuError:
         raise
     except Exception as error:  # code of a plugin: whatever it raises is its failure, not the user's
         raise _raised(column, error) from error
     expected = shape if spec.scope == "symbol" else shape[:1]
-    if values.shape != expected or values.dtype.kind not in "fiub":
+    masked = "masked " if isinstance(returned, np.ma.MaskedArray) else ""  # what it hides would be seen
+    if masked or values.shape != expected or values.dtype.kind not in "fiub":
         raise PluginError(
-            f"returned {values.dtype} {values.shape}",
+            f"returned {masked}{values.dtype} {values.shape}",
             where=f"feature {spec.name} of {column.dist}",
             expected=f"float64 {expected}, as its scope is {spec.scope!r}",
         )

@@ -42,6 +42,8 @@ __all__ = ["Data", "digest", "identities", "slot", "started"]
 #: A file's time is read from a clock that ticks this coarsely, in seconds.
 _TICK = 0.1
 _LOADED = time.time()
+#: The files as they were when first asked about: a clock that was set back hides a change.
+_seen: dict[tuple[Path, ...], list[tuple[str, int, int]]] = {}
 _LIBRARIES = ("numpy", "pandas", "numba", "llvmlite", "scipy")
 _SWITCHES = ("NUMBA_", "NPY_", "OMP_", "OPENBLAS_", "MKL_")
 _PLAIN = (bool, int, float, str, type(None), dt.timedelta, dt.date, np.generic)  # their text says all of them
@@ -182,7 +184,9 @@ def _code(dist: str, module: str) -> str | None:
         places = sorted({*_loaded("mnpu"), *_loaded(module), *(packages(dist) if dist != CORE else ())})
         files = [told for place in places for told in _files(place)]
         changed = max((when for _, _, when in files), default=0)
-        return None if changed > (started() - _TICK) * 1e9 else _code_of(tuple(files), dist)
+        if changed > (started() - _TICK) * 1e9 or _seen.setdefault(tuple(places), files) != files:
+            return None
+        return _code_of(tuple(files), dist)
     except (MnpuError, OSError, ValueError):
         return None
 

@@ -7,19 +7,23 @@ from threading import Lock
 
 import numpy as np
 
-__all__ = ["Memo"]
+__all__ = ["Memo", "Reads"]
+
+
+#: Fields and series that were read, each as its name and ``field`` or ``series``.
+Reads = set[tuple[str, str]]
 
 
 class Memo:
-    """What was computed once on one panel; several threads may ask."""
+    """What was computed once on one panel, with what was read for it; several threads may ask."""
 
     def __init__(self) -> None:
-        self._held: dict[Hashable, np.ndarray] = {}
+        self._held: dict[Hashable, tuple[np.ndarray, Reads]] = {}
         self._locks: dict[Hashable, Lock] = {}
         self._lock = Lock()
 
-    def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The array under ``key``, made by whoever comes first."""
+    def get(self, key: Hashable, make: Callable[[], tuple[np.ndarray, Reads]]) -> tuple[np.ndarray, Reads]:
+        """The array under ``key`` and what it was made of, made by whoever comes first."""
         found = self._held.get(key)
         if found is None:
             with self._lock:

@@ -90,6 +90,10 @@ class Rows:
         text = None if self.text is None else self.text[keep]
         return Rows(self.series, self.event[keep], self.known[keep], self.symbol[keep], self.value[keep], text)
 
+    def sorted(self) -> Rows:
+        """The same in order of knowledge, then of event: what arrives row by row need not be."""
+        return self if len(self) < 2 else self.rows(np.lexsort([self.event, self.known]))
+
     def joined(self, new: Rows) -> Rows:
         """These and others, in order of knowledge; of rows that stand alike in it, these first."""
         both = Rows(
@@ -246,7 +250,7 @@ class SideMemory:
             self.__dict__.pop("nothing", None)
             self._tables.clear()
         if len(news):
-            self.take([Rows.of(news, name) for name in self._needs])
+            self.take([Rows.of(news, name).sorted() for name in self._needs])
 
     def held(self) -> tuple[Rows, ...]:
         """All that is held, series by series."""

@@ -122,11 +122,13 @@ def plan_function(
             where=where,
             expected="one that is marked with @feature",
         )
-    columns = []
+    columns: dict[str, PlannedFeature] = {}
     for single in _spread(function, params, where):
-        complete = _checked(function, single, where)
-        columns.append(PlannedFeature(function, _spec(function, meta, complete, source, where), dist))
-    return columns
+        spec = _spec(function, meta, _checked(function, single, where), source, where)
+        if spec.name in columns:
+            raise ConfigError(f"column {spec.name} is made twice", where=where, expected="each value of a list once")
+        columns[spec.name] = PlannedFeature(function, spec, dist)
+    return list(columns.values())
 
 
 def _columns(use: Use, registry: Sources, *, where: str) -> list[PlannedFeature]:
@@ -195,7 +197,7 @@ def _spec(
     column = f"{name}[{arguments}]" if arguments else name
     try:
         warmup, series = meta.warmup_for(params), meta.series_for(params)
-        state = meta.state_for(params)
+        state, _ = meta.state_for(params), meta.memory_for(params)
     except ConfigError as error:  # parameters that do not go together: say where they were given
         raise ConfigError(error.what, where=where or column, expected=error.expected) from error
     description, reference = _told(function)

@@ -16,7 +16,7 @@ from pydantic import Field
 from mnpu.data.clock import DAY_NS
 from mnpu.errors import ConfigError
 from mnpu.features.api import View, feature
-from mnpu.features.arrays import log_of, log_returns
+from mnpu.features.arrays import log_of, log_returns, over
 from mnpu.features.trailing import delayed, trailing_max, trailing_mean, trailing_moments, trailing_std
 
 __all__ = [
@@ -99,7 +99,7 @@ def momentum(view: View, *, window: Bars = 252, skip: Annotated[int, Field(ge=0,
     NaN: the first ``window`` rows, and where either close is missing.
     Source: Jegadeesh & Titman (1993), with the usual month left out.
     """
-    return delayed(view["close"], skip) / delayed(view["close"], window) - 1
+    return over(delayed(view["close"], skip), delayed(view["close"], window)) - 1
 
 
 @feature(fields=("close",), warmup=_window_and_one, unit="fraction per year", tags=("volatility",))
@@ -147,7 +147,7 @@ def distance_from_average(view: View, *, window: SeveralBars = 50) -> np.ndarray
     NaN: the first ``window - 1`` rows; a missing close until it leaves the window.
     Source: Brock, Lakonishok & LeBaron (1992), the distance in place of its sign.
     """
-    return view["close"] / trailing_mean(view["close"], window) - 1
+    return over(view["close"], trailing_mean(view["close"], window)) - 1
 
 
 @feature(fields=("close",), warmup=_window, unit="fraction", tags=("trend", "risk"))
@@ -171,7 +171,7 @@ def drawdown(view: View, *, window: SeveralBars = 252) -> np.ndarray:
     NaN: the first ``window - 1`` rows; a missing close until it leaves the window.
     Source: George & Hwang (2004), nearness to the 52-week high, less one.
     """
-    return view["close"] / trailing_max(view["close"], window) - 1
+    return over(view["close"], trailing_max(view["close"], window)) - 1
 
 
 @feature(fields=("high", "low"), warmup=_window, unit="fraction per year", tags=("volatility",))

@@ -42,21 +42,21 @@ CELLS = 24_576
 Rows = Callable[..., np.ndarray]
 
 
-def by_blocks(view: View, reach: int, compute: Rows, *fields: str) -> np.ndarray:
+def by_blocks(view: View, reach: int, compute: Rows, *fields: str, relative: bool = False) -> np.ndarray:
     """``compute(*arrays)`` of the fields, (T, A), in blocks of rows that look ``reach`` rows back.
 
     Each block's value must depend on ``reach`` earlier rows at most; only the rows that are wanted are computed. What
-    is infinite was divided by zero, and becomes NaN.
+    is infinite was divided by zero, and becomes NaN; what is ``relative`` to the close also where that is negative.
     """
-    return carried_after(view, reach, lambda _n, *arrays: compute(*arrays), *fields)
+    return carried_after(view, reach, lambda _n, *arrays: compute(*arrays), *fields, relative=relative)
 
 
-def carried(view: View, compute: Rows, *fields: str) -> np.ndarray:
+def carried(view: View, compute: Rows, *fields: str, relative: bool = False) -> np.ndarray:
     """``compute(*arrays)`` of the fields, (T, A), in blocks of new rows, for what brings on a state."""
-    return carried_after(view, 0, lambda _n, *arrays: compute(*arrays), *fields)
+    return carried_after(view, 0, lambda _n, *arrays: compute(*arrays), *fields, relative=relative)
 
 
-def carried_after(view: View, reach: int, compute: Rows, *fields: str) -> np.ndarray:
+def carried_after(view: View, reach: int, compute: Rows, *fields: str, relative: bool = False) -> np.ndarray:
     """``compute(n, *arrays)`` of the fields, whose last n rows are new and whose others, ``reach`` at most, were seen.
 
     It returns the new rows; what it returns before them is left out. (T, A).
@@ -73,7 +73,10 @@ def carried_after(view: View, reach: int, compute: Rows, *fields: str) -> np.nda
     for start in range(first, n_rows, step):
         stop, begin = min(start + step, n_rows), max(start - reach, 0)
         block = compute(stop - start, *[array[begin:stop] for array in arrays])
-        out[start:stop] = _finite(block[len(block) - (stop - start) :])
+        block = _finite(block[len(block) - (stop - start) :])
+        if relative and (view["close"][start:stop] <= 0).any():
+            block = np.where(view["close"][start:stop] <= 0, np.nan, block)
+        out[start:stop] = block
     return out
 
 

@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 
 from mnpu.data.asof import Releases
-from mnpu.data.clock import utc
+from mnpu.data.clock import from_ns, utc
 from mnpu.data.history import Known
 from mnpu.errors import DataError
 from mnpu.features.api import Kernel, Memo, View, Vintage
 from mnpu.features.by_symbol import KnownBySymbol, names_in
 from mnpu.features.compute import as_declared, compute_latest
-from mnpu.features.evaluation import Job, by_kernel, fill, fresh_states, of_view, quiet
+from mnpu.features.evaluation import Job, by_kernel, fill, fresh_states, kernel_view, of_view, quiet
 from mnpu.features.evaluation import parts as parts_of
 from mnpu.features.memory import Rows, SideMemory, needs_of
 from mnpu.features.plan import PlannedFeature
@@ -123,6 +123,7 @@ class Stream:
         with np.errstate(over="ignore"):  # what is too large becomes infinite
             row = values.astype(np.float32)
         if np.isinf(row).any():
+            self._broken = True  # whoever asked lacks this row
             a, f = np.argwhere(np.isinf(row))[0]
             raise DataError(
                 f"the value of {bar.symbols[a]} at {bar.times[0]:%Y-%m-%d %H:%M} is infinite, or too large",
@@ -146,7 +147,7 @@ class Stream:
                     self._one_by_one(numbers, panel, out)
             else:
                 columns = [self.planned[f] for f in numbers]
-                view = View(panel, self._side.nothing, first=panel.shape[0] - 1, where=columns[0].name)
+                view = kernel_view(columns, panel, self._side.nothing, panel.shape[0] - 1)
                 together = np.empty((len(numbers), 1, panel.shape[1]))
                 by_kernel(kernel, columns, view, together)
                 out[list(numbers)] = together
@@ -176,10 +177,7 @@ class Stream:
         return FeatureFrame(panel.times, panel.symbols, values, self.names, panel.decidable, self._specs[1])
 
     def _check(self, bar: Panel, news: SideTable | None) -> None:
-        if self._broken:
-            raise DataError(
-                "a step was left half done", where=self._where, expected="a new one, from a history or a stored state"
-            )
+        self._refuse_broken()
         instants = utc(bar.times).asi8
         if len(instants) != 1 or instants[0] <= self._bars.newest:
             raise DataError(
@@ -187,21 +185,40 @@ class Stream:
                 where=self._where,
                 expected=f"one bar after {self.time}",
             )
-        if bar.symbols != self._bars.like.symbols:
-            raise DataError(f"symbols {bar.symbols}", where=self._where, expected=str(self._bars.like.symbols))
-        if news is not None and len(news) and utc(news.knowledge_time).asi8.max() > instants[0]:
+        for name in ("symbols", "frequency", "calendar", "bases"):
+            given, held = getattr(bar, name), getattr(self._bars.like, name)
+            if given != held:
+                raise DataError(f"{name} {given}", where=self._where, expected=str(held))
+        if news is not None and np.isnan(news.value).any():
+            raise DataError("side data without a value", where=self._where, expected="no row where there is none")
+        known = utc(news.knowledge_time).asi8 if news is not None and len(news) else instants
+        if known.max() > instants[0]:
             raise DataError(
-                f"side data known at {news.knowledge_time.max()}",
+                f"side data known at {from_ns(known).max()}",
                 where=self._where,
                 expected=f"nothing that becomes known after the bar, {bar.times[0]}",
                 next_step="Pass it with the first bar after that.",
             )
+        if known.min() <= self._bars.newest:
+            raise DataError(
+                f"side data known at {from_ns(known).min()}",
+                where=self._where,
+                expected=f"what became known after the last bar, {self.time}",
+                next_step="Pass each row once; what comes late is known from the moment at which it came.",
+            )
+
+    def _refuse_broken(self) -> None:
+        if self._broken:
+            raise DataError(
+                "a step was left half done", where=self._where, expected="a new one, from a history or a stored state"
+            )
 
     def state(self) -> dict[str, np.ndarray]:
         """All that is held, as arrays without objects: what ``numpy.savez`` stores and :meth:`restore` reads."""
+        self._refuse_broken()
         like = self._bars.like
         told = {
-            "columns": self.names,
+            "columns": _needs(self.planned),
             "panel": {name: getattr(like, name) for name in ("symbols", "frequency", "calendar", "bases")},
             "periods_per_year": like.periods_per_year,
             "keep": self._bars.capacity,
@@ -228,8 +245,10 @@ class Stream:
         told = json.loads(str(state["told"]))
         stream = cls.__new__(cls)
         stream._prepare(planned, where)
-        if told["columns"] != list(stream.names):
-            other = sorted(set(told["columns"]) ^ set(stream.names)) or ["another order"]
+        stored, asked = told["columns"], _needs(planned)
+        if stored != asked:
+            other = sorted({str(one[0]) for one in [*stored, *asked] if (one in stored) != (one in asked)})
+            other = other or ["another order"]
             raise DataError(
                 f"the state is that of other columns ({other[0]})", where=where, expected=", ".join(stream.names)
             )
@@ -266,9 +285,10 @@ class _StepView(View):
         spec = column.spec  # what View.__init__ sets, without a call for each column of each bar
         self._panel, self._side, self._fields, self._series = panel, memory.nothing, spec.fields, spec.series
         self._where, self._first, self._state, self._memo, self._memory = spec.name, first, state, memo, memory
+        self._reads = None
 
     def __getitem__(self, field: str) -> np.ndarray:
-        if field in (self._fields or ()) and field in self._panel.fields:
+        if self._reads is None and field in (self._fields or ()) and field in self._panel.fields:
             return self._panel.fields[field]  # read-only, as `RecentBars` hands it out
         return super().__getitem__(field)
 
@@ -332,6 +352,16 @@ def _groups(planned: Sequence[PlannedFeature]) -> list[tuple[int, Kernel | None,
     for some in alone.values():
         groups.append((max(2, *(planned[f].spec.warmup for f in some)), None, tuple(some)))
     return groups
+
+
+def _needs(planned: Sequence[PlannedFeature]) -> list[list[Any]]:
+    """What decides which data a state holds for each column."""
+    specs = [column.spec for column in planned]
+    memories = [str(column.meta.memory_for(column.spec.params)) for column in planned]
+    return [
+        [spec.name, column.dist, spec.warmup, spec.state, list(spec.fields), list(spec.series), memory]
+        for column, spec, memory in zip(planned, specs, memories, strict=True)
+    ]
 
 
 def _stored(rows: Rows) -> dict[str, np.ndarray]:

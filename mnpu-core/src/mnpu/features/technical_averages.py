@@ -37,7 +37,7 @@ def sma(view: View, *, window: SeveralBars = 20) -> np.ndarray:
     NaN: the first ``window - 1`` rows; a missing bar until it leaves the window.
     Source: TA-Lib's SMA, divided by the close.
     """
-    return by_blocks(view, window - 1, lambda close: trailing_mean(close, window) / close - 1, "close")
+    return by_blocks(view, window - 1, lambda close: trailing_mean(close, window) / close - 1, "close", relative=True)
 
 
 @feature(fields=("close",), warmup=window_and(0), unit="fraction", tags=("trend", "technical"))
@@ -65,7 +65,7 @@ def wma(view: View, *, window: SeveralBars = 20) -> np.ndarray:
     def compute(close: np.ndarray) -> np.ndarray:
         return trailing_weighted(close, window)[1] / (window * (window + 1) / 2) / close - 1
 
-    return by_blocks(view, window - 1, compute, "close")
+    return by_blocks(view, window - 1, compute, "close", relative=True)
 
 
 @feature(fields=("close",), warmup=window_and(0), unit="fraction", tags=("trend", "technical"), state=2)
@@ -90,7 +90,7 @@ def ema(view: View, *, window: SeveralBars = 20) -> np.ndarray:
     Source: TA-Lib's EMA, divided by the close.
     """
     state = view.state
-    return carried(view, lambda close: ema_of(close, window, state) / close - 1, "close")
+    return carried(view, lambda close: ema_of(close, window, state) / close - 1, "close", relative=True)
 
 
 @feature(fields=("close",), warmup=window_and(-1, 2), unit="fraction", tags=("trend", "technical"), state=4)
@@ -120,7 +120,7 @@ def dema(view: View, *, window: SeveralBars = 20) -> np.ndarray:
         once = ema_of(close, window, state[:2])
         return (2 * once - ema_of(once, window, state[2:])) / close - 1
 
-    return carried(view, compute, "close")
+    return carried(view, compute, "close", relative=True)
 
 
 @feature(fields=("close",), warmup=window_and(-2, 3), unit="fraction", tags=("trend", "technical"), state=6)
@@ -151,7 +151,7 @@ def tema(view: View, *, window: SeveralBars = 20) -> np.ndarray:
         twice = ema_of(once, window, state[2:4])
         return (3 * (once - twice) + ema_of(twice, window, state[4:])) / close - 1
 
-    return carried(view, compute, "close")
+    return carried(view, compute, "close", relative=True)
 
 
 @feature(fields=("close",), warmup=window_and(1), unit="fraction", tags=("trend", "technical"), state=1)
@@ -183,7 +183,7 @@ def kama(view: View, *, window: SeveralBars = 10) -> np.ndarray:
         gain, before = _kama_gain(close, window), delayed(close, 1)
         return adaptive(close[fresh], gain[fresh], before[fresh], state) / close[fresh] - 1
 
-    return carried_after(view, window, compute, "close")
+    return carried_after(view, window, compute, "close", relative=True)
 
 
 @feature(fields=("high", "low", "close"), warmup=2, unit="fraction", tags=("trend", "technical"), state=7)
@@ -210,7 +210,9 @@ def sar(view: View, *, step: Portion = 0.02, most: Portion = 0.2) -> np.ndarray:
     Source: Wilder (1978); TA-Lib's SAR, divided by the close.
     """
     state = view.state
-    return carried(view, lambda high, low, close: parabolic(high, low, step, most, state) / close - 1, *HLC)
+    return carried(
+        view, lambda high, low, close: parabolic(high, low, step, most, state) / close - 1, *HLC, relative=True
+    )
 
 
 def _kama_gain(close: np.ndarray, window: int) -> np.ndarray:

@@ -38,7 +38,7 @@ def bbands_upper(view: View, *, window: SeveralBars = 20, deviations: Multiple =
         mean, spread = _bands(close, window)
         return (mean + deviations * spread) / close - 1
 
-    return by_blocks(view, window - 1, compute, "close")
+    return by_blocks(view, window - 1, compute, "close", relative=True)
 
 
 @feature(fields=("close",), warmup=window_and(0), unit="fraction", tags=("volatility", "technical"))
@@ -69,7 +69,7 @@ def bbands_lower(view: View, *, window: SeveralBars = 20, deviations: Multiple =
         mean, spread = _bands(close, window)
         return (mean - deviations * spread) / close - 1
 
-    return by_blocks(view, window - 1, compute, "close")
+    return by_blocks(view, window - 1, compute, "close", relative=True)
 
 
 @feature(fields=("close",), warmup=window_and(0), unit="fraction", tags=("trend", "technical"))
@@ -155,7 +155,9 @@ def stddev(view: View, *, window: SeveralBars = 20) -> np.ndarray:
     NaN: the first ``window - 1`` rows; a missing bar until it leaves the window.
     Source: TA-Lib's STDDEV, divided by the close.
     """
-    return by_blocks(view, window - 1, lambda close: trailing_std(close, window, ddof=0) / close, "close")
+    return by_blocks(
+        view, window - 1, lambda close: trailing_std(close, window, ddof=0) / close, "close", relative=True
+    )
 
 
 @feature(fields=("close",), warmup=window_and(0), unit="fraction", tags=("trend", "technical"))
@@ -184,7 +186,7 @@ def linearreg(view: View, *, window: SeveralBars = 14) -> np.ndarray:
         mean, slope = _line(close, window)
         return (mean + slope * ((window - 1) / 2)) / close - 1
 
-    return by_blocks(view, window - 1, compute, "close")
+    return by_blocks(view, window - 1, compute, "close", relative=True)
 
 
 @feature(fields=("close",), warmup=window_and(0), unit="fraction per bar", tags=("trend", "technical"))
@@ -208,7 +210,7 @@ def linearreg_slope(view: View, *, window: SeveralBars = 14) -> np.ndarray:
     NaN: the first ``window - 1`` rows; a missing bar until it leaves the window.
     Source: TA-Lib's LINEARREG_SLOPE, divided by the close.
     """
-    return by_blocks(view, window - 1, lambda close: _line(close, window)[1] / close, "close")
+    return by_blocks(view, window - 1, lambda close: _line(close, window)[1] / close, "close", relative=True)
 
 
 @feature(fields=("close",), warmup=window_and(0), unit="fraction", tags=("trend", "technical"))
@@ -237,7 +239,7 @@ def tsf(view: View, *, window: SeveralBars = 14) -> np.ndarray:
         mean, slope = _line(close, window)
         return (mean + slope * ((window + 1) / 2)) / close - 1
 
-    return by_blocks(view, window - 1, compute, "close")
+    return by_blocks(view, window - 1, compute, "close", relative=True)
 
 
 @feature(fields=("close",), warmup=window_and(0), unit="fraction", tags=("trend", "technical"))
@@ -261,7 +263,7 @@ def highest(view: View, *, window: SeveralBars = 20) -> np.ndarray:
     NaN: the first ``window - 1`` rows; a missing bar until it leaves the window.
     Source: TA-Lib's MAX, divided by the close.
     """
-    return by_blocks(view, window - 1, lambda close: trailing_max(close, window) / close - 1, "close")
+    return by_blocks(view, window - 1, lambda close: trailing_max(close, window) / close - 1, "close", relative=True)
 
 
 @feature(fields=("close",), warmup=window_and(0), unit="fraction", tags=("trend", "technical"))
@@ -285,7 +287,7 @@ def lowest(view: View, *, window: SeveralBars = 20) -> np.ndarray:
     NaN: the first ``window - 1`` rows; a missing bar until it leaves the window.
     Source: TA-Lib's MIN, divided by the close.
     """
-    return by_blocks(view, window - 1, lambda close: trailing_min(close, window) / close - 1, "close")
+    return by_blocks(view, window - 1, lambda close: trailing_min(close, window) / close - 1, "close", relative=True)
 
 
 @feature(fields=("high", "low", "close"), warmup=window_and(0), unit="fraction", tags=("trend", "technical"))
@@ -313,7 +315,7 @@ def midprice(view: View, *, window: SeveralBars = 14) -> np.ndarray:
     def compute(high: np.ndarray, low: np.ndarray, close: np.ndarray) -> np.ndarray:
         return (trailing_max(high, window) + trailing_min(low, window)) / 2 / close - 1
 
-    return by_blocks(view, window - 1, compute, "high", "low", "close")
+    return by_blocks(view, window - 1, compute, "high", "low", "close", relative=True)
 
 
 def _bands(close: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:

@@ -36,7 +36,7 @@ def trange(view: View) -> np.ndarray:
         before = delayed(close, 1)
         return (np.maximum(high, before) - np.minimum(low, before)) / close
 
-    return by_blocks(view, 1, compute, *HLC)
+    return by_blocks(view, 1, compute, *HLC, relative=True)
 
 
 @feature(
@@ -71,7 +71,7 @@ def atr(view: View, *, window: SeveralBars = 14) -> np.ndarray:
     def compute(high: np.ndarray, low: np.ndarray, close: np.ndarray) -> np.ndarray:
         return wilder(movements(high, low, close, state=state[:3])[0], window, state[3:]) / close
 
-    return carried(view, compute, *HLC)
+    return carried(view, compute, *HLC, relative=True)
 
 
 @feature(
@@ -106,7 +106,7 @@ def natr(view: View, *, window: SeveralBars = 14) -> np.ndarray:
     def compute(high: np.ndarray, low: np.ndarray, close: np.ndarray) -> np.ndarray:
         return wilder(movements(high, low, close, state=state[:3])[0], window, state[3:]) / close * 100
 
-    return carried(view, compute, *HLC)
+    return carried(view, compute, *HLC, relative=True)
 
 
 @feature(fields=("high", "low", "close"), warmup=window_and(1), unit="points", tags=("trend", "technical"), state=7)

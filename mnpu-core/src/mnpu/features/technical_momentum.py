@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 
 from mnpu.features.api import View, feature
+from mnpu.features.arrays import over
 from mnpu.features.parameters import Bars, FewBars, SeveralBars, ordered, window_and
 from mnpu.features.recursive import by_blocks, carried, ema, late_ema, latest
 from mnpu.features.trailing import delayed
@@ -33,7 +34,7 @@ def mom(view: View, *, window: Bars = 10) -> np.ndarray:
     NaN: the first ``window`` rows, and where either close is missing.
     Source: TA-Lib's MOM, divided by the close.
     """
-    return by_blocks(view, window, lambda close: 1 - delayed(close, window) / close, "close")
+    return by_blocks(view, window, lambda close: 1 - delayed(close, window) / close, "close", relative=True)
 
 
 @feature(fields=("close",), warmup=window_and(1), unit="percent", tags=("momentum", "technical"))
@@ -57,7 +58,7 @@ def roc(view: View, *, window: Bars = 10) -> np.ndarray:
     NaN: the first ``window`` rows, and where either close is missing.
     Source: TA-Lib's ROC.
     """
-    return by_blocks(view, window, lambda close: (close / delayed(close, window) - 1) * 100, "close")
+    return by_blocks(view, window, lambda close: (over(close, delayed(close, window)) - 1) * 100, "close")
 
 
 @feature(
@@ -127,7 +128,7 @@ def macd(view: View, *, fast: SeveralBars = 12, slow: SeveralBars = 26) -> np.nd
     Source: Appel (1979); TA-Lib's MACD divided by the close.
     """
     state = view.state
-    return carried(view, lambda close: _macd(close, fast, slow, state) / close, "close")
+    return carried(view, lambda close: _macd(close, fast, slow, state) / close, "close", relative=True)
 
 
 @feature(
@@ -167,7 +168,7 @@ def macd_signal(view: View, *, fast: SeveralBars = 12, slow: SeveralBars = 26, s
         line = _macd(close, fast, slow, state)
         return ema(line, signal, state[4:]) / close
 
-    return carried(view, compute, "close")
+    return carried(view, compute, "close", relative=True)
 
 
 @feature(
@@ -207,7 +208,7 @@ def macd_hist(view: View, *, fast: SeveralBars = 12, slow: SeveralBars = 26, sig
         line = _macd(close, fast, slow, state)
         return (line - ema(line, signal, state[4:])) / close
 
-    return carried(view, compute, "close")
+    return carried(view, compute, "close", relative=True)
 
 
 @feature(fields=("close",), warmup=window_and(-1, 3), unit="percent", tags=("momentum", "technical"), state=7)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -13,7 +14,7 @@ import pandas as pd
 from mnpu.data.history import Known, as_of, known_windows
 from mnpu.data.resample import resample
 from mnpu.errors import ConfigError, DataError, PluginError
-from mnpu.features.memo import Memo
+from mnpu.features.memo import Memo, Reads
 from mnpu.features.revisions import revised_windows
 from mnpu.features.schedules import since_last, until_next
 from mnpu.features.texts import Texts, decayed_sums, window_sums
@@ -60,6 +61,7 @@ class View:
     ) -> None:
         self._panel, self._side, self._fields, self._series, self._where = panel, side, fields, series, where
         self._first, self._state, self._memo = first, state, Memo() if memo is None else memo
+        self._reads: Reads | None = None  # noted while something is computed for several features
 
     @property
     def first(self) -> int:
@@ -67,6 +69,7 @@ class View:
 
         A feature may leave earlier rows at whatever they are, and one that carries a state has seen them already.
         """
+        self._alone("first")
         return self._first
 
     @property
@@ -75,6 +78,7 @@ class View:
 
         It stands after row ``first - 1``; the feature brings it on to the last row.
         """
+        self._alone("state")
         if self._state is None:
             raise PluginError(
                 "reads a state, which it did not declare", where=self._where, expected="@feature(state=...)"
@@ -84,10 +88,30 @@ class View:
     def once(self, function: Callable[..., np.ndarray], *args: Any) -> np.ndarray:
         """``function(view, *args)``, read-only, computed once for all features that ask for it on the same data.
 
-        For what features of a family share, such as logarithms or true ranges. The function must not use ``first`` nor
-        ``state``; ``args`` are hashable.
+        For what features of a family share, such as logarithms or true ranges. Whoever asks must have declared all
+        that the function reads, be it computed already or not. The function must not use ``first`` nor ``state``;
+        ``args`` are hashable.
         """
-        return self._memo.get((function, *args), lambda: _read_only(function(self, *args)))
+
+        def make() -> tuple[np.ndarray, Reads]:
+            view, reads = copy.copy(self), Reads()
+            view._reads = reads
+            return _read_only(function(view, *args)), reads
+
+        kinds = tuple(type(arg) for arg in args)  # 1, 1.0 and True are equal as keys
+        values, read = self._memo.get((function, args, kinds), make)
+        for name, kind in read:
+            self._declared(name, self._fields if kind == "field" else self._series, kind)
+        return values
+
+    def _alone(self, what: str) -> None:
+        if self._reads is not None:
+            raise PluginError(
+                f"reads view.{what} in what is computed once for several features",
+                where=self._where,
+                expected="a function of fields and series alone",
+                next_step="Call the function without view.once.",
+            )
 
     @property
     def times(self) -> pd.DatetimeIndex:
@@ -158,7 +182,9 @@ class View:
         told = self._panel.fields if self._fields is None else self._fields
         fields = {name: self._panel.fields[name] for name in told if name in self._panel.fields}
         panel = resample(replace(self._panel, fields=fields), frequency)
-        return CoarseView(self, panel, self._side, fields=self._fields, series=self._series, where=self._where)
+        made = CoarseView(self, panel, self._side, fields=self._fields, series=self._series, where=self._where)
+        made._reads = self._reads
+        return made
 
     def known(self, series: str, n: int = 1, *, symbol: str = "", vintage: Vintage = "latest") -> Known:
         """The last ``n`` observations of a series, as known at each of its K publications: ``values`` (K, n).
@@ -383,6 +409,8 @@ class View:
 
     def _declared(self, name: str, declared: Sequence[str] | None, kind: str) -> None:
         if declared is None or name in declared:
+            if self._reads is not None:
+                self._reads.add((name, kind))
             return
         argument = "fields" if kind == "field" else "series"
         raise ConfigError(
