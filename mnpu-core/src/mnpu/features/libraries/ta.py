@@ -1,12 +1,12 @@
 """The columns of the library ta under their own names, computed by ta: pip install "mnpu-core[ta]".
 
-Names and defaults are those of ``ta.add_all_ta_features``. ta is given each symbol's own complete bars: a missing
-bar is left out and has no value, nor has a bar before the first value. Its ``fillna`` is not offered, as it fills gaps
-and the first rows with what nobody knew. What recurs from bar to bar begins anew so far back that the start is worth less than
-1e-9 of the column's range, and is carried, so that a value bar by bar is the value of the batch.
+Names and defaults are those of ``ta.add_all_ta_features``. ta is given each symbol's own complete bars: a missing bar
+is left out and has no value, nor has a bar before the first value. Its ``fillna`` is not offered, as it fills gaps
+and the first rows with what nobody knew. What recurs from bar to bar begins anew so far back that the start is worth
+less than 1e-9 of the column's range, and is carried, so that a value bar by bar is the value of the batch.
 
-ta computes with frames of pandas, symbol by symbol: a step of one column and symbol takes milliseconds, while the same
-indicators of `mnpu.features.technical` and of TA-Lib are hundreds of times as fast.
+ta computes with frames of pandas, symbol by symbol: a step of one column and symbol takes milliseconds, while the
+same indicators of `mnpu.features.technical` and of TA-Lib are hundreds of times as fast.
 """
 
 # ruff: noqa: F401  what is imported here is registered

@@ -1,9 +1,9 @@
 """TA-Lib's functions under their own names, computed by TA-Lib: pip install "mnpu-core[talib]".
 
 A function with several results is a feature for each, as ``MACD_macdsignal``. TA-Lib is given each symbol's own
-complete bars: a missing bar is left out and has no value, nor has a bar before the first value, which comes after TA-Lib's
-lookback. What recurs from bar to bar begins anew so far back that the start is worth less than 1e-9 of the column's
-range, and is carried, so that a value bar by bar is the value of the batch.
+complete bars: a missing bar is left out and has no value, nor has a bar before the first value, which comes after TA-
+Lib's lookback. What recurs from bar to bar begins anew so far back that the start is worth less than 1e-9 of the
+column's range, and is carried, so that a value bar by bar is the value of the batch.
 
 `mnpu.features.technical` has the best known of them as features of our own: relative to the price, and faster.
 """
