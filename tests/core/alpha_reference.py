@@ -83,9 +83,9 @@ def window_columns(bars: pd.DataFrame, w: int) -> dict[str, pd.Series]:
         "QTLD": close.rolling(w, min_periods=1).quantile(0.2) / close,
         "RANK": close.rolling(w, min_periods=1).rank(pct=True),
         "RSV": (close - bottom) / (top - bottom + 1e-12),
-        "IMAX": place(high, w, np.nanargmax) / w,
-        "IMIN": place(low, w, np.nanargmin) / w,
-        "IMXD": (place(high, w, np.nanargmax) - place(low, w, np.nanargmin)) / w,
+        "IMAX": place(high, close, w, np.nanargmax) / w,
+        "IMIN": place(low, close, w, np.nanargmin) / w,
+        "IMXD": (place(high, close, w, np.nanargmax) - place(low, close, w, np.nanargmin)) / w,
         "CORR": correlation(close, np.log(volume + 1), w),
         "CORD": correlation(close / previous, np.log(volume / volume.shift(1) + 1), w),
         "CNTP": rose,
@@ -113,13 +113,14 @@ def spread(values: np.ndarray) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
 
 
-def place(values: pd.Series, w: int, where: Callable[[np.ndarray], int]) -> pd.Series:
-    """Row of an extreme, from 1 at the oldest bar that is there."""
-
-    def row(window: np.ndarray) -> float:
-        return float(where(window) - np.flatnonzero(~np.isnan(window))[0] + 1)
-
-    return values.rolling(w, min_periods=1).apply(row, raw=True)
+def place(values: pd.Series, close: pd.Series, w: int, where: Callable[[np.ndarray], int]) -> pd.Series:
+    """Row of an extreme, from 1 at the window's oldest row with a close."""
+    rows = []
+    for t in range(len(values)):
+        window, bar = values.to_numpy()[max(t - w + 1, 0) : t + 1], close.notna().to_numpy()[max(t - w + 1, 0) : t + 1]
+        bar = bar | ~np.isnan(window)
+        rows.append(np.nan if np.isnan(window).all() else where(window) - np.flatnonzero(bar)[0] + 1)
+    return pd.Series(rows, index=values.index, dtype=float)
 
 
 def trend(values: pd.Series, t: int, w: int) -> tuple[float, float, float]:

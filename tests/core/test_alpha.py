@@ -243,9 +243,12 @@ def test_a_line_runs_over_rows_so_that_a_hole_takes_time(make_panel: Make) -> No
 def test_the_first_of_equal_extremes_counts_from_the_oldest_bar_that_is_there(make_panel: Make) -> None:
     nan = np.nan
     highs = np.array([9, nan, 5, 7, 7, 6.0])[:, None]
-    panel = make_panel(np.full((6, 1), 5.0), high=highs, low=-highs)
-    for name in ("IMAX5", "IMIN5"):
-        assert values(panel, alpha158, name)[:, 0, 0].tolist() == [0.2, 0.2, 0.2, 0.2, 0.2, 0.4]
+    closes = np.full((6, 1), 5.0)
+    for second, place in ((5.0, 0.6), (nan, 0.4)):  # a bar without a high is one, no bar at all is none
+        closes[1] = second
+        panel = make_panel(closes, high=highs, low=-highs)
+        for name in ("IMAX5", "IMIN5"):
+            assert values(panel, alpha158, name)[:, 0, 0].tolist() == [0.2, 0.2, 0.2, 0.2, 0.2, place]
 
 
 def test_ranks_share_ties_and_need_the_newest_close(make_panel: Make) -> None:

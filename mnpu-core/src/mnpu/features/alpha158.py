@@ -244,28 +244,28 @@ def _rsv(b: Bars, w: int) -> np.ndarray:
     return (b.close - bottom) / (over.highest(b.high, w) - bottom + TINY)
 
 
-@_windowed("IMAX", "windows", "high")
+@_windowed("IMAX", "windows", "high", "close")
 def _imax(b: Bars, w: int) -> np.ndarray:
     """Place of the highest high of the last {w} bars: ``argmax(high, {w}) / {w}``.
 
-    Counted in rows, 1 at the oldest bar of the window that is there; of equal highs the first.
+    Counted in rows, 1 at the oldest bar of the window, one with a close; of equal highs the first.
     """
-    return over.place_of_highest(b.high, w) / w
+    return over.place_of_highest(b.high, b.close, w) / w
 
 
-@_windowed("IMIN", "windows", "low")
+@_windowed("IMIN", "windows", "low", "close")
 def _imin(b: Bars, w: int) -> np.ndarray:
     """Place of the lowest low of the last {w} bars: ``argmin(low, {w}) / {w}``.
 
-    Counted in rows, 1 at the oldest bar of the window that is there; of equal lows the first.
+    Counted in rows, 1 at the oldest bar of the window, one with a close; of equal lows the first.
     """
-    return over.place_of_lowest(b.low, w) / w
+    return over.place_of_lowest(b.low, b.close, w) / w
 
 
-@_windowed("IMXD", "windows", "high", "low")
+@_windowed("IMXD", "windows", "high", "low", "close")
 def _imxd(b: Bars, w: int) -> np.ndarray:
     """Bars from the lowest low to the highest high of {w}: ``(argmax(high, {w}) - argmin(low, {w})) / {w}``."""
-    return (over.place_of_highest(b.high, w) - over.place_of_lowest(b.low, w)) / w
+    return (over.place_of_highest(b.high, b.close, w) - over.place_of_lowest(b.low, b.close, w)) / w
 
 
 # Price and volume together.

@@ -75,9 +75,9 @@ EXTREMES = {
     "MAX": ("high", "close"),
     "MIN": ("low", "close"),
     "RSV": ("high", "low", "close"),
-    "IMAX": ("high",),
-    "IMIN": ("low",),
-    "IMXD": ("high", "low"),
+    "IMAX": ("high", "close"),
+    "IMIN": ("low", "close"),
+    "IMXD": ("high", "low", "close"),
 }
 
 #: The columns of the newest bar: what is divided by what.

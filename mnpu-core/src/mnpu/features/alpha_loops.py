@@ -155,7 +155,7 @@ def extremes(high, low, close, first, n_windows, acc, place, res):  # type: igno
     """The highest high and the lowest low, and where they are.
 
     Outputs: both; where the close lies between them; the place of each, from 1 at the window's oldest bar on, over
-    the length of the window; difference of these.
+    the length of the window; difference of these. A bar is there that has a close, even where it has no high or low.
     """
     for t in range(first, len(high)):
         acc[:LANES] = -INF
@@ -166,13 +166,13 @@ def extremes(high, low, close, first, n_windows, acc, place, res):  # type: igno
         for k in range(n_windows):
             for s in range(t - begin, max(t - WINDOWS[k], -1), -1):
                 for a in range(LANES):
-                    h, lo = high[s, a], low[s, a]
+                    h, lo, c = high[s, a], low[s, a], close[s, a]
                     acc[LANES + a] = s if h >= acc[a] else acc[LANES + a]  # of equal ones the oldest
                     acc[4 * LANES + a] = s if lo <= acc[3 * LANES + a] else acc[4 * LANES + a]
                     acc[a] = h if h >= acc[a] else acc[a]
                     acc[3 * LANES + a] = lo if lo <= acc[3 * LANES + a] else acc[3 * LANES + a]
-                    acc[2 * LANES + a] = s if h == h else acc[2 * LANES + a]
-                    acc[5 * LANES + a] = s if lo == lo else acc[5 * LANES + a]
+                    acc[2 * LANES + a] = s if h == h or c == c else acc[2 * LANES + a]
+                    acc[5 * LANES + a] = s if lo == lo or c == c else acc[5 * LANES + a]
             begin = WINDOWS[k]
             for a in range(LANES):
                 top = acc[a] if acc[a] > -INF else NAN

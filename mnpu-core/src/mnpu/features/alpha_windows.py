@@ -126,17 +126,18 @@ def lowest(x: np.ndarray, w: int) -> np.ndarray:
     return np.fmin.reduce(windows(x, w), axis=-1)
 
 
-def place_of_highest(x: np.ndarray, w: int) -> np.ndarray:
-    """Row of the largest value, the first of equal ones; the window's oldest bar that is there is in row 1."""
+def place_of_highest(x: np.ndarray, close: np.ndarray, w: int) -> np.ndarray:
+    """Row of the largest value, the first of equal ones; the window's oldest bar, one with a close, is in row 1."""
     seen = windows(x, w)
     there = ~np.isnan(seen)
-    place = np.argmax(np.where(there, seen, -np.inf), axis=-1) - np.argmax(there, axis=-1) + 1.0
+    oldest = np.argmax(there | ~np.isnan(windows(close, w)), axis=-1)
+    place = np.argmax(np.where(there, seen, -np.inf), axis=-1) - oldest + 1.0
     return np.where(there.any(axis=-1), place, np.nan)
 
 
-def place_of_lowest(x: np.ndarray, w: int) -> np.ndarray:
+def place_of_lowest(x: np.ndarray, close: np.ndarray, w: int) -> np.ndarray:
     """Row of the smallest value, counted alike."""
-    return place_of_highest(-x, w)
+    return place_of_highest(-x, close, w)
 
 
 def quantile(x: np.ndarray, w: int, level: float) -> np.ndarray:
