@@ -102,11 +102,13 @@ def test_what_the_file_says_is_what_the_store_holds(clean):
 
 def test_the_feature_and_the_generator_agree_on_the_score(clean):
     from mnpu.data.fixture.plant import volume_score
+    from mnpu.features.api import View
     from mnpu.features.price import volume_zscore
     from mnpu.features.trailing import trailing_mean
+    from mnpu.testing.synthetic import synthetic_side
 
     panel = panel_of(clean)
-    read = volume_zscore(panel, window=20)
+    read = volume_zscore(View(panel, synthetic_side((), panel, np.random.default_rng(0))), window=20)
     assert np.isfinite(trailing_mean(panel["volume"], 20)).sum() == np.isfinite(read).sum()
     np.testing.assert_allclose(read, volume_score(panel["volume"], 20), atol=1e-9)
 

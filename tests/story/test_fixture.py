@@ -55,14 +55,17 @@ def gates(result):
 
 def of_the_score(result, truth):
     """Rank IC of the planted feature itself, on the decisions of the run."""
+    from mnpu.features.api import View
     from mnpu.features.price import volume_zscore
     from mnpu.metrics.forecast import rank_information_coefficient
+    from mnpu.testing.synthetic import synthetic_side
     from mnpu.types import Forecast
 
-    forecast = result.forecast
+    forecast, panel = result.forecast, result.panel
     score = np.full(forecast.quantiles.shape[:2], np.nan)
-    rows = result.panel.times.get_indexer(result.times)
-    score[:] = volume_zscore(result.panel, **truth["params"])[rows]
+    rows = panel.times.get_indexer(result.times)
+    view = View(panel, synthetic_side((), panel, np.random.default_rng(0)))
+    score[:] = volume_zscore(view, **truth["params"])[rows]
     score[~forecast.available] = np.nan
     return rank_information_coefficient(
         Forecast(forecast.times, forecast.symbols, (1,), (0.5,), score[:, :, None, None]), result.labels
