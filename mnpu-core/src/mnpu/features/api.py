@@ -26,7 +26,7 @@ import inspect
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -40,7 +40,7 @@ __all__ = ["FeatureMeta", "Kernel", "Memo", "View", "Vintage", "feature", "meta_
 _MARK = "__mnpu_feature__"
 
 Params = Mapping[str, Any]
-Memory = int | pd.Timedelta | None
+Memory: TypeAlias = "int | pd.Timedelta | None"
 Kind = Literal["macro", "onchain", "funding", "fundamental", "benchmark", "calendar", "news", "other"]
 F = TypeVar("F", bound=Callable[..., np.ndarray])
 
