@@ -141,7 +141,8 @@ def _plugin_alone(session: nox.Session, plugin: str) -> None:
     install(session, *TEST_TOOLS, editable=(CORE, folder))
     session.run("mnpu", "plugins", "list", env=ENV)
     found = [f"tests/{plugin.replace('-', '_')}", "tests/core/test_conformance.py"]
-    session.run("python", "-m", "pytest", "-q", *(path for path in found if (ROOT / path).exists()), env=ENV)
+    asked = {**ENV, "MNPU_CONFORMANCE": f"mnpu-{plugin}"}
+    session.run("python", "-m", "pytest", "-q", *(path for path in found if (ROOT / path).exists()), env=asked)
 
 
 @nox.session

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from mnpu.plugins.loader import load_plugins
@@ -17,8 +19,12 @@ def first_party() -> Registry:
     return Registry(plugins)
 
 
+#: One distribution alone, where a session of nox asks for it: core passed the kit in a session of its own.
+ASKED = os.environ.get("MNPU_CONFORMANCE", "mnpu-")
+
+
 def ours(component: Component) -> bool:
-    return component.dist.startswith("mnpu-") and not component.dist.startswith("mnpu-faulty-")
+    return component.dist.startswith(ASKED) and not component.dist.startswith("mnpu-faulty-")
 
 
 COMPONENTS = [component for component in first_party().components() if ours(component)]
