@@ -84,7 +84,8 @@ def prices(symbols: int = SYMBOLS, bars: int = BARS) -> Panel:
         return panel_of(_made_up(symbols, bars))
     frame = pd.read_parquet(path)
     wide = frame.pivot(index="timestamp", columns="symbol", values=list(FIELDS))
-    return panel_of({name: wide[name].to_numpy(dtype=float) for name in FIELDS}, pd.DatetimeIndex(wide.index))
+    rows = {name: np.ascontiguousarray(wide[name], dtype=float) for name in FIELDS}  # as a store gives them
+    return panel_of(rows, pd.DatetimeIndex(wide.index))
 
 
 def panel_of(fields: dict[str, np.ndarray], days: pd.DatetimeIndex | None = None) -> Panel:
