@@ -14,6 +14,7 @@ from mnpu.features.compute import check, compute, evaluate
 from mnpu.features.evaluation import fresh_states
 from mnpu.features.leaks import future_perturbation, truncation
 from mnpu.features.plan import PlannedFeature, features_of, plan_function
+from mnpu.features.stream import Stream
 from mnpu.plugin import mnpu_feature_sources
 from mnpu.testing.features import synthetic_side
 from mnpu.types import Panel, SideTable
@@ -88,3 +89,34 @@ def test_hourly_bars_of_a_currency(demo_store: Path) -> None:
     for name in ("calendar", "returns", "volatility", "moments", "spectral", "regime"):
         values = compute(family(name), panel, side).values[-200:]
         assert np.isfinite(values).mean() > 0.9, name
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_bars_one_by_one_give_the_same_where_prices_are_not_positive(
+    name: str, bars: Panel, nothing: SideTable
+) -> None:
+    fields = {field: values.copy() for field, values in bars.fields.items()}
+    for field in ("open", "high", "low", "close"):
+        fields[field][[450, 451, 454], 0] *= -1.0
+        fields[field][452, 0] = 0.0
+    panel, columns = replace(bars, fields=fields), family(name)
+    whole = evaluate(columns, panel, nothing)
+    for symbols in (list(panel.symbols), [panel.symbols[0]]):
+        some = _of(panel, symbols) if len(symbols) == 1 else panel
+        expected = evaluate(columns, some, nothing) if len(symbols) == 1 else whole
+        stream = Stream(columns, some.rows(0, 448), nothing)
+        for t in range(448, 458):
+            stepped = stream.values(some.rows(t, t + 1))
+            np.testing.assert_allclose(stepped, expected[t], rtol=1e-9, atol=1e-12, err_msg=str(t))
+
+
+def _of(panel: Panel, symbols: list[str]) -> Panel:
+    rows = [panel.symbols.index(symbol) for symbol in symbols]
+    return replace(
+        panel,
+        symbols=tuple(symbols),
+        fields={field: np.ascontiguousarray(values[:, rows]) for field, values in panel.fields.items()},
+        tradable=panel.tradable[:, rows],
+        datasets=tuple(panel.datasets[row] for row in rows),
+        bases=tuple(panel.bases[row] for row in rows) if panel.bases else (),
+    )

@@ -64,25 +64,29 @@ def carried_after(view: View, reach: int, compute: Rows, *fields: str, relative:
     (n_rows, n_symbols), first = view.shape, view.first
     out = np.empty((n_rows, n_symbols))
     out[:first] = np.nan
+    arrays = [view[name] for name in fields]
     if first and first == n_rows - 1:  # a step of an agent
         begin = max(first - reach, 0)
-        out[first] = _finite(compute(1, *[view[name][begin:] for name in fields])[-1])
+        block = compute(1, *[array[begin:] for array in arrays])
+        out[first] = _settled(block[-1:], view["close"][first:] if relative else None)[0]
         return out
-    arrays = [view[name] for name in fields]
     step = max(CELLS // max(n_symbols, 1), 4 * reach, 16)
     for start in range(first, n_rows, step):
         stop, begin = min(start + step, n_rows), max(start - reach, 0)
         block = compute(stop - start, *[array[begin:stop] for array in arrays])
-        block = _finite(block[len(block) - (stop - start) :])
-        if relative and (view["close"][start:stop] <= 0).any():
-            block = np.where(view["close"][start:stop] <= 0, np.nan, block)
-        out[start:stop] = block
+        close = view["close"][start:stop] if relative else None
+        out[start:stop] = _settled(block[len(block) - (stop - start) :], close)
     return out
 
 
-def _finite(block: np.ndarray) -> np.ndarray:
-    infinite = math.isinf(block.item()) if block.size == 1 else np.isinf(block).any()
-    return np.where(np.isinf(block), np.nan, block) if infinite else block
+def _settled(block: np.ndarray, close: np.ndarray | None) -> np.ndarray:
+    """The rows without what is infinite, and without shares of a ``close`` that is not positive, where one is given."""
+    if block.size == 1:  # a step of one symbol: what takes arrays long is quick for a number
+        infinite, no_share = math.isinf(block.item()), close is not None and close.item() <= 0
+    else:
+        infinite, no_share = bool(np.isinf(block).any()), close is not None and bool((close <= 0).any())
+    block = np.where(np.isinf(block), np.nan, block) if infinite else block
+    return np.where(close <= 0, np.nan, block) if close is not None and no_share else block
 
 
 def smoothed(

@@ -22,6 +22,7 @@ from mnpu.data.history import Known
 from mnpu.errors import DataError
 from mnpu.features.api import Kernel, Memo, View, Vintage
 from mnpu.features.by_symbol import KnownBySymbol, names_in
+from mnpu.features.checks import infinite, too_large
 from mnpu.features.compute import as_declared, compute_latest
 from mnpu.features.evaluation import Job, by_kernel, fill, fresh_states, kernel_view, of_view, quiet
 from mnpu.features.evaluation import parts as parts_of
@@ -122,14 +123,10 @@ class Stream:
         values = self.values(bar, news)
         with np.errstate(over="ignore"):  # what is too large becomes infinite
             row = values.astype(np.float32)
-        if np.isinf(row).any():
+        if place := infinite(row):
             self._broken = True  # whoever asked lacks this row
-            a, f = np.argwhere(np.isinf(row))[0]
-            raise DataError(
-                f"the value of {bar.symbols[a]} at {bar.times[0]:%Y-%m-%d %H:%M} is infinite, or too large",
-                where=f"feature {self.names[f]}",
-                expected="a number, or NaN where it is undefined",
-            )
+            a, f = place
+            raise too_large(self.planned[f], bar, 0, a)
         return self._framed(bar, row[None], self._side.info)
 
     def values(self, bar: Panel, news: SideTable | None = None) -> np.ndarray:
