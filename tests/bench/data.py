@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
@@ -18,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from tests.bench.data_import import import_seconds, make_bars
-from tests.bench.peers import ask, python_with
-from tests.bench.rows import EARLIER, Row
+from tests.bench.peers import Peer, ask
+from tests.bench.rows import Row
 
 __all__ = ["measure"]
 
@@ -37,17 +36,6 @@ STREAM_MB = 600.0  # whatever the size of the file
 STREAMED_BARS = (5_000, 15_000)  # of 200 symbols: a small file, and one three times as large
 
 
-@dataclass(frozen=True)
-class Peer:
-    """A peer's work, the environment that it needs, and its earlier median for where that cannot be made."""
-
-    name: str
-    environment: str
-    packages: tuple[str, ...]
-    work: str
-    earlier: float
-
-
 READ = (
     Peer("pandas.read_sql", "pandas", ("pandas", "pyarrow"), "read_pandas", 1_810.0),
     Peer("adbc", "adbc", ("adbc-driver-sqlite", "pyarrow", "numpy"), "read_adbc", 427.0),
@@ -60,7 +48,7 @@ JOIN = (
     Peer("polars join_asof", "polars", ("polars", "numpy"), "join_polars", 31.2),
 )
 NOBODY = "none: the target"
-MEMORIES = (Peer("pandas.read_sql", "pandas", ("pandas", "pyarrow"), "memory_pandas", 5.0),)
+MEMORIES = (Peer("pandas.read_sql", "pandas", ("pandas", "pyarrow"), "memory_pandas", 5.0, 0),)
 
 
 def measure(workspace: Path) -> list[Row]:
@@ -119,9 +107,8 @@ def memory(folder: Path, workspace: Path) -> list[Row]:
     _, ours = ask(Path(sys.executable), Path(__file__).with_name("data_memory.py"), folder, env=env)
     rows = []
     for peer in MEMORIES:
-        python = python_with(peer.environment, peer.packages, workspace)
-        theirs = ask(python, SCRIPT, peer.work, folder, 0)[1] if python else peer.earlier
-        shown = peer.name if python else f"{peer.name} ({EARLIER})"
+        _, shown, found = peer.measured(SCRIPT, folder, workspace)
+        theirs = found if shown == peer.name else peer.earlier
         rows.append(
             Row("data", "memory of a panel", "x arrays", round(ours, 2), shown, round(theirs, 2), theirs / ours, MEMORY)
         )
@@ -195,14 +182,10 @@ def _beside(
     """One row for each peer; the target is a number, or so many times as fast as the first peer."""
     rows = []
     for peer in peers:
-        python = python_with(peer.environment, peer.packages, workspace)
-        theirs = peer.earlier
-        if python:
-            theirs, found = ask(python, SCRIPT, peer.work, folder, REPEATS)
-            if not np.isclose(found, result, rtol=1e-9):
-                raise AssertionError(f"{case}: {peer.name} found {found}, MNPU {result}")
+        theirs, shown, found = peer.measured(SCRIPT, folder, workspace)
+        if shown == peer.name and not np.isclose(found, result, rtol=1e-9):
+            raise AssertionError(f"{case}: {peer.name} found {found}, MNPU {result}")
         target = target or theirs / faster
-        shown = peer.name if python else f"{peer.name} ({EARLIER})"
         figures = (round(ours, 2), shown, round(theirs, 1), round(theirs / ours, 2), round(target, 1))
         rows.append(Row("data", f"{case}, 1 M rows", "ms", *figures))
     return rows

@@ -8,14 +8,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 
-from tests.bench.peers import ask, python_with
-from tests.bench.rows import EARLIER, Row
+from tests.bench.peers import Peer
+from tests.bench.rows import Row
 
 __all__ = ["measure"]
 
@@ -34,33 +34,13 @@ ILL, NEAR, FLOOR = ("CORR", "CORD"), {False: 1e-4, True: 2e-2}, 1e-3
 FULL = 70
 
 
-@dataclass(frozen=True)
-class Peer:
-    """A peer's work, the environment that it needs, and its earlier median for where that cannot be made."""
-
-    name: str
-    environment: str
-    packages: tuple[str, ...]
-    work: str
-    earlier: float
-    repeats: int = FEW
-
-    def milliseconds(self, folder: Path, workspace: Path) -> tuple[float, str, float]:
-        """What it takes, how it is shown, and the number that it finds."""
-        python = python_with(self.environment, self.packages, workspace)
-        if python is None:
-            return self.earlier, f"{self.name} ({EARLIER})", float("nan")
-        taken, found = ask(python, SCRIPT, self.work, folder, self.repeats)
-        return taken, self.name, found
-
-
 QLIB = ("qlib", ("pyqlib",))
-COLD = Peer("qlib, no caches", *QLIB, "alpha_qlib", 29_600.0)
-COLD_2 = Peer("qlib, no caches, 2 kernels", *QLIB, "alpha_qlib_2", 17_000.0)
-SESSION = Peer("qlib, no caches", *QLIB, "session_qlib", 25_400.0)
-TALIB = Peer("TA-Lib, stacked float32", "talib", ("TA-Lib", "numpy"), "indicators_talib", 156.0, REPEATS)
-TA = Peer("ta, all its columns, from 20 symbols", "ta", ("ta", "numpy", "pandas"), "indicators_ta", 4_300.0)
-BYTES = Peer("numpy.fromfile of as many bytes", "talib", ("TA-Lib", "numpy"), "mapped_bytes", 200.0, REPEATS)
+COLD = Peer("qlib, no caches", *QLIB, "alpha_qlib", 29_600.0, FEW)
+COLD_2 = Peer("qlib, no caches, 2 kernels", *QLIB, "alpha_qlib_2", 17_000.0, FEW)
+SESSION = Peer("qlib, no caches", *QLIB, "session_qlib", 25_400.0, FEW)
+TALIB = Peer("TA-Lib, stacked float32", "talib", ("TA-Lib", "numpy"), "indicators_talib", 156.0)
+TA = Peer("ta, all its columns, from 20 symbols", "ta", ("ta", "numpy", "pandas"), "indicators_ta", 4_300.0, FEW)
+BYTES = Peer("numpy.fromfile of as many bytes", "talib", ("TA-Lib", "numpy"), "mapped_bytes", 200.0)
 
 
 def measure(workspace: Path) -> list[Row]:
@@ -94,13 +74,13 @@ def alpha(folder: Path, workspace: Path) -> list[Row]:
             compute(planned, panel, side, engine=LocalEngine(workers=workers))
             taken[workers].append(1e3 * (time.perf_counter() - began))
     one, two = median(taken[1]), median(taken[2])
-    theirs, shown, _ = COLD.milliseconds(folder, workspace)
+    theirs, shown, _ = COLD.measured(SCRIPT, folder, workspace)
     if (folder / "qlib.npz").exists():
         rounded = {name: values.astype(np.float32).astype(float) for name, values in panel.fields.items()}
         same = compute(planned, replace(panel, fields=rounded), side)  # qlib's store holds float32
         whole = np.all([np.isfinite(values).all(axis=0) for values in rounded.values()], axis=0)
         compare(same.names, same.values, folder / "qlib.npz", whole)
-    both, shown_both, _ = COLD_2.milliseconds(folder, workspace)
+    both, shown_both, _ = COLD_2.measured(SCRIPT, folder, workspace)
     cells = f"{frame.values.size / one / 1e3:,.0f} M cells/s"
     return [
         _row(f"Alpha158, cold, one core ({cells})", one, shown, theirs, theirs / FASTER),
@@ -118,7 +98,7 @@ def session(folder: Path, workspace: Path) -> list[Row]:
     bars = len(panel.times)
     stream = Stream(alpha158(), panel.rows(0, bars - 30), nothing())
     taken = _steps(stream, [panel.rows(t, t + 1) for t in range(bars - 30, bars)])
-    theirs, shown, _ = SESSION.milliseconds(folder, workspace)
+    theirs, shown, _ = SESSION.measured(SCRIPT, folder, workspace)
     target = min(SESSION_MS, theirs / SESSION_FASTER)
     return [_row("Alpha158 of one new session", taken, shown, theirs, target)]
 
@@ -131,13 +111,13 @@ def technical(folder: Path, workspace: Path) -> list[Row]:
     panel, planned, side = prices(), indicators(), nothing()
     ours, frame = _median(lambda: compute(planned, panel, side))
     cells = f"{frame.values.size / ours / 1e3:,.0f} M cells/s"
-    theirs, shown, found = TALIB.milliseconds(folder, workspace)
+    theirs, shown, found = TALIB.measured(SCRIPT, folder, workspace)
     result = float(np.nansum(frame.values[..., [9, 18, 26, 27]].astype(float)))
     complete = bool(np.isfinite(panel["high"]).all() and np.isfinite(panel["low"]).all())
     if complete and np.isfinite(found) and not np.isclose(found, result, rtol=1e-4):
         raise AssertionError(f"indicators: TA-Lib found {found}, MNPU {result}")
     rows = [_row(f"36 indicators into one matrix ({cells})", ours, shown, theirs, theirs)]
-    theirs, shown, columns = TA.milliseconds(folder, workspace)
+    theirs, shown, columns = TA.measured(SCRIPT, folder, workspace)
     each = theirs * panel.shape[1] / 20 * 36 / (columns if np.isfinite(columns) else 86)
     return [*rows, _row("36 indicators into one matrix", ours, f"{shown}, by cells", each, rows[0].target)]
 
@@ -173,7 +153,7 @@ def cached(folder: Path, workspace: Path) -> list[Row]:
     panel, planned, side, home = prices(), alpha158(), nothing(), folder / "features"
     compute(planned, panel, side, cache=home)
     taken, _ = _median(lambda: float(compute(planned, panel, side, cache=home).values[-1].sum()))
-    theirs, shown, _ = BYTES.milliseconds(folder, workspace)
+    theirs, shown, _ = BYTES.measured(SCRIPT, folder, workspace)
     return [_row("Alpha158 again, from the cache", taken, shown, theirs, CACHED_MS)]
 
 

@@ -7,15 +7,38 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ask", "python_with"]
+from tests.bench.rows import EARLIER
+
+__all__ = ["Peer", "ask"]
 
 INSTALL_SECONDS = 240
 
 
-def python_with(name: str, packages: Sequence[str], workspace: Path) -> Path | None:
+@dataclass(frozen=True)
+class Peer:
+    """A peer's work, the environment that it needs, and its earlier result for where that cannot be made."""
+
+    name: str
+    environment: str
+    packages: tuple[str, ...]
+    work: str
+    earlier: float
+    repeats: int = 5
+
+    def measured(self, script: Path, folder: Path, workspace: Path) -> tuple[float, str, float]:
+        """Milliseconds that it takes, how it is shown, and the number that it finds; NaN where nothing was run."""
+        python = _python_with(self.environment, self.packages, workspace)
+        if python is None:
+            return self.earlier, f"{self.name} ({EARLIER})", float("nan")
+        taken, found = ask(python, script, self.work, folder, self.repeats)
+        return taken, self.name, found
+
+
+def _python_with(name: str, packages: Sequence[str], workspace: Path) -> Path | None:
     """The interpreter of an environment that holds ``packages``; None where it cannot be made in reasonable time."""
     home = workspace / name
     python = home / "bin" / "python"

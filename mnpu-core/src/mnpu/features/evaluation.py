@@ -37,6 +37,7 @@ __all__ = [
     "parts",
     "quiet",
     "run",
+    "write_rows",
 ]
 
 #: Rows of a block of a kernel's part.
@@ -182,10 +183,9 @@ def jobs(
     numbers = range(len(planned)) if columns is None else columns
     work = []
     for kernel, places in parts([planned[f] for f in numbers]):
-        columns = tuple(numbers[place] for place in places)
-        carries = any(planned[f].spec.state for f in columns)
-        step = rows - first if kernel is None or carries else BLOCK
-        work += [Job(columns, kernel, t, min(t + step, rows)) for t in range(first, rows, max(step, 1))]
+        together = tuple(numbers[place] for place in places)
+        step = rows - first if kernel is None else BLOCK  # a kernel carries no state from block to block
+        work += [Job(together, kernel, t, min(t + step, rows)) for t in range(first, rows, max(step, 1))]
     return work
 
 
@@ -267,7 +267,7 @@ def fill(
         exact = {}
         for f in job.columns:
             values = _column(planned[f], panel, side, job.start, states, memo)
-            _write(out[f, rows], values)
+            write_rows(out[f, rows], values)
             if last:
                 exact[f] = np.array(np.broadcast_to(values[-last:], (len(values[-last:]), panel.shape[1])), dtype=float)
         return exact
@@ -347,6 +347,7 @@ def _raised(column: PlannedFeature, error: Exception) -> PluginError:
     return PluginError(f"raised {type(error).__name__}: {error}", where=f"feature {column.name} of {column.dist}")
 
 
-def _write(out: np.ndarray, values: np.ndarray) -> None:
+def write_rows(out: np.ndarray, values: np.ndarray) -> None:
+    """Put values in float64 into rows that may be float32."""
     with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused by whoever asked
         out[...] = values

@@ -14,7 +14,7 @@ import numpy as np
 
 from mnpu.errors import MnpuError
 from mnpu.features.api import Kernel, Memo
-from mnpu.features.evaluation import BLOCK, Job, Work, fill, parts
+from mnpu.features.evaluation import BLOCK, Job, Work, fill, parts, write_rows
 from mnpu.features.plan import PlannedFeature
 from mnpu.types import Panel
 
@@ -57,8 +57,6 @@ def continuations(planned: Sequence[PlannedFeature], panel: Panel, found: Sequen
         for kernel, places in parts([planned[old.number] for old in here]):
             columns = tuple(here[place] for place in places)
             specs = [planned[old.number].spec for old in columns]
-            if kernel is not None and any(spec.state for spec in specs):
-                continue  # what a kernel carries lies nowhere
             back = max(spec.warmup for spec in specs) - 1 + SEAM
             begin = rows - (back if kernel is not None else 1 << (back - 1).bit_length())  # few panels share more
             if begin > 0:
@@ -93,7 +91,7 @@ def _plain(work: Work, task: Continuation) -> list[Continued]:
         before = old.last if plain else out[old.number, first:first_new]
         if before is None or not _same(new[:SEAM], before):
             continue
-        _put(out[old.number, first_new:stop], new[SEAM:])
+        write_rows(out[old.number, first_new:stop], new[SEAM:])
         done.append(Continued(old.number, stop, new[-SEAM:].copy() if plain else None, None))
     return done
 
@@ -107,7 +105,7 @@ def _with_state(work: Work, task: Continuation) -> list[Continued]:
         return []
     state = old.state.copy()
     values = _resumed(work, column, task.begin, old.rows, state)
-    _put(work.target.array[old.number, old.rows :], values)
+    write_rows(work.target.array[old.number, old.rows :], values)
     last = None if old.last is None else np.concatenate([old.last, values])[-SEAM:]
     return [Continued(old.number, rows, last, state)]
 
@@ -134,11 +132,6 @@ def _resumed(
     panel = work.panel.rows(begin, stop)
     fill(job, [column], panel, work.side, out, states={column.name: state}, memo=Memo(), origin=first - begin)
     return out[0]
-
-
-def _put(out: np.ndarray, values: np.ndarray) -> None:
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused later
-        out[...] = values
 
 
 def _same(new: np.ndarray, old: np.ndarray) -> bool:

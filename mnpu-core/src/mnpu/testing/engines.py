@@ -9,13 +9,15 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mnpu.errors import DataError, MnpuError
+from mnpu.errors import DataError
 from mnpu.testing import LawOutcome
+from mnpu.testing.general import asked
 
 __all__ = ["laws"]
 
@@ -33,16 +35,11 @@ def laws(factory: Factory) -> list[LawOutcome]:
     factory : callable
         Builds it from its defaults and ``workers``.
     """
-    outcomes = []
-    for law, check in _LAWS.items():
-        try:
-            detail = next(filter(None, (check(factory(workers=n)) for n in WORKERS)), "")
-        except MnpuError as error:
-            detail = str(error)
-        except Exception as error:  # a stranger's component: whatever it raises is what is wrong with it
-            detail = f"it raised {type(error).__name__}: {error}"
-        outcomes.append(LawOutcome(law, not detail, detail))
-    return outcomes
+
+    def broken(check: Callable[[Any], str]) -> str:
+        return next(filter(None, (check(factory(workers=n)) for n in WORKERS)), "")
+
+    return [asked(law, partial(broken, check)) for law, check in _LAWS.items()]
 
 
 def _later_is_quicker(shared: Any, task: int) -> int:

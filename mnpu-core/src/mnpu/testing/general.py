@@ -18,7 +18,7 @@ from mnpu.plugins.registry import Component
 from mnpu.plugins.schema import find_problems, model_from_signature
 from mnpu.testing import LawOutcome
 
-__all__ = ["built_from_defaults", "laws", "plugin_laws"]
+__all__ = ["asked", "built_from_defaults", "laws", "plugin_laws"]
 
 #: What the framework supplies when a component is only built: sizes that any of them must be able to work with.
 SIZES = {"n_features": 3, "lookback": 8, "d_in": 6, "n_horizons": 2, "workers": 2}
@@ -31,6 +31,17 @@ def laws(component: Component, target: Any) -> list[LawOutcome]:
     if component.kind in ("feature_source", "command"):
         return outcomes  # a feature's own signature is checked with the feature; a command declares click options
     return [*outcomes, *_schema_laws(component, target)]
+
+
+def asked(law: str, check: Callable[[], str]) -> LawOutcome:
+    """The outcome of a law whose check says what is wrong, or raises it; a stranger's component may raise anything."""
+    try:
+        detail = check()
+    except MnpuError as error:
+        detail = str(error)
+    except Exception as error:  # whatever it raises is what is wrong with it
+        detail = f"it raised {type(error).__name__}: {error}"
+    return LawOutcome(law, not detail, detail)
 
 
 def built_from_defaults(component: Component, factory: Callable[..., Any]) -> LawOutcome:

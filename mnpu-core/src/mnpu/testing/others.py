@@ -6,15 +6,16 @@ import html
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mnpu.data.calendars import get_calendar
-from mnpu.errors import MnpuError
 from mnpu.testing import LawOutcome
 from mnpu.testing.features import synthetic_panel, synthetic_side
+from mnpu.testing.general import asked
 from mnpu.testing.results import bare_result, sample_sections, synthetic_result
 from mnpu.types import Figure, Labels, Metric, Panel, Section, Table
 
@@ -34,17 +35,9 @@ def laws(kind: str, factory: Factory, *, seed: int = 0) -> list[LawOutcome]:
     seed : int, default=0
         Of the made-up market.
     """
-    checks = _LAWS.get(kind, {})
-    outcomes = []
-    for law, check in checks.items():
-        try:
-            detail = check(factory, np.random.default_rng(seed))
-        except MnpuError as error:
-            detail = str(error)
-        except Exception as error:  # a stranger's component: whatever it raises is what is wrong with it
-            detail = f"it raised {type(error).__name__}: {error}"
-        outcomes.append(LawOutcome(law, not detail, detail))
-    return outcomes
+    return [
+        asked(law, partial(check, factory, np.random.default_rng(seed))) for law, check in _LAWS.get(kind, {}).items()
+    ]
 
 
 def _clean_data_passes(factory: Factory, rng: np.random.Generator) -> str:
