@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.bench import __main__ as command
-from tests.bench import data, startup
+from tests.bench import data, peers, startup
 from tests.bench.rows import EARLIER, Row, keep
 
 
@@ -49,8 +49,8 @@ def test_a_peer_that_cannot_be_installed_is_shown_with_its_earlier_figure(monkey
 
 
 def test_a_target_of_the_data_topic_is_a_share_of_what_the_first_peer_takes(monkeypatch, tmp_path):
-    monkeypatch.setattr(data, "python_with", lambda *environment: tmp_path)
-    monkeypatch.setattr(data, "ask", lambda python, script, work, *rest: [{"read_pandas": 80.0}.get(work, 60.0), 7.0])
+    monkeypatch.setattr(peers, "_python_with", lambda *environment: tmp_path)
+    monkeypatch.setattr(peers, "ask", lambda python, script, work, *rest: [{"read_pandas": 80.0}.get(work, 60.0), 7.0])
     rows = data._beside("read", 15.0, data.READ, tmp_path, tmp_path, result=7.0, faster=4.0)
     assert [(r.peer_value, r.target, r.missed) for r in rows] == [(80.0, 20.0, False), *[(60.0, 20.0, False)] * 2]
     with pytest.raises(AssertionError, match=r"pandas\.read_sql found 7\.0, MNPU 8\.0"):
@@ -58,6 +58,6 @@ def test_a_target_of_the_data_topic_is_a_share_of_what_the_first_peer_takes(monk
 
 
 def test_a_peer_of_the_data_topic_that_cannot_be_installed_has_its_earlier_figure(monkeypatch, tmp_path):
-    monkeypatch.setattr(data, "python_with", lambda *environment: None)
+    monkeypatch.setattr(peers, "_python_with", lambda *environment: None)
     [row, _] = data._beside("join", 3.0, data.JOIN, tmp_path, tmp_path, result=1.0, faster=8.0)
     assert (row.peer, row.peer_value) == (f"pandas.merge_asof ({EARLIER})", 38.3)
