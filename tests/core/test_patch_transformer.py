@@ -183,13 +183,13 @@ def test_impossible_sizes_are_refused_by_name(build: Callable[[], nn.Module], se
         build()
 
 
+def with_channels(channels: str) -> Callable[..., nn.Module]:
+    return lambda n_features, lookback: PatchTransformer(n_features, lookback, channels=channels)
+
+
 @pytest.mark.parametrize("channels", ["mixed", "independent"])
 def test_it_learns_a_planted_signal(rng: np.random.Generator, channels: str) -> None:
-    checks.assert_learns(_With(channels), rng, at_least=0.6)
-
-
-def _With(channels: str) -> Callable[..., nn.Module]:
-    return lambda n_features, lookback: PatchTransformer(n_features, lookback, channels=channels)
+    checks.assert_learns(with_channels(channels), rng, at_least=0.6)
 
 
 def test_it_trains_in_bfloat16(rng: np.random.Generator) -> None:
