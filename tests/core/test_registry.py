@@ -92,7 +92,7 @@ def test_components_are_listed_in_the_order_of_the_pipeline(registry):
     [
         ("backbone", "Lineer", ConfigError, "No backbone named 'Lineer'. Did you mean 'linear'?"),
         ("backbone", "gross_cap", ConfigError, "No backbone named 'gross_cap'. 'gross_cap' is a guardrail."),
-        ("backbone", "zzz", ConfigError, "No backbone named 'zzz'. Installed backbones: linear, omni."),
+        ("backbone", "zzz", ConfigError, "No backbone named 'zzz'. Installed backbones: dlinear, gru, linear"),
         ("backbon", "linear", ConfigError, "No kind of component is named 'backbon'. Did you mean 'backbone'?"),
     ],
 )

@@ -47,7 +47,14 @@ def mnpu_validators():
 
 @hookimpl
 def mnpu_backbones():
-    return {"linear": "mnpu.nn.linear:Linear", "omni": "mnpu.nn.omni:Omni"}
+    return {
+        "dlinear": "mnpu.nn.dlinear:DLinear",
+        "gru": "mnpu.nn.gru:GRU",
+        "linear": "mnpu.nn.linear:Linear",
+        "omni": "mnpu.nn.omni:Omni",
+        "patch_transformer": "mnpu.nn.patch_transformer:PatchTransformer",
+        "tcn": "mnpu.nn.tcn:TCN",
+    }
 
 
 @hookimpl
