@@ -16,7 +16,6 @@ from mnpu_models_ssm.scan import chunked
 
 __all__ = ["scan"]
 
-RELAXED = ("contract", "reassoc")  #: a product and a sum in one instruction, a sum in the lanes of a vector
 ALONE = 1 << 20  #: steps of single modes below which threads cost more than they save
 
 
@@ -35,7 +34,7 @@ class _Scan(torch.autograd.Function):
         kept = math.ceil(length / loops.STRIDE) if any(ctx.needs_input_grad) else 0
         marks = u.new_empty(batch, kept, a.shape[1], channels)
         y = torch.empty_like(u, memory_format=torch.contiguous_format)
-        kernel = compiled(loops.forward, relaxed=RELAXED)
+        kernel = compiled(loops.forward, relaxed=loops.RELAXED)
         _spread(
             lambda first, last: kernel(*arrays, first, last, marks.numpy(), y.numpy()), batch, a.numel() * length
         )
@@ -57,7 +56,7 @@ class _Scan(torch.autograd.Function):
         g_a, g_skip = u.new_zeros(batch, a.shape[1], channels), u.new_zeros(batch, channels)
         g_b, g_c = u.new_zeros(b.shape), u.new_zeros(b.shape)
         out = [value.numpy() for value in (g_u, g_delta, g_a, g_b, g_c, g_skip)]
-        kernel, marks = compiled(loops.backward, relaxed=RELAXED), ctx.marks.numpy()
+        kernel, marks = compiled(loops.backward, relaxed=loops.RELAXED), ctx.marks.numpy()
         _spread(lambda first, last: kernel(*arrays, marks, g, first, last, *out), batch, a.numel() * length)
         return g_u, g_delta, g_a.sum(0).T, g_b, g_c, g_skip.sum(0)
 

@@ -22,10 +22,11 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
-__all__ = ["BLOCK", "STRIDE", "backward", "forward"]
+__all__ = ["BLOCK", "RELAXED", "STRIDE", "backward", "forward"]
 
 BLOCK = 128
 STRIDE = 16
+RELAXED = ("contract", "reassoc")  #: a product and a sum rounded once, a sum over the lanes of a vector
 LN2 = float(np.log(2))
 
 # Single precision by hand: the C library's function takes one number at a time. Taylor's series of 2**r for |r| <= 1/2,
@@ -54,7 +55,7 @@ def _double(z):  # noqa: ANN001, ANN202
     return np.exp2(z)
 
 
-@overload(power)
+@overload(power, jit_options={"fastmath": set(RELAXED)})
 def _power(z):  # noqa: ANN001, ANN202
     return _single if z == types.float32 else _double
 
@@ -83,42 +84,50 @@ def forward(u, delta, a, b, c, skip, first, last, marks, y):  # noqa: ANN001, AN
                         out[d] += read * x[d]
 
 
-@register_jitable
-def _again(u, delta, a, b, start, stop, states, decays):  # noqa: ANN001, ANN202
-    """States and decays of the steps from ``start`` to ``stop``, from the state before them, ``states[0]``."""
-    width = u.shape[1]
+@register_jitable(fastmath=set(RELAXED))
+def _again(u, delta, a, b, i, low, high, start, stop, states, decays, fed):  # noqa: ANN001, ANN202
+    """States, decays and delta u of the steps from ``start`` to ``stop``, from the state before them, ``states[0]``."""
+    width = high - low
     for t in range(start, stop):
-        now, dt = u[t], delta[t]
-        before, after, decay = states[t - start], states[t - start + 1], decays[t - start]
+        s = t - start
+        now, dt, given = u[i, t, low:high], delta[i, t, low:high], fed[s]
+        before, after, decay = states[s], states[s + 1], decays[s]
+        for d in range(width):
+            given[d] = dt[d] * now[d]
         for n in range(a.shape[0]):
-            rate, x, x_next, kept, write = a[n], before[n], after[n], decay[n], b[t, n]
+            rate, x, x_next, kept, write = a[n, low:high], before[n], after[n], decay[n], b[i, t, n]
             for d in range(width):
-                z = power(dt[d] * rate[d])
-                kept[d] = z
-                x_next[d] = z * x[d] + dt[d] * now[d] * write
+                kept[d] = power(dt[d] * rate[d])
+            for d in range(width):
+                x_next[d] = kept[d] * x[d] + given[d] * write
 
 
-@register_jitable
-def _back(now, dt, a, b, c, g_y, before, after, decay, g, g_a, g_b, g_c, g_fed, g_dt):  # noqa: ANN001, ANN202
+@register_jitable(fastmath=set(RELAXED))
+def _back(dt, given, a, b, c, g_y, low, before, after, decay, g, g_x, g_a, g_b, g_c, g_fed, g_dt):  # noqa: ANN001, ANN202
     """One step backward: adds to ``g_a``, ``g_b`` and ``g_c``, fills ``g_fed`` and ``g_dt``, moves ``g``."""
-    width = now.shape[0]
+    width = dt.shape[0]
+    high = low + width
     for d in range(width):
         g_fed[d] = 0
         g_dt[d] = 0
     for n in range(a.shape[0]):
         write, read = b[n], c[n]
-        rate, x_before, x, kept, g_n, g_rate = a[n], before[n], after[n], decay[n], g[n], g_a[n]
-        to_b = to_c = g_b[n] * 0
+        rate, g_rate = a[n, low:high], g_a[n, low:high]
+        x_before, x, kept, g_n = before[n], after[n], decay[n], g[n]
+        to_b = to_c = write * 0
+        # Four loops, not one: the compiler vectorises only loops of few arrays, as it must prove that none overlap.
         for d in range(width):
-            g_x = g_n[d] + read * g_y[d]
+            g_x[d] = g_n[d] + read * g_y[d]
             to_c += g_y[d] * x[d]
-            to_b += g_x * (dt[d] * now[d])
-            g_fed[d] += g_x * write
-            passed = g_x * kept[d]
-            w = passed * x_before[d]
-            g_dt[d] += w * rate[d]
-            g_rate[d] += w * dt[d]
-            g_n[d] = passed
+        for d in range(width):
+            g_fed[d] += g_x[d] * write
+            to_b += g_x[d] * given[d]
+        for d in range(width):
+            g_n[d] = g_x[d] * kept[d]
+            g_x[d] = g_n[d] * x_before[d]
+        for d in range(width):
+            g_dt[d] += g_x[d] * rate[d]
+            g_rate[d] += g_x[d] * dt[d]
         g_b[n] += to_b
         g_c[n] += to_c
 
@@ -130,24 +139,29 @@ def backward(  # noqa: ANN201
     length, channels = u.shape[1], u.shape[2]
     modes, ln2 = a.shape[0], u.dtype.type(LN2)  # a holds log2(e) times the rates
     states, decays = np.empty((STRIDE + 1, modes, BLOCK), u.dtype), np.empty((STRIDE, modes, BLOCK), u.dtype)
-    g, fed, step = np.empty((modes, BLOCK), u.dtype), np.empty(BLOCK, u.dtype), np.empty(BLOCK, u.dtype)
+    fed, g, g_x = np.empty((STRIDE, BLOCK), u.dtype), np.empty((modes, BLOCK), u.dtype), np.empty(BLOCK, u.dtype)
+    g_fed, g_dt = np.empty(BLOCK, u.dtype), np.empty(BLOCK, u.dtype)
     for i in range(first, last):
         for low in range(0, channels, BLOCK):
             high = min(low + BLOCK, channels)
             width = high - low
-            now, dt, rates, out = u[i, :, low:high], delta[i, :, low:high], a[:, low:high], g_y[i, :, low:high]
             g[:] = 0
             for k in range(marks.shape[1] - 1, -1, -1):
                 start, stop = k * STRIDE, min(k * STRIDE + STRIDE, length)
                 states[0, :, :width] = marks[i, k, :, low:high]
-                _again(now, dt, rates, b[i], start, stop, states, decays)
+                _again(u, delta, a, b, i, low, high, start, stop, states, decays, fed)
                 for t in range(stop - 1, start - 1, -1):
                     s = t - start
+                    # sliced here: a slice of a slice would no longer be known to lie side by side
+                    now, dt, out = u[i, t, low:high], delta[i, t, low:high], g_y[i, t, low:high]
                     _back(
-                        *(now[t], dt[t], rates, b[i, t], c[i, t], out[t], states[s], states[s + 1], decays[s]),
-                        *(g, g_a[i, :, low:high], g_b[i, t], g_c[i, t], fed, step),
+                        *(dt, fed[s], a, b[i, t], c[i, t], out, low, states[s], states[s + 1], decays[s]),
+                        *(g, g_x, g_a[i], g_b[i, t], g_c[i, t], g_fed, g_dt),
                     )
+                    to_u, to_delta, to_skip = g_u[i, t, low:high], g_delta[i, t, low:high], g_skip[i, low:high]
                     for d in range(width):
-                        g_u[i, t, low + d] = fed[d] * dt[t, d] + skip[low + d] * out[t, d]
-                        g_delta[i, t, low + d] = step[d] * ln2 + fed[d] * now[t, d]
-                        g_skip[i, low + d] += out[t, d] * now[t, d]
+                        to_u[d] = g_fed[d] * dt[d] + skip[low + d] * out[d]
+                    for d in range(width):
+                        to_delta[d] = g_dt[d] * ln2 + g_fed[d] * now[d]
+                    for d in range(width):
+                        to_skip[d] += out[d] * now[d]
