@@ -18,7 +18,7 @@ Ways
 ``reference``  the recurrence, a step at a time: the definition, which the others must equal
 ``chunked``    plain torch for accelerators and for export: T steps of all chunks at once, then the chunks in turn, so
                about 2 sqrt(L) operations in a row. It holds (B, L, D, N) numbers
-``compiled``   machine code for the processor: fused, with a derived backward, and holds N/16 of that at the most
+``compiled``   machine code for the processor: fused, with a derived backward, and holds one state in sixteen
 
 Every one is linear in L in both directions. No decay is ever divided by and no exponent is positive, so a long window
 neither overflows nor loses digits.
@@ -48,6 +48,7 @@ def selective_scan(u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, sk
 def way(u: Tensor) -> Scan:
     """Compiled loops on a processor; plain torch elsewhere, and where the operations are traced."""
     traced = torch.compiler.is_compiling() or torch.jit.is_tracing() or type(u) not in (Tensor, torch.nn.Parameter)
+    traced = traced or torch._C._are_functorch_transforms_active()  # torch.func, whose tensors have no memory
     compilable = u.device.type == "cpu" and u.dtype in (torch.float32, torch.float64)
     return compiled if compilable and not traced else chunked
 
@@ -58,7 +59,7 @@ def selective_step(
     """One step: ``u`` and ``delta`` (B, D), ``b`` and ``c`` (B, N), state (B, D, N) to output (B, D) and next state."""
     decay = torch.exp(delta.unsqueeze(-1) * a)  # (B, D, N)
     state = torch.addcmul((delta * u).unsqueeze(-1) * b.unsqueeze(1), decay, state)
-    return torch.addcmul((state @ c.unsqueeze(-1)).squeeze(-1), skip, u), state
+    return torch.addcmul((state * c.unsqueeze(1)).sum(-1), skip, u), state
 
 
 def reference(u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor) -> Tensor:

@@ -35,16 +35,13 @@ class _Scan(torch.autograd.Function):
         marks = u.new_empty(batch, kept, a.shape[1], channels)
         y = torch.empty_like(u, memory_format=torch.contiguous_format)
         kernel = compiled(loops.forward, relaxed=loops.RELAXED)
-        _spread(
-            lambda first, last: kernel(*arrays, first, last, marks.numpy(), y.numpy()), batch, a.numel() * length
-        )
-        ctx.save_for_backward(u, delta, a, b, c, skip)
-        ctx.marks = marks
+        _spread(lambda first, last: kernel(*arrays, first, last, marks.numpy(), y.numpy()), batch, a.numel() * length)
+        ctx.save_for_backward(u, delta, a, b, c, skip, marks)
         return y
 
     @staticmethod
     def backward(ctx: Any, g_y: Tensor) -> tuple[Tensor, ...]:
-        inputs = ctx.saved_tensors
+        *inputs, marks = ctx.saved_tensors
         if torch.is_grad_enabled():  # somebody wants the gradient of this gradient
             with torch.enable_grad():
                 again = [value.detach().requires_grad_() if not value.requires_grad else value for value in inputs]
@@ -56,14 +53,14 @@ class _Scan(torch.autograd.Function):
         g_a, g_skip = u.new_zeros(batch, a.shape[1], channels), u.new_zeros(batch, channels)
         g_b, g_c = u.new_zeros(b.shape), u.new_zeros(b.shape)
         out = [value.numpy() for value in (g_u, g_delta, g_a, g_b, g_c, g_skip)]
-        kernel, marks = compiled(loops.backward, relaxed=loops.RELAXED), ctx.marks.numpy()
-        _spread(lambda first, last: kernel(*arrays, marks, g, first, last, *out), batch, a.numel() * length)
+        kernel = compiled(loops.backward, relaxed=loops.RELAXED)
+        _spread(lambda first, last: kernel(*arrays, marks.numpy(), g, first, last, *out), batch, a.numel() * length)
         return g_u, g_delta, g_a.sum(0).T, g_b, g_c, g_skip.sum(0)
 
 
 def _arrays(u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor) -> list[Any]:
     """Inputs as the loops read them, without a copy where they lie so already."""
-    turned = (a.detach().T * math.log2(math.e)).contiguous()  # (N, D)
+    turned = (a.detach().T.double() * math.log2(math.e)).to(a.dtype).contiguous()  # (N, D), rounded once
     return [value.detach().contiguous().numpy() for value in (u, delta, turned, b, c, skip)]
 
 

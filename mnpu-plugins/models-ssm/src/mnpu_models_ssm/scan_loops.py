@@ -37,12 +37,12 @@ _C1, _C2, _C3, _C4, _C5, _C6 = (
 )
 
 
-def power(z):  # noqa: ANN001, ANN201
+def power(z):  # type: ignore[no-untyped-def]
     """``2**z`` for ``z`` up to 0, in its own precision."""
     return np.exp2(z)
 
 
-def _single(z):  # noqa: ANN001, ANN202
+def _single(z):  # type: ignore[no-untyped-def]
     if z < _LOWEST:
         z = _LOWEST
     whole = np.int32(z - _HALF)  # the nearest integer, since z is not positive
@@ -51,16 +51,16 @@ def _single(z):  # noqa: ANN001, ANN202
     return (_ONE + r * series) * np.int32((whole + _BIAS) << _FRACTION).view(np.float32)
 
 
-def _double(z):  # noqa: ANN001, ANN202
+def _double(z):  # type: ignore[no-untyped-def]
     return np.exp2(z)
 
 
 @overload(power, jit_options={"fastmath": set(RELAXED)})
-def _power(z):  # noqa: ANN001, ANN202
+def _power(z):  # type: ignore[no-untyped-def]
     return _single if z == types.float32 else _double
 
 
-def forward(u, delta, a, b, c, skip, first, last, marks, y):  # noqa: ANN001, ANN201
+def forward(u, delta, a, b, c, skip, first, last, marks, y):  # type: ignore[no-untyped-def]
     """Fill ``y`` (B, L, D) and ``marks`` (B, K, N, D) of the windows from ``first`` to ``last``."""
     length, channels = u.shape[1], u.shape[2]
     modes = a.shape[0]
@@ -85,7 +85,9 @@ def forward(u, delta, a, b, c, skip, first, last, marks, y):  # noqa: ANN001, AN
 
 
 @register_jitable(fastmath=set(RELAXED))
-def _again(u, delta, a, b, i, low, high, start, stop, states, decays, fed):  # noqa: ANN001, ANN202
+def _again(  # type: ignore[no-untyped-def]
+    u, delta, a, b, i, low, high, start, stop, states, decays, fed
+):
     """States, decays and delta u of the steps from ``start`` to ``stop``, from the state before them, ``states[0]``."""
     width = high - low
     for t in range(start, stop):
@@ -103,7 +105,9 @@ def _again(u, delta, a, b, i, low, high, start, stop, states, decays, fed):  # n
 
 
 @register_jitable(fastmath=set(RELAXED))
-def _back(dt, given, a, b, c, g_y, low, before, after, decay, g, g_x, g_a, g_b, g_c, g_fed, g_dt):  # noqa: ANN001, ANN202
+def _back(  # type: ignore[no-untyped-def]
+    dt, given, a, b, c, g_y, low, before, after, decay, g, g_x, g_a, g_b, g_c, g_fed, g_dt
+):
     """One step backward: adds to ``g_a``, ``g_b`` and ``g_c``, fills ``g_fed`` and ``g_dt``, moves ``g``."""
     width = dt.shape[0]
     high = low + width
@@ -132,10 +136,10 @@ def _back(dt, given, a, b, c, g_y, low, before, after, decay, g, g_x, g_a, g_b, 
         g_c[n] += to_c
 
 
-def backward(  # noqa: ANN201
-    u, delta, a, b, c, skip, marks, g_y, first, last, g_u, g_delta, g_a, g_b, g_c, g_skip  # noqa: ANN001
+def backward(  # type: ignore[no-untyped-def]
+    u, delta, a, b, c, skip, marks, g_y, first, last, g_u, g_delta, g_a, g_b, g_c, g_skip
 ):
-    """Add the gradients of the windows from ``first`` to ``last``; ``g_a`` (B, N, D) and ``g_skip`` (B, D) by window."""
+    """Add the gradients of windows ``first`` to ``last``; ``g_a`` (B, N, D) and ``g_skip`` (B, D) have a row for each."""
     length, channels = u.shape[1], u.shape[2]
     modes, ln2 = a.shape[0], u.dtype.type(LN2)  # a holds log2(e) times the rates
     states, decays = np.empty((STRIDE + 1, modes, BLOCK), u.dtype), np.empty((STRIDE, modes, BLOCK), u.dtype)
