@@ -22,8 +22,8 @@ A block is ``h + mixer(RMSNorm(h))``. Start: A uniform in [-16, -1], delta log-u
 
 Departures: P is 16 and N is 32, not 64 and 128, since widths here are tens, not thousands.
 
-Does not include: more than one group of b and c, biases of ``in_proj`` and ``out_proj``, an MLP beside the mixer, limits
-of delta, dropout, a state that goes from one window to the next.
+Does not include: more than one group of b and c, biases of ``in_proj`` and ``out_proj``, an MLP beside the mixer,
+limits of delta, dropout, a state that goes from one window to the next.
 """
 
 from __future__ import annotations

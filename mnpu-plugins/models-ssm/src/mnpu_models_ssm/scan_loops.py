@@ -139,7 +139,7 @@ def _back(  # type: ignore[no-untyped-def]
 def backward(  # type: ignore[no-untyped-def]
     u, delta, a, b, c, skip, marks, g_y, first, last, g_u, g_delta, g_a, g_b, g_c, g_skip
 ):
-    """Add the gradients of windows ``first`` to ``last``; ``g_a`` (B, N, D) and ``g_skip`` (B, D) have a row for each."""
+    """Add the gradients of windows ``first`` to ``last``; ``g_a`` (B, N, D) and ``g_skip`` (B, D) by window."""
     length, channels = u.shape[1], u.shape[2]
     modes, ln2 = a.shape[0], u.dtype.type(LN2)  # a holds log2(e) times the rates
     states, decays = np.empty((STRIDE + 1, modes, BLOCK), u.dtype), np.empty((STRIDE, modes, BLOCK), u.dtype)
