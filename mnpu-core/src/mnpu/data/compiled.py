@@ -12,16 +12,17 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 @cache
-def compiled(function: F) -> F:
+def compiled(function: F, *, relaxed: tuple[str, ...] = ()) -> F:
     """``function``, a plain loop over arrays, as machine code that runs without the interpreter's lock.
 
     The code is kept beside the source, or in the user's cache where that folder cannot be written; with neither it
     is compiled again in each process. A division by zero gives what it gives in numpy, so that loops over arrays can
-    use the processor's vectors.
+    use the processor's vectors. ``relaxed`` names rules of arithmetic that may be bent for speed, in numba's words:
+    ``reassoc`` adds in another order, ``contract`` rounds a product and a sum once.
     """
     import numba  # half a second to import, so only where a loop is long
 
-    options = {"nogil": True, "error_model": "numpy"}
+    options = {"nogil": True, "error_model": "numpy", "fastmath": set(relaxed)}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # no folder to keep it in

@@ -1,0 +1,129 @@
+"""What Mamba and Mamba-2 share: a short causal convolution, and mixers stacked on a residual stream.
+
+Glossary
+--------
+B batch, L lookback, F input columns, D model width, W channels of a convolution, K its taps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["EPSILON", "CausalConv", "Stack", "gated", "step_size_bias", "wide"]
+
+EPSILON = 1e-5  #: of every norm, as published
+
+
+class Stack(nn.Module):
+    """``h <- h + mixer(norm(h))`` for each mixer, between an embedding of the columns and a last norm.
+
+    A mixer maps (B, L, D) to the same; its ``last`` gives the last step alone, its ``step`` one step from a state.
+    """
+
+    causal = True
+    streams = True
+
+    def __init__(self, n_features: int, d_model: int, mixers: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.d_out = d_model
+        self.embed = nn.Linear(n_features, d_model)
+        self.blocks = nn.ModuleList(Block(d_model, mixer) for mixer in mixers)
+        self.norm = nn.RMSNorm(d_model, eps=EPSILON)
+
+    @property
+    def no_weight_decay(self) -> frozenset[str]:
+        """Parameters that are time scales or skips, not directions: pulling them to zero would change the memory."""
+        scales = ("A_log", ".D", "dt_bias", "dt_proj.bias")
+        return frozenset(name for name, _ in self.named_parameters() if name.endswith(scales))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, L, F) -> (B, L, D)``."""
+        h = self.embed(x)  # (B, L, D)
+        for block in self.blocks:
+            h = block(h)  # (B, L, D)
+        return self.norm(h)
+
+    def summary(self, x: Tensor) -> Tensor:
+        """The last step of ``forward``, whose last block gates and projects only that one: ``(B, L, F) -> (B, D)``."""
+        h = self.embed(x)  # (B, L, D)
+        for block in self.blocks[:-1]:
+            h = block(h)  # (B, L, D)
+        return self.norm(self.blocks[-1].last(h))  # (B, D)
+
+    def initial_state(self, batch: int) -> list[Any]:
+        """The state before the first bar, one for each block: zeros, of a size that does not grow."""
+        return [block.mixer.initial_state(batch) for block in self.blocks]
+
+    def step(self, x: Tensor, state: list[Any]) -> tuple[Tensor, list[Any]]:
+        """One bar in constant time: ``(B, F)`` and the states to ``(B, D)`` and the next states."""
+        h, following = self.embed(x), []  # (B, D)
+        for block, before in zip(self.blocks, state, strict=True):
+            h, after = block.step(h, before)  # (B, D)
+            following.append(after)
+        return self.norm(h), following
+
+
+class Block(nn.Module):
+    """``h + mixer(RMSNorm(h))``."""
+
+    def __init__(self, d_model: int, mixer: nn.Module) -> None:
+        super().__init__()
+        self.norm = nn.RMSNorm(d_model, eps=EPSILON)
+        self.mixer = mixer
+
+    def forward(self, h: Tensor) -> Tensor:
+        """``(B, L, D) -> (B, L, D)``."""
+        return h + self.mixer(self.norm(h))
+
+    def last(self, h: Tensor) -> Tensor:
+        """``(B, L, D) -> (B, D)``: the last step of ``forward``."""
+        return h[:, -1] + self.mixer.last(self.norm(h))
+
+    def step(self, h: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """``(B, D)`` and a state to ``(B, D)`` and the next state."""
+        y, state = self.mixer.step(self.norm(h), state)
+        return h + y, state
+
+
+class CausalConv(nn.Conv1d):
+    """A filter of K taps for each channel: ``y_t = bias + sum_k w_k x_{t-K+1+k}``, zero before the window."""
+
+    def __init__(self, channels: int, taps: int) -> None:
+        super().__init__(channels, channels, taps, groups=channels, padding=taps - 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, L, W) -> (B, L, W)``."""
+        y = super().forward(x.transpose(1, 2))[..., : x.shape[1]]  # (B, W, L)
+        # contiguous: what follows acts on channels, and mixed strides would make it several times slower
+        return y.transpose(1, 2).contiguous()
+
+    def initial_state(self, batch: int) -> Tensor:
+        """The K - 1 inputs before the first, (B, K-1, W): zeros."""
+        return self.weight.new_zeros(batch, self.kernel_size[0] - 1, self.in_channels)
+
+    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, W)`` and the inputs before it to ``(B, W)`` and the inputs before the next."""
+        seen = torch.cat([state, x.unsqueeze(1).to(state.dtype)], dim=1)  # (B, K, W)
+        return (seen * self.weight[:, 0].T).sum(1) + self.bias, seen[:, 1:]
+
+
+def step_size_bias(count: int, smallest: float, largest: float) -> Tensor:
+    """Biases (count,) whose softplus is spread log-uniformly from ``smallest`` to ``largest``."""
+    size = torch.empty(count).uniform_(math.log(smallest), math.log(largest)).exp().clamp(min=1e-4)
+    return size + torch.log(-torch.expm1(-size))  # the inverse of softplus
+
+
+def wide(*values: Tensor) -> tuple[Tensor, ...]:
+    """The values with at least the digits of float32: a product of decays over a window needs them."""
+    return tuple(v.float() if v.dtype in (torch.bfloat16, torch.float16) else v for v in values)
+
+
+def gated(y: Tensor, gate: Tensor) -> Tensor:
+    """``y silu(gate)``."""
+    return y * F.silu(gate)
