@@ -95,22 +95,20 @@ class _Chosen(torch.autograd.Function):
         w1, b1, w2, b2 = weights
         token = order // gates.shape[1]  # (A,)
         before = x.new_empty(len(order), w1.shape[2])  # (A, M), sorted by expert; dropped assignments last
-        hidden = torch.empty_like(before)
         outputs = x.new_empty(len(order), w2.shape[2])  # (A, D)
         outputs[ends[-1] :] = 0
         for e, at in _slices(ends):  # a slice at a time: what one step writes, the next one finds in the cache
             torch.addmm(b1[e], x.index_select(0, token[at]), w1[e], out=before[at])
-            torch.ops.aten.gelu.out(before[at], out=hidden[at])
-            torch.addmm(b2[e], hidden[at], w2[e], out=outputs[at])
+            torch.addmm(b2[e], F.gelu(before[at]), w2[e], out=outputs[at])
         inverse = torch.empty_like(order)
         inverse[order] = torch.arange(len(order), device=order.device)
         ctx.ends = ends
-        ctx.save_for_backward(x, gates, order, inverse, before, hidden, outputs, *weights)
+        ctx.save_for_backward(x, gates, order, inverse, before, outputs, *weights)
         return F.embedding_bag(inverse.view_as(gates), outputs, mode="sum", per_sample_weights=gates)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, gates, order, inverse, before, hidden, outputs, *weights = ctx.saved_tensors
+        x, gates, order, inverse, before, outputs, *weights = ctx.saved_tensors
         if torch.is_grad_enabled():
             return _differentiable(ctx, grad, x, gates, order, weights)
         w1, _, w2, _ = weights
@@ -124,7 +122,7 @@ class _Chosen(torch.autograd.Function):
             back = grad.index_select(0, token[at])
             torch.sum(back * outputs[at], 1, out=of_gate[at])
             back *= gate[at]
-            torch.mm(hidden[at].T, back, out=of_w2[e])
+            torch.mm(F.gelu(before[at]).T, back, out=of_w2[e])  # again: cheaper than keeping it
             torch.sum(back, 0, out=of_b2[e])
             inner = torch.ops.aten.gelu_backward(back @ w2[e].T, before[at])
             torch.mm(x.index_select(0, token[at]).T, inner, out=of_w1[e])

@@ -91,7 +91,8 @@ class Router(nn.Module):
             total = logits.logsumexp(-1, keepdim=True)  # (T, 1)
             p = torch.exp(logits - total)  # (T, E)
             largest, chosen = logits.topk(self.top_k)  # (T, k)
-            gates = torch.softmax(largest, -1) if self.top_k > 1 else torch.exp(largest - total)
+            gates = torch.exp(largest - total)  # their p, which for k > 1 are scaled to a sum of 1
+            gates = gates / gates.sum(-1, keepdim=True) if self.top_k > 1 else gates
             wanted = (chosen.flatten().unsqueeze(-1) == torch.arange(len(self.weight), device=x.device)).sum(0)
             balance = len(self.weight) * torch.dot(wanted / chosen.numel(), p.mean(0))
             if self.training and self.capacity_factor is not None:
