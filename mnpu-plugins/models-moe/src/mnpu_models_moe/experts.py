@@ -14,7 +14,7 @@ up to those of one dense network of hidden width k M, however many experts there
 belongs to no slice.
 
 The backward pass is written out, because that of sliced and gathered tensors fills with zeros what it does not touch:
-it gathers by the inverse permutation where autograd would scatter. Where a gradient is itself differentiated (Hessian
+it gathers by the inverse permutation where autograd would scatter, and computes gelu again rather than keep it. Where a gradient is itself differentiated (Hessian
 products), and where a graph is exported, plain torch computes the same.
 
 Does not include: experts spread over devices, a fused kernel, dropout inside an expert.
@@ -50,11 +50,10 @@ class Experts(nn.Module):
 
     def forward(self, x: Tensor, gates: Tensor, chosen: Tensor) -> Tensor:
         """``(T, D), (T, k), (T, k) -> (T, D)``; ``chosen`` is E where an assignment was dropped, its gate zero."""
-        kind = x.device.type
-        weights = (self.w1, self.b1, self.w2, self.b2)
-        if torch.is_autocast_enabled(kind):  # custom functions are not cast by autocast
-            lower = torch.get_autocast_dtype(kind)
-            x, gates, weights = x.to(lower), gates.to(lower), tuple(w.to(lower) for w in weights)  # type: ignore[assignment]
+        numbers = [x, gates, self.w1, self.b1, self.w2, self.b2]
+        if torch.is_autocast_enabled(x.device.type):  # autocast casts nothing for a function with its own gradient
+            numbers = [n.to(torch.get_autocast_dtype(x.device.type)) for n in numbers]
+        x, gates, *weights = numbers
         if torch.compiler.is_compiling() or torch.jit.is_tracing():
             return all_experts(x, gates, chosen, *weights)  # slices of unknown length cannot be exported
         order, ends = _by_expert(chosen, len(self.w1))

@@ -94,7 +94,7 @@ class Router(nn.Module):
             gates = torch.exp(largest - total)  # their p, which for k > 1 are scaled to a sum of 1
             gates = gates / gates.sum(-1, keepdim=True) if self.top_k > 1 else gates
             wanted = (chosen.flatten().unsqueeze(-1) == torch.arange(len(self.weight), device=x.device)).sum(0)
-            balance = len(self.weight) * torch.dot(wanted / chosen.numel(), p.mean(0))
+            balance = len(self.weight) * torch.dot(wanted.to(p.dtype) / chosen.numel(), p.mean(0))
             if self.training and self.capacity_factor is not None:
                 capacity = math.ceil(self.capacity_factor * chosen.numel() / len(self.weight))
                 kept = within_capacity(chosen, p.detach().gather(1, chosen), capacity)
