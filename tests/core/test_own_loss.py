@@ -40,7 +40,7 @@ class Reporting(Linear):
 
 
 def size(fitted: Fitted) -> float:
-    return float(fitted.network.backbone.map.weight.square().sum())
+    return float(fitted.network.backbone.map.weight.square().sum().detach())
 
 
 def test_training_minimises_both_losses(rng: np.random.Generator) -> None:

@@ -184,8 +184,8 @@ def _backbone_survives_the_disk(trial: Trial) -> str:
 
 def _summary_is_the_last_step(trial: Trial) -> str:
     module, x = trial.module(), trial.windows()
-    last, trained = module(x)[:, -1], summary_and_loss_of(module, x)[0]
-    moved = max(_distance(summary_of(module, x), last), _distance(trained, last))
+    last, others = module(x)[:, -1], (summary_of(module, x), summary_and_loss_of(module, x)[0])
+    moved = max(_distance(other, last) for other in others)
     return f"summary differs from the last step of forward by {moved:.2g}" if moved > CLOSE else ""
 
 

@@ -14,8 +14,8 @@ up to those of one dense network of hidden width k M, however many experts there
 belongs to no slice.
 
 The backward pass is written out, because that of sliced and gathered tensors fills with zeros what it does not touch:
-it gathers by the inverse permutation where autograd would scatter, and computes gelu again rather than keep it. Where a gradient is itself differentiated (Hessian
-products), and where a graph is exported, plain torch computes the same.
+it gathers by the inverse permutation where autograd would scatter, and computes gelu again rather than keep it. Where a
+gradient is itself differentiated (Hessian products), and where a graph is exported, plain torch computes the same.
 
 Does not include: experts spread over devices, a fused kernel, dropout inside an expert.
 """

@@ -226,7 +226,11 @@ def _check_factors(capacity_factor: float | None, **factors: float) -> None:
     if capacity_factor is not None and not capacity_factor > 0:
         raise refuse("backbone.capacity_factor", capacity_factor, expected="a positive number, or none for no limit")
     for name, value in factors.items():
-        top = float("inf") if name in ("balance", "z") else 1.0
-        if not 0 <= value <= top or (name == "jitter" and value == 1):
-            expected = "a number from 0" if top > 1 else f"a number from 0 to 1{', below 1' if name == 'jitter' else ''}"
+        if name in ("balance", "z"):
+            sound, expected = 0 <= value < float("inf"), "a number from 0"
+        elif name == "jitter":
+            sound, expected = 0 <= value < 1, "a number from 0 to 1, below 1"
+        else:
+            sound, expected = 0 <= value <= 1, "a number from 0 to 1"
+        if not sound:
             raise refuse(f"backbone.{name}", value, expected=expected)

@@ -111,7 +111,8 @@ def within_capacity(chosen: Tensor, score: Tensor, capacity: int) -> Tensor:
     token = score.T.argsort(dim=-1, descending=True, stable=True)  # (k, T): each choice's tokens, best first
     queue = (token * n_choices + torch.arange(n_choices, device=chosen.device).unsqueeze(-1)).flatten()  # (A,)
     expert, by_expert = torch.sort(chosen.flatten()[queue], stable=True)
-    place = torch.arange(len(expert), device=chosen.device) - torch.searchsorted(expert, expert)  # in its expert's queue
+    place = torch.arange(len(expert), device=chosen.device)
+    place -= torch.searchsorted(expert, expert)  # in the queue of its expert
     kept = torch.empty(n_tokens * n_choices, dtype=torch.bool, device=chosen.device)
     kept[queue[by_expert]] = place < capacity
     return kept.view_as(chosen)
