@@ -205,8 +205,9 @@ def _steps_equal_the_whole(trial: Trial) -> str:
 
 def _own_loss_is_a_loss(trial: Trial) -> str:
     _, loss = summary_and_loss_of(trial.module(), trial.windows())
-    sound = loss is None or (loss.shape == () and torch.isfinite(loss))
-    return "" if sound else f"its own loss is {loss.tolist()}, expected a finite scalar"
+    if loss is None or (loss.shape == () and torch.isfinite(loss)):
+        return ""
+    return f"its own loss is {loss.tolist()}, expected a finite scalar"
 
 
 def _reports_numbers(trial: Trial) -> str:
