@@ -6,11 +6,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import data, features, startup
+from tests.bench import data, experts, features, startup
 from tests.bench.rows import keep, table
 
 ROOT = Path(__file__).parents[2]
-TOPICS = {"data": data.measure, "features": features.measure, "startup": startup.measure}
+TOPICS = {
+    "data": data.measure,
+    "experts": experts.measure,
+    "features": features.measure,
+    "startup": startup.measure,
+}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mnpu.nn.protocols import summary_of
+from mnpu.nn.protocols import summary_and_loss_of, summary_of
 
 __all__ = ["Network"]
 
@@ -25,6 +25,12 @@ class Network(nn.Module):
         h = summary_of(self.backbone, x)  # (B, D)
         with torch.autocast(device_type=h.device.type, enabled=False):
             return self.head.loss(h.float(), y)
+
+    def losses(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The head's loss, and the backbone's own where it has one: training minimises their sum."""
+        h, own = summary_and_loss_of(self.backbone, x)  # (B, D)
+        with torch.autocast(device_type=h.device.type, enabled=False):
+            return self.head.loss(h.float(), y), None if own is None else own.float()
 
     def forward(self, x: Tensor) -> Tensor:
         """Quantiles (B, H, Q) of the scaled target for windows ``x`` (B, L, F)."""

@@ -10,7 +10,16 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-__all__ = ["Backbone", "Head", "StreamingBackbone", "summary_of"]
+__all__ = [
+    "Backbone",
+    "BackboneWithLoss",
+    "Head",
+    "StreamingBackbone",
+    "WatchedBackbone",
+    "summary_and_loss_of",
+    "summary_of",
+    "telemetry_of",
+]
 
 
 class Backbone(Protocol):
@@ -52,6 +61,30 @@ class StreamingBackbone(Backbone, Protocol):
         ...
 
 
+class BackboneWithLoss(Backbone, Protocol):
+    """A backbone with a loss of its own, such as one that keeps its experts evenly used.
+
+    Training minimises the head's loss plus this one; validation, the choice of the best epoch and the recorded losses
+    are the head's alone. Summary and loss come from one call, so that nothing is kept on the module between calls.
+    """
+
+    def summary_and_loss(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, L, F)`` to the summary (B, D) and a finite scalar, its factor included."""
+        ...
+
+
+class WatchedBackbone(Backbone, Protocol):
+    """A backbone that reports on itself once an epoch."""
+
+    def telemetry(self) -> dict[str, float]:
+        """Numbers by name, over the forward passes in training mode since the last call, which starts them anew.
+
+        A name whose last part is ``collapsed`` is an alert where its value is not zero: a part of the network is no
+        longer used. Recorded with the epoch.
+        """
+        ...
+
+
 class Head(Protocol):
     """``nn.Module`` built as ``cls(d_in, n_horizons, **settings)``, with its own proper loss.
 
@@ -76,3 +109,15 @@ def summary_of(backbone: torch.nn.Module, x: Tensor) -> Tensor:
     """The last step of the backbone's output, by its own shortcut where it has one: ``(B, L, F) -> (B, D)``."""
     shortcut = getattr(backbone, "summary", None)
     return backbone(x)[:, -1] if shortcut is None else shortcut(x)
+
+
+def summary_and_loss_of(backbone: torch.nn.Module, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The summary (B, D) and the backbone's own loss, None where it has none."""
+    both = getattr(backbone, "summary_and_loss", None)
+    return (summary_of(backbone, x), None) if both is None else both(x)
+
+
+def telemetry_of(backbone: torch.nn.Module) -> dict[str, float]:
+    """What the backbone reports on itself, empty where it reports nothing."""
+    own = getattr(backbone, "telemetry", None)
+    return {} if own is None else own()

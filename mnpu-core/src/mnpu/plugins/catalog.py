@@ -17,6 +17,7 @@ KNOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "mnpu-data-onchain": {"feature_source": ("funding", "onchain")},
         "mnpu-data-sentiment": {"feature_source": ("sentiment",)},
         "mnpu-guardrails": {"guardrail": ("exposure",)},
+        "mnpu-models-moe": {"backbone": ("moe_transformer",)},
         "mnpu-models-ssm": {"backbone": ("s4d",)},
         "mnpu-report": {"renderer": ("html",), "report_section": ("calendar_returns",)},
     }

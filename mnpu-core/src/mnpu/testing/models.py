@@ -7,6 +7,7 @@ raised in; the laws after it are still tried.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -16,7 +17,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from mnpu.nn.protocols import summary_of
+from mnpu.nn.protocols import summary_and_loss_of, summary_of, telemetry_of
 from mnpu.testing import LawOutcome
 
 __all__ = ["BACKBONE_LAWS", "HEAD_LAWS", "backbone_laws", "head_laws"]
@@ -183,7 +184,8 @@ def _backbone_survives_the_disk(trial: Trial) -> str:
 
 def _summary_is_the_last_step(trial: Trial) -> str:
     module, x = trial.module(), trial.windows()
-    moved = _distance(summary_of(module, x), module(x)[:, -1])
+    last, others = module(x)[:, -1], (summary_of(module, x), summary_and_loss_of(module, x)[0])
+    moved = max(_distance(other, last) for other in others)
     return f"summary differs from the last step of forward by {moved:.2g}" if moved > CLOSE else ""
 
 
@@ -199,6 +201,20 @@ def _steps_equal_the_whole(trial: Trial) -> str:
         if moved > CLOSE:
             return f"step {t} differs from forward by {moved:.2g}, though it says streams = True"
     return "" if len(set(sizes)) == 1 else f"the state grows from {sizes[0]} to {sizes[-1]} numbers"
+
+
+def _own_loss_is_a_loss(trial: Trial) -> str:
+    _, loss = summary_and_loss_of(trial.module(), trial.windows())
+    if loss is None or (loss.shape == () and torch.isfinite(loss)):
+        return ""
+    return f"its own loss is {loss.tolist()}, expected a finite scalar"
+
+
+def _reports_numbers(trial: Trial) -> str:
+    module = trial.module().train()
+    summary_of(module, trial.windows())
+    wrong = {n: v for n, v in telemetry_of(module).items() if not isinstance(v, float) or not math.isfinite(v)}
+    return f"telemetry says {wrong}, expected finite floats by name" if wrong else ""
 
 
 def _stays_finite(trial: Trial) -> str:
@@ -368,6 +384,8 @@ BACKBONE_LAWS: dict[str, Law] = {
     "survives safetensors": _backbone_survives_the_disk,
     "summary is the last step": _summary_is_the_last_step,
     "steps equal the whole window where it streams": _steps_equal_the_whole,
+    "has a finite scalar as its own loss, where it has one": _own_loss_is_a_loss,
+    "reports finite numbers, where it reports": _reports_numbers,
     "stays finite on extreme input": _stays_finite,
 }
 

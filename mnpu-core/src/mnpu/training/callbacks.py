@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import sys
 from typing import Any
 
@@ -11,10 +12,13 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from mnpu.errors import MnpuError
+from mnpu.nn.protocols import telemetry_of
 from mnpu.training.fitted import Epoch
 from mnpu.training.module import LightningForecaster
 
 __all__ = ["Bar", "KeepBest"]
+
+log = logging.getLogger("mnpu.training")
 
 
 class KeepBest(Callback):
@@ -42,17 +46,24 @@ class KeepBest(Callback):
         epoch = Epoch(
             train=float(torch.stack(module.train_losses).mean()),
             validation=float(torch.stack(module.validation_sum).sum()) / self.n_windows,
+            telemetry=telemetry_of(module.network.backbone),
         )
         module.train_losses.clear()
         module.validation_sum.clear()
         self.history.append(epoch)
         self._refuse_nan(epoch)
+        self._warn_of_collapse(epoch)
         if epoch.validation < self._best:
             self._best, self._waited = epoch.validation, 0
             self.weights = copy.deepcopy(module.network.state_dict())
             return
         self._waited += 1
         trainer.should_stop = self._waited >= self.patience
+
+    def _warn_of_collapse(self, epoch: Epoch) -> None:
+        for name, value in epoch.telemetry.items():
+            if value and name.rpartition(".")[2] == "collapsed":
+                log.warning("%s: %s in epoch %d", self.where, name, len(self.history))
 
     def _refuse_nan(self, epoch: Epoch) -> None:
         for name, value in (("training", epoch.train), ("validation", epoch.validation)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,14 @@ __all__ = ["Epoch", "Fitted"]
 
 @dataclass(frozen=True)
 class Epoch:
-    """Mean loss over an epoch's training windows, and over all validation windows after it; scaled targets."""
+    """Mean loss over an epoch's training windows, and over all validation windows after it; scaled targets.
+
+    ``telemetry`` is what the backbone reported on itself, such as the load of its experts.
+    """
 
     train: float
     validation: float
+    telemetry: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

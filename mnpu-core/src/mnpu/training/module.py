@@ -36,10 +36,10 @@ class LightningForecaster(LightningModule):
         self.validation_sum: list[Tensor] = []
 
     def training_step(self, batch: WindowBatch, batch_idx: int) -> Tensor:
-        """Loss of a batch."""
-        loss = self.network.loss(batch.x, batch.y)
+        """Loss of a batch; the one that is kept is the head's, which validation measures too."""
+        loss, own = self.network.losses(batch.x, batch.y)
         self.train_losses.append(loss.detach())
-        return loss
+        return loss if own is None else loss + own
 
     def validation_step(self, batch: WindowBatch, batch_idx: int) -> None:
         """Add up the loss over validation windows, each with the same weight."""
