@@ -66,7 +66,7 @@ def test_too_few_outcomes_are_refused_and_unknown_ones_do_not_count() -> None:
     assert outcomes_needed(LEVELS) == 19
     outcomes = np.arange(20.0)[:, None]
     outcomes[:2] = np.nan
-    with pytest.raises(DataError, match="18 forecasts of horizon number 1.*at least 19"):
+    with pytest.raises(DataError, match=r"18 forecasts of horizon number 1.*at least 19"):
         split_shifts(np.zeros((20, 1, 5)), outcomes, LEVELS)
 
 

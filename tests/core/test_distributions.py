@@ -19,7 +19,6 @@ from mnpu.nn.dirichlet_quantile import DirichletQuantile, classes_of, dirichlet_
 from mnpu.nn.gaussian import Gaussian
 from mnpu.nn.point import Point
 from mnpu.nn.protocols import output_of
-from mnpu.nn.quantile import Quantile
 from mnpu.nn.student_quantiles import U_MAX, U_MIN, quantile_of_student
 from mnpu.nn.student_t import StudentT
 from mnpu.testing.models import head_laws
