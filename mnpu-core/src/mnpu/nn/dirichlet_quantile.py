@@ -8,8 +8,8 @@ N the number of outcomes that strength can reach (``outcomes``), psi the digamma
 
 Equations
 ---------
-``p = softmax(W_p h + b_p)``, ``s = N softplus(W_s h + b_s)``, ``alpha = 1 + s p``: the posterior after s outcomes in the
-proportions p, from a uniform prior. Its mode is p, which is what is forecast; its evidence is ``alpha0 = C + s``.
+``p = softmax(W_p h + b_p)``, ``s = N softplus(W_s h + b_s)``, ``alpha = 1 + s p``: the posterior after s outcomes in
+the proportions p, from a uniform prior. Its mode is p, which is what is forecast; its evidence is ``alpha0 = C + s``.
 ``class loss = psi(alpha0) - psi(alpha_k) + KL(Dir(alpha) || Dir(1)) / N``: the expected negative log likelihood of the
 class under the Dirichlet (Sensoy et al. 2018, equation 4, with log instead of squared error), with a prior of the
 weight of one outcome in N. For outcomes of probabilities pi its expectation is
@@ -126,7 +126,7 @@ class DirichletQuantile(nn.Module):
 
 
 def classes_of(y: Tensor, thresholds: Tensor) -> Tensor:
-    """Class index (..., H) of targets ``y`` (..., H): 0 below the first of ``thresholds`` (H, 2), 2 above the second."""
+    """Class index of targets ``y`` (..., H): 0 below the first of ``thresholds`` (H, 2), 2 above the second."""
     return 1 + (y > thresholds[:, 1]).long() - (y < thresholds[:, 0]).long()
 
 

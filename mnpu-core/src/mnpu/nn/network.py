@@ -31,7 +31,7 @@ class Network(nn.Module):
         return self.forecast(x).quantiles
 
     def forecast(self, x: Tensor) -> HeadOutput:
-        """All that the head says of windows ``x`` (B, L, F): scaled quantiles, and class probabilities if it has them."""
+        """All that the head says of windows ``x`` (B, L, F): scaled quantiles, and classes if it names any."""
         h = summary_of(self.backbone, x)  # (B, D)
         with torch.autocast(device_type=h.device.type, enabled=False):
             return output_of(self.head, h.float())

@@ -9,8 +9,9 @@ Method
 With ``t = sqrt(nu) tan(theta)`` the distribution function is ``1/2 + c(nu) int_0^theta cos(phi)^(nu - 1) dphi``, where
 ``c(nu) = Gamma((nu + 1) / 2) / (sqrt(pi) Gamma(nu / 2))``: a smooth integrand on a bounded range, so Gauss-Legendre
 nodes give it to rounding, and bisection inverts it. ``t(tau, nu)`` is smooth in ``u`` down to the normal law at
-``u = 0``, so a Chebyshev polynomial through K nodes gives every ``nu`` (Trefethen 2013, chapter 8). What is interpolated
-is the gap between neighbouring levels, never negative, so that quantiles do not cross however close the levels are.
+``u = 0``, so a Chebyshev polynomial through K nodes gives every ``nu`` (Trefethen 2013, chapter 8). What is
+interpolated is the gap between neighbouring levels, never negative, so that quantiles do not cross however
+close the levels are.
 
 The tables are made once, in float64, when a head is built; a forecast is a matrix product.
 """

@@ -116,12 +116,12 @@ def fit_calibration(
         If the range overlaps one of the fold's, or too few of its outcomes are known.
     """
     start, stop = rows
-    if not (max(fold.train[1], fold.validation[1]) <= start < stop <= fold.test[0]):
+    free = (max(fold.train[1], fold.validation[1]), fold.test[0])
+    if not free[0] <= start < stop <= free[1]:
         raise DataError(
             f"the calibration range is {start} to {stop}",
             where=f"fold {fold.number + 1}",
-            expected=f"rows between validation, which ends at {max(fold.train[1], fold.validation[1])}, and test, which "
-            f"begins at {fold.test[0]}",
+            expected=f"rows between validation and test, within {free[0]} to {free[1]}",
             next_step="Take it from `carve`.",
         )
     late = _known_at(labels, forecast.times)[start:stop] > fold.test[0]  # (N, H)

@@ -45,9 +45,7 @@ def forecast(fitted: Fitted, frame: FeatureFrame, *, rows: tuple[int, int], batc
     inputs = Inputs(fitted, frame, rows, batch_size=batch_size)
     quantiles, probabilities, evidence = inputs.said()
 
-    def placed(values: np.ndarray | None) -> np.ndarray | None:
-        if values is None:
-            return None
+    def placed(values: np.ndarray) -> np.ndarray:
         whole = np.full((*frame.tradable.shape, *values.shape[1:]), np.nan)
         whole[inputs.time, inputs.symbol] = values
         return whole
@@ -58,8 +56,8 @@ def forecast(fitted: Fitted, frame: FeatureFrame, *, rows: tuple[int, int], batc
         fitted.horizons,
         fitted.levels,
         placed(quantiles),
-        probabilities=placed(probabilities),
-        evidence=placed(evidence),
+        probabilities=None if probabilities is None else placed(probabilities),
+        evidence=None if evidence is None else placed(evidence),
     )
 
 
