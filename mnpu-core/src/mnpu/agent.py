@@ -26,7 +26,7 @@ from mnpu.features.stream import Stream
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Silent
 from mnpu.simulation.account import Account, Order, order
-from mnpu.types import Decision, FeatureFrame, Forecast, Panel, PolicyContext, SideTable
+from mnpu.types import Decision, FeatureFrame, Forecast, Panel, PolicyContext, SideTable, join_forecasts
 
 if TYPE_CHECKING:
     from mnpu.training import Fitted
@@ -136,11 +136,7 @@ class Agent:
         """The policy's last row on the forecasts and bars that it looks back over."""
         rows = self._policy.lookback
         context = pipeline.context_of(self._stream.last(rows + 1))
-        forecast = replace(
-            self._forecasts[-1],
-            times=context.times[-rows:],
-            quantiles=np.concatenate([f.quantiles for f in self._forecasts]),
-        )
+        forecast = replace(join_forecasts(self._forecasts, np.concatenate), times=context.times[-rows:])
         context = PolicyContext(
             context.times[-rows:],
             context.symbols,

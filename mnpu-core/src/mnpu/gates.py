@@ -68,7 +68,12 @@ class Trial:
 
 def mirrored(forecast: Forecast) -> Forecast:
     """The forecast of minus the quantity: quantile q becomes minus quantile 1 - q."""
-    return replace(forecast, quantiles=-forecast.quantiles[..., ::-1])
+    classes = forecast.probabilities  # from down to up, so turning them round is the mirror
+    return replace(
+        forecast,
+        quantiles=-forecast.quantiles[..., ::-1],
+        probabilities=None if classes is None else classes[..., ::-1],
+    )
 
 
 def shuffled_within_symbol(forecast: Forecast, rng: np.random.Generator) -> Forecast:

@@ -50,6 +50,7 @@ from mnpu.types import (
     Result,
     SideTable,
     Split,
+    join_forecasts,
 )
 from mnpu.validation.findings import Context, log_findings, refuse_errors
 
@@ -359,10 +360,14 @@ def _span(prepared: Prepared, fold: Fold) -> str:
 
 def _join(pieces: Sequence[Forecast], folds: Sequence[Fold]) -> Forecast:
     """Each fold's forecast over its own test range, NaN elsewhere."""
-    quantiles = np.full_like(pieces[0].quantiles, np.nan)
-    for piece, fold in zip(pieces, folds, strict=True):
-        quantiles[slice(*fold.test)] = piece.quantiles[slice(*fold.test)]
-    return replace(pieces[0], quantiles=quantiles)
+
+    def own_rows(parts: list[np.ndarray]) -> np.ndarray:
+        joined = np.full_like(parts[0], np.nan)
+        for part, fold in zip(parts, folds, strict=True):
+            joined[slice(*fold.test)] = part[slice(*fold.test)]
+        return joined
+
+    return join_forecasts(pieces, own_rows)
 
 
 def _rows(positions: Positions, first: int, stop: int) -> Positions:

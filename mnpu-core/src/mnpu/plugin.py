@@ -59,7 +59,13 @@ def mnpu_backbones():
 
 @hookimpl
 def mnpu_heads():
-    return {"quantile": "mnpu.nn.quantile:Quantile"}
+    return {
+        "dirichlet_quantile": "mnpu.nn.dirichlet_quantile:DirichletQuantile",
+        "gaussian": "mnpu.nn.gaussian:Gaussian",
+        "point": "mnpu.nn.point:Point",
+        "quantile": "mnpu.nn.quantile:Quantile",
+        "student_t": "mnpu.nn.student_t:StudentT",
+    }
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mnpu.nn.protocols import summary_and_loss_of, summary_of
+from mnpu.nn.protocols import HeadOutput, output_of, summary_and_loss_of, summary_of
 
 __all__ = ["Network"]
 
@@ -34,6 +34,10 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Quantiles (B, H, Q) of the scaled target for windows ``x`` (B, L, F)."""
+        return self.forecast(x).quantiles
+
+    def forecast(self, x: Tensor) -> HeadOutput:
+        """All that the head says of windows ``x`` (B, L, F): scaled quantiles, and classes if it names any."""
         h = summary_of(self.backbone, x)  # (B, D)
         with torch.autocast(device_type=h.device.type, enabled=False):
-            return self.head.forecast(h.float())
+            return output_of(self.head, h.float())

@@ -1,10 +1,11 @@
 """What a backbone and a head are, for those who write one. Nothing has to be inherited.
 
-Shape letters: B batch, L lookback, F input columns, D model width, H horizons, Q quantile levels.
+Shape letters: B batch, L lookback, F input columns, D model width, H horizons, Q quantile levels, C classes.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -14,8 +15,10 @@ __all__ = [
     "Backbone",
     "BackboneWithLoss",
     "Head",
+    "HeadOutput",
     "StreamingBackbone",
     "WatchedBackbone",
+    "output_of",
     "summary_and_loss_of",
     "summary_of",
     "telemetry_of",
@@ -85,6 +88,18 @@ class WatchedBackbone(Backbone, Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class HeadOutput:
+    """What a head says: ``quantiles`` (B, H, Q), and where it names classes their ``probabilities`` and ``evidence``.
+
+    ``probabilities`` (B, H, C) sum to one; ``evidence`` (B, H), positive, grows with how sure the head is of them.
+    """
+
+    quantiles: Tensor
+    probabilities: Tensor | None = None
+    evidence: Tensor | None = None
+
+
 class Head(Protocol):
     """``nn.Module`` built as ``cls(d_in, n_horizons, **settings)``, with its own proper loss.
 
@@ -92,6 +107,12 @@ class Head(Protocol):
     ----------
     levels : tuple of float (Q,)
         Increasing, symmetric around 0.5, which is one of them.
+
+    Notes
+    -----
+    Optional: ``is_point``, true where every quantile is one number; ``fit_targets(y)``, called once before training
+    with the scaled targets (N, H) of the training windows, for what a head takes from them (thresholds of classes): it
+    keeps that in buffers, which the bundle saves with the weights.
     """
 
     levels: tuple[float, ...]
@@ -100,9 +121,15 @@ class Head(Protocol):
         """``(B, D), (B, H) -> ()``: smallest in expectation where the forecast is the truth."""
         ...
 
-    def forecast(self, h: Tensor) -> Tensor:
-        """``(B, D) -> (B, H, Q)``: quantiles that never cross."""
+    def forecast(self, h: Tensor) -> Tensor | HeadOutput:
+        """``(B, D) -> (B, H, Q)``: quantiles that never cross, alone or in a `HeadOutput`."""
         ...
+
+
+def output_of(head: torch.nn.Module, h: Tensor) -> HeadOutput:
+    """What ``head`` forecasts from summaries ``h`` (B, D), in the one form for heads with and without classes."""
+    said = head.forecast(h)
+    return said if isinstance(said, HeadOutput) else HeadOutput(said)
 
 
 def summary_of(backbone: torch.nn.Module, x: Tensor) -> Tensor:

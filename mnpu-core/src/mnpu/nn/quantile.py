@@ -20,16 +20,15 @@ Does not include: tails beyond the outermost levels, a density, recalibration.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
-from statistics import NormalDist
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mnpu.nn.checks import at_least_one, refuse
+from mnpu.nn.checks import at_least_one
+from mnpu.nn.levels import LEVELS, checked_levels, normal_quantiles, softplus_inverse
 
 __all__ = ["Quantile", "pinball"]
 
@@ -51,12 +50,10 @@ class Quantile(nn.Module):
         Quantile levels Q, strictly increasing inside (0, 1), symmetric around 0.5, which is one of them.
     """
 
-    def __init__(
-        self, d_in: int, n_horizons: int, *, levels: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
-    ) -> None:
+    def __init__(self, d_in: int, n_horizons: int, *, levels: tuple[float, ...] = LEVELS) -> None:
         super().__init__()
         at_least_one("head", d_in=d_in, n_horizons=n_horizons)
-        self.levels = _checked(levels)
+        self.levels = checked_levels(levels)
         self.n_horizons, self.n_sides = n_horizons, len(self.levels) // 2
         self.map = nn.Linear(d_in, n_horizons * len(self.levels))
         self.register_buffer("tau", torch.tensor(self.levels), persistent=False)
@@ -76,23 +73,8 @@ class Quantile(nn.Module):
         return pinball(self.forecast(h), y, self.tau).mean()
 
 
-def _checked(levels: Sequence[float]) -> tuple[float, ...]:
-    levels = tuple(float(level) for level in levels)
-    increasing = all(a < b for a, b in pairwise(levels))
-    inside = all(0 < level < 1 for level in levels)
-    symmetric = all(math.isclose(a + b, 1, abs_tol=1e-9) for a, b in zip(levels, reversed(levels), strict=True))
-    if not (increasing and inside and symmetric and 0.5 in levels):
-        raise refuse(
-            "head.levels",
-            list(levels),
-            expected="strictly increasing levels between 0 and 1, symmetric around 0.5, which is one of them",
-            next_step="Remove the setting to use the default.",
-        )
-    return levels
-
-
 def _normal_start(levels: Sequence[float]) -> Tensor:
     """Biases (Q,), median first, then increments up and down, that give the quantiles of a standard normal."""
-    upper = [NormalDist().inv_cdf(level) for level in levels[len(levels) // 2 :]]  # 0 at the median
-    increments = [math.log(math.expm1(b - a)) for a, b in pairwise(upper)]  # inverse of softplus
+    upper = normal_quantiles(levels[len(levels) // 2 :])  # 0 at the median
+    increments = [softplus_inverse(b - a) for a, b in pairwise(upper)]
     return torch.tensor([0.0, *increments, *increments])

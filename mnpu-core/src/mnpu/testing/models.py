@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from mnpu.nn.protocols import summary_and_loss_of, summary_of, telemetry_of
+from mnpu.nn.protocols import output_of, summary_and_loss_of, summary_of, telemetry_of
 from mnpu.testing import LawOutcome
 
 __all__ = ["BACKBONE_LAWS", "HEAD_LAWS", "backbone_laws", "head_laws"]
@@ -236,7 +236,7 @@ def _levels_make_sense(trial: Trial) -> str:
 
 def _forecast_has_the_shape(trial: Trial) -> str:
     module = trial.module()
-    shape, expected = tuple(module.forecast(trial.summaries()).shape), (BATCH, HORIZONS, len(module.levels))
+    shape, expected = tuple(_quantiles(module, trial.summaries()).shape), (BATCH, HORIZONS, len(module.levels))
     if shape != expected:
         return f"the forecast is {shape}, expected {expected}"
     loss = module.loss(trial.summaries(), trial.draw(BATCH, HORIZONS, seed=2))
@@ -251,7 +251,7 @@ def _head_learns(trial: Trial) -> str:
 
 def _listens(trial: Trial) -> str:
     module = trial.module()
-    spread = float(module.forecast(trial.summaries()).std(dim=0).max().detach())
+    spread = float(_quantiles(module, trial.summaries()).std(dim=0).max().detach())
     return "" if spread > CLOSE else "at the start the forecast is the same for every summary"
 
 
@@ -260,7 +260,7 @@ def _never_crosses(trial: Trial) -> str:
     for scale in (0.0, 1.0, 100.0, 10_000.0):
         for seed in range(5):
             _fill(module, trial, scale, seed)
-            gaps = module.forecast(trial.summaries(seed)).detach().diff(dim=-1)
+            gaps = _quantiles(module, trial.summaries(seed)).detach().diff(dim=-1)
             if not (gaps >= 0).all():
                 return f"with weights of size {scale:g} the smallest gap between two levels is {float(gaps.min()):.3g}"
     return ""
@@ -279,12 +279,36 @@ def _stays_finite_at_extremes(trial: Trial) -> str:
 
 def _learns_a_distribution(trial: Trial) -> str:
     module, h, y = _taught(trial)
-    quantiles = module.forecast(h[:1])[0]  # (H, Q): the same for every sample, as the summary is
+    quantiles = _quantiles(module, h[:1])[0]  # (H, Q): the same for every sample, as the summary is
     below = (y.unsqueeze(-1) <= quantiles).float().mean(dim=0)  # (H, Q)
-    worst = float((below - torch.tensor(module.levels)).abs().max())
+    missed = (below - torch.tensor(module.levels)).abs()
+    if getattr(module, "is_point", False):  # of a number, only the middle can be held to its level
+        if quantiles.diff(dim=-1).any():
+            return "it says is_point = True, and its quantiles differ"
+        missed = missed[:, module.levels.index(0.5)]
+    worst = float(missed.max())
     if worst <= CALIBRATED:
         return ""
     return f"shown {SAMPLES} draws, its quantiles miss their levels by {worst:.3f}, expected {CALIBRATED} at the most"
+
+
+def _names_sound_classes(trial: Trial) -> str:
+    for scale in (0.0, 1.0, 100.0, 10_000.0):
+        module = trial.module()
+        _fill(module, trial, scale, 0)
+        said = output_of(module, trial.summaries())
+        if (said.probabilities is None) != (said.evidence is None):
+            return "it gives probabilities or evidence, expected both or neither"
+        if said.probabilities is None or said.evidence is None:
+            return ""  # it names no classes
+        shape, evidence = tuple(said.probabilities.shape), tuple(said.evidence.shape)
+        if shape[:-1] != (BATCH, HORIZONS) or evidence != (BATCH, HORIZONS):
+            return f"probabilities are {shape} and evidence {evidence}, expected (B, H, C) and (B, H)"
+        if not ((said.probabilities >= 0).all() and (said.probabilities.sum(-1) - 1).abs().max() < CLOSE):
+            return f"with weights of size {scale:g} its probabilities are negative or do not sum to one"
+        if not (torch.isfinite(said.evidence) & (said.evidence > 0)).all():
+            return f"with weights of size {scale:g} its evidence is not a positive number"
+    return ""
 
 
 def _is_proper(trial: Trial) -> str:
@@ -318,12 +342,23 @@ def _taught(trial: Trial) -> tuple[nn.Module, Tensor, Tensor]:
 
 def _head_repeats_itself(trial: Trial) -> str:
     h = trial.summaries()
-    return _differs(trial, lambda module: module.forecast(h))
+    return _differs(trial, lambda module: _said(module, h))
 
 
 def _head_survives_the_disk(trial: Trial) -> str:
     h = trial.summaries()
-    return _changed_by_disk(trial, lambda module: module.forecast(h))
+    return _changed_by_disk(trial, lambda module: _said(module, h))
+
+
+def _quantiles(module: nn.Module, h: Tensor) -> Tensor:
+    return output_of(module, h).quantiles
+
+
+def _said(module: nn.Module, h: Tensor) -> Tensor:
+    """All that a head says, in one tensor."""
+    said = output_of(module, h)
+    parts = (said.quantiles, said.probabilities, said.evidence)
+    return torch.cat([part.flatten() for part in parts if part is not None])
 
 
 # --- shared ---
@@ -398,6 +433,7 @@ HEAD_LAWS: dict[str, Law] = {
     "stays finite at extremes": _stays_finite_at_extremes,
     "learns the distribution that it is shown": _learns_a_distribution,
     "has a proper loss": _is_proper,
+    "names classes with probabilities that sum to one, and evidence": _names_sound_classes,
     "gives the same output again": _head_repeats_itself,
     "survives safetensors": _head_survives_the_disk,
 }

@@ -118,6 +118,8 @@ def fit(
     with reproducible(derived_seed(seed, fold.number), threads=threads, cuda=place == "cuda"):
         body = backbone(n_features=scaler.n_columns, lookback=lookback)
         network = Network(body, head(d_in=body.d_out, n_horizons=len(labels.horizons)))
+        if hasattr(network.head, "fit_targets"):
+            network.head.fit_targets(training.y)
         batches = ShuffledBatches(
             training, train.batch_size, max_steps=train.max_steps_per_epoch, seed=derived_seed(seed, fold.number, 1)
         )

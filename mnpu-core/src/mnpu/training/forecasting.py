@@ -9,6 +9,7 @@ import torch
 
 from mnpu.data.windows import window_index
 from mnpu.errors import DataError
+from mnpu.nn.protocols import HeadOutput, output_of
 from mnpu.training.batches import Windows, gather
 from mnpu.training.fitted import Fitted
 from mnpu.training.reproducible import n_threads
@@ -42,9 +43,22 @@ def forecast(fitted: Fitted, frame: FeatureFrame, *, rows: tuple[int, int], batc
         If the columns differ, or a decision lies in the training range.
     """
     inputs = Inputs(fitted, frame, rows, batch_size=batch_size)
-    quantiles = np.full((*frame.tradable.shape, len(fitted.horizons), len(fitted.levels)), np.nan)
-    quantiles[inputs.time, inputs.symbol] = inputs.quantiles()
-    return Forecast(frame.times, frame.symbols, fitted.horizons, fitted.levels, quantiles)
+    quantiles, probabilities, evidence = inputs.said()
+
+    def placed(values: np.ndarray) -> np.ndarray:
+        whole = np.full((*frame.tradable.shape, *values.shape[1:]), np.nan)
+        whole[inputs.time, inputs.symbol] = values
+        return whole
+
+    return Forecast(
+        frame.times,
+        frame.symbols,
+        fitted.horizons,
+        fitted.levels,
+        placed(quantiles),
+        probabilities=None if probabilities is None else placed(probabilities),
+        evidence=None if evidence is None else placed(evidence),
+    )
 
 
 class Inputs:
@@ -95,23 +109,46 @@ class Inputs:
         With ``donors`` (N,), each window has the ``columns`` of the window at that position, and their masks; what
         is missing there is missing here. Which windows are forecast does not change.
         """
+        return self._scaled_back(torch.cat([said.quantiles for said in self._batches(columns, donors)]))
+
+    def said(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
+        """Quantiles (N, H, Q), and where the head names classes their probabilities (N, H, C) and evidence (N, H)."""
+        parts = self._batches((), None)
+
+        def joined(pieces: list[torch.Tensor | None]) -> np.ndarray | None:
+            return None if pieces[0] is None else torch.cat([p for p in pieces if p is not None]).numpy()
+
+        quantiles = self._scaled_back(torch.cat([said.quantiles for said in parts]))
+        return quantiles, joined([said.probabilities for said in parts]), joined([said.evidence for said in parts])
+
+    def _batches(self, columns: Sequence[int], donors: np.ndarray | None) -> list[HeadOutput]:
+        """What the network says of each batch, in float64 on the CPU; of an empty one where there is no window."""
         fitted, windows, device = self._fitted, self._windows, self._device
+        network = fitted.network.eval()
         if windows is None:
-            return np.empty((0, len(fitted.horizons), len(fitted.levels)))
+            with torch.inference_mode():
+                return [_on_cpu(output_of(network.head, torch.empty(0, network.backbone.d_out, device=device)))]
         given = None if donors is None else torch.from_numpy(donors).to(device)
         places = torch.tensor(self._places(columns), dtype=torch.long, device=device)
-        fitted.network.eval()
         parts = []
         with torch.inference_mode(), n_threads(fitted.threads):
             for index in torch.arange(len(windows), device=device).split(self._batch_size):
                 x = windows.batch(index).x  # (B, L, F'), a copy
                 if given is not None:
                     x[..., places] = windows.batch(given[index]).x[..., places]
-                parts.append(fitted.network(x).double().cpu())
-        return np.asarray(torch.cat(parts).numpy() * fitted.target_scale[:, None])
+                parts.append(_on_cpu(network.forecast(x)))
+        return parts
+
+    def _scaled_back(self, quantiles: torch.Tensor) -> np.ndarray:
+        return np.asarray(quantiles.numpy() * self._fitted.target_scale[:, None])
 
     def _places(self, columns: Sequence[int]) -> list[int]:
         """Where some features, and their masks, stand among the network's inputs."""
         gaps = self._fitted.scaler.has_gaps
         masks = len(gaps) + np.cumsum(gaps) - 1
         return [*columns, *(int(masks[f]) for f in columns if gaps[f])]
+
+
+def _on_cpu(said: HeadOutput) -> HeadOutput:
+    parts = (said.quantiles, said.probabilities, said.evidence)
+    return HeadOutput(*(None if part is None else part.double().cpu() for part in parts))

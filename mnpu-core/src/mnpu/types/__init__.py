@@ -12,7 +12,7 @@ All instants are UTC with nanosecond resolution. Missing is NaN, never filled.
 from __future__ import annotations
 
 from mnpu.types.features import FeatureFrame, FeatureSpec
-from mnpu.types.forecasts import Fold, Forecast, Labels, Split, WindowBatch
+from mnpu.types.forecasts import Fold, Forecast, Labels, Split, WindowBatch, join_forecasts
 from mnpu.types.positions import Action, Book, Decision, PolicyContext, Positions, Violation
 from mnpu.types.prices import DatasetInfo, Panel
 from mnpu.types.reports import Block, Figure, Line, Section, Table
@@ -46,5 +46,6 @@ __all__ = [
     "Table",
     "Violation",
     "WindowBatch",
+    "join_forecasts",
     "table_of",
 ]

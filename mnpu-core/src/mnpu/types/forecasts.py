@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["Fold", "Forecast", "Labels", "Split", "WindowBatch"]
+__all__ = ["Fold", "Forecast", "Labels", "Split", "WindowBatch", "join_forecasts"]
 
 
 @dataclass(frozen=True)
@@ -102,3 +103,18 @@ class Forecast:
             probabilities=cut(self.probabilities),
             evidence=cut(self.evidence),
         )
+
+
+def join_forecasts(forecasts: Sequence[Forecast], join: Callable[[list[np.ndarray]], np.ndarray]) -> Forecast:
+    """The last of ``forecasts``, each array joined from those of all; where one names no classes, its are NaN."""
+    arrays: dict[str, np.ndarray | None] = {}
+    for name in ("quantiles", "probabilities", "evidence"):
+        parts = [getattr(forecast, name) for forecast in forecasts]
+        given = [part for part in parts if part is not None]
+        if not given:
+            arrays[name] = None
+            continue
+        cell = given[0].shape[2:]
+        empty = [np.full((*forecast.quantiles.shape[:2], *cell), np.nan) for forecast in forecasts]
+        arrays[name] = join([e if part is None else part for part, e in zip(parts, empty, strict=True)])
+    return replace(forecasts[-1], **arrays)  # type: ignore[arg-type]

@@ -1,0 +1,185 @@
+"""Calibrate forecasts by outcomes of the past: on a range of their own, or as outcomes become known.
+
+::
+
+    train | validation | calibration | test        split: fitted once, on outcomes known before the first test decision
+                       ~~~~~~~~~~~~~~~~~~~~        adaptive: at each decision, from what was known by then
+
+The calibration range is the end of what the split calls validation (`carve`): early stopping has not seen it, and no
+label of one range reaches into the next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from mnpu.errors import ConfigError, DataError
+from mnpu.nn.conformal import Adaptive, shifted, split_shifts
+from mnpu.nn.temperature import fit_temperature, tempered
+from mnpu.types import Fold, Forecast, Labels
+
+__all__ = ["Calibration", "adapt", "carve", "fit_calibration"]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What split calibration has found; it may be applied to decisions from row ``since`` on.
+
+    Attributes
+    ----------
+    shifts : float64 ndarray (H, Q)
+        In units of the label.
+    temperatures : tuple of float (H,)
+        Of the class probabilities; empty where the head names no classes.
+    rows : (start, stop)
+        The calibration range.
+    since : int
+        First row whose forecast was not used.
+    """
+
+    shifts: np.ndarray
+    temperatures: tuple[float, ...]
+    rows: tuple[int, int]
+    since: int
+
+    def apply(self, forecast: Forecast) -> Forecast:
+        """The forecast calibrated from row ``since`` on; earlier rows are NaN, for they are the calibration's own."""
+        later = np.arange(len(forecast.times)) >= self.since
+        probabilities = forecast.probabilities
+        if probabilities is not None and self.temperatures:
+            each = [tempered(probabilities[:, :, i], t) for i, t in enumerate(self.temperatures)]
+            probabilities = np.where(later[:, None, None, None], np.stack(each, axis=2), np.nan)
+        evidence = None if forecast.evidence is None else np.where(later[:, None, None], forecast.evidence, np.nan)
+        quantiles = np.where(later[:, None, None, None], shifted(forecast.quantiles, self.shifts), np.nan)
+        return replace(forecast, quantiles=quantiles, probabilities=probabilities, evidence=evidence)
+
+
+def carve(fold: Fold, labels: Labels, *, times: pd.DatetimeIndex, share: float) -> tuple[Fold, tuple[int, int]]:
+    """Take the last ``share`` of a fold's validation range for calibration.
+
+    Parameters
+    ----------
+    fold : Fold
+    labels : Labels
+    times : DatetimeIndex (T,)
+        Decision times that the ranges of the fold index.
+    share : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    fold : Fold
+        Its validation range ends so early that none of its labels ends after the first decision of the calibration.
+    rows : (start, stop)
+        The calibration range.
+    """
+    if not 0 < share < 1:
+        raise ConfigError(f"model.calibration.share is {share}", expected="between 0 and 1")
+    first, stop = fold.validation
+    start = stop - round((stop - first) * share)
+    known = _known_at(labels, times)[first:start]  # (V, H)
+    over = np.flatnonzero((known > start).any(axis=1))
+    end = first + int(over[0]) if len(over) else start
+    if not first < end <= start < stop:
+        raise ConfigError(
+            f"model.calibration.share is {share}, which leaves {max(end - first, 0)} bars of {stop - first} for "
+            f"validation and {stop - start} for calibration",
+            where=f"fold {fold.number + 1}",
+            expected="at least one each",
+            next_step="Make split.validation longer, or choose another share.",
+        )
+    return replace(fold, validation=(first, end)), (start, stop)
+
+
+def fit_calibration(
+    forecast: Forecast, labels: Labels, fold: Fold, rows: tuple[int, int], *, thresholds: np.ndarray | None = None
+) -> Calibration:
+    """Split calibration on ``rows``, from outcomes known at the first decision of the fold's test range.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        By the network of ``fold``, over ``rows`` at the least.
+    labels : Labels
+    fold : Fold
+    rows : (start, stop)
+        After the fold's training and validation, before its test.
+    thresholds : float64 ndarray (H, 2), optional
+        Of the classes, in units of the label: the probabilities get a temperature for each horizon.
+
+    Raises
+    ------
+    DataError
+        If the range overlaps one of the fold's, or too few of its outcomes are known.
+    """
+    start, stop = rows
+    free = (max(fold.train[1], fold.validation[1]), fold.test[0])
+    if not free[0] <= start < stop <= free[1]:
+        raise DataError(
+            f"the calibration range is {start} to {stop}",
+            where=f"fold {fold.number + 1}",
+            expected=f"rows between validation and test, within {free[0]} to {free[1]}",
+            next_step="Take it from `carve`.",
+        )
+    late = _known_at(labels, forecast.times)[start:stop] > fold.test[0]  # (N, H)
+    outcomes = np.where(late[:, None], np.nan, labels.values[start:stop])  # (N, A, H)
+    flat = outcomes.reshape(-1, outcomes.shape[-1])
+    shifts = split_shifts(
+        forecast.quantiles[start:stop].reshape(len(flat), *forecast.quantiles.shape[2:]), flat, forecast.levels
+    )
+    temperatures: list[float] = []
+    if forecast.probabilities is not None and thresholds is not None:
+        said = forecast.probabilities[start:stop].reshape(len(flat), *forecast.probabilities.shape[2:])
+        for i, (low, high) in enumerate(thresholds):
+            known = np.isfinite(flat[:, i]) & np.isfinite(said[:, i]).all(axis=-1)
+            classes = 1 + (flat[known, i] > high).astype(np.int64) - (flat[known, i] < low)
+            temperatures.append(fit_temperature(said[known, i], classes))
+    return Calibration(shifts, tuple(temperatures), rows, stop)
+
+
+def adapt(
+    forecast: Forecast, labels: Labels, rows: tuple[int, int], *, since: int, rate: float = 0.01, memory: int = 250
+) -> Forecast:
+    """Calibrate each decision of ``rows`` from the outcomes that were known at it.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        By one network, over ``rows``; they begin after its training and validation.
+    labels : Labels
+    rows : (start, stop)
+    since : int
+        First row to return: those before it only fill the memory.
+    rate, memory
+        As in `mnpu.nn.conformal.Adaptive`.
+
+    Returns
+    -------
+    Forecast
+        NaN outside ``since <= t < stop``.
+    """
+    start, stop = rows
+    follower = Adaptive(forecast.levels, len(forecast.horizons), rate=rate, memory=memory)
+    known_at = _known_at(labels, forecast.times)
+    calibrated = np.full_like(forecast.quantiles, np.nan)
+    waiting = [start] * len(forecast.horizons)  # for each horizon the oldest decision whose outcome is not observed
+    for t in range(start, stop):
+        for i in range(len(forecast.horizons)):
+            while waiting[i] < t and known_at[waiting[i], i] <= t:  # equality is visible
+                s = waiting[i]
+                follower.observe(i, forecast.quantiles[s, :, i], calibrated[s, :, i], labels.values[s, :, i])
+                waiting[i] += 1
+        calibrated[t] = follower.calibrate(forecast.quantiles[t])
+    calibrated[:since] = np.nan
+    return replace(forecast, quantiles=calibrated)
+
+
+def _known_at(labels: Labels, times: pd.DatetimeIndex) -> np.ndarray:
+    """The first row at whose decision each label is known, int64 (T, H); T where it never is."""
+    instants = times.as_unit("ns").asi8
+    rows = [np.searchsorted(instants, ends.as_unit("ns").asi8, side="left") for ends in labels.end]
+    never = [ends.isna() for ends in labels.end]
+    return np.where(np.stack(never, axis=1), len(instants), np.stack(rows, axis=1))
