@@ -18,7 +18,13 @@ KNOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "mnpu-data-sentiment": {"feature_source": ("sentiment",)},
         "mnpu-guardrails": {"guardrail": ("exposure",)},
         "mnpu-models-moe": {"backbone": ("moe_transformer",)},
-        "mnpu-models-ssm": {"backbone": ("s4d",)},
+        "mnpu-models-ssm": {
+            "backbone": (
+                "mamba",
+                "mamba2",
+                "s4d",
+            )
+        },
         "mnpu-report": {"renderer": ("html",), "report_section": ("calendar_returns",)},
     }
 )
