@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -202,12 +203,14 @@ def fit_and_forecast(
     from mnpu import training  # torch lives only here
 
     config, folds = parts.config, prepared.split.folds
+    several = config.model.ensemble
+    fit = training.fit if several is None else partial(training.fit_ensemble, members=several.seeds)
     fitted, pieces = [], []
     for fold in folds:
         span, frame = _span(prepared, fold), learnable(prepared, fold)
         with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)} ({span})", bar=True):
             fitted.append(
-                training.fit(
+                fit(
                     frame,
                     prepared.labels,
                     fold,

@@ -31,6 +31,7 @@ __all__ = [
     "Compare",
     "CostsConfig",
     "DataConfig",
+    "EnsembleConfig",
     "FeatureUse",
     "ModelConfig",
     "Pipeline",
@@ -228,6 +229,12 @@ class WalkForward(_Block):
     anchored: bool = Field(default=True, description="Every fold trains from the first bar on.")
 
 
+class EnsembleConfig(_Block):
+    """Several networks that differ in their seed alone, and forecast as one."""
+
+    seeds: int = Field(ge=2, le=100, description="Members: quantiles and probabilities are averaged over them.")
+
+
 class ModelConfig(_Block):
     """What is fitted: windows of features, through a backbone, to a head's distribution."""
 
@@ -242,6 +249,9 @@ class ModelConfig(_Block):
     )
     backbone: Use = Field(description="Network from (B, L, F) to (B, L, D).")
     head: Use = Field(default=Use(use="quantile"), description="From the last step to a distribution.")
+    ensemble: EnsembleConfig | None = Field(
+        default=None, description="Every network of the run from several seeds, as `{seeds: 5}`; null for one."
+    )
 
 
 class TrainConfig(_Block):

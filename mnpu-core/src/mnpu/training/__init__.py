@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mnpu.training.bundle import load as load
     from mnpu.training.device import device_kind as device_kind
+    from mnpu.training.ensembles import fit_ensemble as fit_ensemble
     from mnpu.training.fitted import Fitted as Fitted
     from mnpu.training.fitting import fit as fit
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
 
-__all__ = ["Fitted", "Inputs", "device_kind", "fit", "forecast", "load"]
+__all__ = ["Fitted", "Inputs", "device_kind", "fit", "fit_ensemble", "forecast", "load"]
 
 _HOMES = {
     "Fitted": "mnpu.training.fitted",
     "Inputs": "mnpu.training.forecasting",
     "device_kind": "mnpu.training.device",
     "fit": "mnpu.training.fitting",
+    "fit_ensemble": "mnpu.training.ensembles",
     "forecast": "mnpu.training.forecasting",
     "load": "mnpu.training.bundle",
 }

@@ -26,6 +26,7 @@ from torch import nn
 from mnpu.atomic import write_atomically
 from mnpu.data.scaling import Scaler
 from mnpu.errors import DataError, MnpuError
+from mnpu.nn.ensemble import Ensemble
 from mnpu.nn.network import Network
 from mnpu.training.fitted import Epoch, Fitted
 from mnpu.types import Fold
@@ -89,8 +90,7 @@ def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., n
         raise DataError(f"bundle format {manifest.get('format')!r}", where=str(folder), expected=str(FORMAT))
     contents = {name: _checked(folder, name, expected) for name, expected in manifest["files"].items()}
     state = _parsed(contents[STATE], folder)
-    body = backbone(n_features=state["n_columns"], lookback=state["lookback"])
-    network = Network(body, head(d_in=body.d_out, n_horizons=len(state["horizons"])))
+    network = _unfilled(backbone, head, state)
     try:
         network.load_state_dict(load_tensors(contents[WEIGHTS]))
     except (RuntimeError, SafetensorError) as error:
@@ -110,7 +110,21 @@ def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., n
         min_present=state["min_present"],
         fold=Fold(state["fold"]["number"], *(tuple(state["fold"][k]) for k in ("train", "validation", "test"))),
         history=tuple(Epoch(**epoch) for epoch in state["history"]),
+        members=tuple(tuple(Epoch(**epoch) for epoch in history) for history in state.get("members", ())),
     )
+
+
+def _unfilled(
+    backbone: Callable[..., nn.Module], head: Callable[..., nn.Module], state: Mapping[str, Any]
+) -> Network | Ensemble:
+    """The network that the weights are put into."""
+
+    def one() -> Network:
+        body = backbone(n_features=state["n_columns"], lookback=state["lookback"])
+        return Network(body, head(d_in=body.d_out, n_horizons=len(state["horizons"])))
+
+    members = state.get("members", ())
+    return Ensemble([one() for _ in members]) if members else one()
 
 
 def _state(fitted: Fitted) -> dict[str, Any]:
@@ -125,6 +139,7 @@ def _state(fitted: Fitted) -> dict[str, Any]:
         "scaler": fitted.scaler.to_dict(),
         "fold": asdict(fitted.fold),
         "history": [asdict(epoch) for epoch in fitted.history],
+        "members": [[asdict(epoch) for epoch in history] for history in fitted.members],
     }
 
 

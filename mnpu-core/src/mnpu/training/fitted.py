@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mnpu.data.scaling import Scaler
+from mnpu.nn.ensemble import Ensemble
 from mnpu.nn.network import Network
 from mnpu.types import Fold
 
@@ -33,7 +34,7 @@ class Fitted:
 
     Attributes
     ----------
-    network : Network
+    network : Network or Ensemble
         In evaluation mode, with the weights of the best epoch.
     scaler : Scaler
         Fitted on the training range.
@@ -48,11 +49,14 @@ class Fitted:
         Fraction of a window's cells that must be present.
     fold : Fold
     history : tuple of Epoch
+        Of an ensemble, the first member's.
     threads : int
         Threads for forecasts: their number decides the last bits.
+    members : tuple of tuple of Epoch
+        The history of each member of an ensemble; empty for a single network.
     """
 
-    network: Network
+    network: Network | Ensemble
     scaler: Scaler
     target_scale: np.ndarray
     names: tuple[str, ...]
@@ -63,6 +67,7 @@ class Fitted:
     fold: Fold
     history: tuple[Epoch, ...]
     threads: int = 1
+    members: tuple[tuple[Epoch, ...], ...] = ()
 
     @property
     def best(self) -> Epoch:
