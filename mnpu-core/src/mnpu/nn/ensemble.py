@@ -10,9 +10,9 @@ Equations
 increase, and a shape that all members share is kept; a mixture of distributions would be wider wherever members
 disagree (Lichtendahl, Grushka-Cockayne and Winkler 2013 compare the two).
 ``p = mean_k p_k``: the linear pool, as in deep ensembles (Lakshminarayanan, Pritzel and Blundell 2017, section 2.4).
-``s = sum_c p_c (1 - p_c) / v - 1`` with ``v = sum_c [mean_k p_kc (1 - p_kc) / (s_k + 1) + var_k p_kc]``: the evidence of
-the Dirichlet distribution around p that has the total variance v of the members' mixture. Members that disagree leave
-less evidence than any of them has; equal members leave their own.
+``s = sum_c p_c (1 - p_c) / v - 1`` with ``v = sum_c [mean_k p_kc (1 - p_kc) / (s_k + 1) + var_k p_kc]``: the evidence
+of the Dirichlet distribution around p that has the total variance v of the members' mixture. Disagreement costs
+evidence; equal members leave their own.
 
 Does not include: weights of members, a choice among them, members of different architectures.
 """

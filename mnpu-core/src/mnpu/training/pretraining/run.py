@@ -1,0 +1,161 @@
+"""The loop of pre-training: epochs over the training windows of a fold, without a look at their labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mnpu.errors import ConfigError, MnpuError
+from mnpu.training.batches import ShuffledBatches, Windows
+from mnpu.training.pretraining.columns import Columns
+from mnpu.training.pretraining.contrastive import Contrastive
+from mnpu.training.pretraining.masked import Masked
+from mnpu.training.reproducible import derived_seed
+from mnpu.types import WindowBatch
+
+__all__ = ["PretrainSettings", "pretrain"]
+
+GRADIENT_CLIP = 1.0
+
+
+class PretrainSettings(Protocol):
+    """The ``train.pretrain`` block of a recipe; the objective reads its own settings beside these."""
+
+    use: str
+    epochs: int
+    lr: float
+    weight_decay: float
+
+
+class Objective(Protocol):
+    """What is minimised: an ``nn.Module`` around the backbone."""
+
+    def loss(self, batch: WindowBatch, generator: torch.Generator) -> Tensor:
+        """A scalar."""
+        ...
+
+
+def pretrain(
+    backbone: nn.Module,
+    windows: Windows,
+    has_gaps: np.ndarray,
+    settings: PretrainSettings,
+    *,
+    batch_size: int,
+    max_steps: int | None,
+    seed: int,
+    where: str,
+    autocast: torch.dtype | None = None,
+) -> tuple[float, ...]:
+    """Change the weights of ``backbone`` in place.
+
+    Parameters
+    ----------
+    backbone : nn.Module
+    windows : Windows
+        Of the training range; ``y`` is not read.
+    has_gaps : bool ndarray (F,)
+        Features that have a mask column.
+    settings : PretrainSettings
+    batch_size : int
+    max_steps : int or None
+        Steps in an epoch; None for all windows.
+    seed : int
+        What is hidden, distorted and shuffled follows from it.
+    where : str
+        Which fit this is, for errors.
+    autocast : torch.dtype, optional
+        Smaller numbers for matrix products.
+
+    Returns
+    -------
+    losses : tuple of float
+        Mean loss of each epoch.
+
+    Raises
+    ------
+    ConfigError
+        If a size is impossible.
+    MnpuError
+        If the loss is not finite.
+    """
+    device = windows.first.device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(derived_seed(seed, 0))  # the layers that are thrown away afterwards
+        objective = _objective(backbone, Columns(has_gaps), windows, settings, batch_size).to(device)
+    batches = ShuffledBatches(windows, batch_size, max_steps=max_steps, seed=derived_seed(seed, 1))
+    optimizer = torch.optim.AdamW(_groups(objective, backbone, settings.weight_decay), lr=settings.lr, fused=True)
+    generator = torch.Generator().manual_seed(derived_seed(seed, 2))
+    narrow = nullcontext if autocast is None else (lambda: torch.autocast(device.type, dtype=autocast))
+    objective.train()
+    losses = []
+    for _ in range(settings.epochs):
+        losses.append(_epoch(objective, batches, optimizer, generator, narrow))
+        if not math.isfinite(losses[-1]):
+            raise MnpuError(
+                f"the loss of pre-training is {losses[-1]} in epoch {len(losses)}",
+                where=where,
+                expected="a finite number",
+                next_step="Lower train.pretrain.lr, or look for extreme values in the features.",
+            )
+    optimizer.zero_grad()  # no gradient of this loss reaches the training
+    telemetry = getattr(backbone, "telemetry", None)
+    if telemetry is not None:
+        telemetry()  # reading starts the counts anew: those of pre-training are no part of the first epoch's
+    return tuple(losses)
+
+
+def _epoch(
+    objective: Any,
+    batches: ShuffledBatches,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    narrow: Callable[[], Any],
+) -> float:
+    losses = []
+    for batch in batches:
+        optimizer.zero_grad()
+        with narrow():
+            loss = objective.loss(batch, generator)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(objective.parameters(), GRADIENT_CLIP)
+        optimizer.step()
+        losses.append(loss.detach())
+    return float(torch.stack(losses).mean())
+
+
+def _objective(
+    backbone: nn.Module, columns: Columns, windows: Windows, settings: PretrainSettings, batch_size: int
+) -> nn.Module:
+    own: Mapping[str, Any] = dict(settings)  # type: ignore[call-overload]
+    if settings.use == "masked":
+        length = own["patch_length"]
+        length = max(min(PATCH, windows.lookback // 2), 1) if length is None else length
+        return Masked(backbone, columns, lookback=windows.lookback, share=own["share"], patch_length=length)
+    if min(batch_size, len(windows)) < 2:
+        raise ConfigError(
+            f"train.batch_size is {batch_size}, and the fold has {len(windows)} training windows",
+            expected="two windows in a step, because contrastive pre-training compares them",
+        )
+    names = ("temperature", "jitter", "scaling", "hidden")
+    return Contrastive(backbone, columns, **{name: own[name] for name in names})
+
+
+PATCH = 8  #: Bars of a hidden patch where the recipe does not say, in windows of at least 16.
+
+
+def _groups(objective: nn.Module, backbone: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices decay; biases, gains and what the backbone spares do not."""
+    spared = {f"backbone.{name}" for name in getattr(backbone, "no_weight_decay", ())}
+    decay: list[Tensor] = []
+    rest: list[Tensor] = []
+    for name, parameter in objective.named_parameters():
+        (rest if parameter.ndim < 2 or name in spared else decay).append(parameter)
+    groups = [{"params": decay, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
