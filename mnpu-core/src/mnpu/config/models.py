@@ -29,10 +29,12 @@ from mnpu.frequencies import Frequency
 
 __all__ = [
     "Compare",
+    "ContrastiveConfig",
     "CostsConfig",
     "DataConfig",
     "EnsembleConfig",
     "FeatureUse",
+    "MaskedConfig",
     "ModelConfig",
     "Pipeline",
     "ReportConfig",
@@ -254,6 +256,32 @@ class ModelConfig(_Block):
     )
 
 
+class _Pretraining(_Block):
+    epochs: int = Field(default=5, ge=1, description="Passes over the training windows.")
+    lr: float = Field(default=1e-3, gt=0, description="Learning rate of AdamW.")
+    weight_decay: float = Field(default=1e-4, ge=0, description="Weight decay of AdamW.")
+
+
+class MaskedConfig(_Pretraining):
+    """Hide stretches of each column and let the backbone fill them in."""
+
+    use: Literal["masked"] = Field(description="Rebuild what is hidden.")
+    share: float = Field(default=0.4, gt=0, lt=1, description="Share of each column's patches that is hidden.")
+    patch_length: int | None = Field(
+        default=None, ge=1, description="Bars of a patch; null for 8, or half of the lookback where that is shorter."
+    )
+
+
+class ContrastiveConfig(_Pretraining):
+    """Distort each window twice and let the backbone find the two among all."""
+
+    use: Literal["contrastive"] = Field(description="Tell windows apart.")
+    temperature: float = Field(default=0.2, gt=0, description="The smaller, the more the most similar windows count.")
+    jitter: float = Field(default=0.1, ge=0, description="Deviation of the noise, in units of the scaled features.")
+    scaling: float = Field(default=0.1, ge=0, description="Deviation of the logarithm of each column's factor.")
+    hidden: float = Field(default=0.2, ge=0, lt=1, description="Probability that a bar is hidden.")
+
+
 class TrainConfig(_Block):
     """How it is fitted, in every fold anew."""
 
@@ -264,6 +292,10 @@ class TrainConfig(_Block):
     patience: int = Field(default=3, ge=1, description="Epochs without a better validation loss before it stops.")
     precision: Literal[32] = Field(default=32, description="Bits of a number in training.")
     max_steps_per_epoch: int | None = Field(default=None, ge=1, description="Steps in an epoch; null for all windows.")
+    pretrain: Annotated[MaskedConfig | ContrastiveConfig, Field(discriminator="use")] | None = Field(
+        default=None,
+        description="What the backbone learns of the training windows before it sees a label; null for nothing.",
+    )
 
 
 class CostsConfig(_Block):

@@ -3,49 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mnpu.config.models import ContrastiveConfig, MaskedConfig
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.training.batches import ShuffledBatches, Windows
 from mnpu.training.pretraining.columns import Columns
 from mnpu.training.pretraining.contrastive import Contrastive
 from mnpu.training.pretraining.masked import Masked
 from mnpu.training.reproducible import derived_seed
-from mnpu.types import WindowBatch
-
-__all__ = ["PretrainSettings", "pretrain"]
+__all__ = ["pretrain"]
 
 GRADIENT_CLIP = 1.0
-
-
-class PretrainSettings(Protocol):
-    """The ``train.pretrain`` block of a recipe; the objective reads its own settings beside these."""
-
-    use: str
-    epochs: int
-    lr: float
-    weight_decay: float
-
-
-class Objective(Protocol):
-    """What is minimised: an ``nn.Module`` around the backbone."""
-
-    def loss(self, batch: WindowBatch, generator: torch.Generator) -> Tensor:
-        """A scalar."""
-        ...
+Settings: TypeAlias = MaskedConfig | ContrastiveConfig
+PATCH = 8  #: Bars of a hidden patch where the recipe does not say, in windows of at least 16.
 
 
 def pretrain(
     backbone: nn.Module,
     windows: Windows,
     has_gaps: np.ndarray,
-    settings: PretrainSettings,
+    settings: Settings,
     *,
     batch_size: int,
     max_steps: int | None,
@@ -62,7 +46,7 @@ def pretrain(
         Of the training range; ``y`` is not read.
     has_gaps : bool ndarray (F,)
         Features that have a mask column.
-    settings : PretrainSettings
+    settings : MaskedConfig or ContrastiveConfig
     batch_size : int
     max_steps : int or None
         Steps in an epoch; None for all windows.
@@ -112,7 +96,7 @@ def pretrain(
 
 
 def _epoch(
-    objective: Any,
+    objective: Masked | Contrastive,
     batches: ShuffledBatches,
     optimizer: torch.optim.Optimizer,
     generator: torch.Generator,
@@ -131,23 +115,24 @@ def _epoch(
 
 
 def _objective(
-    backbone: nn.Module, columns: Columns, windows: Windows, settings: PretrainSettings, batch_size: int
-) -> nn.Module:
-    own: Mapping[str, Any] = dict(settings)  # type: ignore[call-overload]
-    if settings.use == "masked":
-        length = own["patch_length"]
-        length = max(min(PATCH, windows.lookback // 2), 1) if length is None else length
-        return Masked(backbone, columns, lookback=windows.lookback, share=own["share"], patch_length=length)
+    backbone: nn.Module, columns: Columns, windows: Windows, settings: Settings, batch_size: int
+) -> Masked | Contrastive:
+    if isinstance(settings, MaskedConfig):
+        length = settings.patch_length or max(min(PATCH, windows.lookback // 2), 1)
+        return Masked(backbone, columns, lookback=windows.lookback, share=settings.share, patch_length=length)
     if min(batch_size, len(windows)) < 2:
         raise ConfigError(
             f"train.batch_size is {batch_size}, and the fold has {len(windows)} training windows",
             expected="two windows in a step, because contrastive pre-training compares them",
         )
-    names = ("temperature", "jitter", "scaling", "hidden")
-    return Contrastive(backbone, columns, **{name: own[name] for name in names})
-
-
-PATCH = 8  #: Bars of a hidden patch where the recipe does not say, in windows of at least 16.
+    return Contrastive(
+        backbone,
+        columns,
+        temperature=settings.temperature,
+        jitter=settings.jitter,
+        scaling=settings.scaling,
+        hidden=settings.hidden,
+    )
 
 
 def _groups(objective: nn.Module, backbone: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
