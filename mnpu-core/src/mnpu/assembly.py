@@ -48,7 +48,10 @@ class Strategy:
 
 @dataclass(frozen=True)
 class Parts:
-    """A pipeline's components; ``strategies[0]`` is the one that is judged, the others are beside it."""
+    """A pipeline's components; ``strategies[0]`` is the one that is judged, the others are beside it.
+
+    ``warm_start`` is where the weights of the judged network begin, None for new ones.
+    """
 
     config: Pipeline
     resolved: Mapping[str, Any]
@@ -62,6 +65,7 @@ class Parts:
     metrics: Mapping[str, Callable[[Result], Metric]]
     distributions: Sequence[str]
     engine: Engine = field(default_factory=LocalEngine)
+    warm_start: Path | None = None
 
     @property
     def forecasters(self) -> list[Forecaster]:
@@ -120,6 +124,7 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         metrics={c.name: registry.build("metric", c.canonical, {}) for c in registry.components("metric")},
         distributions=contributors(config, planned, registry),
         engine=build("engine", config.runtime.engine, workers=config.runtime.workers),
+        warm_start=None if config.model.starts_from is None else _absolute(config.model.starts_from.path, base),
     )
 
 
@@ -156,8 +161,12 @@ def store_path(url: str, base: Path) -> str:
             where="data.store",
             expected="sqlite:///market.db, parquet:///folder, or a path",
         )
-    path = Path(rest).expanduser()
-    return str(path if path.is_absolute() else (base / path).resolve())
+    return str(_absolute(rest, base))
+
+
+def _absolute(text: str, base: Path) -> Path:
+    path = Path(text).expanduser()
+    return path if path.is_absolute() else (base / path).resolve()
 
 
 def _refuse_twins(strategies: Sequence[Strategy]) -> None:

@@ -223,10 +223,21 @@ def fit_and_forecast(
                     device=config.runtime.device,
                     threads=config.runtime.threads,
                     progress=progress.live,
+                    warm_up=_start(parts, forecaster),
                 )
             )
             pieces.append(training.forecast(fitted[-1], frame, rows=fold.test))
     return fitted, _join(pieces, folds)
+
+
+def _start(parts: Parts, forecaster: Forecaster) -> Any:
+    """Where the weights of the judged network come from, None for new ones; the others beside it have their own."""
+    from mnpu import training  # torch lives only here
+
+    source = parts.config.model.starts_from
+    if source is None or parts.warm_start is None or forecaster is not parts.forecasters[0]:
+        return None
+    return training.FromBundle(parts.warm_start, source.parts)
 
 
 def decisions(prepared: Prepared, forecasts: Sequence[Forecast]) -> PolicyContext:

@@ -42,6 +42,7 @@ __all__ = [
     "TrainConfig",
     "Use",
     "WalkForward",
+    "WarmStart",
 ]
 
 
@@ -237,6 +238,15 @@ class EnsembleConfig(_Block):
     seeds: int = Field(ge=2, le=100, description="Members: quantiles and probabilities are averaged over them.")
 
 
+class WarmStart(_Block):
+    """Where weights come from before training."""
+
+    path: str = Field(min_length=1, description="A bundle, or the folder of a run, which has one for each fold.")
+    parts: Literal["network", "backbone"] = Field(
+        default="network", description="All weights, or the backbone's alone, under a new head."
+    )
+
+
 class ModelConfig(_Block):
     """What is fitted: windows of features, through a backbone, to a head's distribution."""
 
@@ -251,9 +261,19 @@ class ModelConfig(_Block):
     )
     backbone: Use = Field(description="Network from (B, L, F) to (B, L, D).")
     head: Use = Field(default=Use(use="quantile"), description="From the last step to a distribution.")
+    warm_start: str | WarmStart | None = Field(
+        default=None,
+        description="Begin the judged network with the weights of this bundle, or of a run's newest bundle that has "
+        "seen nothing later than the fold may; a path, or `{path: ..., parts: backbone}`. Null for new weights.",
+    )
     ensemble: EnsembleConfig | None = Field(
         default=None, description="Every network of the run from several seeds, as `{seeds: 5}`; null for one."
     )
+
+    @property
+    def starts_from(self) -> WarmStart | None:
+        """``warm_start`` as a block, however it is written."""
+        return WarmStart(path=self.warm_start) if isinstance(self.warm_start, str) else self.warm_start
 
 
 class _Pretraining(_Block):

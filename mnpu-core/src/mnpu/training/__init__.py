@@ -17,14 +17,29 @@ if TYPE_CHECKING:
     from mnpu.training.fitting import fit as fit
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
+    from mnpu.training.warming import FromBundle as FromBundle
+    from mnpu.training.warming import fingerprint as fingerprint
 
-__all__ = ["Callback", "Fitted", "Inputs", "device_kind", "fit", "fit_ensemble", "forecast", "load"]
+__all__ = [
+    "Callback",
+    "Fitted",
+    "FromBundle",
+    "Inputs",
+    "device_kind",
+    "fingerprint",
+    "fit",
+    "fit_ensemble",
+    "forecast",
+    "load",
+]
 
 _HOMES = {
     "Callback": "mnpu.training.callbacks",
     "Fitted": "mnpu.training.fitted",
     "Inputs": "mnpu.training.forecasting",
+    "FromBundle": "mnpu.training.warming",
     "device_kind": "mnpu.training.device",
+    "fingerprint": "mnpu.training.warming",
     "fit": "mnpu.training.fitting",
     "fit_ensemble": "mnpu.training.ensembles",
     "forecast": "mnpu.training.forecasting",

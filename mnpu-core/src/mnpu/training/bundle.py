@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import nn
+from torch import Tensor, nn
 
 from mnpu.atomic import write_atomically
 from mnpu.data.scaling import Scaler
@@ -31,7 +32,7 @@ from mnpu.nn.network import Network
 from mnpu.training.fitted import Epoch, Fitted
 from mnpu.types import Fold
 
-__all__ = ["load", "save"]
+__all__ = ["MANIFEST", "contents_of", "load", "save", "state_and_tensors"]
 
 FORMAT = 1
 MANIFEST, STATE, WEIGHTS = "manifest.json", "fitted.json", "weights.safetensors"
@@ -85,10 +86,7 @@ def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., n
         If the bundle is unfinished, a file is missing or changed, or the weights are those of another network.
     """
     folder = Path(folder)
-    manifest = _parsed(_read(folder, MANIFEST), folder)
-    if manifest.get("format") != FORMAT:
-        raise DataError(f"bundle format {manifest.get('format')!r}", where=str(folder), expected=str(FORMAT))
-    contents = {name: _checked(folder, name, expected) for name, expected in manifest["files"].items()}
+    contents = contents_of(folder)
     state = _parsed(contents[STATE], folder)
     network = _unfilled(backbone, head, state)
     try:
@@ -111,7 +109,26 @@ def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., n
         fold=Fold(state["fold"]["number"], *(tuple(state["fold"][k]) for k in ("train", "validation", "test"))),
         history=tuple(Epoch(**epoch) for epoch in state["history"]),
         members=tuple(tuple(Epoch(**epoch) for epoch in history) for history in state.get("members", ())),
+        pretraining=tuple(state.get("pretraining", ())),
+        tested_from=pd.Timestamp(state["tested_from"]) if state.get("tested_from") else None,
     )
+
+
+def contents_of(folder: Path) -> dict[str, bytes]:
+    """Every file of a bundle by name, checked against the manifest."""
+    manifest = _parsed(_read(folder, MANIFEST), folder)
+    if manifest.get("format") != FORMAT:
+        raise DataError(f"bundle format {manifest.get('format')!r}", where=str(folder), expected=str(FORMAT))
+    return {name: _checked(folder, name, expected) for name, expected in manifest["files"].items()}
+
+
+def state_and_tensors(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a bundle says of its fit, and its weights by name, for whoever builds the network himself."""
+    contents = contents_of(folder)
+    try:
+        return _parsed(contents[STATE], folder), load_tensors(contents[WEIGHTS])
+    except (KeyError, SafetensorError) as error:
+        raise DataError("the bundle is not readable", where=str(folder), next_step="Write it again.") from error
 
 
 def _unfilled(
@@ -139,6 +156,8 @@ def _state(fitted: Fitted) -> dict[str, Any]:
         "scaler": fitted.scaler.to_dict(),
         "fold": asdict(fitted.fold),
         "history": [asdict(epoch) for epoch in fitted.history],
+        "pretraining": list(fitted.pretraining),
+        "tested_from": fitted.tested_from.isoformat() if fitted.tested_from is not None else None,
         "members": [[asdict(epoch) for epoch in history] for history in fitted.members],
     }
 

@@ -10,6 +10,7 @@ from mnpu.nn.ensemble import Ensemble
 from mnpu.training.fitted import Fitted
 from mnpu.training.fitting import fit
 from mnpu.training.reproducible import derived_seed
+from mnpu.training.warming import FromBundle
 from mnpu.types import FeatureFrame, Fold, Labels
 
 __all__ = ["fit_ensemble", "joined", "member_seed"]
@@ -37,7 +38,12 @@ def fit_ensemble(
     Fitted
         Its network is an `Ensemble` where there are several members.
     """
-    return joined([fit(frame, labels, fold, seed=member_seed(seed, k), **settings) for k in range(members)])
+    start = settings.pop("warm_up", None)
+    fits = []
+    for k in range(members):
+        warm_up = start.of_member(k) if isinstance(start, FromBundle) else start
+        fits.append(fit(frame, labels, fold, seed=member_seed(seed, k), warm_up=warm_up, **settings))
+    return joined(fits)
 
 
 def member_seed(seed: int, member: int) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from mnpu.data.scaling import Scaler
 from mnpu.nn.ensemble import Ensemble
@@ -54,6 +55,10 @@ class Fitted:
         Threads for forecasts: their number decides the last bits.
     members : tuple of tuple of Epoch
         The history of each member of an ensemble; empty for a single network.
+    pretraining : tuple of float
+        Mean loss of each epoch of pre-training; empty without it.
+    tested_from : Timestamp or None
+        First decision of the test range: all that the fit has seen lies before it. None for a bundle that does not say.
     """
 
     network: Network | Ensemble
@@ -68,6 +73,8 @@ class Fitted:
     history: tuple[Epoch, ...]
     threads: int = 1
     members: tuple[tuple[Epoch, ...], ...] = ()
+    pretraining: tuple[float, ...] = ()
+    tested_from: pd.Timestamp | None = None
 
     @property
     def best(self) -> Epoch:

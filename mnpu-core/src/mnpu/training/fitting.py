@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from torch import nn
@@ -18,36 +17,14 @@ from mnpu.training.callbacks import Bar, Callback
 from mnpu.training.device import device_kind
 from mnpu.training.fitted import Fitted
 from mnpu.training.loop import Loop, TrainSettings
+from mnpu.training.pretraining.run import pretrain
 from mnpu.training.reproducible import derived_seed, reproducible, unchanged_streams
+from mnpu.training.warming import WarmUp
 from mnpu.types import FeatureFrame, Fold, Labels
 
 __all__ = ["TrainSettings", "WarmUp", "fit"]
 
 VALIDATION_BATCH = 512
-
-
-@dataclass(frozen=True)
-class WarmUp:
-    """What may be known before training: the network, the training windows (with labels), and a seed.
-
-    Attributes
-    ----------
-    network : Network
-        On its device, as it was initialised; its weights may be changed in place.
-    windows : Windows
-        Of the fold's training range; nothing later.
-    fold : Fold
-    seed : int
-        For what is random here.
-    where : str
-        Which fit this is, for errors.
-    """
-
-    network: Network
-    windows: Windows
-    fold: Fold
-    seed: int
-    where: str
 
 
 def fit(
@@ -95,8 +72,8 @@ def fit(
     callbacks : sequence of Callback, optional
         They watch the training; see `mnpu.training.callbacks`.
     warm_up : callable, optional
-        Called once with the network as it was initialised, before the first step: it may set weights, as pre-training
-        does. The random numbers of the training do not depend on what it draws.
+        Called once with the network as it was initialised, before pre-training and the first step: it may set weights.
+        The random numbers of the training do not depend on what it draws.
     backend : Backend, optional
         Where it computes, instead of one process on ``device``.
 
@@ -114,6 +91,8 @@ def fit(
     scaler = _scaler(frame, fold, where)
     scaled = scaler.scale(frame.values)
     target_scale = np.zeros(0)
+    pretraining: tuple[float, ...] = ()
+    tested_from = frame.times[min(fold.test[0], len(frame.times) - 1)]
 
     def windows(kind: str, rows: tuple[int, int], scale: np.ndarray | None) -> tuple[Windows, np.ndarray]:
         time, symbol = window_index(
@@ -138,9 +117,23 @@ def fit(
             training, train.batch_size, max_steps=train.max_steps_per_epoch, seed=derived_seed(seed, fold.number, 1)
         )
         where_to = backend or Backend(place, train.precision)
-        if warm_up is not None:
-            with unchanged_streams(cuda=place == "cuda"):
-                warm_up(WarmUp(network.to(place), training, fold, derived_seed(seed, fold.number, 2), where))
+        with unchanged_streams(cuda=place == "cuda"):
+            given = WarmUp(network.to(place), training, scaler, frame.names, fold, tested_from, where)
+            if warm_up is not None:
+                warm_up(given)
+            if train.pretrain is not None:
+                every = window_index(
+                    frame.values, None, frame.tradable, rows=inside, lookback=lookback, min_present=min_present
+                )
+                pretraining = pretrain(
+                    network.backbone,
+                    gather(scaled, *every, lookback=lookback, device=place),
+                    scaler.has_gaps,
+                    train,
+                    seed=derived_seed(seed, fold.number, 2),
+                    where=where,
+                    autocast=where_to.dtype,
+                )
         loop = Loop(
             network,
             batches,
@@ -164,6 +157,8 @@ def fit(
         fold=fold,
         history=tuple(loop.history),
         threads=threads,
+        pretraining=pretraining,
+        tested_from=tested_from,
     )
 
 

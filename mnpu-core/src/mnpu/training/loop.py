@@ -13,6 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from mnpu.config.models import ContrastiveConfig, MaskedConfig
 from mnpu.errors import MnpuError
 from mnpu.nn.network import Network
 from mnpu.nn.protocols import telemetry_of
@@ -43,6 +44,10 @@ class TrainSettings(Protocol):
     @property
     def precision(self) -> int | str:
         """32 or ``bf16``."""
+
+    @property
+    def pretrain(self) -> MaskedConfig | ContrastiveConfig | None:
+        """What comes before training, or None."""
 
 
 class Losses(nn.Module):

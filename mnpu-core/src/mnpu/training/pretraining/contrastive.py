@@ -9,8 +9,8 @@ Glossary
 --------
 B batch, L lookback, F features, D model width, tau temperature. Views 2B: view i and view i + B are of one window.
 
-1. a view of ``x`` is ``a x + s e`` with a factor ``a = exp(c n)`` for each column of each window, ``n`` and ``e`` standard
-   normal, of which each bar is hidden with probability r; what was missing stays missing
+1. a view of ``x`` is ``a x + s e`` with a factor ``a = exp(c n)`` for each column of each window, ``n`` and ``e``
+   standard normal, of which each bar is hidden with probability r; what was missing stays missing
 2. ``z = W_2 relu(W_1 summary(view))``, of length 1
 3. ``loss = -mean_i log(exp(z_i z_j / tau) / sum_{k in K(i)} exp(z_i z_k / tau))`` with j the other view of i's window
 

@@ -6,8 +6,8 @@ mean squared error of the hidden ones.
 
 Glossary
 --------
-B batch, L lookback, F features, F' inputs (features and the masks of those with gaps), D model width, P bars of a patch,
-N patches of a window, r share that is hidden.
+B batch, L lookback, F features, F' inputs (features and the masks of those with gaps), D model width, P bars of a
+patch, N patches of a window, r share that is hidden.
 
 1. the window is cut into N patches of P bars that end at its last bar; the first may be shorter
 2. ``round(r N)`` of the N patches of each column, at least one and never all, are hidden in each window anew: their
@@ -79,7 +79,7 @@ class Masked(nn.Module):
 
 
 def hidden_patches(shape: tuple[int, int, int], patch_length: int, share: float, generator: torch.Generator) -> Tensor:
-    """Which values of windows (B, L, F) are hidden: bool, whole patches, equally many in every column of every window."""
+    """Which values of windows (B, L, F) are hidden: bool, whole patches, equally many in each column of each window."""
     windows, lookback, n_values = shape
     n_patches = -(-lookback // patch_length)
     n_hidden = min(max(round(share * n_patches), 1), n_patches - 1)

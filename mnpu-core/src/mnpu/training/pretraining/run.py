@@ -14,10 +14,12 @@ from torch import Tensor, nn
 from mnpu.config.models import ContrastiveConfig, MaskedConfig
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.training.batches import ShuffledBatches, Windows
+from mnpu.training.loop import TrainSettings
 from mnpu.training.pretraining.columns import Columns
 from mnpu.training.pretraining.contrastive import Contrastive
 from mnpu.training.pretraining.masked import Masked
 from mnpu.training.reproducible import derived_seed
+
 __all__ = ["pretrain"]
 
 GRADIENT_CLIP = 1.0
@@ -29,29 +31,25 @@ def pretrain(
     backbone: nn.Module,
     windows: Windows,
     has_gaps: np.ndarray,
-    settings: Settings,
+    train: TrainSettings,
     *,
-    batch_size: int,
-    max_steps: int | None,
     seed: int,
     where: str,
     autocast: torch.dtype | None = None,
 ) -> tuple[float, ...]:
-    """Change the weights of ``backbone`` in place.
+    """Pre-train a backbone by the recipe's objective; its weights change in place.
 
     Parameters
     ----------
     backbone : nn.Module
     windows : Windows
-        Of the training range; ``y`` is not read.
+        All of the training range, whether their labels are known or not: they are not read.
     has_gaps : bool ndarray (F,)
-        Features that have a mask column.
-    settings : MaskedConfig or ContrastiveConfig
-    batch_size : int
-    max_steps : int or None
-        Steps in an epoch; None for all windows.
+        Features that bring a mask column.
+    train : TrainSettings
+        ``pretrain`` says what is minimised; ``batch_size`` and ``max_steps_per_epoch`` hold here too.
     seed : int
-        What is hidden, distorted and shuffled follows from it.
+        What is shuffled, hidden and distorted follows from it.
     where : str
         Which fit this is, for errors.
     autocast : torch.dtype, optional
@@ -60,7 +58,7 @@ def pretrain(
     Returns
     -------
     losses : tuple of float
-        Mean loss of each epoch.
+        Mean loss of each epoch; none where the recipe asks for no pre-training.
 
     Raises
     ------
@@ -69,11 +67,16 @@ def pretrain(
     MnpuError
         If the loss is not finite.
     """
+    settings = train.pretrain
+    if settings is None:
+        return ()
     device = windows.first.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(derived_seed(seed, 0))  # the layers that are thrown away afterwards
-        objective = _objective(backbone, Columns(has_gaps), windows, settings, batch_size).to(device)
-    batches = ShuffledBatches(windows, batch_size, max_steps=max_steps, seed=derived_seed(seed, 1))
+        objective = _objective(backbone, Columns(has_gaps), windows, settings, train.batch_size).to(device)
+    batches = ShuffledBatches(
+        windows, train.batch_size, max_steps=train.max_steps_per_epoch, seed=derived_seed(seed, 1)
+    )
     optimizer = torch.optim.AdamW(_groups(objective, backbone, settings.weight_decay), lr=settings.lr, fused=True)
     generator = torch.Generator().manual_seed(derived_seed(seed, 2))
     narrow = nullcontext if autocast is None else (lambda: torch.autocast(device.type, dtype=autocast))
