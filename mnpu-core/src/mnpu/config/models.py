@@ -43,6 +43,7 @@ __all__ = [
 
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_EVERY = r"^[1-9][0-9]* (epoch|step)s?$"
 _SYMBOL = r"^\S{1,32}$"
 
 
@@ -105,6 +106,9 @@ Period = Annotated[
     str,
     AfterValidator(_matching(PERIOD, "a whole number and y, mo, w or d, as in 5y, 6mo, 2w or 30d")),
     _pattern(PERIOD),
+]
+Every = Annotated[
+    str, AfterValidator(_matching(_EVERY, "a number and a unit, as in 1 epoch or 500 steps")), _pattern(_EVERY)
 ]
 Symbol = Annotated[
     str, AfterValidator(_matching(_SYMBOL, "a symbol of up to 32 characters without spaces")), _pattern(_SYMBOL)
@@ -267,6 +271,12 @@ class TrainConfig(_Block):
     min_delta: float = Field(default=0.0, ge=0, description="By how much a loss must be smaller to count as better.")
     precision: Literal[32, 16, "bf16"] = Field(
         default=32, description="Bits of a number in matrix products: 32, bf16, or 16 on a GPU. Weights have 32."
+    )
+
+    checkpoint_every: Every | None = Field(
+        default="1 epoch",
+        description="How often the fit in progress is written down, as `2 epochs` or `500 steps`, so that a run that "
+        "was killed can go on; null for never. No number of the result depends on it.",
     )
 
     @model_validator(mode="after")

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mnpu.training.bundle import load as load
     from mnpu.training.callbacks import Callback as Callback
+    from mnpu.training.checkpoints import Checkpoints as Checkpoints
     from mnpu.training.device import device_kind as device_kind
     from mnpu.training.fitted import Fitted as Fitted
     from mnpu.training.fitting import fit as fit
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
 
-__all__ = ["Callback", "Fitted", "Inputs", "device_kind", "fit", "forecast", "load"]
+__all__ = ["Callback", "Checkpoints", "Fitted", "Inputs", "device_kind", "fit", "forecast", "load"]
 
 _HOMES = {
     "Callback": "mnpu.training.callbacks",
+    "Checkpoints": "mnpu.training.checkpoints",
     "Fitted": "mnpu.training.fitted",
     "Inputs": "mnpu.training.forecasting",
     "device_kind": "mnpu.training.device",
