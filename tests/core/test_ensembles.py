@@ -10,13 +10,16 @@ import pytest
 import torch
 
 from mnpu import training
+from mnpu.config.models import MaskedConfig
 from mnpu.nn.dirichlet_quantile import DirichletQuantile
 from mnpu.nn.ensemble import averaged
 from mnpu.nn.linear import Linear
 from mnpu.nn.protocols import HeadOutput
 from mnpu.nn.quantile import Quantile
-from mnpu.training import Fitted
+from mnpu.training import Callback, Checkpoints, Fitted
+from mnpu.training.checkpoints import Every
 from mnpu.training.ensembles import member_seed
+from mnpu.training.loop import Loop
 from tests.core.training_world import FOLD, World, fit, make_world, settings
 
 
@@ -26,9 +29,10 @@ def world() -> World:
 
 
 def together(world: World, members: int, **changed: Any) -> Fitted:
-    usual = {"backbone": Linear, "head": Quantile, "lookback": 8, "min_present": 0.8, "seed": 7, "device": "cpu"}
-    train = settings(epochs=2, max_steps_per_epoch=8)
-    return training.fit_ensemble(world.frame, world.labels, FOLD, members=members, train=train, **{**usual, **changed})
+    usual: dict[str, Any] = {"backbone": Linear, "head": Quantile, "lookback": 8, "min_present": 0.8, "device": "cpu"}
+    usual["seed"] = 7
+    usual["train"] = settings(epochs=2, max_steps_per_epoch=8)
+    return training.fit_ensemble(world.frame, world.labels, FOLD, members=members, **{**usual, **changed})
 
 
 def quantiles(fitted: Fitted, world: World) -> np.ndarray:
@@ -62,6 +66,32 @@ def test_a_bundle_gives_all_members_back(world: World, tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.evidence, said.evidence)
     assert loaded.members == fitted.members
     assert [len(history) for history in loaded.members] == [2, 2, 2]
+
+
+def test_a_fit_that_was_stopped_goes_on_with_the_member_and_the_pretraining_that_it_had(
+    world: World, tmp_path: Path
+) -> None:
+    class Killed(Exception):
+        pass
+
+    class Killing(Callback):
+        left = 3  # the second member's first epoch
+
+        def on_epoch_over(self, loop: Loop) -> None:
+            self.left -= 1
+            if not self.left:
+                raise Killed
+
+    train = settings(epochs=2, max_steps_per_epoch=8, pretrain=MaskedConfig(use="masked", epochs=2))
+    whole = together(world, 2, train=train)
+    checkpoints = Checkpoints(tmp_path, Every(1, "epoch"))
+    with pytest.raises(Killed):
+        together(world, 2, train=train, checkpoints=checkpoints, callbacks=[Killing()])
+    resumed = together(world, 2, train=train, checkpoints=checkpoints)
+    np.testing.assert_array_equal(quantiles(resumed, world), quantiles(whole, world))
+    assert resumed.pretraining == whole.pretraining
+    assert len(whole.pretraining) == 2
+    assert resumed.members == whole.members
 
 
 def test_where_no_window_is_usable_there_is_no_forecast(world: World) -> None:

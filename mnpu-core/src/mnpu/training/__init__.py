@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mnpu.training.bundle import load as load
     from mnpu.training.callbacks import Callback as Callback
+    from mnpu.training.checkpoints import Checkpoints as Checkpoints
     from mnpu.training.device import device_kind as device_kind
     from mnpu.training.ensembles import fit_ensemble as fit_ensemble
     from mnpu.training.fitted import Fitted as Fitted
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Callback",
+    "Checkpoints",
     "Fitted",
     "FromBundle",
     "Inputs",
@@ -35,6 +37,7 @@ __all__ = [
 
 _HOMES = {
     "Callback": "mnpu.training.callbacks",
+    "Checkpoints": "mnpu.training.checkpoints",
     "Fitted": "mnpu.training.fitted",
     "Inputs": "mnpu.training.forecasting",
     "FromBundle": "mnpu.training.warming",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from mnpu.nn.ensemble import Ensemble
+from mnpu.training.checkpoints import Checkpoints
 from mnpu.training.fitted import Fitted
 from mnpu.training.fitting import fit
 from mnpu.training.reproducible import derived_seed
@@ -38,11 +39,13 @@ def fit_ensemble(
     Fitted
         Its network is an `Ensemble` where there are several members.
     """
-    start = settings.pop("warm_up", None)
+    start, checkpoints = settings.pop("warm_up", None), settings.pop("checkpoints", None)
     fits = []
     for k in range(members):
-        warm_up = start.of_member(k) if isinstance(start, FromBundle) else start
-        fits.append(fit(frame, labels, fold, seed=member_seed(seed, k), warm_up=warm_up, **settings))
+        settings["warm_up"] = start.of_member(k) if isinstance(start, FromBundle) else start
+        if checkpoints is not None:
+            settings["checkpoints"] = Checkpoints(checkpoints.folder / f"member-{k:02d}", checkpoints.every)
+        fits.append(fit(frame, labels, fold, seed=member_seed(seed, k), **settings))
     return joined(fits)
 
 

@@ -14,10 +14,11 @@ from mnpu.nn.network import Network
 from mnpu.training.backends import Backend
 from mnpu.training.batches import OrderedBatches, ShuffledBatches, Windows, gather
 from mnpu.training.callbacks import Bar, Callback
+from mnpu.training.checkpoints import Checkpoints
 from mnpu.training.device import device_kind
 from mnpu.training.fitted import Fitted
 from mnpu.training.loop import Loop, TrainSettings
-from mnpu.training.pretraining.run import pretrain
+from mnpu.training.pretraining.run import Pretraining, pretrain
 from mnpu.training.reproducible import derived_seed, reproducible, unchanged_streams
 from mnpu.training.warming import WarmUp
 from mnpu.types import FeatureFrame, Fold, Labels
@@ -44,6 +45,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     warm_up: Callable[[WarmUp], None] | None = None,
     backend: Backend | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Fitted:
     """Fit a network on one fold; the same arguments give the same bits on the same machine's CPU.
 
@@ -76,6 +78,9 @@ def fit(
         The random numbers of the training do not depend on what it draws.
     backend : Backend, optional
         Where it computes, instead of one process on ``device``.
+    checkpoints : Checkpoints, optional
+        Where the fit is written to as it goes on. One that was begun there is taken up, and ends with the bits of one
+        that was never stopped; then there is neither a warm-up nor pre-training.
 
     Raises
     ------
@@ -91,7 +96,6 @@ def fit(
     scaler = _scaler(frame, fold, where)
     scaled = scaler.scale(frame.values)
     target_scale = np.zeros(0)
-    pretraining: tuple[float, ...] = ()
     tested_from = frame.times[min(fold.test[0], len(frame.times) - 1)]
 
     def windows(kind: str, rows: tuple[int, int], scale: np.ndarray | None) -> tuple[Windows, np.ndarray]:
@@ -114,35 +118,49 @@ def fit(
         if hasattr(network.head, "fit_targets"):
             network.head.fit_targets(training.y)
         batches = ShuffledBatches(
-            training, train.batch_size, max_steps=train.max_steps_per_epoch, seed=derived_seed(seed, fold.number, 1)
+            training,
+            train.batch_size,
+            max_steps=train.max_steps_per_epoch,
+            seed=derived_seed(seed, fold.number, 1),
+            accumulate=train.accumulate,
         )
         where_to = backend or Backend(place, train.precision)
-        with unchanged_streams(cuda=place == "cuda"):
-            given = WarmUp(network.to(place), training, scaler, frame.names, fold, tested_from, where)
-            if warm_up is not None:
-                warm_up(given)
-            if train.pretrain is not None:
-                every = window_index(
-                    frame.values, None, frame.tradable, rows=inside, lookback=lookback, min_present=min_present
-                )
-                pretraining = pretrain(
-                    network.backbone,
-                    gather(scaled, *every, lookback=lookback, device=place),
-                    scaler.has_gaps,
-                    train,
-                    seed=derived_seed(seed, fold.number, 2),
-                    where=where,
-                    autocast=where_to.dtype,
-                )
+        begun = None if checkpoints is None else checkpoints.newest()
+        record = Pretraining()
+        if begun is None:
+            with unchanged_streams(cuda=place == "cuda"):
+                if warm_up is not None:
+                    warm_up(WarmUp(network.to(place), training, scaler, frame.names, fold, tested_from, where))
+                if train.pretrain is not None:
+                    every = window_index(
+                        frame.values, None, frame.tradable, rows=inside, lookback=lookback, min_present=min_present
+                    )
+                    record.losses = pretrain(
+                        network.to(place).backbone,
+                        gather(scaled, *every, lookback=lookback, device=place),
+                        scaler.has_gaps,
+                        train,
+                        seed=derived_seed(seed, fold.number, 2),
+                        where=where,
+                        autocast=where_to.dtype,
+                    )
+        watchers = [
+            *callbacks,
+            *([] if train.pretrain is None else [record]),
+            *([Bar(where)] if progress else []),
+            *([checkpoints] if checkpoints else []),
+        ]
         loop = Loop(
             network,
             batches,
             OrderedBatches(validation, VALIDATION_BATCH),
             train,
             backend=where_to,
-            callbacks=[*callbacks, Bar(where)] if progress else callbacks,
+            callbacks=watchers,
             where=where,
         )
+        if begun is not None:
+            begun.restore(loop)
         loop.run()
     network.load_state_dict(loop.best)
     return Fitted(
@@ -157,7 +175,7 @@ def fit(
         fold=fold,
         history=tuple(loop.history),
         threads=threads,
-        pretraining=pretraining,
+        pretraining=record.losses,
         tested_from=tested_from,
     )
 

@@ -3,28 +3,56 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from mnpu.config.models import ContrastiveConfig, MaskedConfig
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.training.batches import ShuffledBatches, Windows
+from mnpu.training.callbacks import Callback
 from mnpu.training.loop import TrainSettings
+from mnpu.training.optimizers import make_optimizer
 from mnpu.training.pretraining.columns import Columns
 from mnpu.training.pretraining.contrastive import Contrastive
 from mnpu.training.pretraining.masked import Masked
 from mnpu.training.reproducible import derived_seed
 
-__all__ = ["pretrain"]
+__all__ = ["Pretraining", "pretrain"]
 
 GRADIENT_CLIP = 1.0
 Settings: TypeAlias = MaskedConfig | ContrastiveConfig
 PATCH = 8  #: Bars of a hidden patch where the recipe does not say, in windows of at least 16.
+
+
+@dataclass
+class _AdamW:
+    lr: float
+    weight_decay: float
+    optimizer: str = "adamw"
+    momentum: float | None = None
+
+
+class Pretraining(Callback):
+    """Keeps the losses of pre-training with a fit's checkpoints: one that goes on does not pre-train again."""
+
+    name = "pretraining"
+
+    def __init__(self) -> None:
+        self.losses: tuple[float, ...] = ()
+
+    def state(self) -> Mapping[str, Any]:
+        """The losses."""
+        return {"losses": list(self.losses)}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """The losses, back."""
+        self.losses = tuple(state["losses"])
 
 
 def pretrain(
@@ -77,7 +105,7 @@ def pretrain(
     batches = ShuffledBatches(
         windows, train.batch_size, max_steps=train.max_steps_per_epoch, seed=derived_seed(seed, 1)
     )
-    optimizer = torch.optim.AdamW(_groups(objective, backbone, settings.weight_decay), lr=settings.lr, fused=True)
+    optimizer = make_optimizer(objective, _AdamW(settings.lr, settings.weight_decay))
     generator = torch.Generator().manual_seed(derived_seed(seed, 2))
     narrow = nullcontext if autocast is None else (lambda: torch.autocast(device.type, dtype=autocast))
     objective.train()
@@ -136,14 +164,3 @@ def _objective(
         scaling=settings.scaling,
         hidden=settings.hidden,
     )
-
-
-def _groups(objective: nn.Module, backbone: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; biases, gains and what the backbone spares do not."""
-    spared = {f"backbone.{name}" for name in getattr(backbone, "no_weight_decay", ())}
-    decay: list[Tensor] = []
-    rest: list[Tensor] = []
-    for name, parameter in objective.named_parameters():
-        (rest if parameter.ndim < 2 or name in spared else decay).append(parameter)
-    groups = [{"params": decay, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    return [group for group in groups if group["params"]]
