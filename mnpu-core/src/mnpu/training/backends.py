@@ -81,6 +81,10 @@ class Backend:
         """The sum of ``value`` over all processes."""
         return value
 
+    def agreed(self, stopped: str, lowered: float) -> tuple[str, float]:
+        """Why the fit stops, if it does, and by what its learning rate is lowered, in all processes alike."""
+        return stopped, lowered
+
     def weights(self, network: nn.Module) -> dict[str, Tensor]:
         """A copy of the whole network's tensors."""
         return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}

@@ -170,6 +170,7 @@ class Loop:
         self.stopped = ""
         self.losses: list[Tensor] = []
         self.patience = Patience()
+        self._asked = 1.0
         self._rates = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     @property
@@ -187,7 +188,13 @@ class Loop:
         self.stopped = self.stopped or reason
 
     def lower_lr(self, factor: float) -> None:
-        """Multiply the learning rate by ``factor``, between 0 and 1, from the next step to the last."""
+        """Multiply the learning rate by ``factor``, between 0 and 1, from the next step to the last.
+
+        Where several processes train, all of them do it together, after the epoch.
+        """
+        if self.backend.world > 1:
+            self._asked *= factor
+            return
         self.lowered *= factor
         self.set_lr()
 
@@ -200,6 +207,7 @@ class Loop:
                 with nullcontext() if self.average is None else self.average.applied():
                     self._judge(self._validated())
                     self._tell("on_epoch")
+                self._agree()
                 self.epoch += 1
                 self._tell("on_epoch_over")
             self._tell("on_fit_end")
@@ -208,6 +216,15 @@ class Loop:
                 callback.on_error(self, error)
             self._explain(error)
             raise
+
+    def _agree(self) -> None:
+        """Do what a callback has asked for in one of several processes in all of them."""
+        if self.backend.world == 1:
+            return
+        self.stopped, asked = self.backend.agreed(self.stopped, self._asked)
+        self._asked = 1.0
+        self.lowered *= asked
+        self.set_lr()
 
     def _train(self) -> None:
         """One epoch of steps."""
