@@ -17,8 +17,21 @@ if TYPE_CHECKING:
     from mnpu.training.fitting import fit as fit
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
+    from mnpu.training.resuming import fit_or_resume as fit_or_resume
+    from mnpu.training.resuming import reloaded as reloaded
 
-__all__ = ["Callback", "Checkpoints", "Fitted", "Inputs", "device_kind", "fit", "forecast", "load"]
+__all__ = [
+    "Callback",
+    "Checkpoints",
+    "Fitted",
+    "Inputs",
+    "device_kind",
+    "fit",
+    "fit_or_resume",
+    "forecast",
+    "load",
+    "reloaded",
+]
 
 _HOMES = {
     "Callback": "mnpu.training.callbacks",
@@ -27,8 +40,10 @@ _HOMES = {
     "Inputs": "mnpu.training.forecasting",
     "device_kind": "mnpu.training.device",
     "fit": "mnpu.training.fitting",
+    "fit_or_resume": "mnpu.training.resuming",
     "forecast": "mnpu.training.forecasting",
     "load": "mnpu.training.bundle",
+    "reloaded": "mnpu.training.resuming",
 }
 
 
