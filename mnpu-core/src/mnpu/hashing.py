@@ -38,6 +38,8 @@ __all__ = [
 
 #: Sections that say how a run runs, is shown or is called, not what it computes.
 _NOT_SCIENCE = ("name", "runtime", "report")
+#: Settings of ``train`` that no number depends on.
+_WRITTEN_DOWN = ("checkpoint_every", "loggers")
 _LIBRARIES = (
     "numpy",
     "pandas",
@@ -60,10 +62,12 @@ def canonical_json(value: Any) -> str:
 def hash_config(resolved: Mapping[str, Any]) -> str:
     """Hash of a resolved configuration without what cannot change a number.
 
-    Left out: ``name``, ``runtime``, ``report``, and where the store and the weights to begin with lie (their content is
-    in ``data_hash``).
+    Left out: ``name``, ``runtime``, ``report``, where the store and the weights to begin with lie (their content is in
+    ``data_hash``), and what only writes a training down.
     """
     science = {key: value for key, value in resolved.items() if key not in _NOT_SCIENCE}
+    if "train" in science:
+        science["train"] = {key: value for key, value in science["train"].items() if key not in _WRITTEN_DOWN}
     source = science.get("model", {}).get("warm_start")
     if source is not None:
         parts = source.get("parts", "network") if isinstance(source, Mapping) else "network"

@@ -379,7 +379,7 @@ def _named(value: Any) -> Any:
 
 
 class RuntimeConfig(_Block):
-    """How it runs, not what it is; only the device kind and the threads enter a hash, that of the environment.
+    """How it runs, not what it is; only devices and threads enter a hash, that of the environment.
 
     Engine and workers enter none: results are the same for any of them.
     """
@@ -390,6 +390,19 @@ class RuntimeConfig(_Block):
     workers: int = Field(default=1, ge=1, le=256, description="Tasks at a time. The result is the same for any number.")
     threads: int = Field(default=1, ge=1, le=1024, description="Threads of a numeric library. Part of env_hash.")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where networks are fitted.")
+    devices: int = Field(
+        default=1, ge=1, le=64, description="Processes that fit a network together, each on a device of its own."
+    )
+    strategy: Literal["auto", "ddp", "fsdp"] = Field(
+        default="auto",
+        description="How they share it: every process has all weights (ddp, auto), or a part of them (fsdp).",
+    )
+
+    @model_validator(mode="after")
+    def _several(self) -> RuntimeConfig:
+        if self.strategy != "auto" and self.devices == 1:
+            raise PydanticCustomError("strategy", "strategy: auto, or devices: 2 or more to be shared among")
+        return self
 
 
 class Pipeline(_Block):

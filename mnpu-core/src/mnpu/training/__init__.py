@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mnpu.training.backends import Layout as Layout
     from mnpu.training.bundle import load as load
     from mnpu.training.callbacks import Callback as Callback
     from mnpu.training.checkpoints import Checkpoints as Checkpoints
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from mnpu.training.fitting import fit as fit
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
+    from mnpu.training.resuming import fit_or_resume as fit_or_resume
+    from mnpu.training.resuming import reloaded as reloaded
     from mnpu.training.warming import FromBundle as FromBundle
     from mnpu.training.warming import fingerprint as fingerprint
 
@@ -27,12 +30,15 @@ __all__ = [
     "Fitted",
     "FromBundle",
     "Inputs",
+    "Layout",
     "device_kind",
     "fingerprint",
     "fit",
     "fit_ensemble",
     "forecast",
     "load",
+    "fit_or_resume",
+    "reloaded",
 ]
 
 _HOMES = {
@@ -40,13 +46,16 @@ _HOMES = {
     "Checkpoints": "mnpu.training.checkpoints",
     "Fitted": "mnpu.training.fitted",
     "Inputs": "mnpu.training.forecasting",
+    "Layout": "mnpu.training.backends",
     "FromBundle": "mnpu.training.warming",
     "device_kind": "mnpu.training.device",
     "fingerprint": "mnpu.training.warming",
     "fit": "mnpu.training.fitting",
     "fit_ensemble": "mnpu.training.ensembles",
+    "fit_or_resume": "mnpu.training.resuming",
     "forecast": "mnpu.training.forecasting",
     "load": "mnpu.training.bundle",
+    "reloaded": "mnpu.training.resuming",
 }
 
 

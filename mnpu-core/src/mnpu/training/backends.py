@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from mnpu.errors import ConfigError
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "Layout"]
 
 PRECISIONS: dict[str, torch.dtype | None] = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many processes fit together, each on a device of its own, and how they share the weights.
+
+    Attributes
+    ----------
+    devices : int
+    strategy : {"auto", "ddp", "fsdp"}
+        Every process has all weights (``auto`` means that too), or its part of them.
+    """
+
+    devices: int = 1
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
 
 
 class Backend:

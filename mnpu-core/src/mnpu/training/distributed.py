@@ -6,46 +6,42 @@
     network, windows, settings  ──▶    Loop on every n-th window of each batch; gradients are averaged
     best weights, history       ◀──    (process 0 watches, and says when it stops)
 
-Windows lie in memory that the processes share. A batch is the batch of one process, so the result is that of one process
-but for the order of sums. Processes are started by `multiprocessing`; Lightning's Fabric joins them and wraps the
-network. With ``fsdp`` weights, gradients and the optimizer's state are spread over the processes (PyTorch's
+Windows lie in memory that the processes share. A batch is the batch of one process, so the result is that of one
+process but for the order of sums. Processes are started by `multiprocessing`; Lightning's Fabric joins them and wraps
+the network. With ``fsdp`` weights, gradients and the optimizer's state are spread over the processes (PyTorch's
 ``fully_shard``), and gathered as one unit for each pass.
 """
 
 from __future__ import annotations
 
+import copy
 import json
+import os
 import pickle
 import socket
+import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.multiprocessing
-from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments import ClusterEnvironment
-from lightning.fabric.strategies import DDPStrategy, ModelParallelStrategy
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
 
-from mnpu.errors import ConfigError, MnpuError
+from mnpu.atomic import write_atomically
+from mnpu.errors import ConfigError, DataError, MnpuError
 from mnpu.nn.network import Network
-from mnpu.training.backends import Backend
+from mnpu.training.backends import Layout
 from mnpu.training.batches import OrderedBatches, ShuffledBatches
 from mnpu.training.callbacks import Callback
 from mnpu.training.fitted import Epoch
-from mnpu.training.loop import Loop, Losses, TrainSettings
+from mnpu.training.loop import Loop, Outcome, TrainSettings
 from mnpu.training.reproducible import derived_seed, reproducible
 
-__all__ = ["Distributed", "Job", "Outcome", "train"]
-
-Strategy = Literal["ddp", "fsdp"]
+__all__ = ["Job", "train_in_processes"]
 
 
 @dataclass(frozen=True)
@@ -64,20 +60,21 @@ class Job:
     seed: int
     threads: int
     device: str
-    strategy: Strategy
-    world: int
-    port: int = field(default=0)
+    layout: Layout
+    port: int = 0
+
+    @property
+    def world(self) -> int:
+        """Number of processes."""
+        return self.layout.devices
+
+    @property
+    def sharded(self) -> bool:
+        """Whether every process has its part of the weights alone."""
+        return self.layout.strategy == "fsdp"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What the first process sends back."""
-
-    best: dict[str, Tensor]
-    history: list[Epoch]
-
-
-def train(job: Job) -> Outcome:
+def train_in_processes(job: Job) -> Outcome:
     """Train in ``job.world`` processes and wait for them.
 
     Raises
@@ -93,7 +90,7 @@ def train(job: Job) -> Outcome:
         # torch's own port 0 is not seen by the other processes; this one is free now and taken in a moment
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            job = Job(**{**vars(job), "port": probe.getsockname()[1]})
+            job = replace(job, port=probe.getsockname()[1])
         try:
             processes = torch.multiprocessing.start_processes(
                 _work, args=(job, folder), nprocs=job.world, join=False, start_method="spawn"
@@ -108,7 +105,7 @@ def train(job: Job) -> Outcome:
         try:
             while not processes.join(timeout=1.0):
                 pass
-        except torch.multiprocessing.ProcessException as error:
+        except (torch.multiprocessing.ProcessRaisedException, torch.multiprocessing.ProcessExitedException) as error:
             raise _own_error(Path(folder), job) from error
         finally:
             for process in processes.processes:
@@ -136,165 +133,45 @@ def _refuse_impossible(job: Job) -> None:
             where=job.where,
             expected="a window for each process",
         )
-    if job.strategy == "fsdp" and str(job.settings.precision) == "16":
+    if job.sharded and str(job.settings.precision) == "16":
         raise ConfigError("train.precision is 16 under runtime.strategy fsdp", expected="32 or bf16")
-
-
-class Processes(ClusterEnvironment):
-    """Processes of this machine that were started by us."""
-
-    def __init__(self, rank: int, world: int, port: int) -> None:
-        self._rank, self._world, self._port = rank, world, port
-
-    creates_processes_externally = True  # type: ignore[assignment]
-    main_address = "127.0.0.1"  # type: ignore[assignment]
-
-    @property
-    def main_port(self) -> int:
-        """Where they meet."""
-        return self._port
-
-    @staticmethod
-    def detect() -> bool:
-        """Never by itself."""
-        return False
-
-    def world_size(self) -> int:
-        """How many there are."""
-        return self._world
-
-    def set_world_size(self, size: int) -> None:
-        """Known already."""
-
-    def global_rank(self) -> int:
-        """This one's number."""
-        return self._rank
-
-    def set_global_rank(self, rank: int) -> None:
-        """Known already."""
-
-    def local_rank(self) -> int:
-        """All are on one machine."""
-        return self._rank
-
-    def node_rank(self) -> int:
-        """All are on one machine."""
-        return 0
-
-
-class Distributed(Backend):
-    """One of several processes, joined by Lightning's Fabric.
-
-    Parameters
-    ----------
-    rank, world, port : int
-        This process's number, how many there are, and where they meet.
-    device : str
-        ``cpu`` or ``cuda``.
-    precision : int or str
-        As for `Backend`.
-    strategy : {"ddp", "fsdp"}
-        Every process has all weights, or its part of them.
-    """
-
-    def __init__(
-        self, rank: int, world: int, port: int, *, device: str, precision: int | str, strategy: Strategy
-    ) -> None:
-        super().__init__(device, precision)
-        self.rank, self.world, self._sharded = rank, world, strategy == "fsdp"
-        wire = "gloo" if device == "cpu" else "nccl"
-        made: DDPStrategy | ModelParallelStrategy
-        if self._sharded:
-            made = ModelParallelStrategy(
-                _sharded, data_parallel_size=world, tensor_parallel_size=1, process_group_backend=wire
-            )
-        else:
-            # a router may send no window to an expert, which then has no gradient
-            made = DDPStrategy(process_group_backend=wire, find_unused_parameters=True)
-        self.fabric = Fabric(accelerator=device, devices=world, strategy=made, plugins=[Processes(rank, world, port)])
-        self.fabric.launch()
-        self.device = str(self.fabric.device)
-
-    def autocast(self) -> Any:
-        """The precision of a forward pass."""
-        return torch.autocast(torch.device(self.device).type, dtype=self.dtype, enabled=self.dtype is not None)
-
-    def prepare(self, model: nn.Module) -> nn.Module:
-        """The model on its device, wrapped so that gradients are averaged over processes."""
-        return self.fabric.setup_module(model)
-
-    def prepare_optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """As it is: Fabric has nothing to add to it where gradients are averaged in the backward pass."""
-        return optimizer
-
-    def backward(self, loss: Tensor) -> None:
-        """Add the gradients of ``loss``, averaged over processes, to what is there."""
-        self.fabric.backward(loss if self.scaler is None else self.scaler.scale(loss))
-
-    def clip(self, network: nn.Module, largest: float | None) -> Tensor:
-        """As `Backend.clip`, with the norm over all shards."""
-        norm = super().clip(network, largest)
-        return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
-
-    def total(self, value: Tensor) -> Tensor:
-        """The sum of ``value`` over all processes."""
-        return self.fabric.all_reduce(value, reduce_op="sum")  # type: ignore[return-value]
-
-    def weights(self, network: nn.Module) -> dict[str, Tensor]:
-        """A copy of the whole network's tensors, gathered where they are spread."""
-        tensors = network.state_dict()
-        if self._sharded:
-            tensors = {n: t.full_tensor() if hasattr(t, "full_tensor") else t for n, t in tensors.items()}
-        return {name: tensor.detach().clone() for name, tensor in tensors.items()}
-
-    def agreed(self, stopped: str, lowered: float) -> tuple[str, float]:
-        """What the first process, which alone is watched, has been asked for."""
-        said: tuple[str, float] = self.fabric.broadcast((stopped, lowered))
-        return said
-
-
-def _sharded(model: nn.Module, mesh: Any) -> nn.Module:
-    """Spread the network's weights; its losses are methods, each of which must gather them."""
-    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
-
-    network: nn.Module = model.network  # type: ignore[assignment]
-    fully_shard(network, mesh=mesh["data_parallel"])
-    for method in ("losses", "loss", "forecast"):
-        register_fsdp_forward_method(network, method)
-    return model
 
 
 def _work(rank: int, job: Job, folder: str) -> None:
     """One process: train, and if it is the first, write down what came out."""
-    place = Path(folder)
+    place, status = Path(folder), 0
     try:
         with reproducible(derived_seed(job.seed, rank), threads=job.threads, cuda=job.device == "cuda"):
             loop = _loop(rank, job)
             loop.run()
         if rank == 0:
             _write(loop, place)
+        torch.distributed.barrier()  # who leaves first would cut the others off
     except BaseException as error:
+        status = 1
         told = error.as_dict() if isinstance(error, MnpuError) else {"what": traceback.format_exc()}
-        (place / f"error-{rank}.json").write_text(json.dumps(told), encoding="utf-8")
-        raise
-    finally:
-        if torch.distributed.is_initialized():
-            with suppress(RuntimeError):  # a process that failed has left the others
-                torch.distributed.destroy_process_group()
+        write_atomically(place / f"error-{rank}.json", json.dumps(told).encode())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Taking a gloo group apart may wait for ever: it holds the interpreter's lock and joins a thread that wants it.
+    os._exit(status)
 
 
 def _loop(rank: int, job: Job) -> Loop:
+    from mnpu.training.fabric import Distributed  # Lightning takes seconds to import, and the parent has no need of it
+
     backend = Distributed(
         rank,
         job.world,
         job.port,
         device=job.device,
         precision=job.settings.precision,
-        strategy=job.strategy,
+        sharded=job.sharded,
+        routed=hasattr(job.network.backbone, "summary_and_loss"),
     )
     device = backend.device
     return Loop(
-        job.network.to(device),
+        copy.deepcopy(job.network).to(device),  # what was sent lies in memory that all processes share
         job.training.part(rank, job.world, device),
         job.validation.part(rank, job.world, device),
         job.settings,
@@ -322,9 +199,9 @@ def _own_error(folder: Path, job: Job) -> MnpuError:
     """The error of the first process that failed by itself; the others lost it and fail, too."""
     for path in sorted(folder.glob("error-*.json"), key=lambda p: p.stat().st_mtime_ns):
         told: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        kind = {k.__name__: k for k in (MnpuError, *MnpuError.__subclasses__())}.get(told.get("type", ""))
-        if kind is not None:
-            return kind(told["what"], where=told["where"], expected=told["expected"], next_step=told["next_step"])
+        for kind in (MnpuError, ConfigError, DataError):
+            if told.get("type") == kind.__name__:
+                return kind(told["what"], where=told["where"], expected=told["expected"], next_step=told["next_step"])
         return MnpuError(f"a process of the fit failed:\n{told['what']}", where=job.where)
     return MnpuError(
         "a process of the fit was killed",

@@ -11,13 +11,14 @@ from mnpu.data.scaling import Scaler
 from mnpu.data.windows import window_index
 from mnpu.errors import DataError
 from mnpu.nn.network import Network
-from mnpu.training.backends import Backend
+from mnpu.training.backends import Backend, Layout
 from mnpu.training.batches import OrderedBatches, ShuffledBatches, Windows, gather
 from mnpu.training.callbacks import Bar, Callback
 from mnpu.training.checkpoints import Checkpoints
 from mnpu.training.device import device_kind
+from mnpu.training.distributed import Job, train_in_processes
 from mnpu.training.fitted import Fitted
-from mnpu.training.loop import Loop, TrainSettings
+from mnpu.training.loop import Loop, Outcome, TrainSettings
 from mnpu.training.pretraining.run import Pretraining, pretrain
 from mnpu.training.reproducible import derived_seed, reproducible, unchanged_streams
 from mnpu.training.warming import WarmUp
@@ -46,6 +47,7 @@ def fit(
     warm_up: Callable[[WarmUp], None] | None = None,
     backend: Backend | None = None,
     checkpoints: Checkpoints | None = None,
+    layout: Layout = Layout(),  # noqa: B008  it is frozen
 ) -> Fitted:
     """Fit a network on one fold; the same arguments give the same bits on the same machine's CPU.
 
@@ -80,7 +82,9 @@ def fit(
         Where it computes, instead of one process on ``device``.
     checkpoints : Checkpoints, optional
         Where the fit is written to as it goes on. One that was begun there is taken up, and ends with the bits of one
-        that was never stopped; then there is neither a warm-up nor pre-training.
+        that was never stopped; then there is neither a warm-up nor pre-training. Not with several processes.
+    layout : Layout, optional
+        Several processes instead of this one.
 
     Raises
     ------
@@ -93,6 +97,7 @@ def fit(
     """
     where = f"fold {fold.number + 1}"
     place = device_kind(device)
+    shared = place if layout.devices == 1 else "cpu"  # where the windows lie
     scaler = _scaler(frame, fold, where)
     scaled = scaler.scale(frame.values)
     target_scale = np.zeros(0)
@@ -106,7 +111,7 @@ def fit(
             raise _no_window(kind, rows, frame, labels, where=where, lookback=lookback, min_present=min_present)
         y = labels.values[time, symbol]  # (N, H)
         scale = _target_scale(y, labels, where) if scale is None else scale
-        return gather(scaled, time, symbol, lookback=lookback, y=y / scale, device=place), scale
+        return gather(scaled, time, symbol, lookback=lookback, y=y / scale, device=shared), scale
 
     inside = (fold.train[0] + lookback - 1, fold.train[1])
     training, target_scale = windows("training", inside, None)
@@ -125,6 +130,8 @@ def fit(
             accumulate=train.accumulate,
         )
         where_to = backend or Backend(place, train.precision)
+        if layout.devices > 1:
+            checkpoints = None  # the state of other processes is not in reach: a fit that was stopped begins anew
         begun = None if checkpoints is None else checkpoints.newest()
         record = Pretraining()
         if begun is None:
@@ -150,19 +157,29 @@ def fit(
             *([Bar(where)] if progress else []),
             *([checkpoints] if checkpoints else []),
         ]
-        loop = Loop(
-            network,
-            batches,
-            OrderedBatches(validation, VALIDATION_BATCH),
-            train,
-            backend=where_to,
-            callbacks=watchers,
-            where=where,
-        )
-        if begun is not None:
-            begun.restore(loop)
-        loop.run()
-    network.load_state_dict(loop.best)
+        judged = OrderedBatches(validation, VALIDATION_BATCH)
+        if layout.devices > 1:
+            done = train_in_processes(
+                Job(
+                    network,
+                    batches,
+                    judged,
+                    train,
+                    watchers,
+                    where=where,
+                    seed=derived_seed(seed, fold.number, 3),
+                    threads=threads,
+                    device=place,
+                    layout=layout,
+                )
+            )
+        else:
+            loop = Loop(network, batches, judged, train, backend=where_to, callbacks=watchers, where=where)
+            if begun is not None:
+                begun.restore(loop)
+            loop.run()
+            done = Outcome(loop.best, loop.history)
+    network.load_state_dict(done.best)
     return Fitted(
         network=network.to(place).eval(),
         scaler=scaler,
@@ -173,7 +190,7 @@ def fit(
         lookback=lookback,
         min_present=min_present,
         fold=fold,
-        history=tuple(loop.history),
+        history=tuple(done.history),
         threads=threads,
         pretraining=record.losses,
         tested_from=tested_from,

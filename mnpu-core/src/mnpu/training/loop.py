@@ -29,7 +29,7 @@ from mnpu.training.optimizers import make_optimizer
 from mnpu.training.schedules import factor
 from mnpu.types import WindowBatch
 
-__all__ = ["Loop", "Losses", "TrainSettings"]
+__all__ = ["Loop", "Losses", "Outcome", "TrainSettings"]
 
 log = logging.getLogger("mnpu.training")
 
@@ -77,6 +77,14 @@ class Losses(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
         """Training minimises the sum of both."""
         return self.network.losses(x, y)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What comes out of a fit: the weights of its best epoch, and all epochs."""
+
+    best: dict[str, Tensor]
+    history: list[Epoch]
 
 
 @dataclass
