@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import signal
 from dataclasses import replace
@@ -338,7 +337,6 @@ def _process_state() -> list[object]:
         torch.backends.cudnn.benchmark,
         torch.is_grad_enabled(),
         signal.getsignal(signal.SIGTERM),
-        logging.getLogger("lightning.pytorch").level,
     ]
 
 

@@ -108,10 +108,14 @@ class ShuffledBatches:
         return self.steps
 
     def __iter__(self) -> Iterator[WindowBatch]:
-        generator = torch.Generator().manual_seed(derived_seed(self.seed, self.epoch))
         self.epoch += 1
+        return self.of_epoch(self.epoch - 1)
+
+    def of_epoch(self, epoch: int, *, skip: int = 0) -> Iterator[WindowBatch]:
+        """The batches of epoch ``epoch``, counted from 0, without the first ``skip``."""
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch))
         order = torch.randperm(len(self.windows), generator=generator)[: self.steps * self.size]
-        for index in order.to(self.windows.first.device).split(self.size):
+        for index in order.to(self.windows.first.device).split(self.size)[skip:]:
             yield self.windows.batch(index)
 
 
@@ -124,6 +128,11 @@ class OrderedBatches:
 
     def __len__(self) -> int:
         return -(-len(self.windows) // self.size)
+
+    @property
+    def n_windows(self) -> int:
+        """How many windows there are in all batches."""
+        return len(self.windows)
 
     def __iter__(self) -> Iterator[WindowBatch]:
         return self.windows.chunks(self.size)
