@@ -50,6 +50,7 @@ from mnpu.types import (
     Result,
     SideTable,
     Split,
+    TrainingRecord,
     join_forecasts,
 )
 from mnpu.validation.findings import Context, log_findings, refuse_errors
@@ -95,8 +96,10 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress) -> S
     prepared = prepare(parts, panel, side, progress)
     forecasts: dict[str, Forecast] = {}
     fitted: dict[str, list[Any]] = {}
+    records: list[TrainingRecord] = []
     for forecaster in parts.forecasters:
-        fitted[forecaster.name], forecasts[forecaster.name] = fit_and_forecast(parts, prepared, forecaster, progress)
+        name = forecaster.name
+        fitted[name], forecasts[name] = fit_and_forecast(parts, prepared, forecaster, progress, records=records)
     context = decisions(prepared, list(forecasts.values()))
     results = []
     with progress.stage(f"simulating {len(parts.strategies)} strategies on the same decisions"):
@@ -113,6 +116,7 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress) -> S
         series=tuple(prepared.side.info.values()),
         features=prepared.frame.specs,
         folds=prepared.split,
+        training=TrainingRecord.join(records),
     )
     return Study(judged, fitted, prepared)
 
@@ -196,14 +200,26 @@ def learnable(prepared: Prepared, fold: Fold) -> FeatureFrame:
 
 
 def fit_and_forecast(
-    parts: Parts, prepared: Prepared, forecaster: Forecaster, progress: Progress
+    parts: Parts,
+    prepared: Prepared,
+    forecaster: Forecaster,
+    progress: Progress,
+    *,
+    records: list[TrainingRecord] | None = None,
 ) -> tuple[list[Any], Forecast]:
-    """Refit on each fold's training range and forecast its test range."""
+    """Refit on each fold's training range and forecast its test range; ``records`` grows by what instruments read."""
     from mnpu import training  # torch lives only here
 
     config, folds = parts.config, prepared.split.folds
     fitted, pieces = [], []
     for fold in folds:
+        recorder = training.Recorder(
+            parts.instruments(),
+            alerts=config.train.alerts,
+            strategy=forecaster.name,
+            fold=fold.number,
+            seed=config.seed,
+        )
         span, frame = _span(prepared, fold), learnable(prepared, fold)
         with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)} ({span})", bar=True):
             fitted.append(
@@ -220,10 +236,23 @@ def fit_and_forecast(
                     device=config.runtime.device,
                     threads=config.runtime.threads,
                     progress=progress.live,
+                    callbacks=[recorder],
                 )
             )
             pieces.append(training.forecast(fitted[-1], frame, rows=fold.test))
+        report_alerts(recorder.record(), progress)
+        if records is not None:
+            records.append(recorder.record())
     return fitted, _join(pieces, folds)
+
+
+def report_alerts(record: TrainingRecord, progress: Progress) -> None:
+    """Say what the alerts of one fit were, once each."""
+    for alert in record.alerts.drop_duplicates("name").itertuples():
+        where = f"{alert.strategy}, fold {alert.fold + 1}, epoch {alert.epoch}"
+        layer = f" in {alert.layer}" if alert.layer else ""
+        acted = {"log": "", "stop": " Training was stopped.", "lower_lr": " The learning rate was lowered."}
+        progress.say(f"warning: {where}: {alert.name}: {alert.message}{layer}.{acted[alert.action]}")
 
 
 def decisions(prepared: Prepared, forecasts: Sequence[Forecast]) -> PolicyContext:

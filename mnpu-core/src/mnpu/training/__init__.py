@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from mnpu.training.fitting import fit as fit
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
+    from mnpu.training.instruments.recorder import Recorder as Recorder
 
-__all__ = ["Callback", "Fitted", "Inputs", "device_kind", "fit", "forecast", "load"]
+__all__ = ["Callback", "Fitted", "Inputs", "Recorder", "device_kind", "fit", "forecast", "load"]
 
 _HOMES = {
     "Callback": "mnpu.training.callbacks",
     "Fitted": "mnpu.training.fitted",
     "Inputs": "mnpu.training.forecasting",
+    "Recorder": "mnpu.training.instruments.recorder",
     "device_kind": "mnpu.training.device",
     "fit": "mnpu.training.fitting",
     "forecast": "mnpu.training.forecasting",

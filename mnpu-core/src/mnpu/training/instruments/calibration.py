@@ -31,7 +31,7 @@ _BINS = 10
 
 
 def coverage_gaps(y: np.ndarray, q: np.ndarray, levels: Sequence[float]) -> dict[float, float]:
-    """Observed minus nominal share of ``y`` (N, H) inside each central interval of ``q`` (N, H, Q), by nominal share."""
+    """Observed minus nominal share of ``y`` (N, H) in each central interval of ``q`` (N, H, Q), by nominal share."""
     gaps = {}
     for low, level in enumerate(levels):
         if level >= 0.5:
@@ -77,8 +77,8 @@ class Calibration(Instrument):
     Notes
     -----
     Readings: ``coverage_0.90`` and the like for each central interval, ``coverage_gap`` (the largest distance from
-    nominal), ``pit_ks``, ``crps`` (in standard deviations of the target), ``forecast_spread`` (standard deviation of the
-    median over windows, in the same unit; near zero the network says the same whatever it sees), ``ece``.
+    nominal), ``pit_ks``, ``crps`` (in standard deviations of the target), ``forecast_spread`` (standard deviation of
+    the median over windows, in the same unit; near zero the network says the same whatever it sees), ``ece``.
     """
 
     def __init__(self, *, windows: Annotated[int, Field(ge=1)] = 2048, every: Annotated[int, Field(ge=1)] = 1) -> None:

@@ -1,9 +1,9 @@
 """Dead units: rows of weights that no window can move any more.
 
-A unit is a row of a tensor with two or more axes (a filter; an expert, where experts are stacked). It is dead where the
-gradient of the loss with respect to its weights vanishes for every group of windows that is looked at: a rectifier that
-is shut for all of them, an expert that nobody is sent to, a part that the output does not depend on. Asking the gradient
-finds them whichever activation function is used, and without touching the network.
+A unit is a row of a tensor with two or more axes (a filter; an expert, where experts are stacked). It is dead where
+the gradient of the loss with respect to its weights vanishes for every group of windows that is looked at: a rectifier
+that is shut for all of them, an expert that nobody is sent to, a part that the output does not depend on. Asking the
+gradient finds them whichever activation function is used, and without touching the network.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ long as the filter of the weights in its place: a step of 1 changes every filter
 different networks can be compared, although the loss of many networks does not change when their filters are rescaled.
 Tensors with fewer than two axes (biases, gains) do not move, as in the paper.
 
-``quadratic`` fits ``c + g'z + z'Hz / 2`` with z = (a, b) by least squares: H is the Hessian of the loss, projected on the
-two directions. On a quadratic loss it is exact.
+``quadratic`` fits ``c + g'z + z'Hz / 2`` with z = (a, b) by least squares: H is the Hessian of the loss, projected on
+the two directions. On a quadratic loss it is exact.
 
 Departs from the paper: all pictures are of the loss on windows of the training range, without the backbone's own loss.
 """

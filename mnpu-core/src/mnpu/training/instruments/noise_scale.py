@@ -14,13 +14,14 @@ Estimator
     tr(Sigma) = (small - big) / (1 / b - 1 / (m b))
 
 The ratio of two unbiased numbers is biased, so both are averaged, over draws and then over epochs, before they are
-divided. A batch near B_simple, the critical batch size, takes twice the least number of steps and twice the least number
-of windows; far below it twice the batch halves the steps, far above it hardly any.
+divided. A batch near B_simple, the critical batch size, takes twice the least number of steps and twice the least
+number of windows; far below it twice the batch halves the steps, far above it hardly any.
 
-Departs from the paper: small batches are drawn by the instrument instead of one for each worker, and in evaluation mode,
-so the noise is that of the windows, without dropout's. Windows are drawn without replacement, which leaves both numbers
-unbiased for the law that the N windows come from (the covariance of two disjoint batches, -tr(Sigma) / N, is just what
-the mean over N windows has too much). Windows that overlap count as independent. The optimizer's preconditioning is not in it: B_simple is the size of the batch to think of, not a law.
+Departs from the paper: small batches are drawn by the instrument instead of one for each worker, and in evaluation
+mode, so the noise is that of the windows, without dropout's. Windows are drawn without replacement, which leaves both
+numbers unbiased for the law that the N windows come from (the covariance of two disjoint batches, -tr(Sigma) / N, is
+just what the mean over N windows has too much). Windows that overlap count as independent. The optimizer's
+preconditioning is not in it: B_simple is the size of the batch to think of, not a law.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ Glossary
 g the gradient before clipping, theta the weights, Delta the change of the weights by one step of the optimizer. A layer
 is the module that owns a parameter, such as ``backbone.blocks.0.attention``.
 
-``update_ratio = |Delta| / |theta|`` near 1e-3 is usual; far above it training jumps, far below it stands still. Sums over
-a layer are exact; the sampled steps are spread evenly over the epoch, so that a small network is not slowed down.
+``update_ratio = |Delta| / |theta|`` near 1e-3 is usual; far above it training jumps, far below it stands still. Sums
+over a layer are exact; the sampled steps are spread evenly over the epoch, so that a small network is not slowed down.
 """
 
 from __future__ import annotations

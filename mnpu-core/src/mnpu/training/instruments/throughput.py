@@ -13,8 +13,8 @@ __all__ = ["Throughput"]
 class Throughput(Instrument):
     """Training windows a second, from the end of one epoch's measurements to the end of the next one's steps.
 
-    Validation counts; what other instruments did after an epoch does not. It is the one instrument whose readings differ
-    from run to run.
+    Validation counts; what other instruments did after an epoch does not. It is the one instrument whose readings
+    differ from run to run.
     """
 
     def __init__(self) -> None:
