@@ -135,7 +135,11 @@ def fit(
         if hasattr(network.head, "fit_targets"):
             network.head.fit_targets(training.y)
         batches = ShuffledBatches(
-            training, train.batch_size, max_steps=train.max_steps_per_epoch, seed=derived_seed(seed, fold.number, 1)
+            training,
+            train.batch_size,
+            max_steps=train.max_steps_per_epoch,
+            seed=derived_seed(seed, fold.number, 1),
+            accumulate=train.accumulate,
         )
         where_to = backend or Backend(place, train.precision)
         if warm_up is not None:

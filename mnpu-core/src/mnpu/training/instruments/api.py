@@ -66,6 +66,7 @@ class Moment:
     network : Network
     training, validation : Windows
     batch_size : int
+        Windows of a step.
     epoch, step : int
         Epochs and steps that have begun, from 1; 0 before the first.
     steps_per_epoch : int
