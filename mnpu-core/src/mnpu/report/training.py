@@ -97,6 +97,10 @@ def _share(value: float) -> str:
     return percent(value)
 
 
+def _tiny(value: float) -> str:
+    return number(value, 5)
+
+
 def _small(value: float) -> str:
     return number(value, 4)
 
@@ -107,7 +111,7 @@ _SUMMARY = (
     ("pit_ks", "PIT distance", _small),
     ("ece", "ECE", _small),
     ("gradient_norm", "Gradient norm", _small),
-    ("update_ratio", "Update ratio", lambda value: f"{value:.1e}".replace("-", "\N{MINUS SIGN}")),
+    ("update_ratio", "Update ratio", _tiny),
     ("dead_units", "Dead units", _share),
     ("windows_per_second", "Windows/s", _rate),
 )
@@ -195,7 +199,7 @@ def _layers(judged: pd.DataFrame) -> list[Block]:
         table = table.loc[table["gradient_norm"].nlargest(_LAYERS).sort_index().index]
         note = f"{note[:-1]}, the {_LAYERS} with the largest gradients:"
     rows = tuple(
-        (f"`{layer}`", f"{row['gradient_norm']:.2e}", f"{row.get('update_ratio', math.nan):.1e}")
+        (f"`{layer}`", number(row["gradient_norm"], 4), number(row.get("update_ratio", math.nan), 5))
         for layer, row in table.iterrows()
     )
     return [note, Table(("Layer", "Gradient norm", "Update ratio"), rows)]

@@ -133,6 +133,7 @@ def _contour(axes: Axes, figure: Figure) -> None:
     drawn = axes.contour(x, y, z, levels=_LEVELS, colors=_MUTED, linewidths=0.6)
     axes.clabel(drawn, drawn.levels[1::3], fmt="%.3g", fontsize=7, colors=_INK)
     axes.plot([0], [0], marker="+", markersize=9, color=_PALETTE[1], markeredgewidth=1.8)
+    axes.grid(visible=False)
     axes.set_aspect("equal")
 
 
