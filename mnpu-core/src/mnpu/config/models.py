@@ -44,6 +44,7 @@ __all__ = [
 
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_EVERY = r"^[1-9][0-9]* (epoch|step)s?$"
 _SYMBOL = r"^\S{1,32}$"
 
 
@@ -106,6 +107,9 @@ Period = Annotated[
     str,
     AfterValidator(_matching(PERIOD, "a whole number and y, mo, w or d, as in 5y, 6mo, 2w or 30d")),
     _pattern(PERIOD),
+]
+Every = Annotated[
+    str, AfterValidator(_matching(_EVERY, "a number and a unit, as in 1 epoch or 500 steps")), _pattern(_EVERY)
 ]
 Symbol = Annotated[
     str, AfterValidator(_matching(_SYMBOL, "a symbol of up to 32 characters without spaces")), _pattern(_SYMBOL)
@@ -281,6 +285,12 @@ class TrainConfig(_Block):
         description="What watches it: a name, or `{use: NAME, ...}` with its parameters. They change no number.",
     )
     alerts: AlertsConfig = AlertsConfig()
+
+    checkpoint_every: Every | None = Field(
+        default="1 epoch",
+        description="How often the fit in progress is written down, as `2 epochs` or `500 steps`, so that a run that "
+        "was killed can go on; null for never. No number of the result depends on it.",
+    )
 
     @model_validator(mode="after")
     def _momentum(self) -> TrainConfig:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mnpu.training.bundle import load as load
     from mnpu.training.callbacks import Callback as Callback
+    from mnpu.training.checkpoints import Checkpoints as Checkpoints
     from mnpu.training.device import device_kind as device_kind
     from mnpu.training.fitted import Fitted as Fitted
     from mnpu.training.fitting import fit as fit
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
     from mnpu.training.forecasting import forecast as forecast
     from mnpu.training.instruments.recorder import Recorder as Recorder
 
-__all__ = ["Callback", "Fitted", "Inputs", "Recorder", "device_kind", "fit", "forecast", "load"]
+__all__ = ["Callback", "Checkpoints", "Fitted", "Inputs", "Recorder", "device_kind", "fit", "forecast", "load"]
 
 _HOMES = {
     "Callback": "mnpu.training.callbacks",
+    "Checkpoints": "mnpu.training.checkpoints",
     "Fitted": "mnpu.training.fitted",
     "Inputs": "mnpu.training.forecasting",
     "Recorder": "mnpu.training.instruments.recorder",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol
 
@@ -73,6 +74,30 @@ class Losses(nn.Module):
         return self.network.losses(x, y)
 
 
+@dataclass
+class Patience:
+    """How long a fit has waited for a better validation loss."""
+
+    smallest: float = float("inf")
+    to_beat: float = float("inf")
+    epochs: int = 0
+
+    def is_best(self, loss: float) -> bool:
+        """Whether it is the smallest so far; the first of equal ones is."""
+        if loss >= self.smallest:
+            return False
+        self.smallest = loss
+        return True
+
+    def waited(self, loss: float, min_delta: float) -> int:
+        """Epochs since a loss was smaller by ``min_delta`` than the one to beat."""
+        if loss < self.to_beat - min_delta:
+            self.to_beat, self.epochs = loss, 0
+        else:
+            self.epochs += 1
+        return self.epochs
+
+
 class Loop:
     """One fit in progress.
 
@@ -103,6 +128,9 @@ class Loop:
     history : list of Epoch
     best : dict of str to Tensor
         The weights of the first epoch with the smallest validation loss.
+    losses : list of Tensor
+        The head's losses of this epoch's batches.
+    patience : Patience
     lowered : float
         What callbacks have multiplied the learning rate by.
     stopped : str
@@ -135,8 +163,8 @@ class Loop:
         self.history: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
         self.stopped = ""
-        self._losses: list[Tensor] = []
-        self._smallest, self._waited, self._to_beat = float("inf"), 0, float("inf")
+        self.losses: list[Tensor] = []
+        self.patience = Patience()
         self._rates = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     @property
@@ -156,7 +184,7 @@ class Loop:
     def lower_lr(self, factor: float) -> None:
         """Multiply the learning rate by ``factor``, between 0 and 1, from the next step to the last."""
         self.lowered *= factor
-        self._set_lr()
+        self.set_lr()
 
     def run(self) -> None:
         """Train from where it stands to the last epoch, or until it has reason to stop."""
@@ -168,6 +196,7 @@ class Loop:
                     self._judge(self._validated())
                     self._tell("on_epoch")
                 self.epoch += 1
+                self._tell("on_epoch_over")
             self._tell("on_fit_end")
         except BaseException as error:
             for callback in self.callbacks:
@@ -180,11 +209,13 @@ class Loop:
         on_gradients, on_step = self._listening("on_gradients"), self._listening("on_step")
         backend, network, optimizer, clip = self.backend, self.network, self.optimizer, self.settings.clip
         moving = self.settings.schedule != "constant" or self.settings.warmup_steps > 0
-        batches, among = self.training.of_epoch(self.epoch), self.training.accumulate
+        done = self.step - self.epoch * self.training.steps  # not zero where a checkpoint was taken up
+        among = self.training.accumulate
+        batches = self.training.of_epoch(self.epoch, skip=done * among)
         self.model.train()
-        for _ in range(self.training.steps):
+        for _ in range(done, self.training.steps):
             if moving:
-                self._set_lr()
+                self.set_lr()
             optimizer.zero_grad()
             for batch in islice(batches, among):
                 self._add_gradients(batch, among)
@@ -206,10 +237,10 @@ class Loop:
         total = loss if own is None else loss + own
         self.backend.backward(total if among == 1 else total / among)
         self.batch, self.loss = batch, loss.detach()
-        self._losses.append(self.loss)
+        self.losses.append(self.loss)
 
-    def _set_lr(self) -> None:
-        """The learning rate of the next step."""
+    def set_lr(self) -> None:
+        """Set the learning rate of the next step."""
         settings = self.settings
         part = self.lowered * factor(settings.schedule, self.step, total=self.total_steps, warmup=settings.warmup_steps)
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
@@ -225,8 +256,8 @@ class Loop:
                     loss = self.network.loss(batch.x, batch.y)
                 total.append(loss * len(batch.x))
         validation = self.backend.total(torch.stack(total).sum())
-        train = self.backend.total(torch.stack(self._losses).mean())
-        self._losses.clear()
+        train = self.backend.total(torch.stack(self.losses).mean())
+        self.losses.clear()
         return Epoch(
             train=float(train) / self.backend.world,
             validation=float(validation) / self.validation.n_windows,
@@ -238,15 +269,10 @@ class Loop:
         self.history.append(epoch)
         self._refuse_nan(epoch)
         self._warn_of_collapse(epoch)
-        if epoch.validation < self._smallest:
-            self._smallest = epoch.validation
+        if self.patience.is_best(epoch.validation):
             self.best = self.backend.weights(self.network)
-        if epoch.validation < self._to_beat - self.settings.min_delta:
-            self._to_beat, self._waited = epoch.validation, 0
-            return
-        self._waited += 1
-        if self._waited >= self.settings.patience:
-            self.stop(f"no better validation loss for {self._waited} epochs")
+        if self.patience.waited(epoch.validation, self.settings.min_delta) >= self.settings.patience:
+            self.stop(f"no better validation loss for {self.settings.patience} epochs")
 
     def _warn_of_collapse(self, epoch: Epoch) -> None:
         for name, value in epoch.telemetry.items():

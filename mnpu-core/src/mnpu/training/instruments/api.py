@@ -125,7 +125,7 @@ class Instrument:
         return {}
 
     def restore(self, state: dict[str, list[float]]) -> None:
-        """Take back what ``state`` gave."""
+        """Take back what ``state`` gave, after ``begin``; numbers that are not finite come as text, ``"inf"``."""
 
 
 @contextmanager

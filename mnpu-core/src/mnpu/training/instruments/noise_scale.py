@@ -174,7 +174,7 @@ class NoiseScale(Instrument):
 
     def restore(self, state: dict[str, list[float]]) -> None:
         """Go on from these averages."""
-        self._averages = list(state["averages"])
+        self._averages = [float(value) for value in state["averages"]]
 
     def _measure(self, moment: Moment) -> GradientNoise:
         parameters = list(trainable(moment.network).values())

@@ -90,6 +90,22 @@ class Norms(Instrument):
         self._forget()
         return said
 
+    def state(self) -> dict[str, list[float]]:
+        """The sampled steps of an epoch that is not over."""
+        parts = {"gradients": self._gradients, "updates": self._updates, "weights": [self._weights]}
+        return {name: [v for tensor in tensors for v in tensor.tolist()] for name, tensors in parts.items()}
+
+    def restore(self, state: dict[str, list[float]]) -> None:
+        """Go on in the middle of an epoch."""
+        device, n = self._parameters[0].device, len(self._parameters)
+        found = {
+            name: list(torch.tensor([float(v) for v in values], dtype=torch.float64, device=device).split(n))
+            for name, values in state.items()
+            if values
+        }
+        self._gradients, self._updates = found.get("gradients", []), found.get("updates", [])
+        self._weights = found.get("weights", [self._weights])[0]
+
     def _by_layer(self, name: str, squares: Tensor, below: Tensor | None = None) -> list[Reading]:
         """Roots of sums over the whole and over each layer; divided by those of ``below`` if it is given."""
         sums: dict[str, list[float]] = {"": [0.0, 0.0]}

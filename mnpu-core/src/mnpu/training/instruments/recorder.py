@@ -158,10 +158,10 @@ class Recorder(Callback):
     def state(self) -> Mapping[str, Any]:
         """All of it, for a checkpoint."""
         return {
-            "rows": [[_plain(cell) for cell in row] for row in self._rows],
-            "alerts": [[_plain(cell) for cell in row] for row in self._alerts],
+            "rows": _plain(self._rows),
+            "alerts": _plain(self._alerts),
             "judge": {} if self.judge is None else self.judge.state(),
-            "instruments": {name: instrument.state() for name, instrument in self.instruments.items()},
+            "instruments": {name: _plain(instrument.state()) for name, instrument in self.instruments.items()},
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -214,4 +214,8 @@ class Recorder(Callback):
 
 def _plain(cell: Any) -> Any:
     """JSON has no infinity: such a number is text until it is read."""
+    if isinstance(cell, Mapping):
+        return {name: _plain(value) for name, value in cell.items()}
+    if isinstance(cell, (list, tuple)):
+        return [_plain(value) for value in cell]
     return str(cell) if isinstance(cell, float) and not math.isfinite(cell) else cell

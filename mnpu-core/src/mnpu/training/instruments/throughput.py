@@ -22,7 +22,7 @@ class Throughput(Instrument):
 
     def begin(self, moment: Moment) -> None:
         """Start the clock."""
-        self._since, self._steps = time.perf_counter(), 0
+        self._since, self._steps = time.perf_counter(), moment.step
 
     def epoch(self, moment: Moment) -> Sequence[Reading]:
         """Read the clock."""
