@@ -216,7 +216,7 @@ def _experts(judged: pd.DataFrame) -> list[Block]:
         layer[len(part) :].lstrip(".") for layer, part in zip(last["layer"], last["part"].fillna(""), strict=True)
     ]
     table = last.pivot_table(index="part", columns="what", values="value", aggfunc="mean", sort=False)
-    rows = tuple((f"`{part}`", *(number(float(v), 3) for v in row)) for part, row in zip(table.index, table.to_numpy()))
+    rows = tuple((f"`{part}`", *(number(float(v), 3) for v in row)) for part, row in table.iterrows())
     columns = ("Part", *(str(name).replace("load.", "load of ") for name in table.columns))
     return ["What the backbone reports on itself, in each fold's last epoch, means over folds:", Table(columns, rows)]
 

@@ -5,9 +5,9 @@ Glossary
 P parameters, H the Hessian (P, P) of the mean loss, v a unit vector (P,), k products, T the tridiagonal matrix (k, k).
 
 ``Hv`` is the gradient of ``g'v`` (Pearlmutter 1994). Not every layer can be differentiated twice (a fused attention),
-some only seem to (a compiled scan), and the pinball loss has its curvature in kinks that a derivative does not see. The
-first product is therefore compared with ``(g(theta + eps v) - g(theta - eps v)) / (2 eps)``; where they differ, or there
-is none, all products are such differences, which see the loss as it is eps away. `Products.exact` says which they are.
+some only seem to (a compiled scan), and the pinball loss has its curvature in kinks that a derivative does not see.
+The first product is therefore compared with ``(g(theta + eps v) - g(theta - eps v)) / (2 eps)``; where they differ, or
+there is none, all products are such differences, which see the loss as it is eps away. `Products.exact` says which.
 
 Lanczos with full reorthogonalisation: after k products the extreme eigenvalues of T are those of H within
 ``beta_k |s_k|``, the residual, which is reported as the error. A large top eigenvalue is a sharp valley; training at a
