@@ -40,6 +40,8 @@ __all__ = [
 _NOT_SCIENCE = ("name", "runtime", "report")
 #: Of the train block: what watches, as long as no alert acts.
 _WATCHING = ("instruments", "alerts")
+#: Settings of ``train`` that no number depends on.
+_WRITTEN_DOWN = ("checkpoint_every", "loggers")
 _LIBRARIES = (
     "numpy",
     "pandas",
@@ -62,10 +64,12 @@ def canonical_json(value: Any) -> str:
 def hash_config(resolved: Mapping[str, Any]) -> str:
     """Hash of a resolved configuration without what cannot change a number.
 
-    Left out: ``name``, ``runtime``, ``report``, where the store lies (its content is in ``data_hash``), and instruments
-    with their alerts unless one of those acts on the training.
+    Left out: ``name``, ``runtime``, ``report``, where the store lies (its content is in ``data_hash``), and what only
+    watches a training or writes it down.
     """
     science = {key: value for key, value in resolved.items() if key not in _NOT_SCIENCE}
+    if "train" in science:
+        science["train"] = {key: value for key, value in science["train"].items() if key not in _WRITTEN_DOWN}
     if "data" in science:
         science["data"] = {key: value for key, value in science["data"].items() if key != "store"}
     if "train" in science and not _acts(science["train"].get("alerts") or {}):

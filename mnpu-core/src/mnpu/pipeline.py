@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from mnpu.features.compute import compute as compute_features
 from mnpu.features.compute import refuse_unknown, require_series
 from mnpu.features.leaks import choose_cuts, choose_nearby, longest_warmup
 from mnpu.features.plan import PlannedFeature, series_needed
+from mnpu.folds import fit_fold
 from mnpu.metrics.compute import compute as compute_metrics
 from mnpu.progress import Progress
 from mnpu.simulation.simulate import simulate
@@ -90,16 +92,19 @@ class Study:
     prepared: Prepared
 
 
-def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress) -> Study:
-    """Run the pipeline on loaded data: compute, split, fit, forecast, decide, limit, simulate, and pass the gates."""
+def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress, kept: Path | None = None) -> Study:
+    """Run the pipeline on loaded data: compute, split, fit, forecast, decide, limit, simulate, and pass the gates.
+
+    Fits are written into ``kept`` as they are made, and what is there is not made again.
+    """
     validate(parts, panel, side, progress)
     prepared = prepare(parts, panel, side, progress)
     forecasts: dict[str, Forecast] = {}
     fitted: dict[str, list[Any]] = {}
-    records: list[TrainingRecord] = []
     for forecaster in parts.forecasters:
-        name = forecaster.name
-        fitted[name], forecasts[name] = fit_and_forecast(parts, prepared, forecaster, progress, records=records)
+        fitted[forecaster.name], forecasts[forecaster.name] = fit_and_forecast(
+            parts, prepared, forecaster, progress, kept=kept
+        )
     context = decisions(prepared, list(forecasts.values()))
     results = []
     with progress.stage(f"simulating {len(parts.strategies)} strategies on the same decisions"):
@@ -116,7 +121,7 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress) -> S
         series=tuple(prepared.side.info.values()),
         features=prepared.frame.specs,
         folds=prepared.split,
-        training=TrainingRecord.join(records),
+        training=training_record(fitted),
     )
     return Study(judged, fitted, prepared)
 
@@ -200,59 +205,38 @@ def learnable(prepared: Prepared, fold: Fold) -> FeatureFrame:
 
 
 def fit_and_forecast(
-    parts: Parts,
-    prepared: Prepared,
-    forecaster: Forecaster,
-    progress: Progress,
-    *,
-    records: list[TrainingRecord] | None = None,
+    parts: Parts, prepared: Prepared, forecaster: Forecaster, progress: Progress, *, kept: Path | None = None
 ) -> tuple[list[Any], Forecast]:
-    """Refit on each fold's training range and forecast its test range; ``records`` grows by what instruments read."""
+    """Refit on each fold's training range and forecast its test range."""
     from mnpu import training  # torch lives only here
 
-    config, folds = parts.config, prepared.split.folds
+    folds = prepared.split.folds
     fitted, pieces = [], []
     for fold in folds:
-        recorder = training.Recorder(
-            parts.instruments(),
-            alerts=config.train.alerts,
-            strategy=forecaster.name,
-            fold=fold.number,
-            seed=config.seed,
-        )
         span, frame = _span(prepared, fold), learnable(prepared, fold)
         with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)} ({span})", bar=True):
-            fitted.append(
-                training.fit(
-                    frame,
-                    prepared.labels,
-                    fold,
-                    backbone=forecaster.backbone,
-                    head=forecaster.head,
-                    lookback=config.model.lookback,
-                    min_present=config.model.min_present,
-                    train=config.train,
-                    seed=config.seed,
-                    device=config.runtime.device,
-                    threads=config.runtime.threads,
-                    progress=progress.live,
-                    callbacks=[recorder],
-                )
-            )
+            fitted.append(fit_fold(parts, forecaster, frame, prepared.labels, fold, live=progress.live, kept=kept))
             pieces.append(training.forecast(fitted[-1], frame, rows=fold.test))
-        report_alerts(recorder.record(), progress)
-        if records is not None:
-            records.append(recorder.record())
+        say_alerts(fitted[-1], progress)
     return fitted, _join(pieces, folds)
 
 
-def report_alerts(record: TrainingRecord, progress: Progress) -> None:
-    """Say what the alerts of one fit were, once each."""
-    for alert in record.alerts.drop_duplicates("name").itertuples():
-        where = f"{alert.strategy}, fold {alert.fold + 1}, epoch {alert.epoch}"
-        layer = f" in {alert.layer}" if alert.layer else ""
-        acted = {"log": "", "stop": " Training was stopped.", "lower_lr": " The learning rate was lowered."}
-        progress.say(f"warning: {where}: {alert.name}: {alert.message}{layer}.{acted[alert.action]}")
+def training_record(fitted: Mapping[str, Sequence[Any]]) -> TrainingRecord | None:
+    """What instruments read in all fits, None where none was watched."""
+    found = [fit.record for fits in fitted.values() for fit in fits if getattr(fit, "record", None) is not None]
+    return TrainingRecord.join(found) if found else None
+
+
+def say_alerts(fitted: Any, progress: Progress) -> None:
+    """Say what the alerts of one fit were, each once."""
+    record: TrainingRecord | None = getattr(fitted, "record", None)
+    if record is None:
+        return
+    acted = {"stop": " Training was stopped.", "lower_lr": " The learning rate was lowered."}
+    for alert in record.alerts.drop_duplicates("name").to_dict("records"):
+        where = f"{alert['strategy']}, fold {alert['fold'] + 1}, epoch {alert['epoch']}"
+        layer = f" in {alert['layer']}" if alert["layer"] else ""
+        progress.say(f"warning: {where}: {alert['message']}{layer}.{acted.get(alert['action'], '')}")
 
 
 def decisions(prepared: Prepared, forecasts: Sequence[Forecast]) -> PolicyContext:

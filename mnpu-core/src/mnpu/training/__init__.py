@@ -18,8 +18,22 @@ if TYPE_CHECKING:
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
     from mnpu.training.instruments.recorder import Recorder as Recorder
+    from mnpu.training.resuming import fit_or_resume as fit_or_resume
+    from mnpu.training.resuming import reloaded as reloaded
 
-__all__ = ["Callback", "Checkpoints", "Fitted", "Inputs", "Recorder", "device_kind", "fit", "forecast", "load"]
+__all__ = [
+    "Callback",
+    "Checkpoints",
+    "Fitted",
+    "Inputs",
+    "Recorder",
+    "device_kind",
+    "fit",
+    "fit_or_resume",
+    "forecast",
+    "load",
+    "reloaded",
+]
 
 _HOMES = {
     "Callback": "mnpu.training.callbacks",
@@ -29,8 +43,10 @@ _HOMES = {
     "Recorder": "mnpu.training.instruments.recorder",
     "device_kind": "mnpu.training.device",
     "fit": "mnpu.training.fitting",
+    "fit_or_resume": "mnpu.training.resuming",
     "forecast": "mnpu.training.forecasting",
     "load": "mnpu.training.bundle",
+    "reloaded": "mnpu.training.resuming",
 }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mnpu.data.scaling import Scaler
 from mnpu.nn.network import Network
-from mnpu.types import Fold
+from mnpu.types import Fold, TrainingRecord
 
 __all__ = ["Epoch", "Fitted"]
 
@@ -50,6 +50,8 @@ class Fitted:
     history : tuple of Epoch
     threads : int
         Threads for forecasts: their number decides the last bits.
+    record : TrainingRecord or None
+        What instruments read while it was fitted; kept with the run, not with the bundle.
     """
 
     network: Network
@@ -63,6 +65,7 @@ class Fitted:
     fold: Fold
     history: tuple[Epoch, ...]
     threads: int = 1
+    record: TrainingRecord | None = None
 
     @property
     def best(self) -> Epoch:
