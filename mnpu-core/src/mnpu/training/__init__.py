@@ -14,17 +14,21 @@ if TYPE_CHECKING:
     from mnpu.training.device import device_kind as device_kind
     from mnpu.training.fitted import Fitted as Fitted
     from mnpu.training.fitting import fit as fit
+    from mnpu.training.fold_calibration import calibrated as calibrated
+    from mnpu.training.fold_calibration import kept_back as kept_back
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
 
-__all__ = ["Fitted", "Inputs", "device_kind", "fit", "forecast", "load"]
+__all__ = ["Fitted", "Inputs", "calibrated", "device_kind", "fit", "forecast", "kept_back", "load"]
 
 _HOMES = {
     "Fitted": "mnpu.training.fitted",
     "Inputs": "mnpu.training.forecasting",
+    "calibrated": "mnpu.training.fold_calibration",
     "device_kind": "mnpu.training.device",
     "fit": "mnpu.training.fitting",
     "forecast": "mnpu.training.forecasting",
+    "kept_back": "mnpu.training.fold_calibration",
     "load": "mnpu.training.bundle",
 }
 

@@ -19,7 +19,7 @@ __all__ = ["Inputs", "forecast"]
 
 
 def forecast(fitted: Fitted, frame: FeatureFrame, *, rows: tuple[int, int], batch_size: int = 512) -> Forecast:
-    """Predictive quantiles for the decisions ``rows[0] <= t < rows[1]``.
+    """Predictive distribution for the decisions ``rows[0] <= t < rows[1]``.
 
     Parameters
     ----------
@@ -35,7 +35,8 @@ def forecast(fitted: Fitted, frame: FeatureFrame, *, rows: tuple[int, int], batc
     Returns
     -------
     Forecast
-        All T rows of the frame, in units of the label; NaN outside ``rows`` and where no window is usable.
+        All T rows of the frame, in units of the label; NaN outside ``rows`` and where no window is usable. Calibrated
+        where the network is, and then NaN before the calibration may be used.
 
     Raises
     ------
@@ -44,13 +45,14 @@ def forecast(fitted: Fitted, frame: FeatureFrame, *, rows: tuple[int, int], batc
     """
     inputs = Inputs(fitted, frame, rows, batch_size=batch_size)
     quantiles, probabilities, evidence = inputs.said()
+    thresholds = fitted.thresholds if probabilities is not None else None
 
     def placed(values: np.ndarray) -> np.ndarray:
         whole = np.full((*frame.tradable.shape, *values.shape[1:]), np.nan)
         whole[inputs.time, inputs.symbol] = values
         return whole
 
-    return Forecast(
+    made = Forecast(
         frame.times,
         frame.symbols,
         fitted.horizons,
@@ -58,7 +60,9 @@ def forecast(fitted: Fitted, frame: FeatureFrame, *, rows: tuple[int, int], batc
         placed(quantiles),
         probabilities=None if probabilities is None else placed(probabilities),
         evidence=None if evidence is None else placed(evidence),
+        thresholds=None if thresholds is None else np.tile(thresholds, (len(frame.times), 1, 1)),
     )
+    return made if fitted.calibration is None else fitted.calibration.apply(made)
 
 
 class Inputs:
