@@ -9,6 +9,7 @@ import torch
 
 from mnpu.data.windows import window_index
 from mnpu.errors import DataError
+from mnpu.nn.conformal import shifted
 from mnpu.nn.protocols import HeadOutput, output_of
 from mnpu.training.batches import Windows, gather
 from mnpu.training.fitted import Fitted
@@ -110,13 +111,20 @@ class Inputs:
     def quantiles(self, columns: Sequence[int] = (), donors: np.ndarray | None = None) -> np.ndarray:
         """Quantiles (N, H, Q), float64: float32 widens exactly and a positive factor keeps the order.
 
+        Calibrated where the network is, as in `forecast`.
+
         With ``donors`` (N,), each window has the ``columns`` of the window at that position, and their masks; what
         is missing there is missing here. Which windows are forecast does not change.
         """
-        return self._scaled_back(torch.cat([said.quantiles for said in self._batches(columns, donors)]))
+        own, calibration = self._batches(columns, donors), self._fitted.calibration
+        quantiles = self._scaled_back(torch.cat([said.quantiles for said in own]))
+        return quantiles if calibration is None else shifted(quantiles, calibration.shifts)
 
     def said(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """Quantiles (N, H, Q), and where the head names classes their probabilities (N, H, C) and evidence (N, H)."""
+        """What the network itself says: quantiles (N, H, Q), and of classes probabilities (N, H, C) and evidence (N, H).
+
+        Uncalibrated; the last two are None where the head names no classes.
+        """
         parts = self._batches((), None)
 
         def joined(pieces: list[torch.Tensor | None]) -> np.ndarray | None:
