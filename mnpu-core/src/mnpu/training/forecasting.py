@@ -121,7 +121,7 @@ class Inputs:
         return quantiles if calibration is None else shifted(quantiles, calibration.shifts)
 
     def said(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """What the network itself says: quantiles (N, H, Q), and of classes probabilities (N, H, C) and evidence (N, H).
+        """What the network itself says: quantiles (N, H, Q), and of classes their probabilities and evidence.
 
         Uncalibrated; the last two are None where the head names no classes.
         """
