@@ -6,6 +6,7 @@ Where the recipe calibrates, what the head itself said stands beside it, so that
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -34,16 +35,9 @@ def calibration(result: Result) -> Section:
             "The recipe calibrates, with outcomes that were known before each decision. *Before* is what the head "
             "itself said; it decided nothing."
         )
-    return Section(
-        "Calibration",
-        (
-            *blocks,
-            *_coverage(said, labels),
-            *_scores(said, labels),
-            *_transforms(said, labels),
-            *_classes(said, labels),
-        ),
-    )
+    for look in (_coverage, _scores, _transforms, _classes):
+        blocks.extend(look(said, labels))
+    return Section("Calibration", tuple(blocks))
 
 
 def coverage(forecast: Forecast, labels: np.ndarray, horizon: int = 0) -> list[tuple[float, float, int]]:
@@ -79,7 +73,7 @@ def _versions(forecast: Forecast) -> dict[str, Forecast]:
     return {"": forecast} if before is None else {"": forecast, "before": before}
 
 
-def _coverage(said: dict[str, Forecast], labels: np.ndarray) -> tuple[Figure, Table]:
+def _coverage(said: dict[str, Forecast], labels: np.ndarray) -> tuple[Block, ...]:
     """Observed against nominal coverage of every interval and horizon."""
     forecast, lines, rows = said[""], [], []
     for i, horizon in enumerate(forecast.horizons):
@@ -125,7 +119,7 @@ def _measured(forecast: Forecast, labels: np.ndarray) -> dict[str, Metric]:
 def _transforms(said: dict[str, Forecast], labels: np.ndarray) -> tuple[Block, ...]:
     """Where outcomes fell in their forecasts, in ten bins that should hold equally many."""
     edges = np.arange(_PIT_BINS + 1) / _PIT_BINS
-    names = [f"{100 * low:.0f} to {100 * high:.0f}%" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    names = [f"{100 * low:.0f} to {100 * high:.0f}%" for low, high in pairwise(edges)]
     lines = []
     for name, version in said.items():
         values = distribution.pit(version, labels)
