@@ -38,10 +38,10 @@ __all__ = [
 
 #: Sections that say how a run runs, is shown or is called, not what it computes.
 _NOT_SCIENCE = ("name", "runtime", "report")
-#: Of the train block: what watches, as long as no alert acts.
-_WATCHING = ("instruments", "alerts")
 #: Settings of ``train`` that no number depends on.
 _WRITTEN_DOWN = ("checkpoint_every", "loggers")
+#: Of the train block: what watches, as long as no alert acts.
+_WATCHING = ("instruments", "alerts")
 _LIBRARIES = (
     "numpy",
     "pandas",
@@ -69,11 +69,11 @@ def hash_config(resolved: Mapping[str, Any]) -> str:
     """
     science = {key: value for key, value in resolved.items() if key not in _NOT_SCIENCE}
     if "train" in science:
-        science["train"] = {key: value for key, value in science["train"].items() if key not in _WRITTEN_DOWN}
+        train = science["train"]
+        idle = _WRITTEN_DOWN if _acts(train.get("alerts") or {}) else (*_WRITTEN_DOWN, *_WATCHING)
+        science["train"] = {key: value for key, value in train.items() if key not in idle}
     if "data" in science:
         science["data"] = {key: value for key, value in science["data"].items() if key != "store"}
-    if "train" in science and not _acts(science["train"].get("alerts") or {}):
-        science["train"] = {key: value for key, value in science["train"].items() if key not in _WATCHING}
     return _sha256(canonical_json(science).encode())
 
 

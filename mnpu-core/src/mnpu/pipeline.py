@@ -111,7 +111,7 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress, kept
         for strategy in parts.strategies:
             results.append(evaluate(parts, prepared, strategy, forecasts, context))
     with progress.stage("four honesty gates"):
-        outcomes = judge(parts, prepared, forecasts[results[0].name], context)
+        outcomes = judge(parts, prepared, forecasts[results[0].name].final, context)
     judged = replace(
         results[0],
         comparisons=tuple(results[1:]),
@@ -207,17 +207,21 @@ def learnable(prepared: Prepared, fold: Fold) -> FeatureFrame:
 def fit_and_forecast(
     parts: Parts, prepared: Prepared, forecaster: Forecaster, progress: Progress, *, kept: Path | None = None
 ) -> tuple[list[Any], Forecast]:
-    """Refit on each fold's training range and forecast its test range."""
+    """Refit on each fold's training range, calibrate where the recipe says so, and forecast its test range."""
     from mnpu import training  # torch lives only here
 
-    folds = prepared.split.folds
+    config, folds, labels = parts.config, prepared.split.folds, prepared.labels
+    calibration = config.model.calibration
     fitted, pieces = [], []
     for fold in folds:
         span, frame = _span(prepared, fold), learnable(prepared, fold)
+        own, rows = training.kept_back(calibration, fold, labels, prepared.panel.times)
         with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)} ({span})", bar=True):
-            fitted.append(fit_fold(parts, forecaster, frame, prepared.labels, fold, live=progress.live, kept=kept))
-            pieces.append(training.forecast(fitted[-1], frame, rows=fold.test))
-        say_alerts(fitted[-1], progress)
+            model = fit_fold(parts, forecaster, frame, labels, own, live=progress.live, kept=kept)
+            model, piece = training.calibrated(model, frame, labels, rows, calibration)
+            fitted.append(model)
+            pieces.append(piece)
+        say_alerts(model, progress)
     return fitted, _join(pieces, folds)
 
 
@@ -257,7 +261,7 @@ def evaluate(
     """Decide, limit and simulate one strategy over the evaluated decisions, and measure it."""
     first, stop = prepared.rows
     source = strategy.forecaster.name if strategy.forecaster else parts.forecasters[0].name
-    proposed = _rows(strategy.policy(forecasts[source], context), first, stop)
+    proposed = _rows(strategy.policy(forecasts[source].final, context), first, stop)
     chain = None if strategy.is_rule else parts.chain
     outcome = simulate(proposed, **market(prepared), chain=chain, costs=parts.costs)
     forecast = None if strategy.is_rule else forecasts[source].rows(first, stop)

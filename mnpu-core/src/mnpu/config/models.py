@@ -29,6 +29,7 @@ from mnpu.config.periods import PERIOD
 from mnpu.frequencies import Frequency
 
 __all__ = [
+    "CalibrationConfig",
     "Compare",
     "CostsConfig",
     "DataConfig",
@@ -240,6 +241,38 @@ class WalkForward(_Block):
     anchored: bool = Field(default=True, description="Every fold trains from the first bar on.")
 
 
+class CalibrationConfig(_Block):
+    """How forecasts are held to outcomes of the past; see `mnpu.training.calibrating`."""
+
+    use: Literal["split", "adaptive"] = Field(
+        description="split: once a fold, on a range of its own before the test. adaptive: anew at each decision, from "
+        "the outcomes that are known by then."
+    )
+    share: float = Field(
+        default=0.5, gt=0, lt=1, description="Share of the validation range, at its end, that calibrates instead."
+    )
+    rate: float | None = Field(
+        default=None, gt=0, description="Of adaptive: how far a working level moves at each decision. Default 0.01."
+    )
+    memory: int | None = Field(
+        default=None, ge=1, description="Of adaptive: decisions whose outcomes are remembered. Default 250."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_adaptive(cls, block: Any) -> Any:
+        adaptive = isinstance(block, Mapping) and block.get("use") == "adaptive"
+        if not adaptive:
+            return block
+        return {**block, **{key: usual for key, usual in (("rate", 0.01), ("memory", 250)) if block.get(key) is None}}
+
+    @model_validator(mode="after")
+    def _only_its_own(self) -> CalibrationConfig:
+        if self.use == "split" and not (self.rate is None and self.memory is None):
+            raise PydanticCustomError("one_of", "neither rate nor memory with split: they are settings of adaptive")
+        return self
+
+
 class ModelConfig(_Block):
     """What is fitted: windows of features, through a backbone, to a head's distribution."""
 
@@ -254,6 +287,9 @@ class ModelConfig(_Block):
     )
     backbone: Use = Field(description="Network from (B, L, F) to (B, L, D).")
     head: Use = Field(default=Use(use="quantile"), description="From the last step to a distribution.")
+    calibration: CalibrationConfig | None = Field(
+        default=None, description="Holds forecasts to outcomes of the past: `{use: split}`, `{use: adaptive}` or null."
+    )
 
 
 class TrainConfig(_Block):

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mnpu.report import charts, evidence, headline, provenance, training
+from mnpu.report import calibration, charts, evidence, headline, provenance, training
 from mnpu.types import Result, Section
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def sections(result: Result, *, added: Sequence[Section] = ()) -> tuple[Section,
         charts.charts(result),
         headline.comparison(result),
         *added,
-        evidence.calibration(result),
+        calibration.calibration(result),
         *([] if fitted is None else [fitted]),
         evidence.guardrails(result),
         evidence.gates(result),

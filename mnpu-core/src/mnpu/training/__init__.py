@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from mnpu.training.device import device_kind as device_kind
     from mnpu.training.fitted import Fitted as Fitted
     from mnpu.training.fitting import fit as fit
+    from mnpu.training.fold_calibration import calibrated as calibrated
+    from mnpu.training.fold_calibration import kept_back as kept_back
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
     from mnpu.training.instruments.recorder import Recorder as Recorder
@@ -27,10 +29,12 @@ __all__ = [
     "Fitted",
     "Inputs",
     "Recorder",
+    "calibrated",
     "device_kind",
     "fit",
     "fit_or_resume",
     "forecast",
+    "kept_back",
     "load",
     "reloaded",
 ]
@@ -41,10 +45,12 @@ _HOMES = {
     "Fitted": "mnpu.training.fitted",
     "Inputs": "mnpu.training.forecasting",
     "Recorder": "mnpu.training.instruments.recorder",
+    "calibrated": "mnpu.training.fold_calibration",
     "device_kind": "mnpu.training.device",
     "fit": "mnpu.training.fitting",
     "fit_or_resume": "mnpu.training.resuming",
     "forecast": "mnpu.training.forecasting",
+    "kept_back": "mnpu.training.fold_calibration",
     "load": "mnpu.training.bundle",
     "reloaded": "mnpu.training.resuming",
 }
