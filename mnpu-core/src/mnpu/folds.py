@@ -68,11 +68,11 @@ def fit_fold(
             fold=fold.number,
             seed=config.seed,
         )
-        fitted = replace(fit(callbacks=[recorder], **more), record=recorder.record())
+        fitted, record = fit(callbacks=[recorder], **more), recorder.record()
         if place is not None:
             place.mkdir(parents=True, exist_ok=True)
-            write_training(place, fitted.record)  # before the bundle: what is finished has its record
-        return fitted
+            write_training(place, record)  # before the bundle: what is finished has its record
+        return replace(fitted, record=record)
 
     def read(folder: Path) -> Any:
         fitted = training.reloaded(folder, forecaster.backbone, forecaster.head, runtime.device, runtime.threads)
