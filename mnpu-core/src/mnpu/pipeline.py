@@ -215,6 +215,7 @@ def fit_and_forecast(
                     head=forecaster.head,
                     lookback=config.model.lookback,
                     min_present=config.model.min_present,
+                    checkpoint_activations=config.model.checkpoint_activations,
                     train=config.train,
                     seed=config.seed,
                     device=config.runtime.device,

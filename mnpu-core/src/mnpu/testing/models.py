@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from mnpu.nn.protocols import output_of, summary_and_loss_of, summary_of, telemetry_of
 from mnpu.testing import LawOutcome
+from mnpu.testing.numerics import holds_in_bfloat16, recomputes_the_same
 
 __all__ = ["BACKBONE_LAWS", "HEAD_LAWS", "backbone_laws", "head_laws"]
 
@@ -422,6 +423,8 @@ BACKBONE_LAWS: dict[str, Law] = {
     "has a finite scalar as its own loss, where it has one": _own_loss_is_a_loss,
     "reports finite numbers, where it reports": _reports_numbers,
     "stays finite on extreme input": _stays_finite,
+    "holds in bfloat16, with its gradients": holds_in_bfloat16,
+    "gives the same where its blocks are computed again": recomputes_the_same,
 }
 
 HEAD_LAWS: dict[str, Law] = {

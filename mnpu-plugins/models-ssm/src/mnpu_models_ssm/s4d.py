@@ -40,6 +40,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mnpu.nn.checks import at_least_one, refuse
+from mnpu.nn.recompute import through
 
 __all__ = ["S4D", "DiagonalSSM"]
 
@@ -65,6 +66,7 @@ class S4D(nn.Module):
 
     causal = True
     streams = True
+    checkpoint_activations = False
 
     def __init__(
         self,
@@ -99,15 +101,15 @@ class S4D(nn.Module):
         """``(B, L, F) -> (B, L, D)``."""
         h = self.embed(x)  # (B, L, D)
         for block in self.blocks:
-            h = block(h)  # (B, L, D)
+            h = through(self, block, h)  # (B, L, D)
         return self.norm(h)
 
     def summary(self, x: Tensor) -> Tensor:
         """The last step of ``forward``; the last block convolves only that one: ``(B, L, F) -> (B, D)``."""
         h = self.embed(x)  # (B, L, D)
         for block in self.blocks[:-1]:
-            h = block(h)  # (B, L, D)
-        return self.norm(self.blocks[-1].last(h))  # (B, D)
+            h = through(self, block, h)  # (B, L, D)
+        return self.norm(through(self, self.blocks[-1].last, h))  # (B, D)
 
     def initial_state(self, batch: int) -> list[Tensor]:
         """Zero states, complex (B, D, N/2), one for each block."""
