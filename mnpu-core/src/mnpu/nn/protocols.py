@@ -40,9 +40,9 @@ class Backbone(Protocol):
     Notes
     -----
     Optional: ``summary(x) -> (B, D)``, the last step of ``forward(x)`` where that is cheaper to compute alone;
-    ``no_weight_decay``, the names of parameters that must not shrink; and ``checkpoint_activations``, False, with blocks
-    that are called `mnpu.nn.recompute.through`, where they can be computed again in the backward pass. The conformance
-    kit holds all three to their word.
+    ``no_weight_decay``, the names of parameters that must not shrink; and ``checkpoint_activations``, False, where its
+    blocks are sent `mnpu.nn.recompute.through` and can be computed again in the backward pass. The conformance kit
+    holds all three to their word.
     """
 
     d_out: int
