@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mnpu.config.models import Pipeline
+from mnpu.config.models import Pipeline, Use
 from mnpu.engine import Engine, LocalEngine
 from mnpu.errors import ConfigError
 from mnpu.features.plan import PlannedFeature, plan
@@ -17,7 +17,7 @@ from mnpu.plugins.registry import Registry
 from mnpu.simulation.costs import CostModel
 from mnpu.types import Metric, Result
 
-__all__ = ["Forecaster", "Parts", "Strategy", "assemble", "contributors"]
+__all__ = ["Forecaster", "Parts", "Strategy", "assemble", "contributors", "forecaster_of"]
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,24 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         instruments=lambda: {use.use: build("instrument", use) for use in config.train.instruments},
         engine=build("engine", config.runtime.engine, workers=config.runtime.workers),
     )
+
+
+def forecaster_of(model: Mapping[str, Any], registry: Registry) -> Forecaster:
+    """The forecaster that a resolved ``model`` block names, as a bundle keeps it.
+
+    Raises
+    ------
+    ConfigError
+        A setting that the component does not take, or that is impossible.
+    PluginError
+        A component is missing or broken.
+    """
+
+    def part(kind: str) -> Callable[..., Any]:
+        use = Use.model_validate(model[kind])
+        return partial(registry.build, kind, use.use, use.params)
+
+    return Forecaster(str(model["backbone"]["use"]), part("backbone"), part("head"))
 
 
 def contributors(config: Pipeline, planned: Sequence[PlannedFeature], registry: Registry) -> list[str]:

@@ -54,6 +54,7 @@ def fit_fold(
         head=forecaster.head,
         lookback=config.model.lookback,
         min_present=config.model.min_present,
+        checkpoint_activations=config.model.checkpoint_activations,
         train=config.train,
         seed=config.seed,
         device=runtime.device,

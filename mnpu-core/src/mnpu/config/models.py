@@ -285,6 +285,11 @@ class ModelConfig(_Block):
         description="What becomes of a feature without a value in a fold's training range: it stops the run; or, as "
         "one with a single value, it is left out of that fold, which is said and reported.",
     )
+    checkpoint_activations: bool = Field(
+        default=False,
+        description="Compute a backbone's blocks again in the backward pass instead of keeping what they computed: "
+        "less memory for long windows, the same numbers, more time. Backbones without blocks are left as they are.",
+    )
     backbone: Use = Field(description="Network from (B, L, F) to (B, L, D).")
     head: Use = Field(default=Use(use="quantile"), description="From the last step to a distribution.")
     calibration: CalibrationConfig | None = Field(
