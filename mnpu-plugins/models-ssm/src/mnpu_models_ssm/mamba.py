@@ -35,8 +35,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mnpu.nn.checks import at_least_one, refuse
+from mnpu_models_ssm.conv import CausalConv
 from mnpu_models_ssm.scan import selective_scan, selective_step
-from mnpu_models_ssm.stack import CausalConv, Stack, gated, step_size_bias, wide
+from mnpu_models_ssm.stack import Stack, gated, step_size_bias, wide
 
 __all__ = ["Mamba", "SelectiveSSM"]
 
@@ -135,11 +136,11 @@ class SelectiveSSM(nn.Module):
         return self.out_proj(gated(y, z).to(h.dtype)), (before, x)
 
     def _scanned(self, u: Tensor) -> Tensor:
-        selected = self._selected(F.silu(self.conv1d(u)))
+        selected = self._selected(self.conv1d.activated(u))
         with torch.autocast(device_type=u.device.type, enabled=False):
             return selective_scan(*selected).to(u.dtype)  # (B, L, E)
 
-    def _selected(self, u: Tensor) -> tuple[Tensor, ...]:
+    def _selected(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """The scan's arguments for ``u`` (..., E): itself, delta, A, b, c and D."""
         r, b, c = self.x_proj(u).split(self.sizes, dim=-1)  # (..., R), (..., N), (..., N)
         delta = F.softplus(*wide(self.dt_proj(r)))  # (..., E)
