@@ -19,7 +19,7 @@ from numba.extending import register_jitable
 
 from mnpu_models_ssm.scan_loops import RELAXED, power
 
-__all__ = ["backward", "forward"]
+__all__ = ["backward", "forward", "share_of"]
 
 LOG2E = math.log2(math.e)
 
@@ -37,7 +37,7 @@ def _sums(x, taps, bias, i, t, s):  # type: ignore[no-untyped-def]
 
 
 @register_jitable(fastmath=set(RELAXED))
-def _share(s, share):  # type: ignore[no-untyped-def]
+def share_of(s, share):  # type: ignore[no-untyped-def]
     """Fill ``share`` with ``1 / (1 + exp(-s))``, of which no exponent is positive."""
     one, scale = s.dtype.type(1), s.dtype.type(-LOG2E)
     for w in range(s.shape[0]):
@@ -51,7 +51,7 @@ def forward(x, taps, bias, first, last, y):  # type: ignore[no-untyped-def]
     for i in range(first, last):
         for t in range(x.shape[1]):
             _sums(x, taps, bias, i, t, s)
-            _share(s, share)
+            share_of(s, share)
             out = y[i, t]
             for w in range(s.shape[0]):
                 out[w] = s[w] * share[w]
@@ -65,7 +65,7 @@ def backward(x, taps, bias, g, first, last, g_x, g_taps, g_bias):  # type: ignor
         to_bias = g_bias[i]
         for t in range(x.shape[1]):
             _sums(x, taps, bias, i, t, s)
-            _share(s, share)
+            share_of(s, share)
             g_y = g[i, t]
             for w in range(s.shape[0]):
                 s[w] = g_y[w] * share[w] * (one + s[w] * (one - share[w]))
