@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mnpu.config.models import Pipeline
+from mnpu.config.models import Compare, ModelConfig, Pipeline
 from mnpu.engine import Engine, LocalEngine
 from mnpu.errors import ConfigError
 from mnpu.features.plan import PlannedFeature, plan
@@ -22,11 +22,12 @@ __all__ = ["Forecaster", "Parts", "Strategy", "assemble", "contributors"]
 
 @dataclass(frozen=True)
 class Forecaster:
-    """A backbone under the pipeline's head: ``name`` is the backbone's registered name."""
+    """A backbone under the pipeline's head, or a ``whole`` model in place of both; ``name`` is its registered name."""
 
     name: str
-    backbone: Callable[..., Any]
-    head: Callable[..., Any]
+    backbone: Any = None
+    head: Any = None
+    whole: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -92,17 +93,21 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
     def build(kind: str, use: Any, **supplied: Any) -> Any:
         return registry.build(kind, use.use, use.params, **supplied)
 
-    def forecaster(use: Any) -> Forecaster:
-        return Forecaster(use.use, partial(_supply, build, "backbone", use), partial(_supply, build, "head", head))
+    def strategy(backbone: Any, whole: Any) -> Strategy:
+        if whole is not None:
+            made = Forecaster(whole.use, whole=partial(_supply, build, "forecaster", whole))
+        else:
+            parts = partial(_supply, build, "backbone", backbone), partial(_supply, build, "head", config.model.head)
+            made = Forecaster(backbone.use, *parts)
+        return Strategy(made.name, policy, made)
 
-    head = config.model.head
     policy = build("policy", config.policy)
-    strategies = [Strategy(config.model.backbone.use, policy, forecaster(config.model.backbone))]
+    strategies = [strategy(config.model.backbone, config.model.forecaster)]
     for other in config.compare:
         if other.policy is not None:
             strategies.append(Strategy(other.policy.use, build("policy", other.policy), None))
-        if other.backbone is not None:
-            strategies.append(Strategy(other.backbone.use, policy, forecaster(other.backbone)))
+        else:
+            strategies.append(strategy(other.backbone, other.forecaster))
     _refuse_twins(strategies)
     if config.data.symbols:  # else they are known when the store has been asked for its universe
         refuse_few_symbols(config.data.symbols, strategies)
@@ -128,14 +133,15 @@ def contributors(config: Pipeline, planned: Sequence[PlannedFeature], registry: 
 
     A component that was added by hand in a notebook or a test stands for the module that defines it.
     """
+    models: Sequence[ModelConfig | Compare] = (config.model, *config.compare)
     uses = [
         *(("feature_source", source) for source in dict.fromkeys(column.spec.source for column in planned)),
         *(("validator", use.use) for use in config.validators),
         *(("guardrail", use.use) for use in config.guardrails),
         *(("policy", c.policy.use) for c in config.compare if c.policy is not None),
-        *(("backbone", c.backbone.use) for c in config.compare if c.backbone is not None),
+        *(("backbone", m.backbone.use) for m in models if m.backbone is not None),
+        *(("forecaster", m.forecaster.use) for m in models if m.forecaster is not None),
         ("target", config.target.use),
-        ("backbone", config.model.backbone.use),
         ("head", config.model.head.use),
         ("policy", config.policy.use),
     ]

@@ -12,8 +12,9 @@ on the same decisions. The honesty gates then ask whether the result depends on 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -206,24 +207,36 @@ def fit_and_forecast(
     for fold in folds:
         span, frame = _span(prepared, fold), learnable(prepared, fold)
         with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)} ({span})", bar=True):
+            fit = _fitting(parts, forecaster, progress)
             fitted.append(
-                training.fit(
+                fit(
                     frame,
                     prepared.labels,
                     fold,
-                    backbone=forecaster.backbone,
-                    head=forecaster.head,
                     lookback=config.model.lookback,
                     min_present=config.model.min_present,
-                    train=config.train,
                     seed=config.seed,
-                    device=config.runtime.device,
                     threads=config.runtime.threads,
-                    progress=progress.live,
                 )
             )
             pieces.append(training.forecast(fitted[-1], frame, rows=fold.test))
     return fitted, _join(pieces, folds)
+
+
+def _fitting(parts: Parts, forecaster: Forecaster, progress: Progress) -> Callable[..., Any]:
+    """What fits the forecaster on a fold: a network is trained, a whole model knows how to fit itself."""
+    from mnpu import training  # torch lives only here
+
+    if forecaster.whole is not None:
+        return partial(training.fit_whole, forecaster=forecaster.whole)
+    return partial(
+        training.fit,
+        backbone=forecaster.backbone,
+        head=forecaster.head,
+        train=parts.config.train,
+        device=parts.config.runtime.device,
+        progress=progress.live,
+    )
 
 
 def decisions(prepared: Prepared, forecasts: Sequence[Forecast]) -> PolicyContext:

@@ -69,6 +69,11 @@ def mnpu_heads():
 
 
 @hookimpl
+def mnpu_forecasters():
+    return {"lightgbm": "mnpu.forecasters.lightgbm:LightGBM", "ridge": "mnpu.forecasters.ridge:Ridge"}
+
+
+@hookimpl
 def mnpu_targets():
     return {"forward_return": "mnpu.data.targets:ForwardReturn"}
 

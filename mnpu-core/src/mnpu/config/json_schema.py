@@ -33,8 +33,10 @@ _PLACES = {
     ("Pipeline", "guardrails"): "guardrail",
     ("ModelConfig", "backbone"): "backbone",
     ("ModelConfig", "head"): "head",
+    ("ModelConfig", "forecaster"): "forecaster",
     ("Compare", "policy"): "policy",
     ("Compare", "backbone"): "backbone",
+    ("Compare", "forecaster"): "forecaster",
     ("RuntimeConfig", "engine"): "engine",
 }
 

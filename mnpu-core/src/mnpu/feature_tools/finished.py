@@ -107,7 +107,8 @@ def _networks(run: RunDirectory, parts: Parts, prepared: Prepared) -> tuple[list
 
     judged, inputs, names = parts.forecasters[0], [], []
     for fold in prepared.split.folds:
-        fitted = training.load(run.path / "bundle" / f"fold-{fold.number:02d}", judged.backbone, judged.head)
+        folder = run.path / "bundle" / f"fold-{fold.number:02d}"
+        fitted = training.load(folder, judged.backbone, judged.head, judged.whole)
         if fitted.fold != fold:
             raise _differs(run, f"fold {fold.number + 1} tests other decisions now than when it was fitted")
         frame = pipeline.learnable(prepared, fold)

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from mnpu.training.fitting import fit as fit
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
+    from mnpu.training.whole import fit_whole as fit_whole
 
-__all__ = ["Callback", "Fitted", "Inputs", "device_kind", "fit", "forecast", "load"]
+__all__ = ["Callback", "Fitted", "Inputs", "device_kind", "fit", "fit_whole", "forecast", "load"]
 
 _HOMES = {
     "Callback": "mnpu.training.callbacks",
@@ -25,6 +26,7 @@ _HOMES = {
     "Inputs": "mnpu.training.forecasting",
     "device_kind": "mnpu.training.device",
     "fit": "mnpu.training.fitting",
+    "fit_whole": "mnpu.training.whole",
     "forecast": "mnpu.training.forecasting",
     "load": "mnpu.training.bundle",
 }

@@ -2,7 +2,7 @@
 
 ::
 
-    weights.safetensors   the network's tensors
+    weights.safetensors   the network's tensors; a whole model has its own files, forecaster-*
     fitted.json           scaler, target scale, columns, horizons, levels, fold, history
     ...                   whatever the caller adds: the resolved recipe, metrics, versions
     manifest.json         sha256 of every file above; without it the bundle is unfinished
@@ -26,7 +26,9 @@ from torch import nn
 from mnpu.atomic import write_atomically
 from mnpu.data.scaling import Scaler
 from mnpu.errors import DataError, MnpuError
+from mnpu.forecasters import Forecaster
 from mnpu.nn.network import Network
+from mnpu.nn.whole import Whole
 from mnpu.training.fitted import Epoch, Fitted
 from mnpu.types import Fold
 
@@ -34,6 +36,7 @@ __all__ = ["load", "save"]
 
 FORMAT = 1
 MANIFEST, STATE, WEIGHTS = "manifest.json", "fitted.json", "weights.safetensors"
+WHOLE = "forecaster-"  #: Begins the name of every file of a whole model.
 
 
 def save(fitted: Fitted, folder: Path, *, extra: Mapping[str, str] | None = None) -> Path:
@@ -52,9 +55,8 @@ def save(fitted: Fitted, folder: Path, *, extra: Mapping[str, str] | None = None
         If the folder holds something, or cannot be written.
     """
     folder = Path(folder)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in fitted.network.state_dict().items()}
     files = {name: text.encode() for name, text in (extra or {}).items()}
-    files[WEIGHTS] = save_tensors(tensors)
+    files |= _learnt(fitted.network)
     files[STATE] = _json(_state(fitted))
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
     try:
@@ -69,7 +71,12 @@ def save(fitted: Fitted, folder: Path, *, extra: Mapping[str, str] | None = None
     return folder
 
 
-def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., nn.Module]) -> Fitted:
+def load(
+    folder: Path,
+    backbone: Callable[..., Any],
+    head: Callable[..., Any],
+    forecaster: Callable[[], Forecaster] | None = None,
+) -> Fitted:
     """Read a bundle back, after checking every byte against the manifest.
 
     Parameters
@@ -77,6 +84,8 @@ def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., n
     folder : Path
     backbone, head : callable
         As given to ``fit``: they build the network that the weights are put into.
+    forecaster : callable, optional
+        As given to ``fit_whole``, in place of both.
 
     Raises
     ------
@@ -89,16 +98,11 @@ def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., n
         raise DataError(f"bundle format {manifest.get('format')!r}", where=str(folder), expected=str(FORMAT))
     contents = {name: _checked(folder, name, expected) for name, expected in manifest["files"].items()}
     state = _parsed(contents[STATE], folder)
-    body = backbone(n_features=state["n_columns"], lookback=state["lookback"])
-    network = Network(body, head(d_in=body.d_out, n_horizons=len(state["horizons"])))
-    try:
-        network.load_state_dict(load_tensors(contents[WEIGHTS]))
-    except (RuntimeError, SafetensorError) as error:
-        raise DataError(
-            "the weights are not those of the network that the recipe describes",
-            where=str(folder / WEIGHTS),
-            next_step="Use the recipe that is saved with the bundle.",
-        ) from error
+    network: Network | Whole
+    if forecaster is not None:
+        network = _whole(forecaster(), contents, state, folder)
+    else:
+        network = _network(backbone, head, contents, state, folder)
     return Fitted(
         network=network.eval(),
         scaler=Scaler.from_dict(state["scaler"]),
@@ -111,6 +115,47 @@ def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., n
         fold=Fold(state["fold"]["number"], *(tuple(state["fold"][k]) for k in ("train", "validation", "test"))),
         history=tuple(Epoch(**epoch) for epoch in state["history"]),
     )
+
+
+def _learnt(network: Network | Whole) -> dict[str, bytes]:
+    """The files of what was learnt."""
+    if isinstance(network, Whole):
+        return {WHOLE + name: content for name, content in network.forecaster.save().items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    return {WEIGHTS: save_tensors(tensors)}
+
+
+def _network(
+    backbone: Callable[..., nn.Module],
+    head: Callable[..., nn.Module],
+    contents: Mapping[str, bytes],
+    state: Mapping[str, Any],
+    folder: Path,
+) -> Network:
+    body = backbone(n_features=state["n_columns"], lookback=state["lookback"])
+    network = Network(body, head(d_in=body.d_out, n_horizons=len(state["horizons"])))
+    try:
+        network.load_state_dict(load_tensors(contents[WEIGHTS]))
+    except (KeyError, RuntimeError, SafetensorError) as error:
+        raise DataError(
+            "the weights are not those of the network that the recipe describes",
+            where=str(folder / WEIGHTS),
+            next_step="Use the recipe that is saved with the bundle.",
+        ) from error
+    return network
+
+
+def _whole(model: Forecaster, contents: Mapping[str, bytes], state: Mapping[str, Any], folder: Path) -> Whole:
+    files = {name.removeprefix(WHOLE): content for name, content in contents.items() if name.startswith(WHOLE)}
+    if not files:
+        raise DataError(
+            "it holds no forecaster, but a network",
+            where=str(folder),
+            expected=f"files that begin with {WHOLE}",
+            next_step="Use the recipe that is saved with the bundle.",
+        )
+    model.load(files)
+    return Whole(model, n_columns=state["n_columns"], lookback=state["lookback"])
 
 
 def _state(fitted: Fitted) -> dict[str, Any]:
