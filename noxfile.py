@@ -28,7 +28,18 @@ PLUGINS = sorted(path.parent.name for path in (ROOT / "mnpu-plugins").glob("*/py
 FOLDERS = [CORE, *(f"mnpu-plugins/{name}" for name in PLUGINS)]
 SOURCES = ["noxfile.py", *(f"{folder}/src" for folder in FOLDERS), "tests"]
 CONSTRAINTS = str(ROOT / "constraints.txt")
-TEST_TOOLS = ("pytest", "pytest-xdist", "hypothesis", "jsonschema", "scipy", "ta", "TA-Lib", "hatchling")
+TEST_TOOLS = (
+    "pytest",
+    "pytest-xdist",
+    "hypothesis",
+    "jsonschema",
+    "scipy",
+    "lightgbm",
+    "scikit-learn",
+    "ta",
+    "TA-Lib",
+    "hatchling",
+)
 ENV = {
     "PYTHONDONTWRITEBYTECODE": "",  # the second start of an environment should be quick
     "OMP_NUM_THREADS": "1",
@@ -97,7 +108,7 @@ def lint(session: nox.Session) -> None:
 
 
 def _requirements() -> list[tuple[str, str]]:
-    return [(f"{CORE}[ta,talib,train]", CORE), *((f"mnpu-{name}", f"mnpu-plugins/{name}") for name in PLUGINS)]
+    return [(f"{CORE}[lightgbm,ta,talib,train]", CORE), *((f"mnpu-{name}", f"mnpu-plugins/{name}") for name in PLUGINS)]
 
 
 @nox.session

@@ -92,6 +92,10 @@ def _laws_of_kind(component: Component, factory: Callable[..., Any]) -> list[Law
         from mnpu.testing import models
 
         return models.head_laws(factory)
+    if kind == "forecaster":
+        from mnpu.testing import forecasters
+
+        return forecasters.laws(factory)
     if kind == "policy":
         from mnpu.testing import policies
 
