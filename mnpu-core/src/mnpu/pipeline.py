@@ -29,6 +29,7 @@ from mnpu.data.cache import folder
 from mnpu.data.fills import Fills, fill_prices, marks
 from mnpu.data.splits import walk_forward
 from mnpu.data.store import Store
+from mnpu.data.targets import fold_labels, outcomes
 from mnpu.data.universe import belonging, membership
 from mnpu.data.unseen import unseen_columns, unseen_notes
 from mnpu.features.compute import compute as compute_features
@@ -68,7 +69,8 @@ NEARBY = 20
 class Prepared:
     """What all strategies share. ``rows`` are the evaluated decisions: out of sample, filled, and held to a fill.
 
-    ``unseen`` names, for a fold's number, the columns that are left out of it.
+    ``labels`` are what forecasts are judged by; what a fold learns from is `labels_of`. ``unseen`` names, for a fold's
+    number, the columns that are left out of it.
     """
 
     panel: Panel
@@ -79,6 +81,11 @@ class Prepared:
     fills: Fills
     rows: tuple[int, int]
     unseen: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    learnt: Mapping[int, Labels] = field(default_factory=dict)
+
+    def labels_of(self, fold: Fold) -> Labels:
+        """The labels of one fold: all the same, but for targets that learn from its training range."""
+        return self.learnt.get(fold.number, self.labels)
 
 
 @dataclass(frozen=True)
@@ -187,7 +194,10 @@ def prepare(parts: Parts, panel: Panel, side: SideTable, progress: Progress) -> 
     unseen = unseen_columns(frame, split) if config.model.unseen == "leave_out" else {}
     for note in unseen_notes(unseen):
         progress.say(f"warning: {note}")
-    return Prepared(panel, side, frame, labels, split, fills, rows, unseen)
+    learnt = {}
+    if hasattr(parts.target, "for_fold"):
+        learnt = {fold.number: fold_labels(parts.target, labels, fold) for fold in split.folds}
+    return Prepared(panel, side, frame, outcomes(labels, learnt, split), split, fills, rows, unseen, learnt)
 
 
 def learnable(prepared: Prepared, fold: Fold) -> FeatureFrame:
@@ -211,7 +221,7 @@ def fit_and_forecast(
             fitted.append(
                 fit(
                     frame,
-                    prepared.labels,
+                    prepared.labels_of(fold),
                     fold,
                     lookback=config.model.lookback,
                     min_present=config.model.min_present,
