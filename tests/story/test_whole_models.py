@@ -72,6 +72,10 @@ def test_it_opens_again_and_forecasts_what_it_forecast(ridge_run, registry):
     finished = reopen(run, registry, Silent())
     quantiles = [inputs.quantiles() for inputs in finished.inputs]
     check_forecast(run, finished, finished.forecast(quantiles))
+    inputs = finished.inputs[0]
+    exchanged = inputs.quantiles([0], np.roll(np.arange(len(inputs.time)), 7))  # a column of other windows
+    assert not np.array_equal(exchanged, quantiles[0])
+    np.testing.assert_array_equal(inputs.quantiles([0], np.arange(len(inputs.time))), quantiles[0])
 
 
 def test_trees_stand_beside_a_network(small_recipe, registry, tmp_path):
@@ -88,6 +92,7 @@ def test_trees_are_judged_and_kept_as_text(small_recipe, registry, tmp_path):
     pytest.importorskip("lightgbm", reason="needs mnpu-core[lightgbm]")
     sets = ("model={lookback: 8, forecaster: {use: lightgbm, trees: 20}}", "compare=[]")
     done = _run(small_recipe, registry, tmp_path, *sets)
+    assert "lightgbm" in done.result.run.versions
     text = (done.path / "bundle" / "fold-00" / "forecaster-trees-0.txt").read_text()
     assert text.startswith("tree\n")
     from mnpu.agent import replay

@@ -62,6 +62,7 @@ class Parts:
     costs: CostModel
     metrics: Mapping[str, Callable[[Result], Metric]]
     distributions: Sequence[str]
+    libraries: Sequence[str] = ()
     engine: Engine = field(default_factory=LocalEngine)
 
     @property
@@ -124,6 +125,7 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         costs=CostModel(**config.costs.model_dump()),
         metrics={c.name: registry.build("metric", c.canonical, {}) for c in registry.components("metric")},
         distributions=contributors(config, planned, registry),
+        libraries=libraries(config, registry),
         engine=build("engine", config.runtime.engine, workers=config.runtime.workers),
     )
 
@@ -147,6 +149,14 @@ def contributors(config: Pipeline, planned: Sequence[PlannedFeature], registry: 
     ]
     found = [registry.find(kind, name) for kind, name in uses]
     return sorted({"mnpu-core", *(c.target.partition(":")[0] if c.version == "local" else c.dist for c in found)})
+
+
+def libraries(config: Pipeline, registry: Registry) -> list[str]:
+    """Distributions that the pipeline's whole models compute with, sorted: their versions can change a number."""
+    models: Sequence[ModelConfig | Compare] = (config.model, *config.compare)
+    uses = [m.forecaster.use for m in models if m.forecaster is not None]
+    found = {name for use in uses for name in getattr(registry.load("forecaster", use), "libraries", ())}
+    return sorted(found)
 
 
 def _supply(build: Callable[..., Any], kind: str, use: Any, **supplied: Any) -> Any:

@@ -10,7 +10,7 @@ Does not include: ranking and quantile objectives, categories, missing values (w
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -45,6 +45,8 @@ class LightGBM(Regression):
     levels : tuple of float
         Quantile levels, strictly increasing, symmetric around 0.5, which is one of them.
     """
+
+    libraries: ClassVar[tuple[str, ...]] = ("lightgbm",)
 
     def __init__(
         self,

@@ -19,6 +19,11 @@ class Forecaster(Protocol):
     ----------
     levels : tuple of float (Q,)
         Strictly increasing, symmetric around 0.5, which is one of them.
+
+    Notes
+    -----
+    Optional: ``libraries``, a tuple of the distributions that it computes with, whose versions a run then records and
+    counts as part of its environment.
     """
 
     levels: tuple[float, ...]
