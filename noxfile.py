@@ -29,7 +29,18 @@ FOLDERS = [CORE, *(f"mnpu-plugins/{name}" for name in PLUGINS)]
 SOURCES = ["noxfile.py", *(f"{folder}/src" for folder in FOLDERS), "tests"]
 CONSTRAINTS = str(ROOT / "constraints.txt")
 EXPORT = ("onnx", "onnxscript", "onnxruntime")
-TEST_TOOLS = ("pytest", "pytest-xdist", "hypothesis", "jsonschema", "scipy", "ta", "TA-Lib", "hatchling")
+TEST_TOOLS = (
+    "pytest",
+    "pytest-xdist",
+    "hypothesis",
+    "jsonschema",
+    "scipy",
+    "lightgbm",
+    "scikit-learn",
+    "ta",
+    "TA-Lib",
+    "hatchling",
+)
 ENV = {
     "PYTHONDONTWRITEBYTECODE": "",  # the second start of an environment should be quick
     "OMP_NUM_THREADS": "1",
@@ -98,7 +109,8 @@ def lint(session: nox.Session) -> None:
 
 
 def _requirements() -> list[tuple[str, str]]:
-    return [(f"{CORE}[export,ta,talib,train]", CORE), *((f"mnpu-{name}", f"mnpu-plugins/{name}") for name in PLUGINS)]
+    extras = "export,lightgbm,ta,talib,train"
+    return [(f"{CORE}[{extras}]", CORE), *((f"mnpu-{name}", f"mnpu-plugins/{name}") for name in PLUGINS)]
 
 
 @nox.session
