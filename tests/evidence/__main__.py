@@ -1,4 +1,8 @@
-"""Gather evidence: ``python -m tests.evidence [--seeds N] [--models NAME ...]``; goes on where it stopped."""
+"""Gather evidence, and go on where it stopped: ``python -m tests.evidence [synthetic|recipes|page] [options]``.
+
+``synthetic`` fits every model on planted signals and on nothing, ``recipes`` runs real data, ``page`` writes the pages
+of ``docs`` from the rows that are there.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +11,52 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.evidence.fitting import fit
+from tests.evidence import fitting, real
 from tests.evidence.models import MODELS
-from tests.evidence.rows import ROWS, append, read
+from tests.evidence.rows import REAL_ROWS, ROWS, Row, append, read
 
+ROOT = Path(__file__).parents[2]
 PLANTS = ("signal", "null")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fit what has no row yet."""
+    """Do what is asked; 1 where evidence is asked for and falls short."""
     options = _options(arguments)
-    done = {(row.plant, row.model, row.digest, row.seed) for row in read(options.rows)}
-    for seed in range(options.first, options.first + options.seeds):
-        for plant in options.plants:
-            for name in options.models:
-                model = MODELS[name]
-                if (plant, name, model.digest(plant), seed) in done:
-                    continue
-                row = fit(plant, model, seed)
-                append([row], options.rows)
-                print(f"{plant:6s} {name:24s} seed {seed:2d}  ic {row.ic:+.3f}  of {row.score_ic:+.3f}", flush=True)
+    if options.what == "synthetic":
+        synthetic(options)
+    elif options.what == "recipes":
+        seeds = range(options.first, options.first + (options.seeds or 5))
+        models = options.models or list(real.MODELS)
+        real.run(options.recipes, models, seeds, rows=options.rows or REAL_ROWS, work=options.work)
     return 0
+
+
+def synthetic(options: argparse.Namespace) -> None:
+    """Fit what has no row yet."""
+    path = options.rows or ROWS
+    done = {(row.plant, row.model, row.digest, row.seed) for row in read(Row, path)}
+    for seed in range(options.first, options.first + (options.seeds or 20)):
+        for plant in options.plants:
+            for model in (MODELS[name] for name in options.models or MODELS):
+                if (plant, model.name, model.digest(plant), seed) in done:
+                    continue
+                row = fitting.fit(plant, model, seed)
+                append(row, path)
+                print(
+                    f"{plant:6s} {model.name:24s} seed {seed:2d}  ic {row.ic:+.3f}  of {row.score_ic:+.3f}", flush=True
+                )
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="nox -s evidence --", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=20, help="how many")
-    parser.add_argument("--first", type=int, default=0, help="the first of them; settings are tried from 100 on")
-    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS), metavar="NAME")
+    parser.add_argument("what", nargs="?", default="synthetic", choices=("synthetic", "recipes", "page"))
+    parser.add_argument("--seeds", type=int, help="how many: 20, and of recipes 5, where nothing is said")
+    parser.add_argument("--first", type=int, default=0, help="the first of them; settings were chosen from 100 on")
+    parser.add_argument("--models", nargs="+", metavar="NAME", help="some of them")
     parser.add_argument("--plants", nargs="+", default=list(PLANTS), choices=PLANTS)
-    parser.add_argument("--rows", type=Path, default=ROWS, help="where rows are kept")
+    parser.add_argument("--recipes", nargs="+", default=list(real.RECIPES), choices=list(real.RECIPES))
+    parser.add_argument("--rows", type=Path, help="where rows are kept; beside this file where nothing is said")
+    parser.add_argument("--work", type=Path, default=ROOT / ".nox" / "evidence", help="where stores are made")
     return parser.parse_args(arguments)
 
 

@@ -1,15 +1,16 @@
-"""One fit as a row, and how rows are kept: a line of JSON each, appended, so that a long run can go on after a stop."""
+"""Fits as rows, and how rows are kept: a line of JSON each, appended, so that a long run can go on after a stop."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-__all__ = ["ROWS", "Row", "append", "read"]
+__all__ = ["REAL_ROWS", "ROWS", "RealRow", "Row", "append", "read"]
 
 ROWS = Path(__file__).with_name("rows.jsonl")
+REAL_ROWS = Path(__file__).with_name("real_rows.jsonl")
 
 
 @dataclass(frozen=True)
@@ -56,20 +57,53 @@ class Row:
         return self.low > 0 or self.high < 0
 
 
-def read(path: Path = ROWS) -> list[Row]:
+@dataclass(frozen=True)
+class RealRow:
+    """What one strategy achieved on one recipe, over all of its test ranges.
+
+    Attributes
+    ----------
+    recipe, model, digest : str
+        File name of the recipe, name of the strategy, and a hash of the settings.
+    seed : int
+    decisions : str
+        Hash of the cells (time, symbol) with a forecast: rows that are compared must share it.
+    values, errors : dict of str to float
+        Metrics by name, and the standard errors of those that have one.
+    seconds : float
+        Of the fits and the forecasts; 0 for a rule.
+    """
+
+    recipe: str
+    model: str
+    digest: str
+    seed: int
+    decisions: str
+    values: dict[str, float]
+    errors: dict[str, float]
+    seconds: float
+
+
+Kept = TypeVar("Kept", Row, RealRow)
+
+
+def read(kind: type[Kept], path: Path) -> list[Kept]:
     """The rows of ``path``; none where it does not exist. A last line that was cut off is no row."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    return [Row(**json.loads(line)) for line in lines if line.endswith("\n")]
+    return [kind(**json.loads(line)) for line in lines if line.endswith("\n")]
 
 
-def append(rows: Iterable[Row], path: Path = ROWS) -> None:
-    """Add rows at the end of ``path``."""
-    text = "".join(json.dumps(_rounded(row)) + "\n" for row in rows)
+def append(row: Row | RealRow, path: Path) -> None:
+    """Add a row at the end of ``path``, after what may be left of a line that was cut off."""
+    text = json.dumps(_rounded(asdict(row))) + "\n"
+    whole = not path.exists() or path.read_bytes()[-1:] in (b"", b"\n")
     with path.open("a", encoding="utf-8", newline="\n") as stream:
-        stream.write(text)
+        stream.write(text if whole else "\n" + text)
 
 
-def _rounded(row: Row) -> dict[str, object]:
-    return {name: round(value, 5) if isinstance(value, float) else value for name, value in asdict(row).items()}
+def _rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _rounded(held) for name, held in value.items()}
+    return round(value, 6) if isinstance(value, float) else value
