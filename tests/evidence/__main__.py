@@ -13,29 +13,50 @@ from pathlib import Path
 
 from tests.evidence import fitting, real
 from tests.evidence.models import MODELS
-from tests.evidence.rows import REAL_ROWS, ROWS, Row, append, read
+from tests.evidence.page import page
+from tests.evidence.real_page import SEEDS as REAL_SEEDS
+from tests.evidence.real_page import page as real_page
+from tests.evidence.rows import REAL_ROWS, ROWS, RealRow, Row, append, read
+from tests.evidence.verdicts import SEEDS, current, nulls, verdict
 
 ROOT = Path(__file__).parents[2]
 PLANTS = ("signal", "null")
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what is asked; 1 where evidence is asked for and falls short."""
+    """Do what is asked; 1 where the synthetic evidence falls short."""
     options = _options(arguments)
-    if options.what == "synthetic":
-        synthetic(options)
-    elif options.what == "recipes":
-        seeds = range(options.first, options.first + (options.seeds or 5))
+    if options.what == "recipes":
+        seeds = range(options.first, options.first + (options.seeds or REAL_SEEDS))
         models = options.models or list(real.MODELS)
         real.run(options.recipes, models, seeds, rows=options.rows or REAL_ROWS, work=options.work)
-    return 0
+    if options.what == "synthetic":
+        synthetic(options)
+    return 0 if options.rows else pages()
+
+
+def pages() -> int:
+    """Write both pages from the rows that are kept; 1 where the synthetic evidence falls short."""
+    rows = current(read(Row, ROWS))
+    _write("evidence.md", page(rows))
+    _write("real-data.md", real_page(read(RealRow, REAL_ROWS)))
+    short = [model.name for model in MODELS.values() if not verdict(model, rows).passes]
+    if short:
+        print(f"too little is found, or too few seeds are there: {', '.join(short)}.", file=sys.stderr)
+    if not nulls(rows).passes:
+        print(f"{nulls(rows).rejected} of {nulls(rows).n} nulls are rejected, which is not chance.", file=sys.stderr)
+    return 1 if short or not nulls(rows).passes else 0
+
+
+def _write(name: str, text: str) -> None:
+    (ROOT / "docs" / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def synthetic(options: argparse.Namespace) -> None:
     """Fit what has no row yet."""
     path = options.rows or ROWS
     done = {(row.plant, row.model, row.digest, row.seed) for row in read(Row, path)}
-    for seed in range(options.first, options.first + (options.seeds or 20)):
+    for seed in range(options.first, options.first + (options.seeds or SEEDS)):
         for plant in options.plants:
             for model in (MODELS[name] for name in options.models or MODELS):
                 if (plant, model.name, model.digest(plant), seed) in done:

@@ -96,11 +96,12 @@ def read(kind: type[Kept], path: Path) -> list[Kept]:
 
 
 def append(row: Row | RealRow, path: Path) -> None:
-    """Add a row at the end of ``path``, after what may be left of a line that was cut off."""
-    text = json.dumps(_rounded(asdict(row))) + "\n"
-    whole = not path.exists() or path.read_bytes()[-1:] in (b"", b"\n")
+    """Add a row at the end of ``path``; a line that was cut off goes."""
+    held = path.read_text(encoding="utf-8") if path.exists() else ""
+    if not held.endswith("\n"):
+        path.write_text(held[: held.rfind("\n") + 1], encoding="utf-8", newline="\n")
     with path.open("a", encoding="utf-8", newline="\n") as stream:
-        stream.write(text if whole else "\n" + text)
+        stream.write(json.dumps(_rounded(asdict(row))) + "\n")
 
 
 def _rounded(value: Any) -> Any:
