@@ -86,3 +86,20 @@ def test_what_has_a_row_is_not_fitted_again(tmp_path, monkeypatch):
     command.main([*options, "--seeds", "1"])
     command.main([*options, "--seeds", "3"])
     assert asked == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("ic", "low", "said"), [(0.17, -0.1, ""), (0.15, -0.1, "too little"), (0.17, 0.1, "not chance")]
+)
+def test_evidence_that_falls_short_ends_with_one(tmp_path, monkeypatch, capsys, ic, low, said):
+    for name, value in (("ROOT", tmp_path), ("ROWS", tmp_path / "rows.jsonl"), ("REAL_ROWS", tmp_path / "none.jsonl")):
+        monkeypatch.setattr(command, name, value)
+    (tmp_path / "docs").mkdir()
+    for model in MODELS.values():
+        for seed in range(SEEDS):
+            append(row(seed=seed, ic=ic, model=model), tmp_path / "rows.jsonl")
+            # a twentieth of the nulls is rejected anyway: none at all would not be chance either
+            append(row("null", seed, low=low if seed else 0.01, model=model), tmp_path / "rows.jsonl")
+    assert command.main(["page"]) == bool(said)
+    assert said in capsys.readouterr().err
+    assert "| `omni` | `quantile` |" in (tmp_path / "docs" / "evidence.md").read_text(encoding="utf-8")
