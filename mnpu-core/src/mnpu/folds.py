@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,26 +40,19 @@ def fit_fold(
     """
     from mnpu import training  # torch lives only here
 
-    config = parts.config
-    runtime = config.runtime
-    fit = partial(
-        training.fit,
-        frame,
-        labels,
-        fold,
-        backbone=forecaster.backbone,
-        head=forecaster.head,
-        lookback=config.model.lookback,
-        min_present=config.model.min_present,
-        train=config.train,
-        seed=config.seed,
-        device=runtime.device,
-        threads=runtime.threads,
-        progress=live,
-    )
+    config, runtime = parts.config, parts.config.runtime
+    shared: dict[str, Any] = {
+        "lookback": config.model.lookback,
+        "min_present": config.model.min_present,
+        "seed": config.seed,
+        "threads": runtime.threads,
+    }
+    backbone, head, whole = forecaster.backbone, forecaster.head, forecaster.whole
     place = None if kept is None else kept / forecaster.name.replace("/", "~") / f"fold-{fold.number:02d}"
 
-    def watched(**more: Any) -> Any:
+    def fit(checkpoints: Any) -> Any:
+        if whole is not None:  # fitted at once: there is nothing between its begin and its end
+            return training.fit_whole(frame, labels, fold, forecaster=whole, **shared)
         recorder = training.Recorder(
             parts.instruments(),
             alerts=config.train.alerts,
@@ -68,14 +60,28 @@ def fit_fold(
             fold=fold.number,
             seed=config.seed,
         )
-        fitted, record = fit(callbacks=[recorder], **more), recorder.record()
+        fitted = training.fit(
+            frame,
+            labels,
+            fold,
+            backbone=backbone,
+            head=head,
+            checkpoint_activations=config.model.checkpoint_activations,
+            train=config.train,
+            device=runtime.device,
+            progress=live,
+            callbacks=[recorder],
+            checkpoints=checkpoints,
+            **shared,
+        )
+        record = recorder.record()
         if place is not None:
             place.mkdir(parents=True, exist_ok=True)
             write_training(place, record)  # before the bundle: what is finished has its record
         return replace(fitted, record=record)
 
     def read(folder: Path) -> Any:
-        fitted = training.reloaded(folder, forecaster.backbone, forecaster.head, runtime.device, runtime.threads)
+        fitted = training.reloaded(folder, backbone, head, whole, device=runtime.device, threads=runtime.threads)
         return replace(fitted, record=read_training(folder.parent))
 
-    return training.fit_or_resume(place, watched, read, every=config.train.checkpoint_every)
+    return training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every)
