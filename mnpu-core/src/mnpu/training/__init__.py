@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from mnpu.training.device import device_kind as device_kind
     from mnpu.training.fitted import Fitted as Fitted
     from mnpu.training.fitting import fit as fit
+    from mnpu.training.fold_calibration import calibrated as calibrated
+    from mnpu.training.fold_calibration import kept_back as kept_back
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
+    from mnpu.training.instruments.recorder import Recorder as Recorder
     from mnpu.training.resuming import fit_or_resume as fit_or_resume
     from mnpu.training.resuming import reloaded as reloaded
 
@@ -25,10 +28,13 @@ __all__ = [
     "Checkpoints",
     "Fitted",
     "Inputs",
+    "Recorder",
+    "calibrated",
     "device_kind",
     "fit",
     "fit_or_resume",
     "forecast",
+    "kept_back",
     "load",
     "reloaded",
 ]
@@ -38,10 +44,13 @@ _HOMES = {
     "Checkpoints": "mnpu.training.checkpoints",
     "Fitted": "mnpu.training.fitted",
     "Inputs": "mnpu.training.forecasting",
+    "Recorder": "mnpu.training.instruments.recorder",
+    "calibrated": "mnpu.training.fold_calibration",
     "device_kind": "mnpu.training.device",
     "fit": "mnpu.training.fitting",
     "fit_or_resume": "mnpu.training.resuming",
     "forecast": "mnpu.training.forecasting",
+    "kept_back": "mnpu.training.fold_calibration",
     "load": "mnpu.training.bundle",
     "reloaded": "mnpu.training.resuming",
 }
