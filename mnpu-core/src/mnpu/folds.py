@@ -67,4 +67,4 @@ def fit_fold(
         return training.reloaded(folder, forecaster.backbone, forecaster.head, runtime.device, runtime.threads)
 
     place = None if kept is None else kept / forecaster.name.replace("/", "~") / f"fold-{fold.number:02d}"
-    return training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every)
+    return training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every, callbacks=callbacks)
