@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from mnpu.assembly import Forecaster, Parts
-from mnpu.results_training import read_training, write_training
 from mnpu.types import FeatureFrame, Fold, Labels
 
 __all__ = ["fit_fold"]
@@ -48,19 +47,19 @@ def fit_fold(
         "threads": runtime.threads,
     }
     backbone, head, whole = forecaster.backbone, forecaster.head, forecaster.whole
+    recorder = training.Recorder(
+        parts.instruments(),
+        alerts=config.train.alerts,
+        strategy=forecaster.name,
+        fold=fold.number,
+        seed=config.seed,
+    )
     place = None if kept is None else kept / forecaster.name.replace("/", "~") / f"fold-{fold.number:02d}"
 
     def fit(checkpoints: Any) -> Any:
         if whole is not None:  # fitted at once: there is nothing between its begin and its end
             return training.fit_whole(frame, labels, fold, forecaster=whole, **shared)
-        recorder = training.Recorder(
-            parts.instruments(),
-            alerts=config.train.alerts,
-            strategy=forecaster.name,
-            fold=fold.number,
-            seed=config.seed,
-        )
-        fitted = training.fit(
+        return training.fit(
             frame,
             labels,
             fold,
@@ -74,14 +73,9 @@ def fit_fold(
             checkpoints=checkpoints,
             **shared,
         )
-        record = recorder.record()
-        if place is not None:
-            place.mkdir(parents=True, exist_ok=True)
-            write_training(place, record)  # before the bundle: what is finished has its record
-        return replace(fitted, record=record)
 
     def read(folder: Path) -> Any:
-        fitted = training.reloaded(folder, backbone, head, whole, device=runtime.device, threads=runtime.threads)
-        return replace(fitted, record=read_training(folder.parent))
+        return training.reloaded(folder, backbone, head, whole, device=runtime.device, threads=runtime.threads)
 
-    return training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every)
+    fitted = training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every, callbacks=[recorder])
+    return fitted if whole is not None else replace(fitted, record=recorder.record())
