@@ -34,9 +34,7 @@ def test_every_fit_of_a_run_is_watched_and_shown(small_run):
     assert re.search(r"^## Training$", text, flags=re.M)
 
 
-def test_an_alert_acts_and_is_said_on_the_console_in_the_log_and_in_the_report(
-    small_recipe, registry, tmp_path, capsys
-):
+def test_an_alert_acts_and_is_said_wherever_somebody_looks(small_recipe, registry, tmp_path, capsys):
     from mnpu.config import load_config
     from mnpu.execute import execute
     from mnpu.progress import Progress
