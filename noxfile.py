@@ -74,7 +74,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test, with every package of this repository installed."""
-    install_all(session, *TEST_TOOLS, *EXPORT, "model2vec>=0.10")
+    install_all(session, *TEST_TOOLS, *EXPORT, "model2vec>=0.10", "mambapy>=1.2")
     chosen = session.posargs or ["-n", "2", "--dist", "loadfile", "tests"]
     session.run("python", "-m", "pytest", "-q", *chosen, env=ENV)
 
@@ -200,5 +200,5 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure against peers: ``nox -s bench -- TOPIC``; exits 1 where a target is missed."""
-    install_all(session, "uv")
+    install_all(session, "uv", "mambapy>=1.2")
     session.run("python", "-m", "tests.bench", *session.posargs, env=ENV)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import data, experts, features, memory, startup
+from tests.bench import data, experts, features, memory, scan, startup
 from tests.bench.rows import keep, table
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +15,7 @@ TOPICS = {
     "experts": experts.measure,
     "features": features.measure,
     "memory": memory.measure,
+    "scan": scan.measure,
     "startup": startup.measure,
 }
 

@@ -16,6 +16,7 @@ from mnpu.plugins.registry import Registry
 REGISTRY = Registry.discover()
 INSTALLED = {(c.kind, c.name) for c in REGISTRY.components()}
 LOOKBACK = 16
+LEAST = {"dlinear": 3}  #: bars, where one is not enough
 
 #: Backbone, settings, the setting that the error names, a part of what was expected.
 BACKBONES: list[tuple[str, dict[str, Any], str, str]] = [
@@ -131,10 +132,9 @@ def test_a_short_window_is_computed_or_refused_by_name(backbone: str, lookback: 
     """No backbone fails on a short window with an error of torch's own."""
     import torch
 
-    try:
-        built = REGISTRY.build("backbone", backbone, {}, n_features=2, lookback=lookback)
-    except ConfigError as error:
-        assert "model.lookback" in str(error)
+    if lookback < LEAST.get(backbone, 1):
+        with pytest.raises(ConfigError, match=r"model\.lookback"):
+            REGISTRY.build("backbone", backbone, {}, n_features=2, lookback=lookback)
         return
-    h = built(torch.zeros(2, lookback, 2))
-    assert h.shape == (2, lookback, built.d_out)
+    built = REGISTRY.build("backbone", backbone, {}, n_features=2, lookback=lookback)
+    assert built(torch.zeros(2, lookback, 2)).shape == (2, lookback, built.d_out)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from mnpu.features.compute import compute as compute_features
 from mnpu.features.compute import refuse_unknown, require_series
 from mnpu.features.leaks import choose_cuts, choose_nearby, longest_warmup
 from mnpu.features.plan import PlannedFeature, series_needed
+from mnpu.folds import fit_fold
 from mnpu.metrics.compute import compute as compute_metrics
 from mnpu.progress import Progress
 from mnpu.simulation.simulate import simulate
@@ -50,6 +52,7 @@ from mnpu.types import (
     Result,
     SideTable,
     Split,
+    TrainingRecord,
     join_forecasts,
 )
 from mnpu.validation.findings import Context, log_findings, refuse_errors
@@ -89,21 +92,28 @@ class Study:
     prepared: Prepared
 
 
-def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress) -> Study:
-    """Run the pipeline on loaded data: compute, split, fit, forecast, decide, limit, simulate, and pass the gates."""
+def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress, kept: Path | None = None) -> Study:
+    """Run the pipeline on loaded data: compute, split, fit, forecast, decide, limit, simulate, and pass the gates.
+
+    Fits are written into ``kept`` as they are made, and what is there is not made again.
+    """
     validate(parts, panel, side, progress)
     prepared = prepare(parts, panel, side, progress)
     forecasts: dict[str, Forecast] = {}
     fitted: dict[str, list[Any]] = {}
+    records: list[TrainingRecord] = []
     for forecaster in parts.forecasters:
-        fitted[forecaster.name], forecasts[forecaster.name] = fit_and_forecast(parts, prepared, forecaster, progress)
+        name = forecaster.name
+        fitted[name], forecasts[name] = fit_and_forecast(
+            parts, prepared, forecaster, progress, kept=kept, records=records
+        )
     context = decisions(prepared, list(forecasts.values()))
     results = []
     with progress.stage(f"simulating {len(parts.strategies)} strategies on the same decisions"):
         for strategy in parts.strategies:
             results.append(evaluate(parts, prepared, strategy, forecasts, context))
     with progress.stage("four honesty gates"):
-        outcomes = judge(parts, prepared, forecasts[results[0].name], context)
+        outcomes = judge(parts, prepared, forecasts[results[0].name].final, context)
     judged = replace(
         results[0],
         comparisons=tuple(results[1:]),
@@ -113,6 +123,7 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress) -> S
         series=tuple(prepared.side.info.values()),
         features=prepared.frame.specs,
         folds=prepared.split,
+        training=TrainingRecord.join(records),
     )
     return Study(judged, fitted, prepared)
 
@@ -196,35 +207,51 @@ def learnable(prepared: Prepared, fold: Fold) -> FeatureFrame:
 
 
 def fit_and_forecast(
-    parts: Parts, prepared: Prepared, forecaster: Forecaster, progress: Progress
+    parts: Parts,
+    prepared: Prepared,
+    forecaster: Forecaster,
+    progress: Progress,
+    *,
+    kept: Path | None = None,
+    records: list[TrainingRecord] | None = None,
 ) -> tuple[list[Any], Forecast]:
-    """Refit on each fold's training range and forecast its test range."""
+    """Refit on each fold's training range, calibrate where the recipe says so, and forecast its test range.
+
+    ``records`` grows by what instruments read.
+    """
     from mnpu import training  # torch lives only here
 
-    config, folds = parts.config, prepared.split.folds
+    config, folds, labels = parts.config, prepared.split.folds, prepared.labels
+    calibration = config.model.calibration
     fitted, pieces = [], []
     for fold in folds:
+        recorder = training.Recorder(
+            parts.instruments(),
+            alerts=config.train.alerts,
+            strategy=forecaster.name,
+            fold=fold.number,
+            seed=config.seed,
+        )
         span, frame = _span(prepared, fold), learnable(prepared, fold)
+        own, rows = training.kept_back(calibration, fold, labels, prepared.panel.times)
         with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)} ({span})", bar=True):
-            fitted.append(
-                training.fit(
-                    frame,
-                    prepared.labels,
-                    fold,
-                    backbone=forecaster.backbone,
-                    head=forecaster.head,
-                    lookback=config.model.lookback,
-                    min_present=config.model.min_present,
-                    checkpoint_activations=config.model.checkpoint_activations,
-                    train=config.train,
-                    seed=config.seed,
-                    device=config.runtime.device,
-                    threads=config.runtime.threads,
-                    progress=progress.live,
-                )
-            )
-            pieces.append(training.forecast(fitted[-1], frame, rows=fold.test))
+            model = fit_fold(parts, forecaster, frame, labels, own, live=progress.live, kept=kept, callbacks=[recorder])
+            model, piece = training.calibrated(model, frame, labels, rows, calibration)
+            fitted.append(model)
+            pieces.append(piece)
+        report_alerts(recorder.record(), progress)
+        if records is not None:
+            records.append(recorder.record())
     return fitted, _join(pieces, folds)
+
+
+def report_alerts(record: TrainingRecord, progress: Progress) -> None:
+    """Say what the alerts of one fit were, once each."""
+    for alert in record.alerts.drop_duplicates("name").itertuples():
+        where = f"{alert.strategy}, fold {alert.fold + 1}, epoch {alert.epoch}"
+        layer = f" in {alert.layer}" if alert.layer else ""
+        acted = {"log": "", "stop": " Training was stopped.", "lower_lr": " The learning rate was lowered."}
+        progress.say(f"warning: {where}: {alert.name}: {alert.message}{layer}.{acted[alert.action]}")
 
 
 def decisions(prepared: Prepared, forecasts: Sequence[Forecast]) -> PolicyContext:
@@ -245,7 +272,7 @@ def evaluate(
     """Decide, limit and simulate one strategy over the evaluated decisions, and measure it."""
     first, stop = prepared.rows
     source = strategy.forecaster.name if strategy.forecaster else parts.forecasters[0].name
-    proposed = _rows(strategy.policy(forecasts[source], context), first, stop)
+    proposed = _rows(strategy.policy(forecasts[source].final, context), first, stop)
     chain = None if strategy.is_rule else parts.chain
     outcome = simulate(proposed, **market(prepared), chain=chain, costs=parts.costs)
     forecast = None if strategy.is_rule else forecasts[source].rows(first, stop)

@@ -27,6 +27,7 @@ from mnpu.data.scaling import Scaler
 from mnpu.errors import DataError
 from mnpu.manifest import as_json, parsed, read_sealed, seal
 from mnpu.nn.network import Network
+from mnpu.training.calibrating import Calibration
 from mnpu.training.fitted import Epoch, Fitted
 from mnpu.types import Fold
 
@@ -93,6 +94,7 @@ def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., n
         min_present=state["min_present"],
         fold=Fold(state["fold"]["number"], *(tuple(state["fold"][k]) for k in ("train", "validation", "test"))),
         history=tuple(Epoch(**epoch) for epoch in state["history"]),
+        calibration=Calibration.from_dict(state["calibration"]) if state.get("calibration") else None,
     )
 
 
@@ -108,6 +110,7 @@ def _state(fitted: Fitted) -> dict[str, Any]:
         "scaler": fitted.scaler.to_dict(),
         "fold": asdict(fitted.fold),
         "history": [asdict(epoch) for epoch in fitted.history],
+        "calibration": fitted.calibration.to_dict() if fitted.calibration is not None else None,
     }
 
 
