@@ -56,10 +56,19 @@ def _network(fitted: Fitted, result: Result) -> str:
         ("backbone", _use(model.get("backbone"))),
         ("head", _use(model.get("head"))),
         ("parameters", f"{size:,}"),
+        ("calibration", _calibration(fitted)),
         ("window", f"{fitted.lookback} bars, {fitted.min_present:.0%} of its cells known"),
         ("inputs", f"{len(fitted.names)} columns: {', '.join(fitted.names)} (features.json)"),
     ]
     return _table(("", ""), rows)
+
+
+def _calibration(fitted: Fitted) -> str:
+    if fitted.calibration is None:
+        return "none kept with the network"
+    hot = fitted.calibration.temperatures
+    classes = f", and temperatures of its classes {_listed([round(t, 3) for t in hot])}" if hot else ""
+    return f"shifts of its quantiles, found on outcomes before {fitted.calibration.since:%Y-%m-%d}{classes}"
 
 
 def _data(fitted: Fitted, result: Result) -> str:

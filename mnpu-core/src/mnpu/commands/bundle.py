@@ -143,6 +143,10 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("  horizons", _joined(facts["horizons"])),
         ("  levels", _joined(facts["levels"])),
         ("  trained", f"{_known(facts['trained_from'])} to {_known(facts['trained_until'])}"),
+        (
+            "  calibrated",
+            "no" if facts["calibrated_since"] is None else f"for decisions from {facts['calibrated_since']}",
+        ),
         ("  epochs", f"{facts['epochs']}, validation loss {_number(facts['validation_loss'])}"),
         ("  versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
         ("  files", ", ".join(f"{name} ({size:,})" for name, size in facts["files"].items())),
