@@ -105,12 +105,19 @@ def export(fitted: Fitted, folder: Path, *, kind: str, origin: Mapping[str, Any]
     Raises
     ------
     ConfigError
-        If the format is unknown.
+        If the format is unknown, or a whole model stands in the place of the network.
     MnpuError
         If the network cannot be exported, the file's numbers differ, or the folder cannot be written.
     """
     if kind not in FORMATS:
         raise ConfigError(f"the format is {kind!r}", where="export", expected=" or ".join(FORMATS))
+    if not isinstance(fitted.network, Network):
+        raise ConfigError(
+            f"it is no network, but a whole model ({type(fitted.network.forecaster).__name__})",
+            where="export",
+            expected="a backbone with a head",
+            next_step="Its own files, forecaster-*, lie in the bundle.",
+        )
     network = fitted.network.cpu().eval()
     module = Exported(network, fitted.target_scale, fitted.calibration).eval()
     example = _windows(fitted, BATCHES[0], seed=0)
