@@ -30,6 +30,7 @@ from mnpu.errors import ConfigError, MnpuError
 from mnpu.manifest import as_json, seal
 from mnpu.nn.network import Network
 from mnpu.nn.temperature import SMALLEST
+from mnpu.nn.whole import Whole
 from mnpu.training.calibrating import Calibration
 from mnpu.training.fitted import Fitted
 
@@ -111,7 +112,7 @@ def export(fitted: Fitted, folder: Path, *, kind: str, origin: Mapping[str, Any]
     """
     if kind not in FORMATS:
         raise ConfigError(f"the format is {kind!r}", where="export", expected=" or ".join(FORMATS))
-    if not isinstance(fitted.network, Network):
+    if isinstance(fitted.network, Whole):
         raise ConfigError(
             f"it is no network, but a whole model ({type(fitted.network.forecaster).__name__})",
             where="export",
