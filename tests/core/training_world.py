@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mnpu import training
+from mnpu.config.models import TrainConfig
 from mnpu.nn.linear import Linear
 from mnpu.nn.quantile import Quantile
 from mnpu.training import Fitted
@@ -50,15 +51,9 @@ def make_world(rng: np.random.Generator, *, signal: float = 1.0, horizons: int =
 
 def settings(**changed: Any) -> SimpleNamespace:
     """A ``train`` block for a fit of about a second."""
-    usual = {
-        "epochs": 5,
-        "batch_size": 128,
-        "lr": 5e-3,
-        "weight_decay": 1e-4,
-        "patience": 5,
-        "precision": 32,
-        "max_steps_per_epoch": None,
-    }
+    default = TrainConfig()
+    usual = {name: getattr(default, name) for name in TrainConfig.model_fields}
+    usual |= {"epochs": 5, "batch_size": 128, "lr": 5e-3, "patience": 5}
     return SimpleNamespace(**{**usual, **changed})
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from mnpu.features.compute import compute as compute_features
 from mnpu.features.compute import refuse_unknown, require_series
 from mnpu.features.leaks import choose_cuts, choose_nearby, longest_warmup
 from mnpu.features.plan import PlannedFeature, series_needed
+from mnpu.folds import fit_fold
 from mnpu.metrics.compute import compute as compute_metrics
 from mnpu.progress import Progress
 from mnpu.simulation.simulate import simulate
@@ -89,14 +91,19 @@ class Study:
     prepared: Prepared
 
 
-def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress) -> Study:
-    """Run the pipeline on loaded data: compute, split, fit, forecast, decide, limit, simulate, and pass the gates."""
+def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress, kept: Path | None = None) -> Study:
+    """Run the pipeline on loaded data: compute, split, fit, forecast, decide, limit, simulate, and pass the gates.
+
+    Fits are written into ``kept`` as they are made, and what is there is not made again.
+    """
     validate(parts, panel, side, progress)
     prepared = prepare(parts, panel, side, progress)
     forecasts: dict[str, Forecast] = {}
     fitted: dict[str, list[Any]] = {}
     for forecaster in parts.forecasters:
-        fitted[forecaster.name], forecasts[forecaster.name] = fit_and_forecast(parts, prepared, forecaster, progress)
+        fitted[forecaster.name], forecasts[forecaster.name] = fit_and_forecast(
+            parts, prepared, forecaster, progress, kept=kept
+        )
     context = decisions(prepared, list(forecasts.values()))
     results = []
     with progress.stage(f"simulating {len(parts.strategies)} strategies on the same decisions"):
@@ -196,32 +203,18 @@ def learnable(prepared: Prepared, fold: Fold) -> FeatureFrame:
 
 
 def fit_and_forecast(
-    parts: Parts, prepared: Prepared, forecaster: Forecaster, progress: Progress
+    parts: Parts, prepared: Prepared, forecaster: Forecaster, progress: Progress, *, kept: Path | None = None
 ) -> tuple[list[Any], Forecast]:
     """Refit on each fold's training range, calibrate where the recipe says so, and forecast its test range."""
     from mnpu import training  # torch lives only here
 
-    config, folds, labels = parts.config, prepared.split.folds, prepared.labels
-    calibration = config.model.calibration
+    folds, labels, calibration = prepared.split.folds, prepared.labels, parts.config.model.calibration
     fitted, pieces = [], []
     for fold in folds:
         span, frame = _span(prepared, fold), learnable(prepared, fold)
         own, rows = training.kept_back(calibration, fold, labels, prepared.panel.times)
         with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)} ({span})", bar=True):
-            model = training.fit(
-                frame,
-                labels,
-                own,
-                backbone=forecaster.backbone,
-                head=forecaster.head,
-                lookback=config.model.lookback,
-                min_present=config.model.min_present,
-                train=config.train,
-                seed=config.seed,
-                device=config.runtime.device,
-                threads=config.runtime.threads,
-                progress=progress.live,
-            )
+            model = fit_fold(parts, forecaster, frame, labels, own, live=progress.live, kept=kept)
             model, piece = training.calibrated(model, frame, labels, rows, calibration)
             fitted.append(model)
             pieces.append(piece)

@@ -1,7 +1,6 @@
 """The torch island: fit a network on a fold, forecast with it, keep it on disk.
 
-``fit`` needs Lightning, ``forecast`` and ``load`` do not; each is imported when it is first used, because Lightning
-alone takes seconds and an agent has no need of it.
+Each name is imported when it is first used: an agent that forecasts has no need of what fits.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mnpu.training.bundle import load as load
+    from mnpu.training.callbacks import Callback as Callback
+    from mnpu.training.checkpoints import Checkpoints as Checkpoints
     from mnpu.training.device import device_kind as device_kind
     from mnpu.training.fitted import Fitted as Fitted
     from mnpu.training.fitting import fit as fit
@@ -18,18 +19,37 @@ if TYPE_CHECKING:
     from mnpu.training.fold_calibration import kept_back as kept_back
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
+    from mnpu.training.resuming import fit_or_resume as fit_or_resume
+    from mnpu.training.resuming import reloaded as reloaded
 
-__all__ = ["Fitted", "Inputs", "calibrated", "device_kind", "fit", "forecast", "kept_back", "load"]
+__all__ = [
+    "Callback",
+    "Checkpoints",
+    "Fitted",
+    "Inputs",
+    "calibrated",
+    "device_kind",
+    "fit",
+    "fit_or_resume",
+    "forecast",
+    "kept_back",
+    "load",
+    "reloaded",
+]
 
 _HOMES = {
+    "Callback": "mnpu.training.callbacks",
+    "Checkpoints": "mnpu.training.checkpoints",
     "Fitted": "mnpu.training.fitted",
     "Inputs": "mnpu.training.forecasting",
     "calibrated": "mnpu.training.fold_calibration",
     "device_kind": "mnpu.training.device",
     "fit": "mnpu.training.fitting",
+    "fit_or_resume": "mnpu.training.resuming",
     "forecast": "mnpu.training.forecasting",
     "kept_back": "mnpu.training.fold_calibration",
     "load": "mnpu.training.bundle",
+    "reloaded": "mnpu.training.resuming",
 }
 
 

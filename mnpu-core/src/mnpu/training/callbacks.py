@@ -1,89 +1,88 @@
-"""What watches a fit: the best epoch is kept, a bar is drawn where a person looks."""
+"""What watches a fit: a base class with a method for each moment, and the bar that is drawn where a person looks.
+
+::
+
+    on_fit_start
+    for each epoch:
+        for each step:
+            on_gradients      # all gradients of the step are there, neither clipped nor applied
+            on_step           # the weights have moved
+        on_epoch              # validated and judged: loop.history[-1] is this epoch
+        on_epoch_over         # loop.epoch counts it as done
+    on_fit_end                # or on_error
+"""
 
 from __future__ import annotations
 
-import copy
-import logging
 import sys
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-import torch
-from lightning.pytorch import Callback, Trainer
-from torch import Tensor
+if TYPE_CHECKING:
+    from mnpu.training.loop import Loop
 
-from mnpu.errors import MnpuError
-from mnpu.nn.protocols import telemetry_of
-from mnpu.training.fitted import Epoch
-from mnpu.training.module import LightningForecaster
-
-__all__ = ["Bar", "KeepBest"]
-
-log = logging.getLogger("mnpu.training")
+__all__ = ["Bar", "Callback"]
 
 
-class KeepBest(Callback):
-    """Stop early on the validation loss, and remember the weights of the best epoch.
+class Callback:
+    """Something that watches a fit. Every method may be left out; one that is, costs nothing.
 
-    Parameters
+    Notes
+    -----
+    A callback that only watches must not change the bits of the training: it draws random numbers from a generator of
+    its own, and leaves weights, gradients, modes and the optimizer's state as it found them. What it may do to the
+    training goes through `Loop.stop` and `Loop.lower_lr`.
+
+    Attributes
     ----------
-    n_windows : int
-        Validation windows.
-    patience : int
-        Epochs without a better validation loss before it stops.
-    where : str
-        Which fit this is, for errors.
+    name : str
+        Under which its state is kept in a checkpoint; unique among the callbacks of a fit.
     """
 
-    def __init__(self, n_windows: int, *, patience: int, where: str) -> None:
-        self.n_windows, self.patience, self.where = n_windows, patience, where
-        self.history: list[Epoch] = []
-        self.weights: dict[str, Tensor] = {}
-        self._best = float("inf")
-        self._waited = 0
+    name: str = ""
 
-    def on_validation_epoch_end(self, trainer: Trainer, module: LightningForecaster) -> None:
-        """Judge the epoch whose training steps have just ended."""
-        epoch = Epoch(
-            train=float(torch.stack(module.train_losses).mean()),
-            validation=float(torch.stack(module.validation_sum).sum()) / self.n_windows,
-            telemetry=telemetry_of(module.network.backbone),
-        )
-        module.train_losses.clear()
-        module.validation_sum.clear()
-        self.history.append(epoch)
-        self._refuse_nan(epoch)
-        self._warn_of_collapse(epoch)
-        if epoch.validation < self._best:
-            self._best, self._waited = epoch.validation, 0
-            self.weights = copy.deepcopy(module.network.state_dict())
-            return
-        self._waited += 1
-        trainer.should_stop = self._waited >= self.patience
+    def on_fit_start(self, loop: Loop) -> None:
+        """Everything is built, nothing was trained; after a resumption, what was trained is restored."""
 
-    def _warn_of_collapse(self, epoch: Epoch) -> None:
-        for name, value in epoch.telemetry.items():
-            if value and name.rpartition(".")[2] == "collapsed":
-                log.warning("%s: %s in epoch %d", self.where, name, len(self.history))
+    def on_gradients(self, loop: Loop) -> None:
+        """The gradients of a step are complete, before they are clipped; ``loop.loss`` is that of its last batch."""
 
-    def _refuse_nan(self, epoch: Epoch) -> None:
-        for name, value in (("training", epoch.train), ("validation", epoch.validation)):
-            if value != value or value in (float("inf"), float("-inf")):
-                raise MnpuError(
-                    f"the {name} loss is {value} in epoch {len(self.history)}",
-                    where=self.where,
-                    expected="a finite number",
-                    next_step="Lower train.lr, or look for extreme values in the features and labels.",
-                )
+    def on_step(self, loop: Loop) -> None:
+        """The optimizer has stepped; ``loop.gradient_norm`` is the norm before clipping."""
+
+    def on_epoch(self, loop: Loop) -> None:
+        """An epoch was validated: ``loop.history[-1]``.
+
+        The network is in evaluation mode and has the weights that were validated: their average, with ``train.ema``.
+        """
+
+    def on_epoch_over(self, loop: Loop) -> None:
+        """Nothing of the epoch is left to do; the network has the weights of its last step."""
+
+    def on_fit_end(self, loop: Loop) -> None:
+        """The last epoch has ended."""
+
+    def on_error(self, loop: Loop, error: BaseException) -> None:
+        """The fit ends by ``error``, which goes on to the caller."""
+
+    def state(self) -> Mapping[str, Any]:
+        """What a checkpoint must keep of it, as plain data: numbers, texts, lists and maps with text keys."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave, before ``on_fit_start``."""
 
 
 class Bar(Callback):
     """A bar on standard error that disappears when the fit ends; nothing where nobody watches."""
 
+    name = "bar"
+
     def __init__(self, title: str) -> None:
         self.title = title
         self.drawn: Any = None
 
-    def on_train_start(self, trainer: Trainer, module: LightningForecaster) -> None:
+    def on_fit_start(self, loop: Loop) -> None:
         """Open the bar, if standard error is a terminal."""
         if not sys.stderr.isatty():
             return
@@ -91,19 +90,19 @@ class Bar(Callback):
         from rich.progress import Progress
 
         self.drawn = Progress(console=Console(stderr=True), transient=True)
-        self.task = self.drawn.add_task(self.title, total=trainer.num_training_batches * (trainer.max_epochs or 1))
+        self.task = self.drawn.add_task(self.title, total=loop.total_steps, completed=loop.step)
         self.drawn.start()
 
-    def on_train_batch_end(self, *args: Any) -> None:
+    def on_step(self, loop: Loop) -> None:
         """One step further."""
         if self.drawn is not None:
             self.drawn.advance(self.task)
 
-    def on_train_end(self, trainer: Trainer, module: LightningForecaster) -> None:
+    def on_fit_end(self, loop: Loop) -> None:
         """Close the bar."""
         self._close()
 
-    def on_exception(self, trainer: Trainer, module: LightningForecaster, exception: BaseException) -> None:
+    def on_error(self, loop: Loop, error: BaseException) -> None:
         """Close the bar."""
         self._close()
 

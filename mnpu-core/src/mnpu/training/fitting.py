@@ -2,48 +2,53 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.plugins.environments import LightningEnvironment
 from torch import nn
 
 from mnpu.data.scaling import Scaler
 from mnpu.data.windows import window_index
-from mnpu.errors import ConfigError, DataError
+from mnpu.errors import DataError
 from mnpu.nn.network import Network
+from mnpu.training.backends import Backend
 from mnpu.training.batches import OrderedBatches, ShuffledBatches, Windows, gather
-from mnpu.training.callbacks import Bar, KeepBest
+from mnpu.training.callbacks import Bar, Callback
+from mnpu.training.checkpoints import Checkpoints
 from mnpu.training.device import device_kind
 from mnpu.training.fitted import Fitted
-from mnpu.training.module import LightningForecaster
-from mnpu.training.reproducible import derived_seed, reproducible
+from mnpu.training.loop import Loop, TrainSettings
+from mnpu.training.reproducible import derived_seed, reproducible, unchanged_streams
 from mnpu.types import FeatureFrame, Fold, Labels
 
-__all__ = ["TrainSettings", "fit"]
+__all__ = ["TrainSettings", "WarmUp", "fit"]
 
-PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 VALIDATION_BATCH = 512
 
 
-class TrainSettings(Protocol):
-    """The ``train`` block of a recipe."""
+@dataclass(frozen=True)
+class WarmUp:
+    """What may be known before training: the network, the training windows (with labels), and a seed.
 
-    epochs: int
-    batch_size: int
-    lr: float
-    weight_decay: float
-    patience: int
-    max_steps_per_epoch: int | None
+    Attributes
+    ----------
+    network : Network
+        On its device, as it was initialised; its weights may be changed in place.
+    windows : Windows
+        Of the fold's training range; nothing later.
+    fold : Fold
+    seed : int
+        For what is random here.
+    where : str
+        Which fit this is, for errors.
+    """
 
-    @property
-    def precision(self) -> int | str:
-        """32 or ``bf16``."""
+    network: Network
+    windows: Windows
+    fold: Fold
+    seed: int
+    where: str
 
 
 def fit(
@@ -60,6 +65,10 @@ def fit(
     device: str = "auto",
     threads: int = 1,
     progress: bool = False,
+    callbacks: Sequence[Callback] = (),
+    warm_up: Callable[[WarmUp], None] | None = None,
+    backend: Backend | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Fitted:
     """Fit a network on one fold; the same arguments give the same bits on the same machine's CPU.
 
@@ -85,6 +94,16 @@ def fit(
     threads : int, default=1
     progress : bool, default=False
         Draw a bar on standard error, if that is a terminal.
+    callbacks : sequence of Callback, optional
+        They watch the training; see `mnpu.training.callbacks`.
+    warm_up : callable, optional
+        Called once with the network as it was initialised, before the first step: it may set weights, as pre-training
+        does. The random numbers of the training do not depend on what it draws.
+    backend : Backend, optional
+        Where it computes, instead of one process on ``device``.
+    checkpoints : Checkpoints, optional
+        Where the fit is written to as it goes on. One that was begun there is taken up, and ends with the bits of one
+        that was never stopped; then there is no warm-up.
 
     Raises
     ------
@@ -121,12 +140,31 @@ def fit(
         if hasattr(network.head, "fit_targets"):
             network.head.fit_targets(training.y)
         batches = ShuffledBatches(
-            training, train.batch_size, max_steps=train.max_steps_per_epoch, seed=derived_seed(seed, fold.number, 1)
+            training,
+            train.batch_size,
+            max_steps=train.max_steps_per_epoch,
+            seed=derived_seed(seed, fold.number, 1),
+            accumulate=train.accumulate,
         )
-        best = KeepBest(len(validation), patience=train.patience, where=where)
-        watchers = [best, Bar(where)] if progress else [best]
-        _run(network, batches, OrderedBatches(validation, VALIDATION_BATCH), train, watchers, place)
-    network.load_state_dict(best.weights)
+        where_to = backend or Backend(place, train.precision)
+        begun = None if checkpoints is None else checkpoints.newest()
+        if warm_up is not None and begun is None:
+            with unchanged_streams(cuda=place == "cuda"):
+                warm_up(WarmUp(network.to(place), training, fold, derived_seed(seed, fold.number, 2), where))
+        watchers = [*callbacks, *([Bar(where)] if progress else []), *([checkpoints] if checkpoints else [])]
+        loop = Loop(
+            network,
+            batches,
+            OrderedBatches(validation, VALIDATION_BATCH),
+            train,
+            backend=where_to,
+            callbacks=watchers,
+            where=where,
+        )
+        if begun is not None:
+            begun.restore(loop)
+        loop.run()
+    network.load_state_dict(loop.best)
     return Fitted(
         network=network.to(place).eval(),
         scaler=scaler,
@@ -137,72 +175,9 @@ def fit(
         lookback=lookback,
         min_present=min_present,
         fold=fold,
-        history=tuple(best.history),
+        history=tuple(loop.history),
         threads=threads,
     )
-
-
-def _run(
-    network: Network,
-    training: ShuffledBatches,
-    validation: OrderedBatches,
-    train: TrainSettings,
-    callbacks: list[Callback],
-    place: str,
-) -> None:
-    with _quiet():
-        trainer = Trainer(
-            accelerator=place,
-            devices=1,
-            precision=_precision(train.precision),
-            max_epochs=train.epochs,
-            callbacks=callbacks,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,
-            plugins=[LightningEnvironment()],  # one process: no search for a cluster
-        )
-        module = LightningForecaster(network, lr=train.lr, weight_decay=train.weight_decay)
-        _keep_interrupts(lambda: trainer.fit(module, training, validation), trainer)
-
-
-def _keep_interrupts(run: Callable[[], None], trainer: Trainer) -> None:
-    """Let Ctrl-C stay what it is: Lightning turns it into ``exit(1)``, and older versions only stop training."""
-    try:
-        run()
-    except SystemExit as stopped:
-        if isinstance(stopped.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
-        raise
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No advice from Lightning: its findings about workers, devices and logging are decided here."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    loggers += [logging.getLogger(f"{logger.name}.utilities.rank_zero") for logger in loggers]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module=r"lightning\..*")
-            warnings.filterwarnings("ignore", category=UserWarning, message=r".*(isinstance\(treespec|LeafSpec).*")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def _precision(precision: int | str) -> str:
-    if str(precision) not in PRECISIONS:
-        raise ConfigError(f"train.precision is {precision!r}", expected="32 or bf16")
-    return PRECISIONS[str(precision)]
 
 
 def _scaler(frame: FeatureFrame, fold: Fold, where: str) -> Scaler:

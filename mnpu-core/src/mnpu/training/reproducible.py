@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-__all__ = ["derived_seed", "n_threads", "reproducible"]
+__all__ = ["derived_seed", "n_threads", "reproducible", "unchanged_streams"]
 
 
 def derived_seed(seed: int, *path: int) -> int:
@@ -60,5 +60,17 @@ def reproducible(seed: int, *, threads: int, cuda: bool = False) -> Iterator[Non
             torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
             torch.utils.deterministic.fill_uninitialized_memory = filled
             torch.backends.cudnn.benchmark = benchmark
+            random.setstate(python)
+            np.random.set_state(legacy)
+
+
+@contextmanager
+def unchanged_streams(*, cuda: bool = False) -> Iterator[None]:
+    """Whatever the block draws from the global generators, those who come after it draw what they would have drawn."""
+    python, legacy = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(enabled=True, devices=range(torch.cuda.device_count()) if cuda else []):
+        try:
+            yield
+        finally:
             random.setstate(python)
             np.random.set_state(legacy)

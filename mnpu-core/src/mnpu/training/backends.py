@@ -1,0 +1,86 @@
+"""Where a step computes and in which numbers: one process here, several by a subclass."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from mnpu.errors import ConfigError
+
+__all__ = ["Backend"]
+
+PRECISIONS: dict[str, torch.dtype | None] = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
+
+
+class Backend:
+    """One process on one device.
+
+    A distributed one overrides what differs: `prepare` wraps the model, `prepare_optimizer` the optimizer, `backward`
+    adds gradients up over processes, `total` sums a number over them, and `weights` gathers what is spread.
+
+    Parameters
+    ----------
+    device : str
+        ``cpu`` or ``cuda``.
+    precision : int or str
+        32, ``bf16`` or 16: weights stay in 32 bits, matrix products take the smaller ones. 16 scales the loss, so that
+        small gradients do not vanish, and leaves out a step whose gradients overflow; it needs a GPU.
+    """
+
+    #: This process among all, and their number.
+    rank, world = 0, 1
+
+    def __init__(self, device: str = "cpu", precision: int | str = 32) -> None:
+        if str(precision) not in PRECISIONS:
+            raise ConfigError(f"train.precision is {precision!r}", expected="32, bf16 or 16")
+        self.device, self.dtype = device, PRECISIONS[str(precision)]
+        if self.dtype is torch.float16 and device != "cuda":
+            raise ConfigError(
+                f"train.precision is 16 on a {device}", expected="32 or bf16", next_step="16 bits need a GPU."
+            )
+        self.scaler = torch.amp.GradScaler("cuda") if self.dtype is torch.float16 else None
+
+    def prepare(self, model: nn.Module) -> nn.Module:
+        """The model as it is called in training, ``model(x, y)``, on its device."""
+        return model.to(self.device)
+
+    def prepare_optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """The optimizer as it is stepped."""
+        return optimizer
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """The precision of a forward pass."""
+        return nullcontext() if self.dtype is None else torch.autocast(self.device, dtype=self.dtype)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of ``loss`` to what is there."""
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
+
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
+        """Bring all gradients of a step to their true size."""
+        if self.scaler is not None:
+            self.scaler.unscale_(optimizer)
+
+    def clip(self, network: nn.Module, largest: float | None) -> Tensor:
+        """Shrink all gradients to a norm of at most ``largest``, if any; the norm before, a scalar."""
+        if largest is None:
+            return torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
+        return torch.nn.utils.clip_grad_norm_(network.parameters(), largest)
+
+    def step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Move the weights."""
+        if self.scaler is None:
+            optimizer.step()
+            return
+        self.scaler.step(optimizer)
+        self.scaler.update()
+
+    def total(self, value: Tensor) -> Tensor:
+        """The sum of ``value`` over all processes."""
+        return value
+
+    def weights(self, network: nn.Module) -> dict[str, Tensor]:
+        """A copy of the whole network's tensors."""
+        return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
