@@ -17,6 +17,7 @@ SHOWN = {
     "add-a-feature": ("feature_source", ""),
     "add-a-backbone": ("backbone", ":Gru"),
     "add-to-the-report": ("report_section", ":extreme_days"),
+    "watch-training": ("instrument", ":LargestWeight"),
 }
 
 
@@ -30,7 +31,7 @@ def module_of(page):
 @pytest.mark.parametrize("page", SHOWN)
 def test_what_a_how_to_shows_holds_the_laws(page, tmp_path, monkeypatch):
     kind, attribute = SHOWN[page]
-    if kind == "backbone":
+    if kind in ("backbone", "instrument"):
         pytest.importorskip("torch")
     name = f"shown_{page.replace('-', '_')}"
     (tmp_path / f"{name}.py").write_text(module_of(page), encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ def fit_fold(
     *,
     live: bool = False,
     kept: Path | None = None,
+    callbacks: Sequence[Any] = (),
 ) -> Any:
     """Fit on a fold's training range.
 
@@ -36,6 +38,8 @@ def fit_fold(
         Draw a bar.
     kept : Path, optional
         Where a run keeps its fits as they are made.
+    callbacks : sequence of mnpu.training.Callback
+        What watches it.
     """
     from mnpu import training  # torch lives only here
 
@@ -50,11 +54,13 @@ def fit_fold(
         head=forecaster.head,
         lookback=config.model.lookback,
         min_present=config.model.min_present,
+        checkpoint_activations=config.model.checkpoint_activations,
         train=config.train,
         seed=config.seed,
         device=runtime.device,
         threads=runtime.threads,
         progress=live,
+        callbacks=callbacks,
     )
 
     def read(folder: Path) -> Any:

@@ -84,6 +84,8 @@ def components(loaded: LoadedConfig) -> Iterator[tuple[str, Path, Use]]:
     yield "target", ("target",), config.target
     yield "backbone", ("model", "backbone"), config.model.backbone
     yield "head", ("model", "head"), config.model.head
+    for i, use in enumerate(config.train.instruments):
+        yield "instrument", ("train", "instruments", i), use
     yield "policy", ("policy",), config.policy
     for i, use in enumerate(config.guardrails):
         yield "guardrail", ("guardrails", i), use

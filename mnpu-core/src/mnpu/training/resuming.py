@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from mnpu.errors import DataError
-from mnpu.training.bundle import MANIFEST, load
+from mnpu.manifest import MANIFEST
+from mnpu.training.bundle import load
 from mnpu.training.checkpoints import Checkpoints, Every
 from mnpu.training.device import device_kind
 from mnpu.training.fitted import Fitted
