@@ -67,9 +67,11 @@ def _data(fitted: Fitted, result: Result) -> str:
     lines = []
     if folds is not None and folds.times is not None:
         times = folds.times
+        kept_back = [] if fitted.calibration is None else [("calibration", fitted.calibration.rows)]
+        ranges = (("training", fold.train), ("validation", fold.validation), *kept_back, ("test", fold.test))
         spans = [
             (name, f"{times[rows[0]]:%Y-%m-%d}", f"{times[min(rows[1], len(times)) - 1]:%Y-%m-%d}")
-            for name, rows in (("training", fold.train), ("validation", fold.validation), ("test", fold.test))
+            for name, rows in ranges
         ]
         lines.append(_table(("range", "from", "until"), spans))
     symbols = result.positions.symbols
@@ -83,11 +85,13 @@ def _data(fitted: Fitted, result: Result) -> str:
 
 
 def _outcome(fitted: Fitted, result: Result) -> str:
-    best = fitted.best
-    first = (
-        f"Loss of the kept epoch: {best.train:.4g} in training, {best.validation:.4g} in validation (scaled targets), "
-        f"after {len(fitted.history)} epochs."
-    )
+    first = "Fitted at once: a whole model has no epochs."
+    if fitted.history:
+        best = fitted.best
+        first = (
+            f"Loss of the kept epoch: {best.train:.4g} in training, {best.validation:.4g} in validation (scaled "
+            f"targets), after {len(fitted.history)} epochs."
+        )
     named = [name for name in _SHOWN if name in result.metrics] or list(result.metrics)[:8]
     rows = [_metric(result.metrics[name]) for name in named]
     passed = [gate for gate in result.gates if gate.passed]
