@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,12 +18,15 @@ pytest.importorskip("onnxscript", reason="export needs mnpu-core[export]")
 import torch  # noqa: E402
 
 from mnpu.errors import ConfigError, MnpuError  # noqa: E402
+from mnpu.nn.dirichlet_quantile import DirichletQuantile  # noqa: E402
 from mnpu.nn.linear import Linear  # noqa: E402
 from mnpu.nn.network import Network  # noqa: E402
 from mnpu.plugins.registry import Registry  # noqa: E402
 from mnpu.training import Fitted  # noqa: E402
+from mnpu.training import forecast as forecast_of  # noqa: E402
+from mnpu.training.calibrating import Calibration  # noqa: E402
 from mnpu.training.export import Exported, export, forecasts_of, to_onnx  # noqa: E402
-from tests.core.training_world import fit, make_world, settings  # noqa: E402
+from tests.core.training_world import FOLD, fit, make_world, settings  # noqa: E402
 
 REGISTRY = Registry.discover()
 BACKBONES = [component.name for component in REGISTRY.components("backbone")]
@@ -63,6 +67,25 @@ def test_onnx_gives_the_numbers_of_the_network_for_any_number_of_windows(backbon
             assert (name in found) == (expected is not None)
             if expected is not None:
                 np.testing.assert_allclose(found[name], expected.detach().numpy(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["onnx", "torch"])
+def test_an_exported_file_says_what_the_calibrated_forecast_says(tmp_path: Path, kind: str) -> None:
+    world = make_world(np.random.default_rng(2), horizons=2)
+    own = fit(world, head=DirichletQuantile, train=settings(epochs=1))
+    shifts = np.array([[-0.01, 0.0, 0.02, -0.001, 0.004, 0.001, 0.02], [-0.02, -0.01, 0.0, 0.0, 0.0, -0.03, 0.01]])
+    calibration = Calibration(shifts, (1.7, 0.6), (640, 720), world.frame.times[FOLD.test[0]])
+    own = replace(own, calibration=calibration)  # some levels cross
+    rows = (FOLD.test[0], FOLD.test[0] + 1)
+    forecast = forecast_of(own, world.frame, rows=rows)
+    scaled = own.scaler.scale(world.frame.values[rows[0] - 7 : rows[0] + 1])  # (L, A, F')
+    export(own, tmp_path / "out", kind=kind)
+    assert json.loads((tmp_path / "out" / "export.json").read_text())["calibrated"] is True
+    [file] = (tmp_path / "out").glob("model.*")
+    said = forecasts_of(file.read_bytes(), kind, torch.from_numpy(scaled.transpose(1, 0, 2).copy()))
+    assert (np.diff(said[0]) >= 0).all()
+    for name, found in zip(("quantiles", "probabilities", "evidence"), said, strict=True):
+        np.testing.assert_allclose(found, getattr(forecast, name)[rows[0]], rtol=1e-5, atol=1e-7)
 
 
 @pytest.fixture(scope="module")

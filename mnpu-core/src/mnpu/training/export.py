@@ -3,7 +3,8 @@
 ::
 
     model.onnx | model.pt2   windows (B, L, F'), scaled, to quantiles (B, H, Q) in units of the label, and where the
-                             head names classes to probabilities (B, H, C) and evidence (B, H); any B
+                             head names classes to probabilities (B, H, C) and evidence (B, H); any B; calibrated
+                             where the run is
     export.json              names and shapes of inputs and outputs, the scaling of each column, the origin
     manifest.json            the hashes of both
 
@@ -28,6 +29,8 @@ from torch import Tensor, nn
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.manifest import as_json, seal
 from mnpu.nn.network import Network
+from mnpu.nn.temperature import SMALLEST
+from mnpu.training.calibrating import Calibration
 from mnpu.training.fitted import Fitted
 
 __all__ = ["FORMATS", "TOLERANCE", "Exported", "export", "forecasts_of", "to_onnx", "to_torch"]
@@ -46,18 +49,39 @@ class Exported(nn.Module):
     network : Network
     target_scale : ndarray (H,)
         Units of the label for one of the scaled target.
+    calibration : Calibration, optional
+        Applied to what the network says, as it is wherever the network is served.
     """
 
-    def __init__(self, network: Network, target_scale: np.ndarray) -> None:
+    def __init__(self, network: Network, target_scale: np.ndarray, calibration: Calibration | None = None) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.calibrated = network, calibration is not None
+        shifts = np.zeros((1, 1)) if calibration is None else calibration.shifts
+        temperatures = (calibration.temperatures if calibration is not None else ()) or (1.0,)
         self.register_buffer("target_scale", torch.from_numpy(target_scale.astype(np.float32)).unsqueeze(-1))  # (H, 1)
+        self.register_buffer("shifts", torch.from_numpy(shifts.astype(np.float32)))  # (H, Q)
+        self.register_buffer("temperatures", torch.tensor(temperatures).unsqueeze(-1))  # (H, 1)
 
     def forward(self, windows: Tensor) -> tuple[Tensor, ...]:
         """``(B, L, F')`` to quantiles (B, H, Q), and probabilities (B, H, C) and evidence (B, H) where there are."""
         said = self.network.forecast(windows)
-        parts = (said.quantiles * self.target_scale, said.probabilities, said.evidence)
-        return tuple(part for part in parts if part is not None)
+        quantiles, probabilities = said.quantiles * self.target_scale, said.probabilities
+        if self.calibrated:
+            quantiles = _outward(quantiles + self.shifts)
+            if probabilities is not None:
+                probabilities = (probabilities.clamp(min=SMALLEST).log() / self.temperatures).softmax(-1)
+        return tuple(part for part in (quantiles, probabilities, said.evidence) if part is not None)
+
+
+def _outward(quantiles: Tensor) -> Tensor:
+    """`mnpu.nn.conformal.shifted`'s second half: levels (..., Q) that crossed, moved to their inner neighbour."""
+    levels = list(quantiles.unbind(-1))
+    middle = len(levels) // 2
+    for j in range(middle + 1, len(levels)):
+        levels[j] = torch.maximum(levels[j], levels[j - 1])
+    for j in range(middle - 1, -1, -1):
+        levels[j] = torch.minimum(levels[j], levels[j + 1])
+    return torch.stack(levels, dim=-1)
 
 
 def export(fitted: Fitted, folder: Path, *, kind: str, origin: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -86,7 +110,7 @@ def export(fitted: Fitted, folder: Path, *, kind: str, origin: Mapping[str, Any]
     if kind not in FORMATS:
         raise ConfigError(f"the format is {kind!r}", where="export", expected=" or ".join(FORMATS))
     network = fitted.network.cpu().eval()
-    module = Exported(network, fitted.target_scale).eval()
+    module = Exported(network, fitted.target_scale, fitted.calibration).eval()
     example = _windows(fitted, BATCHES[0], seed=0)
     content = (to_onnx if kind == "onnx" else to_torch)(module, example)
     difference = _difference(module, content, fitted, kind)
@@ -212,6 +236,7 @@ def _described(
         ],
         "horizons": [int(h) for h in fitted.horizons],
         "levels": list(fitted.levels),
+        "calibrated": fitted.calibration is not None,
         "trained_until": scaler.fit_end.isoformat(),
         "torch": torch.__version__,
         "origin": {key: value for key, value in origin.items() if key != "versions"},
