@@ -50,16 +50,29 @@ def model_card(fitted: Fitted, result: Result) -> str:
 def _network(fitted: Fitted, result: Result) -> str:
     model: dict[str, Any] = dict(result.run.config.get("model", {})) if result.run else {}
     size = sum(p.numel() for p in fitted.network.parameters())
-    rows = [
-        ("forecasts", f"{len(fitted.levels)} quantiles of the target, {_listed(fitted.horizons)} bars ahead"),
-        ("target", _use(result.run.config.get("target") if result.run else None)),
+    parts = [("forecaster", _use(model["forecaster"]))] if model.get("forecaster") else []
+    parts = parts or [
         ("backbone", _use(model.get("backbone"))),
         ("head", _use(model.get("head"))),
         ("parameters", f"{size:,}"),
+    ]
+    rows = [
+        ("forecasts", f"{len(fitted.levels)} quantiles of the target, {_listed(fitted.horizons)} bars ahead"),
+        ("target", _use(result.run.config.get("target") if result.run else None)),
+        *parts,
+        ("calibration", _calibration(fitted)),
         ("window", f"{fitted.lookback} bars, {fitted.min_present:.0%} of its cells known"),
         ("inputs", f"{len(fitted.names)} columns: {', '.join(fitted.names)} (features.json)"),
     ]
     return _table(("", ""), rows)
+
+
+def _calibration(fitted: Fitted) -> str:
+    if fitted.calibration is None:
+        return "none kept with the network"
+    hot = fitted.calibration.temperatures
+    classes = f", and temperatures of its classes {_listed([round(t, 3) for t in hot])}" if hot else ""
+    return f"shifts of its quantiles, found on outcomes before {fitted.calibration.since:%Y-%m-%d}{classes}"
 
 
 def _data(fitted: Fitted, result: Result) -> str:
@@ -67,11 +80,9 @@ def _data(fitted: Fitted, result: Result) -> str:
     lines = []
     if folds is not None and folds.times is not None:
         times = folds.times
-        kept_back = [] if fitted.calibration is None else [("calibration", fitted.calibration.rows)]
-        ranges = (("training", fold.train), ("validation", fold.validation), *kept_back, ("test", fold.test))
         spans = [
             (name, f"{times[rows[0]]:%Y-%m-%d}", f"{times[min(rows[1], len(times)) - 1]:%Y-%m-%d}")
-            for name, rows in ranges
+            for name, rows in (("training", fold.train), ("validation", fold.validation), ("test", fold.test))
         ]
         lines.append(_table(("range", "from", "until"), spans))
     symbols = result.positions.symbols
@@ -85,7 +96,7 @@ def _data(fitted: Fitted, result: Result) -> str:
 
 
 def _outcome(fitted: Fitted, result: Result) -> str:
-    first = "Fitted at once: a whole model has no epochs."
+    first = "Fitted in one piece, without epochs."
     if fitted.history:
         best = fitted.best
         first = (
@@ -98,8 +109,8 @@ def _outcome(fitted: Fitted, result: Result) -> str:
     failed = [f"{gate.name}: {gate.detail}" for gate in result.gates if not gate.passed]
     gates = f"Honesty gates: {len(passed)} of {len(result.gates)} passed." + "".join(f"\n* failed {f}" for f in failed)
     whole = (
-        "Out of sample, net of costs, over the whole run: each fold's network forecasts its own test range only, so "
-        "this network made one part of these numbers. All of them are in metrics.json."
+        "Out of sample, net of costs, over the whole run: each fold's model forecasts its own test range only, so "
+        "this one made one part of these numbers. All of them are in metrics.json."
     )
     return "\n\n".join([first, whole, _table(("metric", "value", "standard error", "unit"), rows), gates])
 
