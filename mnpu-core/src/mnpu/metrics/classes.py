@@ -29,7 +29,7 @@ CLASS_NAMES = {"brier": "score", "nll_dirichlet": "nats", "ece": "fraction"}
 BINS = 10
 RESAMPLES = 200
 SMALLEST = 1e-30  #: A probability that underflowed still has a logarithm.
-NO_CLASSES = "the head names no classes"
+NO_CLASSES = "the forecast names no classes"
 NO_OUTCOMES = "no forecast of classes has a known outcome"
 
 
