@@ -76,7 +76,7 @@ class Fitted:
     @property
     def thresholds(self) -> np.ndarray | None:
         """What parts the classes of the head, (H, C - 1), in units of the label; None where it names none."""
-        scaled = getattr(self.network.head, "thresholds", None)
+        scaled = getattr(getattr(self.network, "head", None), "thresholds", None)
         return None if scaled is None else scaled.double().cpu().numpy() * self.target_scale[:, None]
 
     @property
