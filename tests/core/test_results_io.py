@@ -162,6 +162,16 @@ def test_probabilities_and_evidence_read_back(result, tmp_path):
     same(rich, read_result(tmp_path))
 
 
+def test_thresholds_and_what_was_said_before_calibration_read_back(result, tmp_path):
+    rng = np.random.default_rng(2)
+    before = replace(result.forecast, probabilities=rng.random((6, 3, 2, 3)), evidence=rng.random((6, 3, 2)))
+    before = replace(before, thresholds=rng.random((6, 2, 2)))
+    after = replace(before, quantiles=before.quantiles + 1, probabilities=rng.random((6, 3, 2, 3)), uncalibrated=before)
+    rich = replace(result, forecast=after)
+    write_result(tmp_path, rich)
+    same(rich, read_result(tmp_path))
+
+
 def test_two_writes_give_the_same_bytes(result, tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()

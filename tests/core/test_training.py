@@ -279,7 +279,9 @@ def test_a_loss_that_is_not_a_number_ends_the_fit(world: World) -> None:
     ("changed", "message"),
     [
         ({"device": "tpu"}, "runtime.device is 'tpu'"),
-        ({"train": settings(precision=16)}, "train.precision is 16, expected 32 or bf16"),
+        ({"train": settings(precision=64)}, "train.precision is 64, expected 32, bf16 or 16"),
+        ({"train": settings(precision=16)}, "train.precision is 16 on a cpu, expected 32 or bf16"),
+        ({"train": settings(optimizer="sdg")}, "train.optimizer is 'sdg', expected one of adamw, adam, sgd, lion"),
     ],
 )
 def test_impossible_settings_are_refused_by_name(world: World, changed: dict, message: str) -> None:

@@ -110,3 +110,18 @@ def test_backbone_and_forecaster_together_are_refused(small_recipe):
 
     with pytest.raises(ConfigError, match="exactly one of backbone and forecaster"):
         load_config(small_recipe, sets=["model.forecaster={use: ridge}"])
+
+
+def test_a_whole_model_is_calibrated_and_served_so(small_recipe, registry, tmp_path):
+    from mnpu.agent import replay
+
+    model = "model={lookback: 8, forecaster: {use: ridge}, calibration: {use: split, share: 0.5}}"
+    done = _run(small_recipe, registry, tmp_path, model, "compare=[]")
+    plain = _run(small_recipe, registry, tmp_path, "model={lookback: 8, forecaster: {use: ridge}}", "compare=[]")
+    calibrated, before = done.result.forecast, plain.result.forecast
+    assert not np.array_equal(calibrated.quantiles, before.quantiles, equal_nan=True)
+    agent, bars = replay(done.path, registry, sessions=3)
+    for rows, news in bars:
+        decision = agent.step(rows, news)
+        t = done.result.times.get_loc(rows.times[0])
+        np.testing.assert_allclose(decision.forecast.quantiles[0], calibrated.quantiles[t], atol=1e-6)

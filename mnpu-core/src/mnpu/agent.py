@@ -21,7 +21,7 @@ from mnpu.config.load import load_config
 from mnpu.config.resolve import resolve
 from mnpu.data.actions import settlements
 from mnpu.data.fills import next_prices
-from mnpu.errors import DataError
+from mnpu.errors import ConfigError, DataError
 from mnpu.features.stream import Stream
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Silent
@@ -61,9 +61,12 @@ class Agent:
     ------
     DataError
         The history is too short.
+    ConfigError
+        The recipe calibrates at each decision: an agent is told prices, not what came of its forecasts.
     """
 
     def __init__(self, parts: Parts, models: Sequence[FoldModel], history: Panel, side: SideTable) -> None:
+        _refuse_adaptive(parts)
         need = self.needs(parts)
         if len(history.times) < need:
             raise DataError(
@@ -158,7 +161,7 @@ class Agent:
             return Forecast(frame.times[t : t + 1], frame.symbols, horizons, levels, empty)
         fitted = due[-1].fitted
         made = training.forecast(fitted, frame.only([n for n in frame.names if n in fitted.names]), rows=(t, t + 1))
-        return made.rows(t, t + 1)
+        return made.rows(t, t + 1).final
 
     def _settle(self) -> np.ndarray:
         """Fill the order of the last decision, if any, and return the move (A,) since that fill."""
@@ -176,6 +179,18 @@ class Agent:
         self._account.fill(self._pending.targets, self._pending.sent & fillable, self._parts.costs)
         self._value = value
         return np.nan_to_num(last_two["close"][-1] / value - 1.0)
+
+
+def _refuse_adaptive(parts: Parts) -> None:
+    calibration = parts.config.model.calibration
+    if calibration is not None and calibration.use == "adaptive":
+        raise ConfigError(
+            "model.calibration.use is adaptive, which needs the outcome of every past forecast since the calibration "
+            "range began",
+            where="agent",
+            expected="split, or no calibration: both are served as they were tested",
+            next_step="Run the recipe with model.calibration: {use: split} and serve that run.",
+        )
 
 
 def replay(run: Path, registry: Registry, *, sessions: int) -> tuple[Agent, Iterator[tuple[Panel, SideTable]]]:

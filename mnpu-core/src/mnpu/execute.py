@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from mnpu import hashing, ledger, log, pipeline, report, results_io
+from mnpu import hashing, ledger, log, pipeline, report, results_io, resuming
 from mnpu.assembly import Parts, assemble
 from mnpu.config.interpolate import Reference
 from mnpu.config.load import LoadedConfig
@@ -39,7 +39,9 @@ class Executed:
     reports: tuple[Path, ...]
 
 
-def execute(loaded: LoadedConfig, registry: Registry, *, runs: Path, progress: Progress) -> Executed:
+def execute(
+    loaded: LoadedConfig, registry: Registry, *, runs: Path, progress: Progress, resume: RunDirectory | None = None
+) -> Executed:
     """Run a configuration from start to end and keep everything that it takes to do it again.
 
     Parameters
@@ -49,44 +51,60 @@ def execute(loaded: LoadedConfig, registry: Registry, *, runs: Path, progress: P
     runs : Path
         Folder of run directories; the ledger lies beside them.
     progress : Progress
+    resume : RunDirectory, optional
+        A run that did not finish, whose resolved configuration ``loaded`` is: its fits are read, or taken up.
 
     Raises
     ------
     GateVeto
         An honesty gate failed. The report is written all the same, and the run is marked failed.
+    ConfigError
+        The run to resume has finished or still goes on, or its recipe is no longer the same.
     """
     resolved = resolve(loaded, registry)
     parts = assemble(loaded.pipeline, resolved, registry, base=loaded.path.parent)
     panel, side = pipeline.load(parts, progress)
     run = describe(parts, panel, side)
-    directory = RunDirectory.create(runs, run.recipe_id)
-    run = replace(run, run_id=directory.run_id, trials=ledger.n_trials(runs, run) + 1)
+    if resume is None:
+        directory = RunDirectory.create(runs, run.recipe_id)
+        run = replace(run, run_id=directory.run_id, trials=ledger.n_trials(runs, run) + 1)
+    else:
+        directory, runs = resume, resume.path.parent
+        run = resuming.reopen(directory, run)
+    attempt = len(directory.state.get("resumed_at", []))
     started = time.perf_counter()
     result: Result | None = None
     try:
         directory.start(run, with_store(resolved, parts.store))
         with log.to_file(directory.path / "log.jsonl", run_id=run.run_id):
             registry.notify("mnpu_run_started", run=run)
-            study = pipeline.run(parts, panel, side, progress=progress)
+            study = pipeline.run(parts, panel, side, progress=progress, kept=directory.path / resuming.FITS)
             result = replace(study.result, run=run)
             for violation in result.positions.violations:
                 registry.notify("mnpu_guardrail_tripped", violation=violation)
             reports = keep(directory, study, result, parts, registry, progress)
             veto(result)
+            resuming.tidy(directory)
         directory.finish()
     except BaseException as error:  # Ctrl-C too: no half-written run may look finished
         seconds = time.perf_counter() - started
         failed = row(run, "failed", seconds, result=result, error=str(error) or type(error).__name__)
-        remember_failure(directory, runs, failed, error, progress)
+        remember_failure(directory, runs, failed, error, progress, attempt=attempt)
         registry.notify("mnpu_run_finished", run=run, outcome="failed")
         raise
-    ledger.append(runs, row(run, "finished", time.perf_counter() - started, result=result))
+    ledger.append(runs, row(run, "finished", time.perf_counter() - started, result=result), attempt=attempt)
     registry.notify("mnpu_run_finished", run=run, outcome="finished")
     return Executed(directory.path, result, tuple(reports))
 
 
 def remember_failure(
-    directory: RunDirectory, runs: Path, failed: Mapping[str, Any], error: BaseException, progress: Progress
+    directory: RunDirectory,
+    runs: Path,
+    failed: Mapping[str, Any],
+    error: BaseException,
+    progress: Progress,
+    *,
+    attempt: int = 0,
 ) -> None:
     """Mark the run failed and add its row; where not even that can be written, the cause of the failure is not lost.
 
@@ -97,7 +115,7 @@ def remember_failure(
     except OSError as also:
         progress.say(f"warning: {directory.path} could not be marked failed ({also.strerror or also})")
     try:
-        ledger.append(runs, failed)
+        ledger.append(runs, failed, attempt=attempt)
     except MnpuError as also:
         progress.say(f"warning: the run has no row in the ledger. {also}")
 

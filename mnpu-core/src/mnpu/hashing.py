@@ -38,6 +38,8 @@ __all__ = [
 
 #: Sections that say how a run runs, is shown or is called, not what it computes.
 _NOT_SCIENCE = ("name", "runtime", "report")
+#: Settings of ``train`` that no number depends on.
+_WRITTEN_DOWN = ("checkpoint_every", "loggers")
 _LIBRARIES = (
     "numpy",
     "pandas",
@@ -60,9 +62,12 @@ def canonical_json(value: Any) -> str:
 def hash_config(resolved: Mapping[str, Any]) -> str:
     """Hash of a resolved configuration without what cannot change a number.
 
-    Left out: ``name``, ``runtime``, ``report``, and where the store lies (its content is in ``data_hash``).
+    Left out: ``name``, ``runtime``, ``report``, where the store lies (its content is in ``data_hash``), and what only
+    writes a training down.
     """
     science = {key: value for key, value in resolved.items() if key not in _NOT_SCIENCE}
+    if "train" in science:
+        science["train"] = {key: value for key, value in science["train"].items() if key not in _WRITTEN_DOWN}
     if "data" in science:
         science["data"] = {key: value for key, value in science["data"].items() if key != "store"}
     return _sha256(canonical_json(science).encode())

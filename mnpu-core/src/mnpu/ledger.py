@@ -32,8 +32,8 @@ class LedgerWarning(UserWarning):
     """A row of the ledger could not be read, and is left out."""
 
 
-def append(root: str | Path, row: Mapping[str, Any]) -> Path:
-    """Add the row of a run.
+def append(root: str | Path, row: Mapping[str, Any], *, attempt: int = 0) -> Path:
+    """Add the row of a run; one that was taken up again after it had failed adds another.
 
     Parameters
     ----------
@@ -41,6 +41,8 @@ def append(root: str | Path, row: Mapping[str, Any]) -> Path:
         Folder of the run directories; the ledger lies in it.
     row : mapping
         At least ``run_id``. Scalars and instants are kept as they are; maps and lists become JSON text.
+    attempt : int, default=0
+        How often the run was taken up again.
 
     Raises
     ------
@@ -52,6 +54,8 @@ def append(root: str | Path, row: Mapping[str, Any]) -> Path:
         raise MnpuError(f"'{run_id}' is not a run id", expected="letters, digits, dots and dashes")
     folder = Path(root) / _FOLDER
     path = folder / f"{run_id}.parquet"
+    if attempt:
+        path = folder / f"{run_id}~{attempt}.parquet"  # '~' sorts after '.': the last attempt is read last
     try:
         folder.mkdir(parents=True, exist_ok=True)
         write_new(path, _parquet(row))
@@ -92,7 +96,7 @@ def read_rows(root: str | Path) -> tuple[list[dict[str, Any]], list[str]]:
         except (OSError, pa.ArrowException) as error:
             broken.append(f"{path}: the row cannot be read and is left out ({_line(error)}).")
             continue
-        rows.extend({"run_id": path.stem, **row} for row in found)
+        rows.extend({"run_id": path.stem.partition("~")[0], **row} for row in found)
     return rows, broken
 
 

@@ -12,9 +12,9 @@ on the same decisions. The honesty gates then ask whether the result depends on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ from mnpu.features.compute import compute as compute_features
 from mnpu.features.compute import refuse_unknown, require_series
 from mnpu.features.leaks import choose_cuts, choose_nearby, longest_warmup
 from mnpu.features.plan import PlannedFeature, series_needed
+from mnpu.folds import fit_fold
 from mnpu.metrics.compute import compute as compute_metrics
 from mnpu.progress import Progress
 from mnpu.simulation.simulate import simulate
@@ -97,21 +98,26 @@ class Study:
     prepared: Prepared
 
 
-def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress) -> Study:
-    """Run the pipeline on loaded data: compute, split, fit, forecast, decide, limit, simulate, and pass the gates."""
+def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress, kept: Path | None = None) -> Study:
+    """Run the pipeline on loaded data: compute, split, fit, forecast, decide, limit, simulate, and pass the gates.
+
+    Fits are written into ``kept`` as they are made, and what is there is not made again.
+    """
     validate(parts, panel, side, progress)
     prepared = prepare(parts, panel, side, progress)
     forecasts: dict[str, Forecast] = {}
     fitted: dict[str, list[Any]] = {}
     for forecaster in parts.forecasters:
-        fitted[forecaster.name], forecasts[forecaster.name] = fit_and_forecast(parts, prepared, forecaster, progress)
+        fitted[forecaster.name], forecasts[forecaster.name] = fit_and_forecast(
+            parts, prepared, forecaster, progress, kept=kept
+        )
     context = decisions(prepared, list(forecasts.values()))
     results = []
     with progress.stage(f"simulating {len(parts.strategies)} strategies on the same decisions"):
         for strategy in parts.strategies:
             results.append(evaluate(parts, prepared, strategy, forecasts, context))
     with progress.stage("four honesty gates"):
-        outcomes = judge(parts, prepared, forecasts[results[0].name], context)
+        outcomes = judge(parts, prepared, forecasts[results[0].name].final, context)
     judged = replace(
         results[0],
         comparisons=tuple(results[1:]),
@@ -207,46 +213,23 @@ def learnable(prepared: Prepared, fold: Fold) -> FeatureFrame:
 
 
 def fit_and_forecast(
-    parts: Parts, prepared: Prepared, forecaster: Forecaster, progress: Progress
+    parts: Parts, prepared: Prepared, forecaster: Forecaster, progress: Progress, *, kept: Path | None = None
 ) -> tuple[list[Any], Forecast]:
-    """Refit on each fold's training range and forecast its test range."""
+    """Refit on each fold's training range, calibrate where the recipe says so, and forecast its test range."""
     from mnpu import training  # torch lives only here
 
-    config, folds = parts.config, prepared.split.folds
+    folds = prepared.split.folds
+    calibration = parts.config.model.calibration
     fitted, pieces = [], []
     for fold in folds:
-        span, frame = _span(prepared, fold), learnable(prepared, fold)
+        span, frame, labels = _span(prepared, fold), learnable(prepared, fold), prepared.labels_of(fold)
+        own, rows = training.kept_back(calibration, fold, labels, prepared.panel.times)
         with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)} ({span})", bar=True):
-            fit = _fitting(parts, forecaster, progress)
-            fitted.append(
-                fit(
-                    frame,
-                    prepared.labels_of(fold),
-                    fold,
-                    lookback=config.model.lookback,
-                    min_present=config.model.min_present,
-                    seed=config.seed,
-                    threads=config.runtime.threads,
-                )
-            )
-            pieces.append(training.forecast(fitted[-1], frame, rows=fold.test))
+            model = fit_fold(parts, forecaster, frame, labels, own, live=progress.live, kept=kept)
+            model, piece = training.calibrated(model, frame, labels, rows, calibration)
+            fitted.append(model)
+            pieces.append(piece)
     return fitted, _join(pieces, folds)
-
-
-def _fitting(parts: Parts, forecaster: Forecaster, progress: Progress) -> Callable[..., Any]:
-    """What fits the forecaster on a fold: a network is trained, a whole model knows how to fit itself."""
-    from mnpu import training  # torch lives only here
-
-    if forecaster.whole is not None:
-        return partial(training.fit_whole, forecaster=forecaster.whole)
-    return partial(
-        training.fit,
-        backbone=forecaster.backbone,
-        head=forecaster.head,
-        train=parts.config.train,
-        device=parts.config.runtime.device,
-        progress=progress.live,
-    )
 
 
 def decisions(prepared: Prepared, forecasts: Sequence[Forecast]) -> PolicyContext:
@@ -267,7 +250,7 @@ def evaluate(
     """Decide, limit and simulate one strategy over the evaluated decisions, and measure it."""
     first, stop = prepared.rows
     source = strategy.forecaster.name if strategy.forecaster else parts.forecasters[0].name
-    proposed = _rows(strategy.policy(forecasts[source], context), first, stop)
+    proposed = _rows(strategy.policy(forecasts[source].final, context), first, stop)
     chain = None if strategy.is_rule else parts.chain
     outcome = simulate(proposed, **market(prepared), chain=chain, costs=parts.costs)
     forecast = None if strategy.is_rule else forecasts[source].rows(first, stop)

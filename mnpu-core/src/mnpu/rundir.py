@@ -79,6 +79,13 @@ class RunDirectory:
         self.write_text("resolved.yaml", dump(resolved))
         self._write_state({**self.state, "run": run_record(run)})
 
+    def reopen(self) -> None:
+        """Mark the run running again, by this process; when it was begun and taken up stays on record."""
+        state = self.state
+        kept: dict[str, Any] = {name: state[name] for name in ("started_at", "run") if name in state}
+        kept["resumed_at"] = [*state.get("resumed_at", []), _now()]
+        self._write_state({"status": "running", **_process(), **kept})
+
     def finish(self, **facts: Any) -> None:
         """Mark the run finished, as the last write; ``facts`` are kept beside the state."""
         files = {name: _hash(self.path / name) for name in self._files()}

@@ -80,8 +80,11 @@ def run_argument(command: Command) -> Command:
     return click.argument("run", metavar="RUN")(command)
 
 
-def config_options(command: Command) -> Command:
-    """Add ``FILE``, ``-f OVERLAY`` and ``--set KEY=VALUE``: ``file: Path, overlays: tuple[Path, ...], sets: tuple``."""
+def config_options(command: Command, *, required: bool = True) -> Command:
+    """Add ``FILE``, ``-f OVERLAY`` and ``--set KEY=VALUE``: ``file: Path, overlays: tuple[Path, ...], sets: tuple``.
+
+    Where ``FILE`` is not ``required`` it may be None.
+    """
     command = click.option(
         "--set",
         "sets",
@@ -98,7 +101,8 @@ def config_options(command: Command) -> Command:
         metavar="FILE",
         help="A YAML file laid over FILE. Repeatable, the last one wins.",
     )(command)
-    return click.argument("file", type=click.Path(path_type=Path), metavar="FILE")(command)
+    shown = "FILE" if required else "[FILE]"
+    return click.argument("file", type=click.Path(path_type=Path), metavar=shown, required=required)(command)
 
 
 def emit(as_json: bool, payload: Mapping[str, Any], human: Callable[[], None]) -> None:

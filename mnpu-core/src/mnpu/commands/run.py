@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
@@ -10,11 +11,17 @@ from mnpu.commands._shared import config_options, emit, json_option, runs_option
 
 
 @click.command()
-@config_options
+@partial(config_options, required=False)
+@click.option("--resume", metavar="RUN", help="Go on with a run that was killed, stopped or failed, in place of FILE.")
 @runs_option
 @json_option
-def command(file: Path, overlays: tuple[Path, ...], sets: tuple[str, ...], runs: Path, as_json: bool) -> None:
+def command(
+    file: Path | None, overlays: tuple[Path, ...], sets: tuple[str, ...], resume: str | None, runs: Path, as_json: bool
+) -> None:
     """Run the pipeline that FILE declares and keep everything in a new run directory.
+
+    With --resume, an unfinished run goes on in its own directory: what it has fitted is read, a fit in progress is
+    taken up at its last checkpoint, and on a CPU the result is bit-equal to that of a run which was never stopped.
 
     Exits 0 when the run finished and passed its honesty gates, 2 for a wrong configuration, 3 for refused data,
     4 when a gate failed, 5 when a plugin is missing.
@@ -24,8 +31,22 @@ def command(file: Path, overlays: tuple[Path, ...], sets: tuple[str, ...], runs:
     from mnpu.execute import execute
     from mnpu.plugins.registry import Registry
     from mnpu.progress import Progress, Silent
+    from mnpu.rundir import open_run
 
+    _refuse_both(file, overlays, sets, resume)
+    directory = None if resume is None else open_run(runs, resume)
+    if directory is not None:
+        file = directory.path / "resolved.yaml"
+    assert file is not None
     loaded = load_config(file, overlays=overlays, sets=sets)
     progress = Silent() if as_json else Progress()
-    executed = execute(loaded, Registry.discover(), runs=runs, progress=progress)
+    executed = execute(loaded, Registry.discover(), runs=runs, progress=progress, resume=directory)
     emit(as_json, outcome_json(executed), lambda: print_outcome(executed))
+
+
+def _refuse_both(file: Path | None, overlays: tuple[Path, ...], sets: tuple[str, ...], resume: str | None) -> None:
+    """Raise a usage error unless there is exactly one of FILE and --resume, which takes no changes."""
+    if resume is None and file is None:
+        raise click.UsageError("Missing argument 'FILE', or --resume RUN.")
+    if resume is not None and (file is not None or overlays or sets):
+        raise click.UsageError("--resume goes on with the run's own recipe: give no FILE, -f or --set.")

@@ -28,6 +28,7 @@ from mnpu.config.periods import PERIOD
 from mnpu.frequencies import Frequency
 
 __all__ = [
+    "CalibrationConfig",
     "Compare",
     "CostsConfig",
     "DataConfig",
@@ -43,6 +44,7 @@ __all__ = [
 
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+_EVERY = r"^[1-9][0-9]* (epoch|step)s?$"
 _SYMBOL = r"^\S{1,32}$"
 
 
@@ -105,6 +107,9 @@ Period = Annotated[
     str,
     AfterValidator(_matching(PERIOD, "a whole number and y, mo, w or d, as in 5y, 6mo, 2w or 30d")),
     _pattern(PERIOD),
+]
+Every = Annotated[
+    str, AfterValidator(_matching(_EVERY, "a number and a unit, as in 1 epoch or 500 steps")), _pattern(_EVERY)
 ]
 Symbol = Annotated[
     str, AfterValidator(_matching(_SYMBOL, "a symbol of up to 32 characters without spaces")), _pattern(_SYMBOL)
@@ -228,6 +233,38 @@ class WalkForward(_Block):
     anchored: bool = Field(default=True, description="Every fold trains from the first bar on.")
 
 
+class CalibrationConfig(_Block):
+    """How forecasts are held to outcomes of the past; see `mnpu.training.calibrating`."""
+
+    use: Literal["split", "adaptive"] = Field(
+        description="split: once a fold, on a range of its own before the test. adaptive: anew at each decision, from "
+        "the outcomes that are known by then."
+    )
+    share: float = Field(
+        default=0.5, gt=0, lt=1, description="Share of the validation range, at its end, that calibrates instead."
+    )
+    rate: float | None = Field(
+        default=None, gt=0, description="Of adaptive: how far a working level moves at each decision. Default 0.01."
+    )
+    memory: int | None = Field(
+        default=None, ge=1, description="Of adaptive: decisions whose outcomes are remembered. Default 250."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_adaptive(cls, block: Any) -> Any:
+        adaptive = isinstance(block, Mapping) and block.get("use") == "adaptive"
+        if not adaptive:
+            return block
+        return {**block, **{key: usual for key, usual in (("rate", 0.01), ("memory", 250)) if block.get(key) is None}}
+
+    @model_validator(mode="after")
+    def _only_its_own(self) -> CalibrationConfig:
+        if self.use == "split" and not (self.rate is None and self.memory is None):
+            raise PydanticCustomError("one_of", "neither rate nor memory with split: they are settings of adaptive")
+        return self
+
+
 class ModelConfig(_Block):
     """What is fitted: windows of features, through a backbone, to a head's distribution; or a whole forecaster."""
 
@@ -247,6 +284,9 @@ class ModelConfig(_Block):
     forecaster: Use | None = Field(
         default=None, description="A whole model in place of backbone and head, as ridge or lightgbm."
     )
+    calibration: CalibrationConfig | None = Field(
+        default=None, description="Holds forecasts to outcomes of the past: `{use: split}`, `{use: adaptive}` or null."
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> ModelConfig:
@@ -259,12 +299,38 @@ class TrainConfig(_Block):
     """How it is fitted, in every fold anew."""
 
     epochs: int = Field(default=5, ge=1, description="Most passes over the training windows.")
-    batch_size: int = Field(default=512, ge=1, description="Windows in a step.")
-    lr: float = Field(default=1e-3, gt=0, description="Learning rate of AdamW.")
-    weight_decay: float = Field(default=1e-4, ge=0, description="Weight decay of AdamW.")
-    patience: int = Field(default=3, ge=1, description="Epochs without a better validation loss before it stops.")
-    precision: Literal[32] = Field(default=32, description="Bits of a number in training.")
+    batch_size: int = Field(default=512, ge=1, description="Windows in a batch.")
+    accumulate: int = Field(default=1, ge=1, description="Batches whose gradients make one step, to save memory.")
     max_steps_per_epoch: int | None = Field(default=None, ge=1, description="Steps in an epoch; null for all windows.")
+    optimizer: Literal["adamw", "adam", "sgd", "lion"] = Field(default="adamw", description="Rule of a step.")
+    lr: float = Field(default=1e-3, gt=0, description="Learning rate, the largest of the schedule.")
+    weight_decay: float = Field(default=1e-4, ge=0, description="Weight decay; biases and gains have none.")
+    momentum: float | None = Field(default=None, ge=0, lt=1, description="Momentum of sgd, null for 0.9.")
+    schedule: Literal["constant", "cosine", "linear", "one_cycle"] = Field(
+        default="constant", description="How the learning rate falls over all epochs."
+    )
+    warmup_steps: int = Field(default=0, ge=0, description="Steps over which the learning rate rises from nothing.")
+    clip: float | None = Field(default=1.0, gt=0, description="Largest norm of a step's gradient; null for any.")
+    ema: float | None = Field(
+        default=None, gt=0, lt=1, description="Validate and keep the moving average of the weights, with this decay."
+    )
+    patience: int = Field(default=3, ge=1, description="Epochs without a better validation loss before it stops.")
+    min_delta: float = Field(default=0.0, ge=0, description="By how much a loss must be smaller to count as better.")
+    precision: Literal[32, 16, "bf16"] = Field(
+        default=32, description="Bits of a number in matrix products: 32, bf16, or 16 on a GPU. Weights have 32."
+    )
+
+    checkpoint_every: Every | None = Field(
+        default="1 epoch",
+        description="How often the fit in progress is written down, as `2 epochs` or `500 steps`, so that a run that "
+        "was killed can go on; null for never. No number of the result depends on it.",
+    )
+
+    @model_validator(mode="after")
+    def _momentum(self) -> TrainConfig:
+        if self.momentum is not None and self.optimizer != "sgd":
+            raise PydanticCustomError("momentum", "no momentum, which is a setting of optimizer: sgd")
+        return self
 
 
 class CostsConfig(_Block):

@@ -110,9 +110,10 @@ class Head(Protocol):
 
     Notes
     -----
-    Optional: ``is_point``, true where every quantile is one number; ``fit_targets(y)``, called once before training
-    with the scaled targets (N, H) of the training windows, for what a head takes from them (thresholds of classes): it
-    keeps that in buffers, which the bundle saves with the weights.
+    Optional: ``is_point``, true where every quantile is one number; ``thresholds``, a buffer (H, C - 1) that parts its
+    classes in scaled targets, as temperatures and metrics of classes need it; ``fit_targets(y)``, called once before
+    training with the scaled targets (N, H) of the training windows, for what a head takes from them (thresholds of
+    classes): it keeps that in buffers, which the bundle saves with the weights.
     """
 
     levels: tuple[float, ...]

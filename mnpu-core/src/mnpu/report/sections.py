@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mnpu.report import charts, evidence, headline, provenance
+from mnpu.report import calibration, charts, evidence, headline, provenance
 from mnpu.types import Result, Section
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def sections(result: Result, *, added: Sequence[Section] = ()) -> tuple[Section,
         charts.charts(result),
         headline.comparison(result),
         *added,
-        evidence.calibration(result),
+        calibration.calibration(result),
         evidence.guardrails(result),
         evidence.gates(result),
         provenance.data(result),

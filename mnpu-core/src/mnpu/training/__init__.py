@@ -11,24 +11,48 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mnpu.training.bundle import load as load
     from mnpu.training.callbacks import Callback as Callback
+    from mnpu.training.checkpoints import Checkpoints as Checkpoints
     from mnpu.training.device import device_kind as device_kind
     from mnpu.training.fitted import Fitted as Fitted
     from mnpu.training.fitting import fit as fit
+    from mnpu.training.fold_calibration import calibrated as calibrated
+    from mnpu.training.fold_calibration import kept_back as kept_back
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
+    from mnpu.training.resuming import fit_or_resume as fit_or_resume
+    from mnpu.training.resuming import reloaded as reloaded
     from mnpu.training.whole import fit_whole as fit_whole
 
-__all__ = ["Callback", "Fitted", "Inputs", "device_kind", "fit", "fit_whole", "forecast", "load"]
+__all__ = [
+    "Callback",
+    "Checkpoints",
+    "Fitted",
+    "Inputs",
+    "calibrated",
+    "device_kind",
+    "fit",
+    "fit_or_resume",
+    "fit_whole",
+    "forecast",
+    "kept_back",
+    "load",
+    "reloaded",
+]
 
 _HOMES = {
     "Callback": "mnpu.training.callbacks",
+    "Checkpoints": "mnpu.training.checkpoints",
     "Fitted": "mnpu.training.fitted",
     "Inputs": "mnpu.training.forecasting",
+    "calibrated": "mnpu.training.fold_calibration",
     "device_kind": "mnpu.training.device",
     "fit": "mnpu.training.fitting",
+    "fit_or_resume": "mnpu.training.resuming",
     "fit_whole": "mnpu.training.whole",
     "forecast": "mnpu.training.forecasting",
+    "kept_back": "mnpu.training.fold_calibration",
     "load": "mnpu.training.bundle",
+    "reloaded": "mnpu.training.resuming",
 }
 
 

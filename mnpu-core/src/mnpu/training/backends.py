@@ -11,7 +11,7 @@ from mnpu.errors import ConfigError
 
 __all__ = ["Backend"]
 
-PRECISIONS: dict[str, torch.dtype | None] = {"32": None, "bf16": torch.bfloat16}
+PRECISIONS: dict[str, torch.dtype | None] = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
 
 
 class Backend:
@@ -25,7 +25,8 @@ class Backend:
     device : str
         ``cpu`` or ``cuda``.
     precision : int or str
-        32 or ``bf16``: weights stay in 32 bits, matrix products take the smaller ones.
+        32, ``bf16`` or 16: weights stay in 32 bits, matrix products take the smaller ones. 16 scales the loss, so that
+        small gradients do not vanish, and leaves out a step whose gradients overflow; it needs a GPU.
     """
 
     #: This process among all, and their number.
@@ -33,8 +34,13 @@ class Backend:
 
     def __init__(self, device: str = "cpu", precision: int | str = 32) -> None:
         if str(precision) not in PRECISIONS:
-            raise ConfigError(f"train.precision is {precision!r}", expected="32 or bf16")
+            raise ConfigError(f"train.precision is {precision!r}", expected="32, bf16 or 16")
         self.device, self.dtype = device, PRECISIONS[str(precision)]
+        if self.dtype is torch.float16 and device != "cuda":
+            raise ConfigError(
+                f"train.precision is 16 on a {device}", expected="32 or bf16", next_step="16 bits need a GPU."
+            )
+        self.scaler = torch.amp.GradScaler("cuda") if self.dtype is torch.float16 else None
 
     def prepare(self, model: nn.Module) -> nn.Module:
         """The model as it is called in training, ``model(x, y)``, on its device."""
@@ -50,15 +56,26 @@ class Backend:
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of ``loss`` to what is there."""
-        loss.backward()
+        (loss if self.scaler is None else self.scaler.scale(loss)).backward()
 
-    def clip(self, network: nn.Module, largest: float) -> Tensor:
-        """Shrink all gradients to a norm of at most ``largest``; the norm before, a scalar."""
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
+        """Bring all gradients of a step to their true size."""
+        if self.scaler is not None:
+            self.scaler.unscale_(optimizer)
+
+    def clip(self, network: nn.Module, largest: float | None) -> Tensor:
+        """Shrink all gradients to a norm of at most ``largest``, if any; the norm before, a scalar."""
+        if largest is None:
+            return torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
         return torch.nn.utils.clip_grad_norm_(network.parameters(), largest)
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
         """Move the weights."""
-        optimizer.step()
+        if self.scaler is None:
+            optimizer.step()
+            return
+        self.scaler.step(optimizer)
+        self.scaler.update()
 
     def total(self, value: Tensor) -> Tensor:
         """The sum of ``value`` over all processes."""

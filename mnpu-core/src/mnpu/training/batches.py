@@ -93,19 +93,28 @@ class ShuffledBatches:
     size : int
         Windows in a batch; fewer only if there are fewer altogether. A smaller rest waits for the next epoch's order.
     max_steps : int or None
-        Batches in an epoch; None for as many as the windows fill.
+        Steps in an epoch; None for as many as the windows fill.
     seed : int
         The order depends on it and the number of the epoch alone.
+    accumulate : int, default=1
+        Batches in a step; fewer only if there are fewer altogether.
+
+    Attributes
+    ----------
+    steps : int
+        In an epoch.
     """
 
-    def __init__(self, windows: Windows, size: int, *, max_steps: int | None, seed: int) -> None:
+    def __init__(self, windows: Windows, size: int, *, max_steps: int | None, seed: int, accumulate: int = 1) -> None:
         self.windows, self.size, self.seed = windows, size, seed
         whole = max(len(windows) // size, 1)
-        self.steps = whole if max_steps is None else min(whole, max_steps)
+        self.accumulate = min(accumulate, whole)
+        steps = whole // self.accumulate
+        self.steps = steps if max_steps is None else min(steps, max_steps)
         self.epoch = 0
 
     def __len__(self) -> int:
-        return self.steps
+        return self.steps * self.accumulate
 
     def __iter__(self) -> Iterator[WindowBatch]:
         self.epoch += 1
@@ -114,7 +123,7 @@ class ShuffledBatches:
     def of_epoch(self, epoch: int, *, skip: int = 0) -> Iterator[WindowBatch]:
         """The batches of epoch ``epoch``, counted from 0, without the first ``skip``."""
         generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch))
-        order = torch.randperm(len(self.windows), generator=generator)[: self.steps * self.size]
+        order = torch.randperm(len(self.windows), generator=generator)[: len(self) * self.size]
         for index in order.to(self.windows.first.device).split(self.size)[skip:]:
             yield self.windows.batch(index)
 

@@ -29,6 +29,7 @@ from mnpu.errors import DataError, MnpuError
 from mnpu.forecasters import Forecaster
 from mnpu.nn.network import Network
 from mnpu.nn.whole import Whole
+from mnpu.training.calibrating import Calibration
 from mnpu.training.fitted import Epoch, Fitted
 from mnpu.types import Fold
 
@@ -114,6 +115,7 @@ def load(
         min_present=state["min_present"],
         fold=Fold(state["fold"]["number"], *(tuple(state["fold"][k]) for k in ("train", "validation", "test"))),
         history=tuple(Epoch(**epoch) for epoch in state["history"]),
+        calibration=Calibration.from_dict(state["calibration"]) if state.get("calibration") else None,
     )
 
 
@@ -170,6 +172,7 @@ def _state(fitted: Fitted) -> dict[str, Any]:
         "scaler": fitted.scaler.to_dict(),
         "fold": asdict(fitted.fold),
         "history": [asdict(epoch) for epoch in fitted.history],
+        "calibration": fitted.calibration.to_dict() if fitted.calibration is not None else None,
     }
 
 

@@ -8,6 +8,7 @@
             on_gradients      # all gradients of the step are there, neither clipped nor applied
             on_step           # the weights have moved
         on_epoch              # validated and judged: loop.history[-1] is this epoch
+        on_epoch_over         # loop.epoch counts it as done
     on_fit_end                # or on_error
 """
 
@@ -50,7 +51,13 @@ class Callback:
         """The optimizer has stepped; ``loop.gradient_norm`` is the norm before clipping."""
 
     def on_epoch(self, loop: Loop) -> None:
-        """An epoch was validated: ``loop.history[-1]``. The network is in evaluation mode."""
+        """An epoch was validated: ``loop.history[-1]``.
+
+        The network is in evaluation mode and has the weights that were validated: their average, with ``train.ema``.
+        """
+
+    def on_epoch_over(self, loop: Loop) -> None:
+        """Nothing of the epoch is left to do; the network has the weights of its last step."""
 
     def on_fit_end(self, loop: Loop) -> None:
         """The last epoch has ended."""

@@ -11,6 +11,7 @@ import numpy as np
 from mnpu.data.scaling import Scaler
 from mnpu.nn.network import Network
 from mnpu.nn.whole import Whole
+from mnpu.training.calibrating import Calibration
 from mnpu.types import Fold
 
 __all__ = ["Epoch", "Fitted"]
@@ -52,6 +53,8 @@ class Fitted:
         Empty for a whole model.
     threads : int
         Threads for forecasts: their number decides the last bits.
+    calibration : Calibration or None
+        What every forecast goes through, where the recipe calibrates once a fold.
     """
 
     network: Network | Whole
@@ -65,6 +68,13 @@ class Fitted:
     fold: Fold
     history: tuple[Epoch, ...]
     threads: int = 1
+    calibration: Calibration | None = None
+
+    @property
+    def thresholds(self) -> np.ndarray | None:
+        """What parts the classes of the head, (H, C - 1), in units of the label; None where it names none."""
+        scaled = getattr(self.network.head, "thresholds", None)
+        return None if scaled is None else scaled.double().cpu().numpy() * self.target_scale[:, None]
 
     @property
     def best(self) -> Epoch:

@@ -11,6 +11,7 @@ from mnpu.nn.network import Network
 from mnpu.training.backends import Backend
 from mnpu.training.batches import OrderedBatches, ShuffledBatches, Windows
 from mnpu.training.callbacks import Bar, Callback
+from mnpu.training.checkpoints import Checkpoints
 from mnpu.training.device import device_kind
 from mnpu.training.fitted import Fitted
 from mnpu.training.learnable import learnable
@@ -64,6 +65,7 @@ def fit(
     callbacks: Sequence[Callback] = (),
     warm_up: Callable[[WarmUp], None] | None = None,
     backend: Backend | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Fitted:
     """Fit a network on one fold; the same arguments give the same bits on the same machine's CPU.
 
@@ -96,6 +98,9 @@ def fit(
         does. The random numbers of the training do not depend on what it draws.
     backend : Backend, optional
         Where it computes, instead of one process on ``device``.
+    checkpoints : Checkpoints, optional
+        Where the fit is written to as it goes on. One that was begun there is taken up, and ends with the bits of one
+        that was never stopped; then there is no warm-up.
 
     Raises
     ------
@@ -117,21 +122,29 @@ def fit(
         if hasattr(network.head, "fit_targets"):
             network.head.fit_targets(training.y)
         batches = ShuffledBatches(
-            training, train.batch_size, max_steps=train.max_steps_per_epoch, seed=derived_seed(seed, fold.number, 1)
+            training,
+            train.batch_size,
+            max_steps=train.max_steps_per_epoch,
+            seed=derived_seed(seed, fold.number, 1),
+            accumulate=train.accumulate,
         )
         where_to = backend or Backend(place, train.precision)
-        if warm_up is not None:
+        begun = None if checkpoints is None else checkpoints.newest()
+        if warm_up is not None and begun is None:
             with unchanged_streams(cuda=place == "cuda"):
                 warm_up(WarmUp(network.to(place), training, fold, derived_seed(seed, fold.number, 2), where))
+        watchers = [*callbacks, *([Bar(where)] if progress else []), *([checkpoints] if checkpoints else [])]
         loop = Loop(
             network,
             batches,
             OrderedBatches(learnt.validation, VALIDATION_BATCH),
             train,
             backend=where_to,
-            callbacks=[*callbacks, Bar(where)] if progress else callbacks,
+            callbacks=watchers,
             where=where,
         )
+        if begun is not None:
+            begun.restore(loop)
         loop.run()
     network.load_state_dict(loop.best)
     return Fitted(

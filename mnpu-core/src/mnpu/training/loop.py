@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from itertools import islice
 from typing import Protocol
 
 import torch
@@ -16,18 +19,18 @@ from torch import Tensor, nn
 from mnpu.errors import MnpuError
 from mnpu.nn.network import Network
 from mnpu.nn.protocols import telemetry_of
+from mnpu.training.averages import Average
 from mnpu.training.backends import Backend
 from mnpu.training.batches import OrderedBatches, ShuffledBatches
 from mnpu.training.callbacks import Callback
 from mnpu.training.fitted import Epoch
 from mnpu.training.optimizers import make_optimizer
+from mnpu.training.schedules import factor
 from mnpu.types import WindowBatch
 
 __all__ = ["Loop", "Losses", "TrainSettings"]
 
 log = logging.getLogger("mnpu.training")
-
-GRADIENT_CLIP = 1.0  # of the norm: one extreme return must not throw the weights away
 
 
 class TrainSettings(Protocol):
@@ -35,14 +38,28 @@ class TrainSettings(Protocol):
 
     epochs: int
     batch_size: int
+    accumulate: int
+    max_steps_per_epoch: int | None
     lr: float
     weight_decay: float
+    momentum: float | None
+    warmup_steps: int
+    clip: float | None
+    ema: float | None
     patience: int
-    max_steps_per_epoch: int | None
+    min_delta: float
+
+    @property
+    def optimizer(self) -> str:
+        """One of `mnpu.training.optimizers.OPTIMIZERS`."""
+
+    @property
+    def schedule(self) -> str:
+        """As in `mnpu.training.schedules.factor`."""
 
     @property
     def precision(self) -> int | str:
-        """32 or ``bf16``."""
+        """32, ``bf16`` or 16."""
 
 
 class Losses(nn.Module):
@@ -55,6 +72,30 @@ class Losses(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
         """Training minimises the sum of both."""
         return self.network.losses(x, y)
+
+
+@dataclass
+class Patience:
+    """How long a fit has waited for a better validation loss."""
+
+    smallest: float = float("inf")
+    to_beat: float = float("inf")
+    epochs: int = 0
+
+    def is_best(self, loss: float) -> bool:
+        """Whether it is the smallest so far; the first of equal ones is."""
+        if loss >= self.smallest:
+            return False
+        self.smallest = loss
+        return True
+
+    def waited(self, loss: float, min_delta: float) -> int:
+        """Epochs since a loss was smaller by ``min_delta`` than the one to beat."""
+        if loss < self.to_beat - min_delta:
+            self.to_beat, self.epochs = loss, 0
+        else:
+            self.epochs += 1
+        return self.epochs
 
 
 class Loop:
@@ -87,6 +128,11 @@ class Loop:
     history : list of Epoch
     best : dict of str to Tensor
         The weights of the first epoch with the smallest validation loss.
+    losses : list of Tensor
+        The head's losses of this epoch's batches.
+    patience : Patience
+    lowered : float
+        What callbacks have multiplied the learning rate by.
     stopped : str
         Why it stopped before the last epoch; empty where it did not.
     """
@@ -111,17 +157,20 @@ class Loop:
         self.callbacks = tuple(callbacks)
         self.model = backend.prepare(Losses(network))
         self.optimizer = backend.prepare_optimizer(make_optimizer(network, settings))
+        self.average = None if settings.ema is None else Average(network, settings.ema)
         self.epoch = self.step = 0
+        self.lowered = 1.0
         self.history: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
         self.stopped = ""
-        self._losses: list[Tensor] = []
-        self._smallest, self._waited = float("inf"), 0
+        self.losses: list[Tensor] = []
+        self.patience = Patience()
+        self._rates = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     @property
     def total_steps(self) -> int:
         """Steps of all epochs, if none is left out."""
-        return self.settings.epochs * len(self.training)
+        return self.settings.epochs * self.training.steps
 
     @property
     def lr(self) -> float:
@@ -133,9 +182,9 @@ class Loop:
         self.stopped = self.stopped or reason
 
     def lower_lr(self, factor: float) -> None:
-        """Multiply the learning rate by ``factor``, between 0 and 1, from the next step on."""
-        for group in self.optimizer.param_groups:
-            group["lr"] *= factor
+        """Multiply the learning rate by ``factor``, between 0 and 1, from the next step to the last."""
+        self.lowered *= factor
+        self.set_lr()
 
     def run(self) -> None:
         """Train from where it stands to the last epoch, or until it has reason to stop."""
@@ -143,34 +192,59 @@ class Loop:
             self._tell("on_fit_start")
             while self.epoch < self.settings.epochs and not self.stopped:
                 self._train()
-                self._judge(self._validated())
-                self._tell("on_epoch")
+                with nullcontext() if self.average is None else self.average.applied():
+                    self._judge(self._validated())
+                    self._tell("on_epoch")
                 self.epoch += 1
+                self._tell("on_epoch_over")
             self._tell("on_fit_end")
         except BaseException as error:
             for callback in self.callbacks:
                 callback.on_error(self, error)
+            self._explain(error)
             raise
 
     def _train(self) -> None:
         """One epoch of steps."""
         on_gradients, on_step = self._listening("on_gradients"), self._listening("on_step")
-        backend, network, optimizer = self.backend, self.network, self.optimizer
+        backend, network, optimizer, clip = self.backend, self.network, self.optimizer, self.settings.clip
+        moving = self.settings.schedule != "constant" or self.settings.warmup_steps > 0
+        done = self.step - self.epoch * self.training.steps  # not zero where a checkpoint was taken up
+        among = self.training.accumulate
+        batches = self.training.of_epoch(self.epoch, skip=done * among)
         self.model.train()
-        for batch in self.training.of_epoch(self.epoch):
+        for _ in range(done, self.training.steps):
+            if moving:
+                self.set_lr()
             optimizer.zero_grad()
-            with backend.autocast():
-                loss, own = self.model(batch.x, batch.y)
-            backend.backward(loss if own is None else loss + own)
-            self.batch, self.loss = batch, loss.detach()
-            self._losses.append(self.loss)
+            for batch in islice(batches, among):
+                self._add_gradients(batch, among)
+            backend.unscale(optimizer)
             for tell in on_gradients:
                 tell(self)
-            self.gradient_norm = backend.clip(network, GRADIENT_CLIP)
+            self.gradient_norm = backend.clip(network, clip)
             backend.step(optimizer)
+            if self.average is not None:
+                self.average.update()
             self.step += 1
             for tell in on_step:
                 tell(self)
+
+    def _add_gradients(self, batch: WindowBatch, among: int) -> None:
+        """Forward and backward through one of ``among`` batches of a step, whose gradient is their mean."""
+        with self.backend.autocast():
+            loss, own = self.model(batch.x, batch.y)
+        total = loss if own is None else loss + own
+        self.backend.backward(total if among == 1 else total / among)
+        self.batch, self.loss = batch, loss.detach()
+        self.losses.append(self.loss)
+
+    def set_lr(self) -> None:
+        """Set the learning rate of the next step."""
+        settings = self.settings
+        part = self.lowered * factor(settings.schedule, self.step, total=self.total_steps, warmup=settings.warmup_steps)
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * part
 
     def _validated(self) -> Epoch:
         """Losses of the epoch that has just been trained."""
@@ -182,8 +256,8 @@ class Loop:
                     loss = self.network.loss(batch.x, batch.y)
                 total.append(loss * len(batch.x))
         validation = self.backend.total(torch.stack(total).sum())
-        train = self.backend.total(torch.stack(self._losses).mean())
-        self._losses.clear()
+        train = self.backend.total(torch.stack(self.losses).mean())
+        self.losses.clear()
         return Epoch(
             train=float(train) / self.backend.world,
             validation=float(validation) / self.validation.n_windows,
@@ -195,13 +269,10 @@ class Loop:
         self.history.append(epoch)
         self._refuse_nan(epoch)
         self._warn_of_collapse(epoch)
-        if epoch.validation < self._smallest:
-            self._smallest, self._waited = epoch.validation, 0
+        if self.patience.is_best(epoch.validation):
             self.best = self.backend.weights(self.network)
-            return
-        self._waited += 1
-        if self._waited >= self.settings.patience:
-            self.stop(f"no better validation loss for {self._waited} epochs")
+        if self.patience.waited(epoch.validation, self.settings.min_delta) >= self.settings.patience:
+            self.stop(f"no better validation loss for {self.settings.patience} epochs")
 
     def _warn_of_collapse(self, epoch: Epoch) -> None:
         for name, value in epoch.telemetry.items():
@@ -217,6 +288,20 @@ class Loop:
                     expected="a finite number",
                     next_step="Lower train.lr, or look for extreme values in the features and labels.",
                 )
+
+    def _explain(self, error: BaseException) -> None:
+        """Raise what a user can act on in place of the system's word for too little memory."""
+        out = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+        if not out and not (isinstance(error, RuntimeError) and "can't allocate memory" in str(error)):
+            return
+        settings = self.settings
+        size = f"train.batch_size {settings.batch_size} x model.lookback {self.training.windows.lookback}"
+        raise MnpuError(
+            f"out of memory in step {self.step + 1} ({size}, on the {self.backend.device})",
+            where=self.where,
+            next_step="Lower train.batch_size and raise train.accumulate by the same factor, or use a smaller network, "
+            "a shorter model.lookback or train.precision: bf16.",
+        ) from error
 
     def _tell(self, moment: str) -> None:
         for tell in self._listening(moment):
