@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mnpu.config.models import Compare, ModelConfig, Pipeline
+from mnpu.config.models import Compare, ModelConfig, Pipeline, Use
 from mnpu.engine import Engine, LocalEngine
 from mnpu.errors import ConfigError
 from mnpu.features.plan import PlannedFeature, plan
@@ -17,7 +17,7 @@ from mnpu.plugins.registry import Registry
 from mnpu.simulation.costs import CostModel
 from mnpu.types import Metric, Result
 
-__all__ = ["Forecaster", "Parts", "Strategy", "assemble", "contributors"]
+__all__ = ["Forecaster", "Parts", "Strategy", "assemble", "contributors", "forecaster_of"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,10 @@ class Strategy:
 
 @dataclass(frozen=True)
 class Parts:
-    """A pipeline's components; ``strategies[0]`` is the one that is judged, the others are beside it."""
+    """A pipeline's components; ``strategies[0]`` is the one that is judged, the others are beside it.
+
+    ``instruments`` builds them anew for every fit: each watches one.
+    """
 
     config: Pipeline
     resolved: Mapping[str, Any]
@@ -62,6 +65,7 @@ class Parts:
     costs: CostModel
     metrics: Mapping[str, Callable[[Result], Metric]]
     distributions: Sequence[str]
+    instruments: Callable[[], Mapping[str, Any]] = dict
     libraries: Sequence[str] = ()
     engine: Engine = field(default_factory=LocalEngine)
 
@@ -109,7 +113,8 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
             strategies.append(Strategy(other.policy.use, build("policy", other.policy), None))
         else:
             strategies.append(strategy(other.backbone, other.forecaster))
-    _refuse_twins(strategies)
+    _refuse_twins([s.name for s in strategies], where="compare", what="strategy")
+    _refuse_twins([use.use for use in config.train.instruments], where="train.instruments", what="instrument")
     if config.data.symbols:  # else they are known when the store has been asked for its universe
         refuse_few_symbols(config.data.symbols, strategies)
     planned = plan(config.features, registry)
@@ -125,9 +130,30 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         costs=CostModel(**config.costs.model_dump()),
         metrics={c.name: registry.build("metric", c.canonical, {}) for c in registry.components("metric")},
         distributions=contributors(config, planned, registry),
+        instruments=lambda: {use.use: build("instrument", use) for use in config.train.instruments},
         libraries=libraries(config, registry),
         engine=build("engine", config.runtime.engine, workers=config.runtime.workers),
     )
+
+
+def forecaster_of(model: Mapping[str, Any], registry: Registry) -> Forecaster:
+    """The forecaster that a resolved ``model`` block names, as a bundle keeps it.
+
+    Raises
+    ------
+    ConfigError
+        A setting that the component does not take, or that is impossible.
+    PluginError
+        A component is missing or broken.
+    """
+
+    def part(kind: str) -> Callable[..., Any]:
+        use = Use.model_validate(model[kind])
+        return partial(registry.build, kind, use.use, use.params)
+
+    if model.get("forecaster") is not None:
+        return Forecaster(str(model["forecaster"]["use"]), whole=part("forecaster"))
+    return Forecaster(str(model["backbone"]["use"]), part("backbone"), part("head"))
 
 
 def contributors(config: Pipeline, planned: Sequence[PlannedFeature], registry: Registry) -> list[str]:
@@ -176,14 +202,13 @@ def store_path(url: str, base: Path) -> str:
     return str(path if path.is_absolute() else (base / path).resolve())
 
 
-def _refuse_twins(strategies: Sequence[Strategy]) -> None:
-    names = [s.name for s in strategies]
+def _refuse_twins(names: Sequence[str], *, where: str, what: str) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(
                 f"'{name}' is there {names.count(name)} times",
-                where="compare",
-                expected="each strategy once",
+                where=where,
+                expected=f"each {what} once",
                 next_step="Remove the repetition.",
             )
 

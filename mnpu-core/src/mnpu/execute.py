@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from mnpu import hashing, ledger, log, pipeline, report, results_io, resuming
+from mnpu import bundles, hashing, ledger, log, pipeline, report, results_io, resuming
 from mnpu.assembly import Parts, assemble
 from mnpu.config.interpolate import Reference
 from mnpu.config.load import LoadedConfig
@@ -167,7 +167,8 @@ def keep(
         results_io.write_result(directory.path, result, fills=result.fills)
         judged = parts.forecasters[0].name
         for fitted in study.fitted[judged]:
-            fitted.save(directory.path / "bundle" / f"fold-{fitted.fold.number:02d}")
+            folder = directory.path / "bundle" / f"fold-{fitted.fold.number:02d}"
+            fitted.save(folder, extra=bundles.documents(fitted, result, directory.path))
         return report.write(result, directory.path, parts.config.report.formats, registry)
 
 

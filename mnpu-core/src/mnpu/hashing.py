@@ -40,6 +40,8 @@ __all__ = [
 _NOT_SCIENCE = ("name", "runtime", "report")
 #: Settings of ``train`` that no number depends on.
 _WRITTEN_DOWN = ("checkpoint_every", "loggers")
+#: Of the train block: what watches, as long as no alert acts.
+_WATCHING = ("instruments", "alerts")
 _LIBRARIES = (
     "numpy",
     "pandas",
@@ -62,15 +64,22 @@ def canonical_json(value: Any) -> str:
 def hash_config(resolved: Mapping[str, Any]) -> str:
     """Hash of a resolved configuration without what cannot change a number.
 
-    Left out: ``name``, ``runtime``, ``report``, where the store lies (its content is in ``data_hash``), and what only
-    writes a training down.
+    Left out: ``name``, ``runtime``, ``report``, where the store lies (its content is in ``data_hash``), what only
+    writes a training down, and instruments with their alerts unless one of those acts on the training.
     """
     science = {key: value for key, value in resolved.items() if key not in _NOT_SCIENCE}
     if "train" in science:
-        science["train"] = {key: value for key, value in science["train"].items() if key not in _WRITTEN_DOWN}
+        train = science["train"]
+        idle = _WRITTEN_DOWN if _acts(train.get("alerts") or {}) else (*_WRITTEN_DOWN, *_WATCHING)
+        science["train"] = {key: value for key, value in train.items() if key not in idle}
     if "data" in science:
         science["data"] = {key: value for key, value in science["data"].items() if key != "store"}
     return _sha256(canonical_json(science).encode())
+
+
+def _acts(alerts: Mapping[str, Any]) -> bool:
+    """Whether an alert may change a training: what only watches cannot change a number."""
+    return any(isinstance(rule, Mapping) and rule.get("action", "log") != "log" for rule in alerts.values())
 
 
 def hash_arrays(arrays: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from mnpu.config.alerts import AlertsConfig
 from mnpu.config.periods import PERIOD
 from mnpu.frequencies import Frequency
 
@@ -187,6 +188,13 @@ class FeatureUse(Use):
         return {**{key: value for key, value in named.items() if value}, **handler(self)["params"]}
 
 
+def _named(value: Any) -> Any:
+    return {"use": value} if isinstance(value, str) else value
+
+
+NamedUse = Annotated[Use, BeforeValidator(_named)]
+
+
 class DataConfig(_Block):
     """Which prices, from when to when."""
 
@@ -277,6 +285,11 @@ class ModelConfig(_Block):
         description="What becomes of a feature without a value in a fold's training range: it stops the run; or, as "
         "one with a single value, it is left out of that fold, which is said and reported.",
     )
+    checkpoint_activations: bool = Field(
+        default=False,
+        description="Compute a backbone's blocks again in the backward pass instead of keeping what they computed: "
+        "less memory for long windows, the same numbers, more time. Backbones without blocks are left as they are.",
+    )
     backbone: Use | None = Field(default=None, description="Network from (B, L, F) to (B, L, D).")
     head: Use = Field(
         default=Use(use="quantile"), description="From the last step of every backbone here to a distribution."
@@ -319,6 +332,11 @@ class TrainConfig(_Block):
     precision: Literal[32, 16, "bf16"] = Field(
         default=32, description="Bits of a number in matrix products: 32, bf16, or 16 on a GPU. Weights have 32."
     )
+    instruments: list[NamedUse] = Field(
+        default=[Use(use="norms"), Use(use="calibration"), Use(use="throughput")],
+        description="What watches it: a name, or `{use: NAME, ...}` with its parameters. They change no number.",
+    )
+    alerts: AlertsConfig = AlertsConfig()
 
     checkpoint_every: Every | None = Field(
         default="1 epoch",
@@ -360,17 +378,13 @@ class ReportConfig(_Block):
     formats: list[str] = Field(default=["md"], description="Names of renderers: md, and html with mnpu-report.")
 
 
-def _named(value: Any) -> Any:
-    return {"use": value} if isinstance(value, str) else value
-
-
 class RuntimeConfig(_Block):
     """How it runs, not what it is; only the device kind and the threads enter a hash, that of the environment.
 
     Engine and workers enter none: results are the same for any of them.
     """
 
-    engine: Annotated[Use, BeforeValidator(_named)] = Field(
+    engine: NamedUse = Field(
         default=Use(use="local"), description="Where tasks run: a name, or `{use: NAME, ...}` with its parameters."
     )
     workers: int = Field(default=1, ge=1, le=256, description="Tasks at a time. The result is the same for any number.")

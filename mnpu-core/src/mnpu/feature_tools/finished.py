@@ -116,7 +116,7 @@ def _networks(run: RunDirectory, parts: Parts, prepared: Prepared) -> tuple[list
     for fold in prepared.split.folds:
         folder = run.path / "bundle" / f"fold-{fold.number:02d}"
         fitted = training.load(folder, judged.backbone, judged.head, judged.whole)
-        own, _ = training.kept_back(calibration, fold, prepared.labels, prepared.panel.times)
+        own, _ = training.kept_back(calibration, fold, prepared.labels_of(fold), prepared.panel.times)
         if fitted.fold != own:
             raise _differs(run, f"fold {fold.number + 1} tests other decisions now than when it was fitted")
         frame = pipeline.learnable(prepared, fold)

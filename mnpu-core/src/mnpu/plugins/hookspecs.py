@@ -42,6 +42,11 @@ def mnpu_forecasters():
 
 
 @hookspec
+def mnpu_instruments():
+    """What watches a fit while it runs, ``Moment -> readings``, and changes nothing."""
+
+
+@hookspec
 def mnpu_targets():
     """Labels with the interval that each one spans."""
 

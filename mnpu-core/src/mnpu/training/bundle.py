@@ -4,14 +4,14 @@
 
     weights.safetensors   the network's tensors; a whole model has its own files, forecaster-*
     fitted.json           scaler, target scale, columns, horizons, levels, fold, history
-    ...                   whatever the caller adds: the resolved recipe, metrics, versions
-    manifest.json         sha256 of every file above; without it the bundle is unfinished
+    ...                   whatever the caller adds: the resolved recipe, features, metrics, versions, a card
+    manifest.json         sha256 of every file above; without it the bundle is unfinished (`mnpu.manifest`)
+
+Nothing in it is code: a reader builds the network from installed components, and puts the weights in.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -23,10 +23,10 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
-from mnpu.atomic import write_atomically
 from mnpu.data.scaling import Scaler
-from mnpu.errors import DataError, MnpuError
+from mnpu.errors import DataError
 from mnpu.forecasters import Forecaster
+from mnpu.manifest import as_json, parsed, read_sealed, seal
 from mnpu.nn.network import Network
 from mnpu.nn.whole import Whole
 from mnpu.training.calibrating import Calibration
@@ -35,8 +35,7 @@ from mnpu.types import Fold
 
 __all__ = ["load", "save"]
 
-FORMAT = 1
-MANIFEST, STATE, WEIGHTS = "manifest.json", "fitted.json", "weights.safetensors"
+STATE, WEIGHTS = "fitted.json", "weights.safetensors"
 WHOLE = "forecaster-"  #: Begins the name of every file of a whole model.
 
 
@@ -55,21 +54,8 @@ def save(fitted: Fitted, folder: Path, *, extra: Mapping[str, str] | None = None
     MnpuError
         If the folder holds something, or cannot be written.
     """
-    folder = Path(folder)
     files = {name: text.encode() for name, text in (extra or {}).items()}
-    files |= _learnt(fitted.network)
-    files[STATE] = _json(_state(fitted))
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise MnpuError("it is not empty", where=str(folder), expected="a new folder for the bundle")
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        write_atomically(folder / MANIFEST, _json({"format": FORMAT, "files": hashes}))
-    except OSError as error:
-        raise MnpuError(f"the bundle cannot be written ({error.strerror})", where=str(folder)) from error
-    return folder
+    return seal(folder, {**files, **_learnt(fitted.network), STATE: as_json(_state(fitted))})
 
 
 def load(
@@ -94,11 +80,8 @@ def load(
         If the bundle is unfinished, a file is missing or changed, or the weights are those of another network.
     """
     folder = Path(folder)
-    manifest = _parsed(_read(folder, MANIFEST), folder)
-    if manifest.get("format") != FORMAT:
-        raise DataError(f"bundle format {manifest.get('format')!r}", where=str(folder), expected=str(FORMAT))
-    contents = {name: _checked(folder, name, expected) for name, expected in manifest["files"].items()}
-    state = _parsed(contents[STATE], folder)
+    contents = read_sealed(folder)
+    state = _state_in(contents, folder)
     network: Network | Whole
     if forecaster is not None:
         network = _whole(forecaster(), contents, state, folder)
@@ -176,36 +159,7 @@ def _state(fitted: Fitted) -> dict[str, Any]:
     }
 
 
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, allow_nan=False, default=int) + "\n").encode()  # default: numpy integers
-
-
-def _parsed(content: bytes, folder: Path) -> dict[str, Any]:
-    try:
-        return json.loads(content)
-    except ValueError as error:
-        raise DataError("the bundle is not readable", where=str(folder), next_step="Write it again.") from error
-
-
-def _read(folder: Path, name: str) -> bytes:
-    try:
-        return (folder / name).read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{name} cannot be read ({error.strerror})",
-            where=str(folder),
-            expected="a finished bundle",
-            next_step="Write the bundle again: one without a manifest was never finished.",
-        ) from error
-
-
-def _checked(folder: Path, name: str, expected: str) -> bytes:
-    content = _read(folder, name)
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise DataError(
-            f"{name} has changed since the bundle was written",
-            where=str(folder),
-            expected=f"sha256 {expected[:12]}...",
-            next_step="Do not use it; write the bundle again.",
-        )
-    return content
+def _state_in(contents: Mapping[str, bytes], folder: Path) -> dict[str, Any]:
+    if STATE not in contents or not any(name == WEIGHTS or name.startswith(WHOLE) for name in contents):
+        raise DataError("it holds no model", where=str(folder), expected=f"a bundle with {STATE} and what was learnt")
+    return parsed(contents[STATE], folder)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from mnpu.nn.network import Network
+from mnpu.nn.recompute import recompute
 from mnpu.training.backends import Backend
 from mnpu.training.batches import OrderedBatches, ShuffledBatches, Windows
 from mnpu.training.callbacks import Bar, Callback
@@ -59,6 +60,7 @@ def fit(
     min_present: float,
     train: TrainSettings,
     seed: int,
+    checkpoint_activations: bool = False,
     device: str = "auto",
     threads: int = 1,
     progress: bool = False,
@@ -86,6 +88,8 @@ def fit(
     train : TrainSettings
     seed : int
         Every random number follows from it and the fold's number.
+    checkpoint_activations : bool, default=False
+        Compute the blocks of a backbone that offers it again in the backward pass: less memory, the same bits.
     device : str, default="auto"
         ``cpu``, ``cuda`` or ``auto``: cuda where there is one.
     threads : int, default=1
@@ -118,6 +122,8 @@ def fit(
 
     with reproducible(derived_seed(seed, fold.number), threads=threads, cuda=place == "cuda"):
         body = backbone(n_features=scaler.n_columns, lookback=lookback)
+        if checkpoint_activations:
+            recompute(body)
         network = Network(body, head(d_in=body.d_out, n_horizons=len(labels.horizons)))
         if hasattr(network.head, "fit_targets"):
             network.head.fit_targets(training.y)

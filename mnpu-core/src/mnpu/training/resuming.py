@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mnpu.errors import DataError
-from mnpu.training.bundle import MANIFEST, load
+from mnpu.manifest import MANIFEST
+from mnpu.training.bundle import load
 from mnpu.training.checkpoints import Checkpoints, Every
 from mnpu.training.device import device_kind
 from mnpu.training.fitted import Fitted
@@ -57,7 +58,15 @@ def fit_or_resume(
     return fitted
 
 
-def reloaded(folder: Path, builders: Sequence[Any], device: str, threads: int) -> Fitted:
-    """A bundle as its fit returned it: on the device, with the threads. ``builders`` are those of `load`."""
-    fitted = load(folder, *builders)
+def reloaded(
+    folder: Path,
+    backbone: Callable[..., Any],
+    head: Callable[..., Any],
+    forecaster: Callable[[], Any] | None,
+    *,
+    device: str,
+    threads: int,
+) -> Fitted:
+    """A bundle as its fit returned it: on the device, with the threads."""
+    fitted = load(folder, backbone, head, forecaster)
     return replace(fitted, network=fitted.network.to(device_kind(device)), threads=threads)

@@ -19,6 +19,7 @@ from mnpu.types.prices import DatasetInfo, Panel
 from mnpu.types.reports import Block, Figure, Line, Section, Table
 from mnpu.types.results import GateOutcome, Metric, Result, Run
 from mnpu.types.side import SeriesInfo, SideTable, table_of
+from mnpu.types.training import TrainingRecord
 
 __all__ = [
     "LEVELS",
@@ -46,6 +47,7 @@ __all__ = [
     "SideTable",
     "Split",
     "Table",
+    "TrainingRecord",
     "Violation",
     "WindowBatch",
     "join_forecasts",
