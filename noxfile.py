@@ -214,3 +214,10 @@ def bench(session: nox.Session) -> None:
     """Measure against peers: ``nox -s bench -- TOPIC``; exits 1 where a target is missed."""
     install_all(session, "uv", "mambapy>=1.2")
     session.run("python", "-m", "tests.bench", *session.posargs, env=ENV)
+
+
+@nox.session(default=False)
+def evidence(session: nox.Session) -> None:
+    """Planted signals are found and nothing in nothing: ``nox -s evidence``, or ``-- recipes`` for real data."""
+    install_all(session, "lightgbm")
+    session.run("python", "-m", "tests.evidence", *session.posargs, env=ENV)
