@@ -125,3 +125,34 @@ def test_a_whole_model_is_calibrated_and_served_so(small_recipe, registry, tmp_p
         decision = agent.step(rows, news)
         t = done.result.times.get_loc(rows.times[0])
         np.testing.assert_allclose(decision.forecast.quantiles[0], calibrated.quantiles[t], atol=1e-6)
+
+
+def test_its_bundle_is_shown_verified_and_not_exported(ridge_run, tmp_path):
+    from click.testing import CliRunner
+
+    from mnpu.commands.bundle import command
+
+    folder = str(ridge_run.path / "bundle" / "fold-01")
+    shown = json.loads(CliRunner().invoke(command, ["show", folder, "--json"]).output)["bundles"][0]
+    assert shown["model"]["forecaster"]["use"] == "ridge"
+    assert (shown["epochs"], shown["parameters"]) == (0, None)
+    assert json.loads(CliRunner().invoke(command, ["verify", folder, "--json"]).output)["bundles"][0]["verified"]
+    refused = CliRunner().invoke(command, ["export", folder, "--out", str(tmp_path / "out")]).exception
+    assert "it is a whole model (Ridge), which has no network to export" in str(refused)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_changed_byte_of_it_is_refused(ridge_run, registry, tmp_path):
+    import shutil
+
+    from mnpu import training
+    from mnpu.errors import DataError
+    from mnpu.forecasters.ridge import Ridge
+
+    folder = shutil.copytree(ridge_run.path / "bundle" / "fold-00", tmp_path / "bundle")
+    path = folder / "forecaster-regressions.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"forecaster-regressions\.safetensors has changed"):
+        training.load(folder, None, None, Ridge)

@@ -125,19 +125,24 @@ def _network(opened: Bundle) -> Fitted:
     from mnpu.plugins.registry import Registry
 
     forecaster = forecaster_of(opened.model, Registry.discover())
-    return training.load(opened.folder, forecaster.backbone, forecaster.head)
+    return training.load(opened.folder, forecaster.backbone, forecaster.head, forecaster.whole)
 
 
 def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     model = facts["model"]
     versions = {name: v for name, v in facts["versions"].items() if name.startswith("mnpu") or name == "torch"}
+    parts = [("  forecaster", _component(model.get("forecaster")))]
+    if not model.get("forecaster"):
+        parts = [
+            ("  backbone", _component(model.get("backbone"))),
+            ("  head", _component(model.get("head"))),
+            ("  parameters", "-" if facts["parameters"] is None else f"{facts['parameters']:,}"),
+        ]
     rows = [
         ("  run", _known(facts["run_id"])),
         ("  recipe", f"{_known(facts['name'])} {facts['recipe_id'] or ''}".strip()),
         ("  fold", _known(facts["fold"])),
-        ("  backbone", _component(model.get("backbone"))),
-        ("  head", _component(model.get("head"))),
-        ("  parameters", "-" if facts["parameters"] is None else f"{facts['parameters']:,}"),
+        *parts,
         ("  window", f"{_known(facts['lookback'])} bars of {len(facts['columns'])} columns"),
         ("  columns", ", ".join(facts["columns"])),
         ("  horizons", _joined(facts["horizons"])),

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.manifest import as_json, seal
 from mnpu.nn.network import Network
+from mnpu.nn.whole import Whole
 from mnpu.training.fitted import Fitted
 
 __all__ = ["FORMATS", "TOLERANCE", "Exported", "export", "forecasts_of", "to_onnx", "to_torch"]
@@ -85,6 +86,13 @@ def export(fitted: Fitted, folder: Path, *, kind: str, origin: Mapping[str, Any]
     """
     if kind not in FORMATS:
         raise ConfigError(f"the format is {kind!r}", where="export", expected=" or ".join(FORMATS))
+    if isinstance(fitted.network, Whole):
+        raise ConfigError(
+            f"it is a whole model ({type(fitted.network.forecaster).__name__}), which has no network to export",
+            where="export",
+            expected="a backbone with a head",
+            next_step="Its numbers are in the bundle's forecaster-* files.",
+        )
     network = fitted.network.cpu().eval()
     module = Exported(network, fitted.target_scale).eval()
     example = _windows(fitted, BATCHES[0], seed=0)
