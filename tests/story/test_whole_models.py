@@ -156,3 +156,25 @@ def test_a_changed_byte_of_it_is_refused(ridge_run, registry, tmp_path):
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"forecaster-regressions\.safetensors has changed"):
         training.load(folder, None, None, Ridge)
+
+
+def test_a_finished_fit_of_a_run_in_progress_is_read_and_not_made_again(small_recipe, registry, tmp_path, monkeypatch):
+    from mnpu import pipeline, training
+    from mnpu.assembly import assemble
+    from mnpu.config import load_config
+    from mnpu.config.resolve import resolve
+    from mnpu.folds import fit_fold
+
+    loaded = load_config(small_recipe, sets=[*RIDGE, "compare=[]"])
+    parts = assemble(loaded.pipeline, resolve(loaded, registry), registry, base=small_recipe.parent)
+    panel, side = pipeline.load(parts, Silent())
+    prepared = pipeline.prepare(parts, panel, side, Silent())
+    fold, frame = prepared.split.folds[0], prepared.frame
+
+    def again():
+        return fit_fold(parts, parts.forecasters[0], frame, prepared.labels, fold, kept=tmp_path)
+
+    first = training.forecast(again(), frame, rows=fold.test)
+    monkeypatch.setattr(training, "fit_whole", None)  # whoever calls it now fails
+    second = training.forecast(again(), frame, rows=fold.test)
+    np.testing.assert_array_equal(first.quantiles, second.quantiles)
