@@ -89,16 +89,16 @@ def _data(fitted: Fitted, result: Result) -> str:
     shown = ", ".join(symbols[:12]) + (f" and {len(symbols) - 12} more" if len(symbols) > 12 else "")
     lines.append(
         f"{len(symbols)} symbols: {shown}. Scaling and weights come from the training range alone; the validation "
-        "range decided when training stopped."
+        + ("range decided when training stopped." if fitted.history else "range gave the width of the forecasts.")
     )
     lines += [f"* {note}" for note in result.notes]
     return "\n\n".join(lines[:2]) + ("\n\n" + "\n".join(lines[2:]) if lines[2:] else "")
 
 
 def _outcome(fitted: Fitted, result: Result) -> str:
-    first = "Fitted in one piece, without epochs."
-    if fitted.history:
-        best = fitted.best
+    best = fitted.best
+    first = "Fitted at once, without epochs; its quantiles come from errors on the validation range."
+    if best is not None:
         first = (
             f"Loss of the kept epoch: {best.train:.4g} in training, {best.validation:.4g} in validation (scaled "
             f"targets), after {len(fitted.history)} epochs."
