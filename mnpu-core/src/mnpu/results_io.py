@@ -11,6 +11,9 @@
 ``labels.parquet``        what the forecasts were about
 ``panel.parquet``         prices over the evaluated decisions
 ``fills.parquet``         what was traded, if the simulation told
+``training.parquet``      what instruments read while networks were fitted
+``landscape.parquet``     losses around the weights, if an instrument looked
+``alerts.parquet``        what was wrong with a fit, if anything was
 ========================  ==========================================================================
 
 Numbers are float64 as they were; a table over decisions and symbols keeps every row, in order.
@@ -32,6 +35,7 @@ from mnpu.atomic import write_atomically
 from mnpu.errors import MnpuError
 from mnpu.results_read import read_metrics, read_result
 from mnpu.results_tables import UNCALIBRATED, cell_keys, quantile_name, repeated, texts, utc_ns, write_table
+from mnpu.results_training import write_training
 from mnpu.rundir import run_record
 from mnpu.types import Forecast, Metric, Panel, Result, Split
 
@@ -61,6 +65,8 @@ def write_result(run_dir: str | Path, result: Result, *, fills: Mapping[str, Any
         write_table(folder / "panel.parquet", [_panel(result.panel)])
     if result.folds is not None and result.folds.times is not None:
         write_table(folder / "bars.parquet", [{"time": utc_ns(result.folds.times)}])
+    if result.training is not None:
+        write_training(folder, result.training)
     if fills is not None:
         write_table(folder / "fills.parquet", [{str(name): np.asarray(values) for name, values in fills.items()}])
 

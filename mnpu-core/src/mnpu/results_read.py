@@ -13,6 +13,7 @@ import pandas as pd
 
 from mnpu.errors import MnpuError
 from mnpu.results_tables import UNCALIBRATED, Rows, quantile_name, read_table
+from mnpu.results_training import read_training
 from mnpu.types import (
     DatasetInfo,
     FeatureSpec,
@@ -68,6 +69,7 @@ def read_result(run_dir: str | Path) -> Result:
             ),
             features=tuple(_feature(spec) for spec in record["features"]),
             folds=_split(record["folds"], folder) if record["folds"] else None,
+            training=read_training(folder),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MnpuError(

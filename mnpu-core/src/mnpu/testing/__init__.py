@@ -92,6 +92,14 @@ def _laws_of_kind(component: Component, factory: Callable[..., Any]) -> list[Law
         from mnpu.testing import heads
 
         return heads.head_laws(factory)
+    if kind == "instrument":
+        from mnpu.testing import instruments
+
+        return instruments.laws(factory)
+    if kind == "forecaster":
+        from mnpu.testing import forecasters
+
+        return forecasters.laws(factory)
     if kind == "policy":
         from mnpu.testing import policies
 

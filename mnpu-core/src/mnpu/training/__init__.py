@@ -19,18 +19,22 @@ if TYPE_CHECKING:
     from mnpu.training.fold_calibration import kept_back as kept_back
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
+    from mnpu.training.instruments.recorder import Recorder as Recorder
     from mnpu.training.resuming import fit_or_resume as fit_or_resume
     from mnpu.training.resuming import reloaded as reloaded
+    from mnpu.training.whole import fit_whole as fit_whole
 
 __all__ = [
     "Callback",
     "Checkpoints",
     "Fitted",
     "Inputs",
+    "Recorder",
     "calibrated",
     "device_kind",
     "fit",
     "fit_or_resume",
+    "fit_whole",
     "forecast",
     "kept_back",
     "load",
@@ -42,10 +46,12 @@ _HOMES = {
     "Checkpoints": "mnpu.training.checkpoints",
     "Fitted": "mnpu.training.fitted",
     "Inputs": "mnpu.training.forecasting",
+    "Recorder": "mnpu.training.instruments.recorder",
     "calibrated": "mnpu.training.fold_calibration",
     "device_kind": "mnpu.training.device",
     "fit": "mnpu.training.fitting",
     "fit_or_resume": "mnpu.training.resuming",
+    "fit_whole": "mnpu.training.whole",
     "forecast": "mnpu.training.forecasting",
     "kept_back": "mnpu.training.fold_calibration",
     "load": "mnpu.training.bundle",

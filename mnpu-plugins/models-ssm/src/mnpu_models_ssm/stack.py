@@ -15,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mnpu.nn.recompute import through
+
 __all__ = ["EPSILON", "Stack", "gated", "step_size_bias", "wide"]
 
 EPSILON = 1e-5  #: of every norm, as published
@@ -28,6 +30,7 @@ class Stack(nn.Module):
 
     causal = True
     streams = True
+    checkpoint_activations = False
 
     def __init__(self, n_features: int, d_model: int, mixers: Iterable[nn.Module]) -> None:
         super().__init__()
@@ -46,15 +49,15 @@ class Stack(nn.Module):
         """``(B, L, F) -> (B, L, D)``."""
         h = self.embed(x)  # (B, L, D)
         for block in self.blocks:
-            h = block(h)  # (B, L, D)
+            h = through(self, block, h)  # (B, L, D)
         return self.norm(h)
 
     def summary(self, x: Tensor) -> Tensor:
         """The last step of ``forward``, whose last block gates and projects only that one: ``(B, L, F) -> (B, D)``."""
         h = self.embed(x)  # (B, L, D)
         for block in self.blocks[:-1]:
-            h = block(h)  # (B, L, D)
-        return self.norm(self.blocks[-1].last(h))  # (B, D)
+            h = through(self, block, h)  # (B, L, D)
+        return self.norm(through(self, self.blocks[-1].last, h))  # (B, D)
 
     def initial_state(self, batch: int) -> list[Any]:
         """The state before the first bar, one for each block: zeros, of a size that does not grow."""
