@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from mnpu import hashing, ledger, log, pipeline, report, results_io, resuming
+from mnpu import bundles, hashing, ledger, log, pipeline, report, results_io, resuming
 from mnpu.assembly import Parts, assemble
 from mnpu.config.interpolate import Reference
 from mnpu.config.load import LoadedConfig
@@ -139,7 +139,9 @@ def describe(parts: Parts, panel: Panel, side: SideTable) -> Run:
     config_hash = hashing.hash_config(parts.resolved)
     data_hash = hashing.hash_arrays(_data(panel, side))
     code_hash = hashing.hash_code(parts.distributions)
-    env_hash = hashing.hash_environment(training.device_kind(runtime.device), runtime.threads)
+    env_hash = hashing.hash_environment(
+        training.device_kind(runtime.device), runtime.threads, libraries=parts.libraries
+    )
     return Run(
         run_id="",
         recipe_id=hashing.recipe_id(
@@ -151,7 +153,7 @@ def describe(parts: Parts, panel: Panel, side: SideTable) -> Run:
         data_hash=data_hash,
         code_hash=code_hash,
         env_hash=env_hash,
-        versions=hashing.versions(parts.distributions),
+        versions=hashing.versions(parts.distributions, libraries=parts.libraries),
         config=parts.resolved,
         started_at=pd.Timestamp.now("UTC"),
     )
@@ -165,7 +167,8 @@ def keep(
         results_io.write_result(directory.path, result, fills=result.fills)
         judged = parts.forecasters[0].name
         for fitted in study.fitted[judged]:
-            fitted.save(directory.path / "bundle" / f"fold-{fitted.fold.number:02d}")
+            folder = directory.path / "bundle" / f"fold-{fitted.fold.number:02d}"
+            fitted.save(folder, extra=bundles.documents(fitted, result, directory.path))
         return report.write(result, directory.path, parts.config.report.formats, registry)
 
 

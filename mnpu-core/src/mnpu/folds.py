@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,27 +42,35 @@ def fit_fold(
     """
     from mnpu import training  # torch lives only here
 
-    config = parts.config
-    runtime = config.runtime
-    fit = partial(
-        training.fit,
-        frame,
-        labels,
-        fold,
-        backbone=forecaster.backbone,
-        head=forecaster.head,
-        lookback=config.model.lookback,
-        min_present=config.model.min_present,
-        train=config.train,
-        seed=config.seed,
-        device=runtime.device,
-        threads=runtime.threads,
-        progress=live,
-        callbacks=callbacks,
-    )
+    config, runtime = parts.config, parts.config.runtime
+    shared: dict[str, Any] = {
+        "lookback": config.model.lookback,
+        "min_present": config.model.min_present,
+        "seed": config.seed,
+        "threads": runtime.threads,
+    }
+    backbone, head, whole = forecaster.backbone, forecaster.head, forecaster.whole
+
+    def fit(checkpoints: Any) -> Any:
+        if whole is not None:  # fitted at once: there is nothing between its begin and its end
+            return training.fit_whole(frame, labels, fold, forecaster=whole, **shared)
+        return training.fit(
+            frame,
+            labels,
+            fold,
+            backbone=backbone,
+            head=head,
+            checkpoint_activations=config.model.checkpoint_activations,
+            train=config.train,
+            device=runtime.device,
+            progress=live,
+            callbacks=callbacks,
+            checkpoints=checkpoints,
+            **shared,
+        )
 
     def read(folder: Path) -> Any:
-        return training.reloaded(folder, forecaster.backbone, forecaster.head, runtime.device, runtime.threads)
+        return training.reloaded(folder, backbone, head, whole, device=runtime.device, threads=runtime.threads)
 
     place = None if kept is None else kept / forecaster.name.replace("/", "~") / f"fold-{fold.number:02d}"
     return training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every)

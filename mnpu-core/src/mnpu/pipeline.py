@@ -29,6 +29,7 @@ from mnpu.data.cache import folder
 from mnpu.data.fills import Fills, fill_prices, marks
 from mnpu.data.splits import walk_forward
 from mnpu.data.store import Store
+from mnpu.data.targets import fold_labels, outcomes
 from mnpu.data.universe import belonging, membership
 from mnpu.data.unseen import unseen_columns, unseen_notes
 from mnpu.features.compute import compute as compute_features
@@ -70,7 +71,8 @@ NEARBY = 20
 class Prepared:
     """What all strategies share. ``rows`` are the evaluated decisions: out of sample, filled, and held to a fill.
 
-    ``unseen`` names, for a fold's number, the columns that are left out of it.
+    ``labels`` are what forecasts are judged by; what a fold learns from is `labels_of`. ``unseen`` names, for a fold's
+    number, the columns that are left out of it.
     """
 
     panel: Panel
@@ -81,6 +83,11 @@ class Prepared:
     fills: Fills
     rows: tuple[int, int]
     unseen: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    learnt: Mapping[int, Labels] = field(default_factory=dict)
+
+    def labels_of(self, fold: Fold) -> Labels:
+        """The labels of one fold: all the same, but for targets that learn from its training range."""
+        return self.learnt.get(fold.number, self.labels)
 
 
 @dataclass(frozen=True)
@@ -197,7 +204,10 @@ def prepare(parts: Parts, panel: Panel, side: SideTable, progress: Progress) -> 
     unseen = unseen_columns(frame, split) if config.model.unseen == "leave_out" else {}
     for note in unseen_notes(unseen):
         progress.say(f"warning: {note}")
-    return Prepared(panel, side, frame, labels, split, fills, rows, unseen)
+    learnt = {}
+    if hasattr(parts.target, "for_fold"):
+        learnt = {fold.number: fold_labels(parts.target, labels, fold) for fold in split.folds}
+    return Prepared(panel, side, frame, outcomes(labels, learnt, split), split, fills, rows, unseen, learnt)
 
 
 def learnable(prepared: Prepared, fold: Fold) -> FeatureFrame:
@@ -221,7 +231,7 @@ def fit_and_forecast(
     """
     from mnpu import training  # torch lives only here
 
-    config, folds, labels = parts.config, prepared.split.folds, prepared.labels
+    config, folds = parts.config, prepared.split.folds
     calibration = config.model.calibration
     fitted, pieces = [], []
     for fold in folds:
@@ -232,7 +242,7 @@ def fit_and_forecast(
             fold=fold.number,
             seed=config.seed,
         )
-        span, frame = _span(prepared, fold), learnable(prepared, fold)
+        span, frame, labels = _span(prepared, fold), learnable(prepared, fold), prepared.labels_of(fold)
         own, rows = training.kept_back(calibration, fold, labels, prepared.panel.times)
         with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)} ({span})", bar=True):
             model = fit_fold(parts, forecaster, frame, labels, own, live=progress.live, kept=kept, callbacks=[recorder])

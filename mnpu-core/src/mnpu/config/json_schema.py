@@ -34,8 +34,10 @@ _PLACES = {
     ("ModelConfig", "backbone"): "backbone",
     ("ModelConfig", "head"): "head",
     ("TrainConfig", "instruments"): "instrument",
+    ("ModelConfig", "forecaster"): "forecaster",
     ("Compare", "policy"): "policy",
     ("Compare", "backbone"): "backbone",
+    ("Compare", "forecaster"): "forecaster",
     ("RuntimeConfig", "engine"): "engine",
 }
 

@@ -39,8 +39,10 @@ class Backbone(Protocol):
 
     Notes
     -----
-    Optional: ``summary(x) -> (B, D)``, the last step of ``forward(x)`` where that is cheaper to compute alone, and
-    ``no_weight_decay``, the names of parameters that must not shrink. The conformance kit holds both to their word.
+    Optional: ``summary(x) -> (B, D)``, the last step of ``forward(x)`` where that is cheaper to compute alone;
+    ``no_weight_decay``, the names of parameters that must not shrink; and ``checkpoint_activations``, False, where its
+    blocks are sent `mnpu.nn.recompute.through` and can be computed again in the backward pass. The conformance kit
+    holds all three to their word.
     """
 
     d_out: int

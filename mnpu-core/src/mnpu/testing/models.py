@@ -25,6 +25,7 @@ from mnpu.testing.modules import (
     tensors,
     without_gradient,
 )
+from mnpu.testing.numerics import holds_in_bfloat16, recomputes_the_same
 
 __all__ = ["BACKBONE_LAWS", "backbone_laws"]
 
@@ -178,4 +179,6 @@ BACKBONE_LAWS: dict[str, Law] = {
     "has a finite scalar as its own loss, where it has one": _own_loss_is_a_loss,
     "reports finite numbers, where it reports": _reports_numbers,
     "stays finite on extreme input": _stays_finite,
+    "holds in bfloat16, with its gradients": holds_in_bfloat16,
+    "gives the same where its blocks are computed again": recomputes_the_same,
 }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mnpu.training.instruments.recorder import Recorder as Recorder
     from mnpu.training.resuming import fit_or_resume as fit_or_resume
     from mnpu.training.resuming import reloaded as reloaded
+    from mnpu.training.whole import fit_whole as fit_whole
 
 __all__ = [
     "Callback",
@@ -33,6 +34,7 @@ __all__ = [
     "device_kind",
     "fit",
     "fit_or_resume",
+    "fit_whole",
     "forecast",
     "kept_back",
     "load",
@@ -49,6 +51,7 @@ _HOMES = {
     "device_kind": "mnpu.training.device",
     "fit": "mnpu.training.fitting",
     "fit_or_resume": "mnpu.training.resuming",
+    "fit_whole": "mnpu.training.whole",
     "forecast": "mnpu.training.forecasting",
     "kept_back": "mnpu.training.fold_calibration",
     "load": "mnpu.training.bundle",

@@ -10,6 +10,7 @@ import numpy as np
 
 from mnpu.data.scaling import Scaler
 from mnpu.nn.network import Network
+from mnpu.nn.whole import Whole
 from mnpu.training.calibrating import Calibration
 from mnpu.types import Fold
 
@@ -34,8 +35,8 @@ class Fitted:
 
     Attributes
     ----------
-    network : Network
-        In evaluation mode, with the weights of the best epoch.
+    network : Network or Whole
+        In evaluation mode, with the weights of the best epoch; or a whole model in the place of a network.
     scaler : Scaler
         Fitted on the training range.
     target_scale : float64 (H,)
@@ -49,13 +50,14 @@ class Fitted:
         Fraction of a window's cells that must be present.
     fold : Fold
     history : tuple of Epoch
+        Empty for a whole model.
     threads : int
         Threads for forecasts: their number decides the last bits.
     calibration : Calibration or None
         What every forecast goes through, where the recipe calibrates once a fold.
     """
 
-    network: Network
+    network: Network | Whole
     scaler: Scaler
     target_scale: np.ndarray
     names: tuple[str, ...]

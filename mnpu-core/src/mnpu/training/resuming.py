@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from mnpu.errors import DataError
-from mnpu.training.bundle import MANIFEST, load
+from mnpu.manifest import MANIFEST
+from mnpu.training.bundle import load
 from mnpu.training.checkpoints import Checkpoints, Every
 from mnpu.training.device import device_kind
 from mnpu.training.fitted import Fitted
@@ -57,7 +58,15 @@ def fit_or_resume(
     return fitted
 
 
-def reloaded(folder: Path, backbone: Callable[..., Any], head: Callable[..., Any], device: str, threads: int) -> Fitted:
+def reloaded(
+    folder: Path,
+    backbone: Callable[..., Any],
+    head: Callable[..., Any],
+    forecaster: Callable[[], Any] | None,
+    *,
+    device: str,
+    threads: int,
+) -> Fitted:
     """A bundle as its fit returned it: on the device, with the threads."""
-    fitted = load(folder, backbone, head)
+    fitted = load(folder, backbone, head, forecaster)
     return replace(fitted, network=fitted.network.to(device_kind(device)), threads=threads)
