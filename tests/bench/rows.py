@@ -58,8 +58,9 @@ def keep(rows: Sequence[Row], root: Path) -> None:
 def _page(rows: Sequence[Row]) -> str:
     parts = [
         "# Benchmarks",
-        "Written by `nox -s bench`. Each figure is the median of five; each peer runs in an environment of its own, in "
-        "the same run, unless its row says that it was measured earlier. The ratio is the peer's figure over MNPU's: "
+        "Written by `nox -s bench`. Each figure is a median, of five where its topic takes no more; each peer runs in "
+        "the same run, those with needs of their own in an environment of their own, unless its row says that it was "
+        "measured earlier. The ratio is the peer's figure over MNPU's: "
         "above 1 MNPU is better. A missed target fails the session.",
         f"Last run: {os.cpu_count()} cores, Python {platform.python_version()} on {platform.system()}.",
     ]

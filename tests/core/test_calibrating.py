@@ -102,9 +102,9 @@ def test_adapting_recovers_coverage_after_a_shift(world) -> None:
 def test_probabilities_get_a_temperature_for_each_horizon(world, rng: np.random.Generator) -> None:
     forecast, labels = world
     sure = np.tile([0.98, 0.01, 0.01], (T, A, 1, 1))
-    forecast = replace(forecast, probabilities=sure, evidence=np.full((T, A, 1), 9.0))
-    thresholds = stats.norm.ppf([[1 / 3, 2 / 3]])
-    calibration = fit_calibration(forecast, labels, FOLD, (300, 700), thresholds=thresholds)
+    thresholds = np.tile(stats.norm.ppf([[1 / 3, 2 / 3]]), (T, 1, 1))
+    forecast = replace(forecast, probabilities=sure, evidence=np.full((T, A, 1), 9.0), thresholds=thresholds)
+    calibration = fit_calibration(forecast, labels, FOLD, (300, 700))
     made = calibration.apply(forecast)
     assert calibration.temperatures[0] > 5
     np.testing.assert_allclose(made.probabilities[800, 0, 0], [1 / 3] * 3, atol=0.05)

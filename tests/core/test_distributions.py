@@ -21,7 +21,7 @@ from mnpu.nn.point import Point
 from mnpu.nn.protocols import output_of
 from mnpu.nn.student_quantiles import U_MAX, U_MIN, quantile_of_student
 from mnpu.nn.student_t import StudentT
-from mnpu.testing.models import head_laws
+from mnpu.testing.heads import head_laws
 
 HEADS: dict[str, Callable[..., nn.Module]] = {
     "point": Point,

@@ -236,7 +236,12 @@ def test_an_interrupt_ends_it_at_once(workers, tmp_path):
         except KeyboardInterrupt:
             sys.exit(130)
         """
-    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job inherits a deaf one
+    ) as process:
         assert process.stdout is not None
         process.stdout.readline()
         began = time.monotonic()

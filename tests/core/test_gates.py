@@ -93,6 +93,98 @@ def trial(policy: Callable[..., Positions], *, symbols: int = SYMBOLS) -> tuple[
     return gates.Trial(policy, context, lambda book: (book.weights * outcome).sum(axis=1)), forecast
 
 
+class ByProbability(_Policy):
+    """The lean of the class probabilities, the larger the more sure."""
+
+    def wanted(self, forecast, context):
+        lean = forecast.probabilities[:, :, 0, 2] - forecast.probabilities[:, :, 0, 0]
+        return lean * np.minimum(forecast.evidence[:, :, 0] / 100, 1)
+
+
+class LeanWithoutSize(_Policy):
+    """Up or down, whichever is likelier, by the same size."""
+
+    def wanted(self, forecast, context):
+        return np.sign(forecast.probabilities[:, :, 0, 2] - forecast.probabilities[:, :, 0, 0])
+
+
+class TomorrowsProbability(_Policy):
+    """On Fridays, the lean of the next bar."""
+
+    def wanted(self, forecast, context):
+        lean = forecast.probabilities[:, :, 0, 2] - forecast.probabilities[:, :, 0, 0]
+        friday = np.asarray(context.times.day_of_week)[:, None] == 4
+        return np.where(friday, np.roll(lean, -1, axis=0), lean)
+
+
+class TomorrowsEvidence(_Policy):
+    """The lean, sized on Fridays by how sure the next bar will be."""
+
+    def wanted(self, forecast, context):
+        lean = forecast.probabilities[:, :, 0, 2] - forecast.probabilities[:, :, 0, 0]
+        friday, sure = np.asarray(context.times.day_of_week)[:, None] == 4, forecast.evidence[:, :, 0] / 200
+        return lean * np.where(friday, np.roll(sure, -1, axis=0), sure)
+
+
+def with_classes(case: tuple[gates.Trial, Forecast]) -> tuple[gates.Trial, Forecast]:
+    """Probabilities of down, flat and up that lean as the median does, and evidence of their own."""
+    trial, forecast = case
+    rng = np.random.default_rng(6)
+    lean = np.nan_to_num(forecast.median()) * 100 + 0.3 * rng.standard_normal(forecast.available.shape)
+    logits = np.stack([-lean, np.zeros_like(lean), lean], axis=-1)[:, :, None]
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    there = forecast.available[..., None]
+    said = np.where(there[..., None], powers / powers.sum(axis=-1, keepdims=True), np.nan)
+    evidence = np.where(there, rng.uniform(3, 200, size=there.shape), np.nan)
+    horizons = forecast.quantiles.shape[2]
+    return trial, replace(
+        forecast,
+        probabilities=said.repeat(horizons, axis=2),
+        evidence=evidence.repeat(horizons, axis=2),
+        thresholds=np.tile([-0.01, 0.02], (len(forecast.times), horizons, 1)),
+    )
+
+
+def test_a_policy_on_probabilities_and_evidence_is_judged_by_them(rng) -> None:
+    case, forecast = with_classes(trial(ByProbability()))
+    assert gates.permuted(case, forecast, rng).passed
+    assert gates.constant(case, forecast).passed
+    assert gates.negated(case, forecast, long_only=False).passed
+    assert gates.foresight(case, forecast, cuts=range(ROWS - 1), rng=rng) == ""
+
+
+@pytest.mark.parametrize("policy", [TomorrowsProbability(), TomorrowsEvidence()], ids=lambda p: type(p).__name__)
+def test_a_look_at_later_probabilities_or_evidence_is_seen(policy, rng) -> None:
+    case, forecast = with_classes(trial(policy))
+    assert "after it are replaced" in gates.foresight(case, forecast, cuts=range(20, ROWS - 1), rng=rng)
+
+
+def test_a_lean_without_a_size_fails_the_constant_gate() -> None:
+    case, forecast = with_classes(trial(LeanWithoutSize()))
+    assert not gates.constant(case, forecast).passed
+
+
+def test_all_that_was_said_of_a_decision_moves_together(rng) -> None:
+    _, forecast = with_classes(trial(ByProbability()))
+    mixed = gates.shuffled_within_symbol(forecast, rng)
+    for a in range(SYMBOLS):
+        where = {forecast.quantiles[t, a, 0, 3]: t for t in range(ROWS) if forecast.available[t, a]}
+        for t in np.flatnonzero(mixed.available[:, a]):
+            source = where[mixed.quantiles[t, a, 0, 3]]
+            assert np.array_equal(mixed.probabilities[t, a], forecast.probabilities[source, a])
+            assert np.array_equal(mixed.evidence[t, a], forecast.evidence[source, a])
+
+
+def test_the_mirror_turns_classes_and_their_thresholds_round() -> None:
+    _, forecast = with_classes(trial(ByProbability()))
+    other = gates.mirrored(forecast)
+    assert np.array_equal(other.probabilities[..., 0], forecast.probabilities[..., 2], equal_nan=True)
+    assert other.thresholds[0, 0].tolist() == [-0.02, 0.01]
+    twice = gates.mirrored(other)
+    for name in ("quantiles", "probabilities", "evidence", "thresholds"):
+        assert np.array_equal(getattr(twice, name), getattr(forecast, name), equal_nan=True)
+
+
 @pytest.mark.parametrize("policy", [OneBarAhead(), TomorrowsForecast()], ids=lambda p: type(p).__name__)
 def test_a_policy_that_looks_ahead_is_seen_though_it_passes_the_gates_on_forecasts(policy, rng) -> None:
     case, forecast = trial(policy)

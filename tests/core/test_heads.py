@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mnpu.errors import ConfigError
 from mnpu.nn.quantile import Quantile, pinball
-from mnpu.testing.models import head_laws
+from mnpu.testing.heads import head_laws
 
 
 def test_our_head_keeps_every_law() -> None:

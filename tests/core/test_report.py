@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mnpu import report
-from mnpu.report import charts, evidence, format, headline, markdown, provenance
+from mnpu.metrics import distribution
+from mnpu.report import calibration, charts, evidence, format, headline, markdown, provenance
 from mnpu.report.sections import added_sections, sections, title
 from mnpu.types import Figure, GateOutcome, Line, Metric, Positions, Section, Table
 from tests.fakes import make_result
@@ -167,7 +168,7 @@ class TestCharts:
 
 class TestCalibration:
     def test_coverage_equals_a_loop_over_every_outcome(self, result):
-        measured = evidence.coverage(result.forecast, result.labels)
+        measured = calibration.coverage(result.forecast, result.labels)
         inside = [
             low <= y <= high
             for low, high, y in zip(
@@ -182,10 +183,57 @@ class TestCalibration:
         assert (nominal, observed, n) == (pytest.approx(0.9), pytest.approx(np.mean(inside)), len(inside))
 
     def test_intervals_go_from_narrow_to_wide(self, result):
-        assert [row[0] for row in evidence.coverage(result.forecast, result.labels)] == pytest.approx([0.5, 0.8, 0.9])
+        assert [row[0] for row in calibration.coverage(result.forecast, result.labels)] == pytest.approx(
+            [0.5, 0.8, 0.9]
+        )
 
     def test_a_rule_without_forecasts_says_so(self, result):
-        assert "nothing to calibrate" in text_of(evidence.calibration(result.comparisons[0]))
+        assert "nothing to calibrate" in text_of(calibration.calibration(result.comparisons[0]))
+
+    def test_without_a_calibration_nothing_is_called_before(self, result):
+        assert "efore" not in text_of(calibration.calibration(result))
+
+    def test_each_tenth_of_the_transform_is_a_count(self, result):
+        [table] = [
+            block
+            for block in calibration.calibration(result).blocks
+            if isinstance(block, Table) and block.columns[0] == "Place"
+        ]
+        values = distribution.pit(result.forecast, result.labels)
+        shares = [np.mean((values >= k / 10) & (values < (k + 1) / 10)) for k in range(10)]
+        assert [row[1] for row in table.rows] == [format.percent(share) for share in shares]
+
+    def test_calibrated_and_before_stand_side_by_side(self, result):
+        before = replace(result.forecast, quantiles=result.forecast.quantiles * 0.5)
+        both = replace(result, forecast=replace(result.forecast, uncalibrated=before))
+        tables = [block for block in calibration.calibration(both).blocks if isinstance(block, Table)]
+        covered = tables[0]
+        scores = {row[0]: row[1:] for row in next(t for t in tables if t.columns[0] == "Score").rows}
+        for name, cells in (("CRPS", distribution.crps), ("PIT distance from uniform", distribution.pit_ks)):
+            expected = [format.metric_cell(cells(version, result.labels)) for version in (result.forecast, before)]
+            assert list(scores[name]) == expected
+        observed = calibration.coverage(before, result.labels)
+        assert [row[4] for row in covered.rows] == [format.percent(share) for _, share, _ in observed]
+        assert "Brier score" not in scores  # no classes, so no row that says n/a
+
+    def test_classes_show_what_was_said_beside_what_came(self, result):
+        rng = np.random.default_rng(3)
+        said = rng.dirichlet([1, 1, 1], size=result.labels.shape)
+        classed = replace(
+            result.forecast,
+            probabilities=said,
+            evidence=said[..., 0],
+            thresholds=np.tile([-0.01, 0.01], (len(result.times), 1, 1)),
+        )
+        section = calibration.calibration(replace(result, forecast=classed))
+        table = section.blocks[-1]
+        known = np.isfinite(result.labels[:, :, 0])
+        came = np.select([result.labels[:, :, 0] < -0.01, result.labels[:, :, 0] > 0.01], [0, 2], 1)[known]
+        top = said[:, :, 0][known]
+        order = np.argsort(top.max(axis=1))[-len(top) // 10 :]  # the surest tenth
+        right = np.mean(top[order].argmax(axis=1) == came[order])
+        assert abs(float(table.rows[-1][1].rstrip("%")) - 100 * right) < 0.3
+        assert sum(int(row[3].replace(",", "")) for row in table.rows) == len(top)
 
 
 class TestGuardrailsAndGates:

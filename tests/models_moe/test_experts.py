@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from mnpu_models_moe import experts as implementation
 from mnpu_models_moe.experts import Experts, all_experts
 
 TOKENS, WIDTH, HIDDEN, EXPERTS = 40, 6, 10, 5
@@ -83,6 +84,17 @@ def test_gradients_are_those_of_computing_every_expert(case: dict) -> None:
         if found.shape == kept.shape:  # of a dropped choice's gate: zero
             assert not found[~kept].any()
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("part", [1, 3, 7])
+def test_the_parts_of_a_slice_change_nothing(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    experts, choices = make_experts(), make_choices(2, dropped=0.2)
+    monkeypatch.setattr(implementation, "PART", part)
+    np.testing.assert_allclose(experts(*choices).detach(), by_hand(experts, *choices), atol=1e-6)
+    found, expected = gradients(experts, choices, "sparse"), gradients(experts, choices, "all")
+    for one, other in zip(found, expected, strict=True):
+        if one.shape != (TOKENS, 2):  # of gates: those of dropped choices are zero here and not there
+            torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize("dropped", [0.0, 0.3])

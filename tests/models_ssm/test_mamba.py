@@ -34,13 +34,35 @@ def test_a_mixer_gives_the_numbers_of_the_published_code(mixer: Callable[[], nn.
     np.testing.assert_allclose(y.detach(), expected, rtol=2e-6, atol=2e-6)
 
 
-def test_a_mixer_equals_mambapy_where_it_is_installed() -> None:
-    published = pytest.importorskip("mambapy.mamba")
+def make_published() -> tuple[nn.Module, SelectiveSSM]:
+    """mambapy's block, and ours with its weights."""
+    mambapy = pytest.importorskip("mambapy.mamba", reason="mambapy is not installed")
     torch.manual_seed(0)
-    other = published.MambaBlock(published.MambaConfig(d_model=4, n_layers=1, d_state=3, dt_rank=1))
-    mixer, h = selective(), torch.randn(3, 40, 4)
+    other = mambapy.MambaBlock(mambapy.MambaConfig(d_model=4, n_layers=1, d_state=3, dt_rank=1))
+    mixer = selective()
     mixer.load_state_dict(other.state_dict())
+    return other, mixer
+
+
+def test_a_mixer_and_its_gradients_equal_mambapy() -> None:
+    other, mixer = make_published()
+    h, pull = torch.randn(3, 40, 4, requires_grad=True), torch.randn(3, 40, 4)
     torch.testing.assert_close(mixer(h), other(h), rtol=1e-5, atol=1e-6)
+    names = [name for name, _ in other.named_parameters()]
+    expected = torch.autograd.grad(other(h), [h, *other.parameters()], pull)
+    found = torch.autograd.grad(mixer(h), [h, *(mixer.get_parameter(name) for name in names)], pull)
+    for name, one, two in zip(["h", *names], found, expected, strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-5, msg=lambda said, name=name: f"{name}: {said}")
+
+
+@torch.no_grad()
+def test_a_step_of_a_mixer_equals_mambapys() -> None:
+    other, mixer = make_published()
+    h, ours, theirs = torch.randn(2, 30, 4), mixer.initial_state(2), (None, torch.zeros(2, 8, 3))
+    for t in range(30):
+        y, ours = mixer.step(h[:, t], ours)
+        expected, theirs = other.step(h[:, t], theirs)
+        torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-6)
 
 
 @BOTH

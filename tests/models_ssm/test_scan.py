@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from mnpu_models_ssm import machine
 from mnpu_models_ssm import scan as ways
-from mnpu_models_ssm import scan_compiled
 
 WAYS = [ways.chunked, ways.compiled]
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-10}
@@ -88,7 +88,7 @@ def test_the_order_in_memory_does_not_matter() -> None:
 
 
 def test_any_number_of_threads_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scan_compiled, "ALONE", 1)
+    monkeypatch.setattr(machine, "ALONE", 1)
     values, results = inputs(5, 40, 6, 3, torch.float32), []
     for threads in (1, 2, 4):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)

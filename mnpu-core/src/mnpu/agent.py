@@ -21,7 +21,7 @@ from mnpu.config.load import load_config
 from mnpu.config.resolve import resolve
 from mnpu.data.actions import settlements
 from mnpu.data.fills import next_prices
-from mnpu.errors import DataError
+from mnpu.errors import ConfigError, DataError
 from mnpu.features.stream import Stream
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Silent
@@ -61,9 +61,12 @@ class Agent:
     ------
     DataError
         The history is too short.
+    ConfigError
+        The recipe calibrates at each decision: an agent is told prices, not what came of its forecasts.
     """
 
     def __init__(self, parts: Parts, models: Sequence[FoldModel], history: Panel, side: SideTable) -> None:
+        _refuse_adaptive(parts)
         need = self.needs(parts)
         if len(history.times) < need:
             raise DataError(
@@ -158,7 +161,7 @@ class Agent:
             return Forecast(frame.times[t : t + 1], frame.symbols, horizons, levels, empty)
         fitted = due[-1].fitted
         made = training.forecast(fitted, frame.only([n for n in frame.names if n in fitted.names]), rows=(t, t + 1))
-        return made.rows(t, t + 1)
+        return made.rows(t, t + 1).final
 
     def _settle(self) -> np.ndarray:
         """Fill the order of the last decision, if any, and return the move (A,) since that fill."""
@@ -178,6 +181,18 @@ class Agent:
         return np.nan_to_num(last_two["close"][-1] / value - 1.0)
 
 
+def _refuse_adaptive(parts: Parts) -> None:
+    calibration = parts.config.model.calibration
+    if calibration is not None and calibration.use == "adaptive":
+        raise ConfigError(
+            "model.calibration.use is adaptive, which needs the outcome of every past forecast since the calibration "
+            "range began",
+            where="agent",
+            expected="split, or no calibration: both are served as they were tested",
+            next_step="Run the recipe with model.calibration: {use: split} and serve that run.",
+        )
+
+
 def replay(run: Path, registry: Registry, *, sessions: int) -> tuple[Agent, Iterator[tuple[Panel, SideTable]]]:
     """An agent made from a finished run, and the last ``sessions`` bars of its out-of-sample range to step it by.
 
@@ -192,7 +207,8 @@ def replay(run: Path, registry: Registry, *, sessions: int) -> tuple[Agent, Iter
     parts = assemble(loaded.pipeline, resolve(loaded, registry), registry, base=run)
     panel, side = pipeline.load(parts, Silent())
     judged = parts.forecasters[0]
-    fitted = [training.load(folder, judged.backbone, judged.head) for folder in sorted((run / "bundle").iterdir())]
+    builders = (judged.backbone, judged.head, judged.whole)
+    fitted = [training.load(folder, *builders) for folder in sorted((run / "bundle").iterdir())]
     models = [FoldModel(panel.times[one.fold.test[0]], one) for one in fitted]
     stop = min(fitted[-1].fold.test[1], len(panel.times) - 2)
     first = stop - sessions

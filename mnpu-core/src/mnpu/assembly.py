@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mnpu.config.models import Pipeline
+from mnpu.config.models import Compare, ModelConfig, Pipeline, Use
 from mnpu.engine import Engine, LocalEngine
 from mnpu.errors import ConfigError
 from mnpu.features.plan import PlannedFeature, plan
@@ -17,16 +17,17 @@ from mnpu.plugins.registry import Registry
 from mnpu.simulation.costs import CostModel
 from mnpu.types import Metric, Result
 
-__all__ = ["Forecaster", "Parts", "Strategy", "assemble", "contributors"]
+__all__ = ["Forecaster", "Parts", "Strategy", "assemble", "contributors", "forecaster_of"]
 
 
 @dataclass(frozen=True)
 class Forecaster:
-    """A backbone under the pipeline's head: ``name`` is the backbone's registered name."""
+    """A backbone under the pipeline's head, or a ``whole`` model in place of both; ``name`` is its registered name."""
 
     name: str
-    backbone: Callable[..., Any]
-    head: Callable[..., Any]
+    backbone: Any = None
+    head: Any = None
+    whole: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Parts:
     """A pipeline's components; ``strategies[0]`` is the one that is judged, the others are beside it.
 
     ``warm_start`` is where the weights of the judged network begin, None for new ones.
+    ``instruments`` builds them anew for every fit: each watches one.
     """
 
     config: Pipeline
@@ -64,6 +66,8 @@ class Parts:
     costs: CostModel
     metrics: Mapping[str, Callable[[Result], Metric]]
     distributions: Sequence[str]
+    instruments: Callable[[], Mapping[str, Any]] = dict
+    libraries: Sequence[str] = ()
     engine: Engine = field(default_factory=LocalEngine)
     warm_start: Path | None = None
 
@@ -96,18 +100,23 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
     def build(kind: str, use: Any, **supplied: Any) -> Any:
         return registry.build(kind, use.use, use.params, **supplied)
 
-    def forecaster(use: Any) -> Forecaster:
-        return Forecaster(use.use, partial(_supply, build, "backbone", use), partial(_supply, build, "head", head))
+    def strategy(backbone: Any, whole: Any) -> Strategy:
+        if whole is not None:
+            made = Forecaster(whole.use, whole=partial(_supply, build, "forecaster", whole))
+        else:
+            parts = partial(_supply, build, "backbone", backbone), partial(_supply, build, "head", config.model.head)
+            made = Forecaster(backbone.use, *parts)
+        return Strategy(made.name, policy, made)
 
-    head = config.model.head
     policy = build("policy", config.policy)
-    strategies = [Strategy(config.model.backbone.use, policy, forecaster(config.model.backbone))]
+    strategies = [strategy(config.model.backbone, config.model.forecaster)]
     for other in config.compare:
         if other.policy is not None:
             strategies.append(Strategy(other.policy.use, build("policy", other.policy), None))
-        if other.backbone is not None:
-            strategies.append(Strategy(other.backbone.use, policy, forecaster(other.backbone)))
-    _refuse_twins(strategies)
+        else:
+            strategies.append(strategy(other.backbone, other.forecaster))
+    _refuse_twins([s.name for s in strategies], where="compare", what="strategy")
+    _refuse_twins([use.use for use in config.train.instruments], where="train.instruments", what="instrument")
     if config.data.symbols:  # else they are known when the store has been asked for its universe
         refuse_few_symbols(config.data.symbols, strategies)
     planned = plan(config.features, registry)
@@ -123,9 +132,31 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         costs=CostModel(**config.costs.model_dump()),
         metrics={c.name: registry.build("metric", c.canonical, {}) for c in registry.components("metric")},
         distributions=contributors(config, planned, registry),
+        instruments=lambda: {use.use: build("instrument", use) for use in config.train.instruments},
+        libraries=libraries(config, registry),
         engine=build("engine", config.runtime.engine, workers=config.runtime.workers),
         warm_start=None if config.model.starts_from is None else _absolute(config.model.starts_from.path, base),
     )
+
+
+def forecaster_of(model: Mapping[str, Any], registry: Registry) -> Forecaster:
+    """The forecaster that a resolved ``model`` block names, as a bundle keeps it.
+
+    Raises
+    ------
+    ConfigError
+        A setting that the component does not take, or that is impossible.
+    PluginError
+        A component is missing or broken.
+    """
+
+    def part(kind: str) -> Callable[..., Any]:
+        use = Use.model_validate(model[kind])
+        return partial(registry.build, kind, use.use, use.params)
+
+    if model.get("forecaster") is not None:
+        return Forecaster(str(model["forecaster"]["use"]), whole=part("forecaster"))
+    return Forecaster(str(model["backbone"]["use"]), part("backbone"), part("head"))
 
 
 def contributors(config: Pipeline, planned: Sequence[PlannedFeature], registry: Registry) -> list[str]:
@@ -133,19 +164,28 @@ def contributors(config: Pipeline, planned: Sequence[PlannedFeature], registry: 
 
     A component that was added by hand in a notebook or a test stands for the module that defines it.
     """
+    models: Sequence[ModelConfig | Compare] = (config.model, *config.compare)
     uses = [
         *(("feature_source", source) for source in dict.fromkeys(column.spec.source for column in planned)),
         *(("validator", use.use) for use in config.validators),
         *(("guardrail", use.use) for use in config.guardrails),
         *(("policy", c.policy.use) for c in config.compare if c.policy is not None),
-        *(("backbone", c.backbone.use) for c in config.compare if c.backbone is not None),
+        *(("backbone", m.backbone.use) for m in models if m.backbone is not None),
+        *(("forecaster", m.forecaster.use) for m in models if m.forecaster is not None),
         ("target", config.target.use),
-        ("backbone", config.model.backbone.use),
         ("head", config.model.head.use),
         ("policy", config.policy.use),
     ]
     found = [registry.find(kind, name) for kind, name in uses]
     return sorted({"mnpu-core", *(c.target.partition(":")[0] if c.version == "local" else c.dist for c in found)})
+
+
+def libraries(config: Pipeline, registry: Registry) -> list[str]:
+    """Distributions that the pipeline's whole models compute with, sorted: their versions can change a number."""
+    models: Sequence[ModelConfig | Compare] = (config.model, *config.compare)
+    uses = [m.forecaster.use for m in models if m.forecaster is not None]
+    found = {name for use in uses for name in getattr(registry.load("forecaster", use), "libraries", ())}
+    return sorted(found)
 
 
 def _supply(build: Callable[..., Any], kind: str, use: Any, **supplied: Any) -> Any:
@@ -169,14 +209,13 @@ def _absolute(text: str, base: Path) -> Path:
     return path if path.is_absolute() else (base / path).resolve()
 
 
-def _refuse_twins(strategies: Sequence[Strategy]) -> None:
-    names = [s.name for s in strategies]
+def _refuse_twins(names: Sequence[str], *, where: str, what: str) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(
                 f"'{name}' is there {names.count(name)} times",
-                where="compare",
-                expected="each strategy once",
+                where=where,
+                expected=f"each {what} once",
                 next_step="Remove the repetition.",
             )
 

@@ -175,9 +175,11 @@ def _run(args: list[str]) -> int:
 def _missing_extra(error: Exception) -> PluginError | None:
     """Say what to install where a command needs a package that core leaves optional."""
     missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
-    if missing not in ("torch", "lightning", "safetensors"):
+    extras = dict.fromkeys(("torch", "lightning", "safetensors"), "train")
+    extras |= dict.fromkeys(("onnx", "onnxscript", "onnxruntime"), "export")
+    if missing not in extras:
         return None
-    return PluginError(f"{missing} is not installed", next_step='Run: pip install "mnpu-core[train]"')
+    return PluginError(f"{missing} is not installed", next_step=f'Run: pip install "mnpu-core[{extras[missing]}]"')
 
 
 #: What the machine refuses, and nobody's bug: no room, no permission, a file in place of a folder, a broken disk.

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from mnpu import hashing, ledger, log, pipeline, report, results_io, resuming
+from mnpu import bundles, hashing, ledger, log, pipeline, report, results_io, resuming
 from mnpu.assembly import Parts, assemble
 from mnpu.config.interpolate import Reference
 from mnpu.config.load import LoadedConfig
@@ -146,7 +146,7 @@ def describe(parts: Parts, panel: Panel, side: SideTable) -> Run:
     device = training.device_kind(runtime.device)
     if runtime.devices > 1:  # each process sums up its part, so their number decides the last bits
         device = f"{runtime.devices} x {device}, {'fsdp' if runtime.strategy == 'fsdp' else 'ddp'}"
-    env_hash = hashing.hash_environment(device, runtime.threads)
+    env_hash = hashing.hash_environment(device, runtime.threads, libraries=parts.libraries)
     return Run(
         run_id="",
         recipe_id=hashing.recipe_id(
@@ -158,7 +158,7 @@ def describe(parts: Parts, panel: Panel, side: SideTable) -> Run:
         data_hash=data_hash,
         code_hash=code_hash,
         env_hash=env_hash,
-        versions=hashing.versions(parts.distributions),
+        versions=hashing.versions(parts.distributions, libraries=parts.libraries),
         config=parts.resolved,
         started_at=pd.Timestamp.now("UTC"),
     )
@@ -172,7 +172,8 @@ def keep(
         results_io.write_result(directory.path, result, fills=result.fills)
         judged = parts.forecasters[0].name
         for fitted in study.fitted[judged]:
-            fitted.save(directory.path / "bundle" / f"fold-{fitted.fold.number:02d}")
+            folder = directory.path / "bundle" / f"fold-{fitted.fold.number:02d}"
+            fitted.save(folder, extra=bundles.documents(fitted, result, directory.path))
         return report.write(result, directory.path, parts.config.report.formats, registry)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mnpu.assembly import Forecaster, Parts
-from mnpu.types import FeatureFrame, Fold, Labels
+from mnpu.types import FeatureFrame, Fold, Labels, TrainingRecord
 
 __all__ = ["fit_fold"]
 
@@ -39,32 +40,61 @@ def fit_fold(
     """
     from mnpu import training  # torch lives only here
 
-    config = parts.config
-    runtime = config.runtime
-    several = config.model.ensemble
-    fit = partial(
-        training.fit if several is None else partial(training.fit_ensemble, members=several.seeds),
-        frame,
-        labels,
-        fold,
-        backbone=forecaster.backbone,
-        head=forecaster.head,
-        lookback=config.model.lookback,
-        min_present=config.model.min_present,
-        train=config.train,
-        seed=config.seed,
-        device=runtime.device,
-        threads=runtime.threads,
-        progress=live,
-        layout=training.Layout(runtime.devices, runtime.strategy),
-        warm_up=_start(parts, forecaster),
-    )
+    config, runtime = parts.config, parts.config.runtime
+    shared: dict[str, Any] = {
+        "lookback": config.model.lookback,
+        "min_present": config.model.min_present,
+        "seed": config.seed,
+        "threads": runtime.threads,
+    }
+    backbone, head, whole = forecaster.backbone, forecaster.head, forecaster.whole
+    members = 1 if config.model.ensemble is None or whole is not None else config.model.ensemble.seeds
+    recorders = [_recorder(parts, forecaster, fold, k) for k in range(members)]
+    place = None if kept is None else kept / forecaster.name.replace("/", "~") / f"fold-{fold.number:02d}"
+
+    def fit(checkpoints: Any) -> Any:
+        if whole is not None:  # fitted at once: there is nothing between its begin and its end
+            return training.fit_whole(frame, labels, fold, forecaster=whole, **shared)
+        fit_all = training.fit if members == 1 else partial(training.fit_ensemble, members=members, watchers=recorders)
+        return fit_all(
+            frame,
+            labels,
+            fold,
+            backbone=backbone,
+            head=head,
+            checkpoint_activations=config.model.checkpoint_activations,
+            train=config.train,
+            device=runtime.device,
+            progress=live,
+            callbacks=recorders if members == 1 else (),
+            warm_up=_start(parts, forecaster),
+            checkpoints=checkpoints,
+            layout=training.Layout(runtime.devices, runtime.strategy),
+            **shared,
+        )
 
     def read(folder: Path) -> Any:
-        return training.reloaded(folder, forecaster.backbone, forecaster.head, runtime.device, runtime.threads)
+        return training.reloaded(folder, backbone, head, whole, device=runtime.device, threads=runtime.threads)
 
-    place = None if kept is None else kept / forecaster.name.replace("/", "~") / f"fold-{fold.number:02d}"
-    return training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every)
+    fitted = training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every, callbacks=recorders)
+    return fitted if whole is not None else replace(fitted, record=TrainingRecord.join(r.record() for r in recorders))
+
+
+def _recorder(parts: Parts, forecaster: Forecaster, fold: Fold, member: int) -> Any:
+    """What watches one fit; further members of an ensemble are rows of their own."""
+    from mnpu import training  # torch lives only here
+
+    config = parts.config
+    recorder = training.Recorder(
+        parts.instruments(),
+        alerts=config.train.alerts,
+        strategy=forecaster.name if member == 0 else f"{forecaster.name}, member {member + 1}",
+        fold=fold.number,
+        seed=config.seed,
+    )
+    if member:
+        recorder.name = f"{recorder.name}-{member:02d}"
+    return recorder
 
 
 def _start(parts: Parts, forecaster: Forecaster) -> Any:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -68,48 +68,80 @@ class Trial:
 
 def mirrored(forecast: Forecast) -> Forecast:
     """The forecast of minus the quantity: quantile q becomes minus quantile 1 - q."""
-    classes = forecast.probabilities  # from down to up, so turning them round is the mirror
+    classes, edges = forecast.probabilities, forecast.thresholds  # from down to up: turning them round is the mirror
     return replace(
         forecast,
         quantiles=-forecast.quantiles[..., ::-1],
         probabilities=None if classes is None else classes[..., ::-1],
+        thresholds=None if edges is None else -edges[..., ::-1],
     )
 
 
 def shuffled_within_symbol(forecast: Forecast, rng: np.random.Generator) -> Forecast:
     """Each symbol's forecasts in a random order over the decisions at which it has one."""
-    quantiles = forecast.quantiles.copy()
+    said = {name: values.copy() for name, values in _said(forecast).items()}
     available = forecast.available
-    for a in range(quantiles.shape[1]):
+    for a in range(available.shape[1]):
         rows = np.flatnonzero(available[:, a])
-        quantiles[rows, a] = quantiles[rng.permutation(rows), a]
-    return replace(forecast, quantiles=quantiles)
+        taken = rng.permutation(rows)
+        for values in said.values():  # all that was said of a decision moves together
+            values[rows, a] = values[taken, a]
+    return replace(forecast, **said)
 
 
 def all_equal(forecast: Forecast) -> Forecast:
-    """The mean distribution in every cell that has a forecast."""
-    return _in_every_cell(forecast, _mean_cell(forecast), np.ones(forecast.quantiles.shape[:2], dtype=bool))
+    """The mean distribution, class probabilities and evidence in every cell that has a forecast."""
+    every = {name: np.broadcast_to(_mean(forecast, values), values.shape) for name, values in _said(forecast).items()}
+    return _available_only(forecast, **every)
 
 
 def same_size(forecast: Forecast) -> Forecast:
-    """One distribution for every cell, mirrored where the cell's median is negative: the sign without the size."""
-    cell, median = _mean_cell(forecast), forecast.median()
+    """One distribution for every cell, mirrored where the cell's median is negative: the sign without the size.
+
+    The sign of class probabilities is their own: whether up is likelier than down. Evidence has no sign.
+    """
+    cell, median = _mean(forecast, forecast.quantiles), forecast.median()
     middle = forecast.levels.index(0.5)
     cell = cell - cell[:, [middle]] + np.abs(median[forecast.available]).mean()
-    sized = _in_every_cell(forecast, cell, median >= 0)
+    sized = np.where((median >= 0)[..., None, None], cell, -cell[:, ::-1])
     # A median that counts as a tie with zero has no sign to keep; to give it one would be another change.
     undecided = (np.abs(median) <= TIE)[..., None, None]
-    return replace(sized, quantiles=np.where(undecided, forecast.quantiles, sized.quantiles))
+    made = {"quantiles": np.where(undecided, forecast.quantiles, sized)}
+    if forecast.probabilities is not None:
+        made["probabilities"] = _same_lean(forecast, forecast.probabilities)
+    if forecast.evidence is not None:
+        made["evidence"] = np.broadcast_to(_mean(forecast, forecast.evidence), forecast.evidence.shape)
+    return _available_only(forecast, **made)
 
 
-def _mean_cell(forecast: Forecast) -> np.ndarray:
-    return forecast.quantiles[forecast.available].mean(axis=0)  # (H, Q)
+def _same_lean(forecast: Forecast, probabilities: np.ndarray) -> np.ndarray:
+    """One set of probabilities (T, A, H, C), turned round where down is likelier than up; ties stay as they are."""
+    lean = (probabilities[..., -1] - probabilities[..., 0])[..., None]  # (T, A, H, 1)
+    cell = _mean(forecast, np.where(lean >= 0, probabilities, probabilities[..., ::-1]))  # (H, C)
+    sized = np.where(lean >= 0, cell, cell[:, ::-1])
+    return np.where(np.abs(lean) <= TIE, probabilities, sized)
 
 
-def _in_every_cell(forecast: Forecast, cell: np.ndarray, upright: np.ndarray) -> Forecast:
-    """``cell`` (H, Q) where ``upright`` (T, A), its mirror image elsewhere, NaN where there was no forecast."""
-    filled = np.where(upright[..., None, None], cell, -cell[:, ::-1])
-    return replace(forecast, quantiles=np.where(forecast.available[..., None, None], filled, np.nan))
+def _said(forecast: Forecast) -> dict[str, Any]:
+    """Every array of a forecast that says something of a decision and a symbol, (T, A, ...)."""
+    arrays = {name: getattr(forecast, name) for name in ("quantiles", "probabilities", "evidence")}
+    return {name: values for name, values in arrays.items() if values is not None}
+
+
+def _mean(forecast: Forecast, values: np.ndarray) -> np.ndarray:
+    """The mean of ``values`` (T, A, ...) over the cells that have a forecast."""
+    return np.asarray(values[forecast.available].mean(axis=0))
+
+
+def _available_only(forecast: Forecast, **said: np.ndarray) -> Forecast:
+    """The forecast with other arrays (T, A, ...), NaN where it has none."""
+    there = forecast.available
+
+    def kept(values: np.ndarray) -> np.ndarray:
+        return np.where(there.reshape(*there.shape, *[1] * (values.ndim - 2)), values, np.nan)
+
+    changed: dict[str, Any] = {name: kept(values) for name, values in said.items()}
+    return replace(forecast, **changed)
 
 
 def permuted(trial: Trial, forecast: Forecast, rng: np.random.Generator) -> GateOutcome:
@@ -192,12 +224,18 @@ def _cut_context(context: PolicyContext, rows: slice) -> PolicyContext:
 def _with_noise_after(
     forecast: Forecast, context: PolicyContext, row: int, rng: np.random.Generator
 ) -> tuple[Forecast, PolicyContext]:
-    quantiles, returns, tradable = forecast.quantiles.copy(), context.returns.copy(), context.tradable.copy()
+    said = {name: values.copy() for name, values in _said(forecast).items()}
+    quantiles, returns, tradable = said["quantiles"], context.returns.copy(), context.tradable.copy()
     later = slice(row + 1, None)
     quantiles[later] = np.sort(0.02 * rng.standard_normal(quantiles[later].shape), axis=-1)
     returns[later] = 0.02 * rng.standard_normal(returns[later].shape)
     tradable[later] = rng.random(tradable[later].shape) < 0.5
-    return replace(forecast, quantiles=quantiles), replace(context, returns=returns, tradable=tradable)
+    if "probabilities" in said:
+        drawn = rng.exponential(size=said["probabilities"][later].shape)
+        said["probabilities"][later] = drawn / drawn.sum(axis=-1, keepdims=True)
+    if "evidence" in said:
+        said["evidence"][later] = 3.0 + 100.0 * rng.random(said["evidence"][later].shape)
+    return replace(forecast, **said), replace(context, returns=returns, tradable=tradable)
 
 
 def _equal_weight(trial: Trial, positions: Positions, invested: np.ndarray) -> np.ndarray:

@@ -40,6 +40,8 @@ __all__ = [
 _NOT_SCIENCE = ("name", "runtime", "report")
 #: Settings of ``train`` that no number depends on.
 _WRITTEN_DOWN = ("checkpoint_every", "loggers")
+#: Of the train block: what watches, as long as no alert acts.
+_WATCHING = ("instruments", "alerts")
 _LIBRARIES = (
     "numpy",
     "pandas",
@@ -63,11 +65,13 @@ def hash_config(resolved: Mapping[str, Any]) -> str:
     """Hash of a resolved configuration without what cannot change a number.
 
     Left out: ``name``, ``runtime``, ``report``, where the store and the weights to begin with lie (their content is in
-    ``data_hash``), and what only writes a training down.
+    ``data_hash``), and what only watches a training or writes it down.
     """
     science = {key: value for key, value in resolved.items() if key not in _NOT_SCIENCE}
     if "train" in science:
-        science["train"] = {key: value for key, value in science["train"].items() if key not in _WRITTEN_DOWN}
+        train = science["train"]
+        idle = _WRITTEN_DOWN if _acts(train.get("alerts") or {}) else (*_WRITTEN_DOWN, *_WATCHING)
+        science["train"] = {key: value for key, value in train.items() if key not in idle}
     source = science.get("model", {}).get("warm_start")
     if source is not None:
         parts = source.get("parts", "network") if isinstance(source, Mapping) else "network"
@@ -75,6 +79,11 @@ def hash_config(resolved: Mapping[str, Any]) -> str:
     if "data" in science:
         science["data"] = {key: value for key, value in science["data"].items() if key != "store"}
     return _sha256(canonical_json(science).encode())
+
+
+def _acts(alerts: Mapping[str, Any]) -> bool:
+    """Whether an alert may change a training: what only watches cannot change a number."""
+    return any(isinstance(rule, Mapping) and rule.get("action", "log") != "log" for rule in alerts.values())
 
 
 def hash_arrays(arrays: Mapping[str, Any]) -> str:
@@ -113,15 +122,16 @@ def hash_code(contributors: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
-def hash_environment(device: str, threads: int) -> str:
+def hash_environment(device: str, threads: int, *, libraries: Iterable[str] = ()) -> str:
     """Hash of `environment`."""
-    return _sha256(canonical_json(environment(device, threads)).encode())
+    return _sha256(canonical_json(environment(device, threads, libraries=libraries)).encode())
 
 
-def environment(device: str, threads: int) -> dict[str, str | int]:
+def environment(device: str, threads: int, *, libraries: Iterable[str] = ()) -> dict[str, str | int]:
     """What numbers depend on beside code and data: Python, machine, libraries, device kind, threads.
 
     Nothing is imported; a library that is not installed is left out. Give the resolved kind (``cpu``), not ``auto``.
+    ``libraries`` are further ones, which a component of the pipeline computes with.
     """
     return {
         "python": platform.python_version(),
@@ -130,15 +140,15 @@ def environment(device: str, threads: int) -> dict[str, str | int]:
         "machine": platform.machine(),
         "device": device,
         "threads": threads,
-        **{name: version for name in _LIBRARIES if (version := _version(name))},
+        **{name: version for name in (*_LIBRARIES, *sorted(libraries)) if (version := _version(name))},
     }
 
 
-def versions(distributions: Iterable[str]) -> dict[str, str]:
+def versions(distributions: Iterable[str], *, libraries: Iterable[str] = ()) -> dict[str, str]:
     """Version of each distribution, of Python, and of the libraries that numbers depend on."""
     found = {name: _version(name) or "local" for name in distributions}
-    libraries = {name: version for name in _LIBRARIES if (version := _version(name))}
-    return {**dict(sorted(found.items())), "python": platform.python_version(), **libraries}
+    used = {name: version for name in (*_LIBRARIES, *sorted(libraries)) if (version := _version(name))}
+    return {**dict(sorted(found.items())), "python": platform.python_version(), **used}
 
 
 def recipe_id(*, config_hash: str, data_hash: str, code_hash: str, env_hash: str) -> str:

@@ -69,8 +69,31 @@ def mnpu_heads():
 
 
 @hookimpl
+def mnpu_instruments():
+    return {
+        "calibration": "mnpu.training.instruments.calibration:Calibration",
+        "curvature": "mnpu.training.instruments.curvature:Curvature",
+        "dead_units": "mnpu.training.instruments.dead_units:DeadUnits",
+        "landscape": "mnpu.training.instruments.landscape:Landscape",
+        "noise_scale": "mnpu.training.instruments.noise_scale:NoiseScale",
+        "norms": "mnpu.training.instruments.norms:Norms",
+        "throughput": "mnpu.training.instruments.throughput:Throughput",
+    }
+
+
+@hookimpl
+def mnpu_forecasters():
+    return {"lightgbm": "mnpu.forecasters.lightgbm:LightGBM", "ridge": "mnpu.forecasters.ridge:Ridge"}
+
+
+@hookimpl
 def mnpu_targets():
-    return {"forward_return": "mnpu.data.targets:ForwardReturn"}
+    return {
+        "direction": "mnpu.data.targets.direction:Direction",
+        "forward_return": "mnpu.data.targets.forward_return:ForwardReturn",
+        "triple_barrier": "mnpu.data.targets.triple_barrier:TripleBarrier",
+        "vol_scaled_return": "mnpu.data.targets.vol_scaled_return:VolScaledReturn",
+    }
 
 
 @hookimpl

@@ -6,10 +6,14 @@
 ``diagnostics.parquet``   per strategy and decision: returns, equity, turnover, costs
 ``positions.parquet``     per strategy, decision and symbol: weights before and after the guardrails
 ``violations.parquet``    every change a guardrail made
-``forecast.parquet``      per forecaster, decision and symbol: quantiles of every horizon
+``forecast.parquet``      per forecaster, decision and symbol: quantiles of every horizon, class probabilities with
+                          evidence and thresholds, and all of it before calibration
 ``labels.parquet``        what the forecasts were about
 ``panel.parquet``         prices over the evaluated decisions
 ``fills.parquet``         what was traded, if the simulation told
+``training.parquet``      what instruments read while networks were fitted
+``landscape.parquet``     losses around the weights, if an instrument looked
+``alerts.parquet``        what was wrong with a fit, if anything was
 ========================  ==========================================================================
 
 Numbers are float64 as they were; a table over decisions and symbols keeps every row, in order.
@@ -30,14 +34,10 @@ import pandas as pd
 from mnpu.atomic import write_atomically
 from mnpu.errors import MnpuError
 from mnpu.results_read import read_metrics, read_result
-from mnpu.results_tables import cell_keys, quantile_name, repeated, texts, utc_ns, write_table
+from mnpu.results_tables import UNCALIBRATED, cell_keys, quantile_name, repeated, texts, utc_ns, write_table
+from mnpu.results_training import write_training
 from mnpu.rundir import run_record
-from mnpu.types import (
-    Metric,
-    Panel,
-    Result,
-    Split,
-)
+from mnpu.types import Forecast, Metric, Panel, Result, Split
 
 __all__ = ["read_metrics", "read_result", "write_result"]
 
@@ -65,6 +65,8 @@ def write_result(run_dir: str | Path, result: Result, *, fills: Mapping[str, Any
         write_table(folder / "panel.parquet", [_panel(result.panel)])
     if result.folds is not None and result.folds.times is not None:
         write_table(folder / "bars.parquet", [{"time": utc_ns(result.folds.times)}])
+    if result.training is not None:
+        write_training(folder, result.training)
     if fills is not None:
         write_table(folder / "fills.parquet", [{str(name): np.asarray(values) for name, values in fills.items()}])
 
@@ -127,6 +129,8 @@ def _strategy_record(result: Result, first: Result) -> dict[str, Any]:
             "levels": [float(level) for level in forecast.levels],
             "classes": 0 if forecast.probabilities is None else int(forecast.probabilities.shape[3]),
             "evidence": forecast.evidence is not None,
+            "thresholds": 0 if forecast.thresholds is None else int(forecast.thresholds.shape[2]),
+            "calibrated": forecast.uncalibrated is not None,
         },
         "labels": None if labels is None else "own" if _has_own_labels(result, first) else "first",
         "n_labels": 0 if labels is None else int(labels.shape[2]),
@@ -188,10 +192,23 @@ def _violations(strategies: Iterable[Result]) -> dict[str, Any]:
 def _forecast(result: Result) -> dict[str, Any]:
     forecast = result.forecast
     assert forecast is not None
-    columns: dict[str, Any] = {
+    said = _said(forecast)
+    if forecast.thresholds is not None:  # the same for every symbol
+        for i, horizon in enumerate(forecast.horizons):
+            for c in range(forecast.thresholds.shape[2]):
+                said[f"h{horizon}.threshold{c}"] = np.repeat(forecast.thresholds[:, i, c], len(forecast.symbols))
+    if forecast.uncalibrated is not None:
+        said |= {f"{UNCALIBRATED}{name}": values for name, values in _said(forecast.uncalibrated).items()}
+    return {
         "strategy": repeated(result.name, len(forecast.times) * len(forecast.symbols)),
         **cell_keys(forecast.times, forecast.symbols),
+        **said,
     }
+
+
+def _said(forecast: Forecast) -> dict[str, Any]:
+    """Columns of all that a forecast says of a decision and a symbol."""
+    columns: dict[str, Any] = {}
     for i, horizon in enumerate(forecast.horizons):
         for j, level in enumerate(forecast.levels):
             columns[quantile_name(horizon, level)] = forecast.quantiles[:, :, i, j].ravel()

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from mnpu.errors import MnpuError
-from mnpu.results_tables import Rows, quantile_name, read_table
+from mnpu.results_tables import UNCALIBRATED, Rows, quantile_name, read_table
+from mnpu.results_training import read_training
 from mnpu.types import (
     DatasetInfo,
     FeatureSpec,
@@ -68,6 +69,7 @@ def read_result(run_dir: str | Path) -> Result:
             ),
             features=tuple(_feature(spec) for spec in record["features"]),
             folds=_split(record["folds"], folder) if record["folds"] else None,
+            training=read_training(folder),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MnpuError(
@@ -137,16 +139,21 @@ def _read_forecast(own: Mapping[str, Any], rows: Rows) -> Forecast:
     def stack(names: Sequence[Sequence[str]]) -> np.ndarray:
         return np.stack([np.stack([rows.floats(n).reshape(grid) for n in inner], axis=-1) for inner in names], axis=2)
 
-    classes = range(own["classes"])
-    return Forecast(
-        times,
-        symbols,
-        horizons,
-        levels,
-        stack([[quantile_name(h, level) for level in levels] for h in horizons]),
-        stack([[f"h{h}.class{c}" for c in classes] for h in horizons]) if own["classes"] else None,
-        stack([[f"h{h}.evidence"] for h in horizons])[..., 0] if own["evidence"] else None,
-    )
+    classes, edges = range(own["classes"]), range(own.get("thresholds", 0))  # a run of an older version has neither
+
+    def said(prefix: str) -> Forecast:
+        return Forecast(
+            times,
+            symbols,
+            horizons,
+            levels,
+            stack([[prefix + quantile_name(h, level) for level in levels] for h in horizons]),
+            stack([[f"{prefix}h{h}.class{c}" for c in classes] for h in horizons]) if own["classes"] else None,
+            stack([[f"{prefix}h{h}.evidence"] for h in horizons])[..., 0] if own["evidence"] else None,
+            stack([[f"h{h}.threshold{c}" for c in edges] for h in horizons])[:, 0] if edges else None,
+        )
+
+    return replace(said(""), uncalibrated=said(UNCALIBRATED) if own.get("calibrated") else None)
 
 
 def _read_labels(own: Mapping[str, Any], rows: Rows, shape: tuple[int, int]) -> np.ndarray:

@@ -14,7 +14,19 @@ from mnpu.errors import MnpuError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Rows", "cell_keys", "quantile_name", "read_table", "repeated", "texts", "utc_ns", "write_table"]
+__all__ = [
+    "UNCALIBRATED",
+    "Rows",
+    "cell_keys",
+    "quantile_name",
+    "read_table",
+    "repeated",
+    "texts",
+    "utc_ns",
+    "write_table",
+]
+
+UNCALIBRATED = "uncalibrated."  #: Prefix of the columns of a forecast before its calibration.
 
 
 class Rows:

@@ -33,8 +33,11 @@ _PLACES = {
     ("Pipeline", "guardrails"): "guardrail",
     ("ModelConfig", "backbone"): "backbone",
     ("ModelConfig", "head"): "head",
+    ("TrainConfig", "instruments"): "instrument",
+    ("ModelConfig", "forecaster"): "forecaster",
     ("Compare", "policy"): "policy",
     ("Compare", "backbone"): "backbone",
+    ("Compare", "forecaster"): "forecaster",
     ("RuntimeConfig", "engine"): "engine",
 }
 
@@ -47,8 +50,12 @@ def json_schema(registry: Registry) -> dict[str, Any]:
     for (owner, field), kind in _PLACES.items():
         block = top if owner == "Pipeline" else definitions[owner]
         block["properties"][field] = _pointing_at(block["properties"][field], f"#/$defs/{kind}")
-    engine = definitions["RuntimeConfig"]["properties"]["engine"]
-    engine["anyOf"] = [{"type": "string", "minLength": 1}, {"$ref": engine.pop("$ref")}]  # a name alone will do
+    instruments = definitions["TrainConfig"]["properties"]["instruments"]["items"]
+    for block in (definitions["RuntimeConfig"]["properties"]["engine"], instruments):
+        block["anyOf"] = [{"type": "string", "minLength": 1}, {"$ref": block.pop("$ref")}]  # a name alone will do
+    for rule in definitions["AlertsConfig"]["properties"].values():
+        if "anyOf" in rule:
+            rule["anyOf"].insert(0, {"type": "number", "minimum": 0})  # the threshold alone
     formats = sorted({component.name for component in registry.components("renderer")})
     definitions["ReportConfig"]["properties"]["formats"]["items"] = {"type": "string", "examples": formats}
     for kind in sorted(set(_PLACES.values())):

@@ -24,10 +24,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from mnpu.config.alerts import AlertsConfig
 from mnpu.config.periods import PERIOD
 from mnpu.frequencies import Frequency
 
 __all__ = [
+    "CalibrationConfig",
     "Compare",
     "ContrastiveConfig",
     "CostsConfig",
@@ -190,6 +192,13 @@ class FeatureUse(Use):
         return {**{key: value for key, value in named.items() if value}, **handler(self)["params"]}
 
 
+def _named(value: Any) -> Any:
+    return {"use": value} if isinstance(value, str) else value
+
+
+NamedUse = Annotated[Use, BeforeValidator(_named)]
+
+
 class DataConfig(_Block):
     """Which prices, from when to when."""
 
@@ -251,8 +260,40 @@ class WarmStart(_Block):
     )
 
 
+class CalibrationConfig(_Block):
+    """How forecasts are held to outcomes of the past; see `mnpu.training.calibrating`."""
+
+    use: Literal["split", "adaptive"] = Field(
+        description="split: once a fold, on a range of its own before the test. adaptive: anew at each decision, from "
+        "the outcomes that are known by then."
+    )
+    share: float = Field(
+        default=0.5, gt=0, lt=1, description="Share of the validation range, at its end, that calibrates instead."
+    )
+    rate: float | None = Field(
+        default=None, gt=0, description="Of adaptive: how far a working level moves at each decision. Default 0.01."
+    )
+    memory: int | None = Field(
+        default=None, ge=1, description="Of adaptive: decisions whose outcomes are remembered. Default 250."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_adaptive(cls, block: Any) -> Any:
+        adaptive = isinstance(block, Mapping) and block.get("use") == "adaptive"
+        if not adaptive:
+            return block
+        return {**block, **{key: usual for key, usual in (("rate", 0.01), ("memory", 250)) if block.get(key) is None}}
+
+    @model_validator(mode="after")
+    def _only_its_own(self) -> CalibrationConfig:
+        if self.use == "split" and not (self.rate is None and self.memory is None):
+            raise PydanticCustomError("one_of", "neither rate nor memory with split: they are settings of adaptive")
+        return self
+
+
 class ModelConfig(_Block):
-    """What is fitted: windows of features, through a backbone, to a head's distribution."""
+    """What is fitted: windows of features, through a backbone, to a head's distribution; or a whole forecaster."""
 
     lookback: int = Field(ge=1, description="Bars in a window.")
     min_present: float = Field(
@@ -263,8 +304,21 @@ class ModelConfig(_Block):
         description="What becomes of a feature without a value in a fold's training range: it stops the run; or, as "
         "one with a single value, it is left out of that fold, which is said and reported.",
     )
-    backbone: Use = Field(description="Network from (B, L, F) to (B, L, D).")
-    head: Use = Field(default=Use(use="quantile"), description="From the last step to a distribution.")
+    checkpoint_activations: bool = Field(
+        default=False,
+        description="Compute a backbone's blocks again in the backward pass instead of keeping what they computed: "
+        "less memory for long windows, the same numbers, more time. Backbones without blocks are left as they are.",
+    )
+    backbone: Use | None = Field(default=None, description="Network from (B, L, F) to (B, L, D).")
+    head: Use = Field(
+        default=Use(use="quantile"), description="From the last step of every backbone here to a distribution."
+    )
+    forecaster: Use | None = Field(
+        default=None, description="A whole model in place of backbone and head, as ridge or lightgbm."
+    )
+    calibration: CalibrationConfig | None = Field(
+        default=None, description="Holds forecasts to outcomes of the past: `{use: split}`, `{use: adaptive}` or null."
+    )
     warm_start: str | WarmStart | None = Field(
         default=None,
         description="Begin the judged network with the weights of this bundle, or of a run's newest bundle that has "
@@ -273,6 +327,12 @@ class ModelConfig(_Block):
     ensemble: EnsembleConfig | None = Field(
         default=None, description="Every network of the run from several seeds, as `{seeds: 5}`; null for one."
     )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> ModelConfig:
+        if (self.backbone is None) == (self.forecaster is None):
+            raise PydanticCustomError("one_of", "exactly one of backbone and forecaster")
+        return self
 
     @property
     def starts_from(self) -> WarmStart | None:
@@ -334,6 +394,11 @@ class TrainConfig(_Block):
     precision: Literal[32, 16, "bf16"] = Field(
         default=32, description="Bits of a number in matrix products: 32, bf16, or 16 on a GPU. Weights have 32."
     )
+    instruments: list[NamedUse] = Field(
+        default=[Use(use="norms"), Use(use="calibration"), Use(use="throughput")],
+        description="What watches it: a name, or `{use: NAME, ...}` with its parameters. They change no number.",
+    )
+    alerts: AlertsConfig = AlertsConfig()
 
     checkpoint_every: Every | None = Field(
         default="1 epoch",
@@ -356,15 +421,16 @@ class CostsConfig(_Block):
 
 
 class Compare(_Block):
-    """One strategy beside the judged one, on the same decisions: another policy, or another backbone."""
+    """One strategy beside the judged one, on the same decisions: another policy, backbone or forecaster."""
 
     policy: Use | None = Field(default=None, description="A rule, as buy_and_hold or momentum.")
     backbone: Use | None = Field(default=None, description="Another network under the same head and policy.")
+    forecaster: Use | None = Field(default=None, description="A whole model under the same policy.")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Compare:
-        if (self.policy is None) == (self.backbone is None):
-            raise PydanticCustomError("one_of", "exactly one of policy and backbone")
+        if sum(use is not None for use in (self.policy, self.backbone, self.forecaster)) != 1:
+            raise PydanticCustomError("one_of", "exactly one of policy, backbone and forecaster")
         return self
 
 
@@ -374,17 +440,13 @@ class ReportConfig(_Block):
     formats: list[str] = Field(default=["md"], description="Names of renderers: md, and html with mnpu-report.")
 
 
-def _named(value: Any) -> Any:
-    return {"use": value} if isinstance(value, str) else value
-
-
 class RuntimeConfig(_Block):
     """How it runs, not what it is; only devices and threads enter a hash, that of the environment.
 
     Engine and workers enter none: results are the same for any of them.
     """
 
-    engine: Annotated[Use, BeforeValidator(_named)] = Field(
+    engine: NamedUse = Field(
         default=Use(use="local"), description="Where tasks run: a name, or `{use: NAME, ...}` with its parameters."
     )
     workers: int = Field(default=1, ge=1, le=256, description="Tasks at a time. The result is the same for any number.")

@@ -105,10 +105,19 @@ def reopen(run: RunDirectory, registry: Registry, progress: Progress) -> Finishe
 def _networks(run: RunDirectory, parts: Parts, prepared: Prepared) -> tuple[list[Inputs], list[tuple[str, ...]]]:
     from mnpu import training  # torch lives only here
 
-    judged, inputs, names = parts.forecasters[0], [], []
+    judged, calibration, inputs, names = parts.forecasters[0], parts.config.model.calibration, [], []
+    if calibration is not None and calibration.use == "adaptive":
+        raise ConfigError(
+            "model.calibration.use is adaptive: what a column changes at one decision changes every later one",
+            where=run.run_id,
+            expected="split, or no calibration",
+            next_step="Run the recipe with model.calibration: {use: split}.",
+        )
     for fold in prepared.split.folds:
-        fitted = training.load(run.path / "bundle" / f"fold-{fold.number:02d}", judged.backbone, judged.head)
-        if fitted.fold != fold:
+        folder = run.path / "bundle" / f"fold-{fold.number:02d}"
+        fitted = training.load(folder, judged.backbone, judged.head, judged.whole)
+        own, _ = training.kept_back(calibration, fold, prepared.labels_of(fold), prepared.panel.times)
+        if fitted.fold != own:
             raise _differs(run, f"fold {fold.number + 1} tests other decisions now than when it was fitted")
         frame = pipeline.learnable(prepared, fold)
         fitted = replace(fitted, threads=parts.config.runtime.threads)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from mnpu.metrics import distribution as of_distribution
 from mnpu.metrics import forecast as of_forecast
 from mnpu.metrics import returns as of_returns
 from mnpu.metrics import trading as of_trading
+from mnpu.metrics.classes import CLASS_NAMES, class_metrics
 from mnpu.types import Metric, Result
 
 __all__ = ["compute"]
@@ -16,7 +18,11 @@ FORECAST_NAMES = {
     "ic": "correlation",
     "rank_ic": "correlation",
     "pinball": "return",
+    "crps": "return",
     "coverage_0.90": "fraction",
+    "interval_score_0.90": "return",
+    "pit_ks": "fraction",
+    **CLASS_NAMES,
 }
 
 
@@ -81,5 +87,9 @@ def _of_forecast(result: Result) -> list[Metric]:
         of_forecast.information_coefficient(forecast, labels),
         of_forecast.rank_information_coefficient(forecast, labels),
         of_forecast.pinball(forecast, labels),
+        of_distribution.crps(forecast, labels),
         *of_forecast.coverage(forecast, labels).values(),
+        *of_distribution.interval_score(forecast, labels).values(),
+        of_distribution.pit_ks(forecast, labels),
+        *class_metrics(forecast, labels),
     ]

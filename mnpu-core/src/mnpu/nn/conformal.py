@@ -47,7 +47,9 @@ def outcomes_needed(levels: Sequence[float]) -> int:
     return math.ceil(1 / min(levels[0], 1 - levels[-1]) - 1 - ROUNDING)
 
 
-def split_shifts(quantiles: np.ndarray, outcomes: np.ndarray, levels: Sequence[float]) -> np.ndarray:
+def split_shifts(
+    quantiles: np.ndarray, outcomes: np.ndarray, levels: Sequence[float], *, where: str = "conformal calibration"
+) -> np.ndarray:
     """What to add to each quantile so that its level holds on the calibration range.
 
     Parameters
@@ -56,6 +58,8 @@ def split_shifts(quantiles: np.ndarray, outcomes: np.ndarray, levels: Sequence[f
     outcomes : float64 ndarray (N, H)
         NaN where unknown: left out, horizon by horizon.
     levels : sequence of float (Q,)
+    where : str
+        Which calibration this is, for errors.
 
     Returns
     -------
@@ -73,9 +77,10 @@ def split_shifts(quantiles: np.ndarray, outcomes: np.ndarray, levels: Sequence[f
         if len(known) < outcomes_needed(levels):
             raise DataError(
                 f"{len(known)} forecasts of horizon number {i + 1} have a known outcome in the calibration range",
-                where="conformal calibration",
+                where=where,
                 expected=f"at least {outcomes_needed(levels)} for a level of {levels[0]:g}",
-                next_step="Make the calibration range longer, or take levels further from 0 and 1.",
+                next_step="Make split.validation longer or model.calibration.share larger, or take head.levels further "
+                "from 0 and 1.",
             )
         shifts[i] = [_order_statistic(known[:, j], tau, tau) for j, tau in enumerate(levels)]
     return shifts
@@ -110,9 +115,9 @@ class Adaptive:
 
     def __init__(self, levels: Sequence[float], n_horizons: int, *, rate: float = 0.01, memory: int = 250) -> None:
         if not rate > 0:
-            raise ConfigError(f"calibration.rate is {rate}", expected="a positive number")
+            raise ConfigError(f"model.calibration.rate is {rate}", expected="a positive number")
         if memory < 1:
-            raise ConfigError(f"calibration.memory is {memory}", expected="a positive integer")
+            raise ConfigError(f"model.calibration.memory is {memory}", expected="a positive integer")
         self.levels, self.rate = np.asarray(levels, dtype=np.float64), rate
         self.working = np.tile(self.levels, (n_horizons, 1))  # (H, Q), the levels a_t
         self._scores: list[deque[np.ndarray]] = [deque(maxlen=memory) for _ in range(n_horizons)]

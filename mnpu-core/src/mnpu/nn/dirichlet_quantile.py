@@ -102,7 +102,7 @@ class DirichletQuantile(nn.Module):
             i, c = (int(n) for n in (counts == 0).nonzero()[0])
             raise refuse(
                 "head.flat",
-                f"{self.cuts[1] - self.cuts[0]:.3g}, and no training target of horizon number {i + 1} is {CLASSES[c]}",
+                f"{self.cuts[1] - self.cuts[0]:.6g}, and no training target of horizon number {i + 1} is {CLASSES[c]}",
                 expected="thresholds that leave a target in every class",
                 next_step="Change head.flat, or take a target with more than a few values.",
             )

@@ -66,6 +66,10 @@ class Ensemble(nn.Module):
         """All that the members say of windows ``x`` (B, L, F), averaged."""
         return averaged([member.forecast(x) for member in self.members])  # type: ignore[operator]
 
+    def nothing(self) -> HeadOutput:
+        """What they say of no window."""
+        return averaged([member.nothing() for member in self.members])  # type: ignore[operator]
+
 
 def averaged(said: Sequence[HeadOutput]) -> HeadOutput:
     """One forecast out of those of K members, by the equations above."""

@@ -34,6 +34,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mnpu.nn.checks import at_least_one, refuse
+from mnpu.nn.recompute import through
 
 __all__ = ["Omni"]
 
@@ -60,6 +61,7 @@ class Omni(nn.Module):
 
     causal = True
     streams = False
+    checkpoint_activations = False
 
     def __init__(
         self,
@@ -97,7 +99,7 @@ class Omni(nn.Module):
     def _compute(self, x: Tensor, kind: str) -> Tensor:
         h = self.embed(x)  # (B, L, D)
         for i, block in enumerate(self.blocks):
-            h = block(h, getattr(self, f"{kind}_{i}"))  # (B, P_i, D)
+            h = through(self, block, h, getattr(self, f"{kind}_{i}"))  # (B, P_i, D)
         return self.norm(h)
 
 

@@ -41,6 +41,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mnpu.nn.checks import at_least_one, refuse
+from mnpu.nn.recompute import through
 
 __all__ = ["EncoderBlock", "PatchTransformer"]
 
@@ -76,6 +77,7 @@ class PatchTransformer(nn.Module):
     """
 
     streams = False
+    checkpoint_activations = False
 
     def __init__(
         self,
@@ -121,7 +123,7 @@ class PatchTransformer(nn.Module):
         """``(B, L, F) -> (B, L, D)``."""
         h = self.tokens(x)  # (G, N, D)
         for block in self.blocks:
-            h = block(h)  # (G, N, D)
+            h = through(self, block, h)  # (G, N, D)
         h = self._across_columns(self.norm(h), x.shape[0])  # (B, N, D)
         early = (self.lookback - 1) % self.stride  # bars before the first patch ends
         h = h.repeat_interleave(self.stride, dim=1)[:, : self.lookback - early]  # each holds until the next patch ends
@@ -131,8 +133,8 @@ class PatchTransformer(nn.Module):
         """The last step of ``forward``; the last block asks for that one alone: ``(B, L, F) -> (B, D)``."""
         h = self.tokens(x)  # (G, N, D)
         for block in self.blocks[:-1]:
-            h = block(h)  # (G, N, D)
-        h = self.norm(self.blocks[-1].last(h))  # (G, 1, D)
+            h = through(self, block, h)  # (G, N, D)
+        h = self.norm(through(self, self.blocks[-1].last, h))  # (G, 1, D)
         return self._across_columns(h, x.shape[0])[:, 0]
 
     def tokens(self, x: Tensor) -> Tensor:

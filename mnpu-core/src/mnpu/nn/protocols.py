@@ -39,8 +39,10 @@ class Backbone(Protocol):
 
     Notes
     -----
-    Optional: ``summary(x) -> (B, D)``, the last step of ``forward(x)`` where that is cheaper to compute alone, and
-    ``no_weight_decay``, the names of parameters that must not shrink. The conformance kit holds both to their word.
+    Optional: ``summary(x) -> (B, D)``, the last step of ``forward(x)`` where that is cheaper to compute alone;
+    ``no_weight_decay``, the names of parameters that must not shrink; and ``checkpoint_activations``, False, where its
+    blocks are sent `mnpu.nn.recompute.through` and can be computed again in the backward pass. The conformance kit
+    holds all three to their word.
     """
 
     d_out: int
@@ -110,9 +112,10 @@ class Head(Protocol):
 
     Notes
     -----
-    Optional: ``is_point``, true where every quantile is one number; ``fit_targets(y)``, called once before training
-    with the scaled targets (N, H) of the training windows, for what a head takes from them (thresholds of classes): it
-    keeps that in buffers, which the bundle saves with the weights.
+    Optional: ``is_point``, true where every quantile is one number; ``thresholds``, a buffer (H, C - 1) that parts its
+    classes in scaled targets, as temperatures and metrics of classes need it; ``fit_targets(y)``, called once before
+    training with the scaled targets (N, H) of the training windows, for what a head takes from them (thresholds of
+    classes): it keeps that in buffers, which the bundle saves with the weights.
     """
 
     levels: tuple[float, ...]

@@ -35,6 +35,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mnpu.nn.checks import at_least_one, refuse
+from mnpu.nn.recompute import through
 
 __all__ = ["TCN", "CausalConv"]
 
@@ -61,6 +62,7 @@ class TCN(nn.Module):
 
     causal = True
     streams = True
+    checkpoint_activations = False
 
     def __init__(
         self,
@@ -95,14 +97,14 @@ class TCN(nn.Module):
         """``(B, L, F) -> (B, L, D)``."""
         h = x.transpose(1, 2)  # (B, F, L)
         for block in self.blocks:
-            h = block(h)  # (B, D, L)
+            h = through(self, block, h)  # (B, D, L)
         return self.norm(h.transpose(1, 2))  # (B, L, D)
 
     def summary(self, x: Tensor) -> Tensor:
         """The last step of ``forward``, without the steps that it does not need: ``(B, L, F) -> (B, D)``."""
         h = x[:, -self.receptive_field :].transpose(1, 2)  # (B, F, up to R)
         for block in self.blocks:
-            h = block.thinned(h)  # (B, D, half as many)
+            h = through(self, block.thinned, h)  # (B, D, half as many)
         return self.norm(h[..., -1])  # (B, D)
 
     def initial_state(self, batch: int) -> list[Ring]:

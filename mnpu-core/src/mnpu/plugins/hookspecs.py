@@ -38,7 +38,12 @@ def mnpu_heads():
 
 @hookspec
 def mnpu_forecasters():
-    """Whole models: ``fit(windows)``, ``forecast(windows)``."""
+    """Whole models: ``fit(training, validation)``, ``forecast(windows)`` to quantiles; see `mnpu.forecasters`."""
+
+
+@hookspec
+def mnpu_instruments():
+    """What watches a fit while it runs, ``Moment -> readings``, and changes nothing."""
 
 
 @hookspec

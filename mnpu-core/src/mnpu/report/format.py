@@ -64,6 +64,11 @@ _LOOKS = {
     "rank_ic": _Look("Rank IC", "fine"),
     "icir": _Look("ICIR", "ratio"),
     "pinball": _Look("Pinball loss", "loss"),
+    "crps": _Look("CRPS", "loss"),
+    "pit_ks": _Look("PIT distance from uniform", "fine"),
+    "brier": _Look("Brier score", "fine"),
+    "nll_dirichlet": _Look("Class log loss", "fine"),
+    "ece": _Look("Class calibration error", "percent"),
     "gross_exposure": _Look("Mean gross exposure", "percent"),
     "net_exposure": _Look("Mean net exposure", "percent"),
     "n": _Look("Bars", "count"),
@@ -165,6 +170,9 @@ def _look(metric: Metric) -> _Look:
     coverage = re.fullmatch(r"coverage_(0?\.\d+)", metric.name)
     if coverage:
         return _Look(f"Coverage {percent(float(coverage[1]), 0)}", "percent")
+    interval = re.fullmatch(r"interval_score_(0?\.\d+)", metric.name)
+    if interval:
+        return _Look(f"Interval score {percent(float(interval[1]), 0)}", "loss")
     label = metric.name.replace("_", " ")
     return _Look(label[:1].upper() + label[1:], _STYLE_OF_UNIT.get(metric.unit, "ratio"))
 

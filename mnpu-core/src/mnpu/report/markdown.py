@@ -65,8 +65,20 @@ def _figure(figure: Figure) -> str:
     caption = f"*{_text(caption_of(figure))}*"
     if figure.kind == "calibration":
         return f"{caption}: the numbers are in the table."
+    if figure.kind == "contour":
+        return f"{caption}: {_extremes(figure)}"
     rows = tuple(_sketch(line, log=figure.log_y) for line in figure.lines)
     return f"{caption}\n\n{_table(Table(('Curve', 'First', 'Last', 'Lowest', 'Highest', 'Course'), rows))}"
+
+
+def _extremes(figure: Figure) -> str:
+    """Where a surface is lowest and highest: text has no room for all of it."""
+    points = [(float(z), float(x), line.label) for line in figure.lines for x, z in zip(line.x, line.y, strict=True)]
+    known = [point for point in points if np.isfinite(point[0])]
+    if not known:
+        return "no value is known."
+    low, high = min(known), max(known)
+    return f"lowest {number(low[0])} at ({low[1]:g}, {low[2]}), highest {number(high[0])} at ({high[1]:g}, {high[2]})."
 
 
 def _sketch(line: Line, *, log: bool) -> tuple[str, ...]:

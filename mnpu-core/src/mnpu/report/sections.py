@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mnpu.report import charts, evidence, headline, provenance
+from mnpu.report import calibration, charts, evidence, headline, provenance, training
 from mnpu.types import Result, Section
 
 if TYPE_CHECKING:
@@ -26,13 +26,15 @@ def title(result: Result) -> str:
 
 def sections(result: Result, *, added: Sequence[Section] = ()) -> tuple[Section, ...]:
     """Everything that core has to say about a result, with the sections that plugins ``added``."""
+    fitted = training.training(result)
     return (
         headline.headline(result),
         headline.luck(result),
         charts.charts(result),
         headline.comparison(result),
         *added,
-        evidence.calibration(result),
+        calibration.calibration(result),
+        *([] if fitted is None else [fitted]),
         evidence.guardrails(result),
         evidence.gates(result),
         provenance.data(result),

@@ -89,9 +89,17 @@ def _laws_of_kind(component: Component, factory: Callable[..., Any]) -> list[Law
 
         return models.backbone_laws(factory)
     if kind == "head":
-        from mnpu.testing import models
+        from mnpu.testing import heads
 
-        return models.head_laws(factory)
+        return heads.head_laws(factory)
+    if kind == "instrument":
+        from mnpu.testing import instruments
+
+        return instruments.laws(factory)
+    if kind == "forecaster":
+        from mnpu.testing import forecasters
+
+        return forecasters.laws(factory)
     if kind == "policy":
         from mnpu.testing import policies
 

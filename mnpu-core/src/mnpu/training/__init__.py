@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from mnpu.training.ensembles import fit_ensemble as fit_ensemble
     from mnpu.training.fitted import Fitted as Fitted
     from mnpu.training.fitting import fit as fit
+    from mnpu.training.fold_calibration import calibrated as calibrated
+    from mnpu.training.fold_calibration import kept_back as kept_back
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
+    from mnpu.training.instruments.recorder import Recorder as Recorder
     from mnpu.training.resuming import fit_or_resume as fit_or_resume
     from mnpu.training.resuming import reloaded as reloaded
     from mnpu.training.warming import FromBundle as FromBundle
     from mnpu.training.warming import fingerprint as fingerprint
+    from mnpu.training.whole import fit_whole as fit_whole
 
 __all__ = [
     "Callback",
@@ -31,13 +35,17 @@ __all__ = [
     "FromBundle",
     "Inputs",
     "Layout",
+    "Recorder",
+    "calibrated",
     "device_kind",
     "fingerprint",
     "fit",
     "fit_ensemble",
-    "forecast",
-    "load",
     "fit_or_resume",
+    "fit_whole",
+    "forecast",
+    "kept_back",
+    "load",
     "reloaded",
 ]
 
@@ -48,12 +56,16 @@ _HOMES = {
     "Inputs": "mnpu.training.forecasting",
     "Layout": "mnpu.training.backends",
     "FromBundle": "mnpu.training.warming",
+    "Recorder": "mnpu.training.instruments.recorder",
+    "calibrated": "mnpu.training.fold_calibration",
     "device_kind": "mnpu.training.device",
     "fingerprint": "mnpu.training.warming",
     "fit": "mnpu.training.fitting",
     "fit_ensemble": "mnpu.training.ensembles",
     "fit_or_resume": "mnpu.training.resuming",
+    "fit_whole": "mnpu.training.whole",
     "forecast": "mnpu.training.forecasting",
+    "kept_back": "mnpu.training.fold_calibration",
     "load": "mnpu.training.bundle",
     "reloaded": "mnpu.training.resuming",
 }

@@ -2,16 +2,16 @@
 
 ::
 
-    weights.safetensors   the network's tensors
+    weights.safetensors   the network's tensors; a whole model has its own files, forecaster-*
     fitted.json           scaler, target scale, columns, horizons, levels, fold, history
-    ...                   whatever the caller adds: the resolved recipe, metrics, versions
-    manifest.json         sha256 of every file above; without it the bundle is unfinished
+    ...                   whatever the caller adds: the resolved recipe, features, metrics, versions, a card
+    manifest.json         sha256 of every file above; without it the bundle is unfinished (`mnpu.manifest`)
+
+Nothing in it is code: a reader builds the network from installed components, and puts the weights in.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -24,18 +24,21 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from mnpu.atomic import write_atomically
 from mnpu.data.scaling import Scaler
-from mnpu.errors import DataError, MnpuError
+from mnpu.errors import DataError
+from mnpu.forecasters import Forecaster
+from mnpu.manifest import as_json, parsed, read_sealed, seal
 from mnpu.nn.ensemble import Ensemble
 from mnpu.nn.network import Network
+from mnpu.nn.whole import Whole
+from mnpu.training.calibrating import Calibration
 from mnpu.training.fitted import Epoch, Fitted
 from mnpu.types import Fold
 
-__all__ = ["MANIFEST", "contents_of", "load", "save", "state_and_tensors"]
+__all__ = ["load", "save", "state_and_tensors"]
 
-FORMAT = 1
-MANIFEST, STATE, WEIGHTS = "manifest.json", "fitted.json", "weights.safetensors"
+STATE, WEIGHTS = "fitted.json", "weights.safetensors"
+WHOLE = "forecaster-"  #: Begins the name of every file of a whole model.
 
 
 def save(fitted: Fitted, folder: Path, *, extra: Mapping[str, str] | None = None) -> Path:
@@ -53,25 +56,16 @@ def save(fitted: Fitted, folder: Path, *, extra: Mapping[str, str] | None = None
     MnpuError
         If the folder holds something, or cannot be written.
     """
-    folder = Path(folder)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in fitted.network.state_dict().items()}
     files = {name: text.encode() for name, text in (extra or {}).items()}
-    files[WEIGHTS] = save_tensors(tensors)
-    files[STATE] = _json(_state(fitted))
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise MnpuError("it is not empty", where=str(folder), expected="a new folder for the bundle")
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
-        write_atomically(folder / MANIFEST, _json({"format": FORMAT, "files": hashes}))
-    except OSError as error:
-        raise MnpuError(f"the bundle cannot be written ({error.strerror})", where=str(folder)) from error
-    return folder
+    return seal(folder, {**files, **_learnt(fitted.network), STATE: as_json(_state(fitted))})
 
 
-def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., nn.Module]) -> Fitted:
+def load(
+    folder: Path,
+    backbone: Callable[..., Any],
+    head: Callable[..., Any],
+    forecaster: Callable[[], Forecaster] | None = None,
+) -> Fitted:
     """Read a bundle back, after checking every byte against the manifest.
 
     Parameters
@@ -79,6 +73,8 @@ def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., n
     folder : Path
     backbone, head : callable
         As given to ``fit``: they build the network that the weights are put into.
+    forecaster : callable, optional
+        As given to ``fit_whole``, in place of both.
 
     Raises
     ------
@@ -86,17 +82,13 @@ def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., n
         If the bundle is unfinished, a file is missing or changed, or the weights are those of another network.
     """
     folder = Path(folder)
-    contents = contents_of(folder)
-    state = _parsed(contents[STATE], folder)
-    network = _unfilled(backbone, head, state)
-    try:
-        network.load_state_dict(load_tensors(contents[WEIGHTS]))
-    except (RuntimeError, SafetensorError) as error:
-        raise DataError(
-            "the weights are not those of the network that the recipe describes",
-            where=str(folder / WEIGHTS),
-            next_step="Use the recipe that is saved with the bundle.",
-        ) from error
+    contents = read_sealed(folder)
+    state = _state_in(contents, folder)
+    network: Network | Ensemble | Whole
+    if forecaster is not None:
+        network = _whole(forecaster(), contents, state, folder)
+    else:
+        network = _network(backbone, head, contents, state, folder)
     return Fitted(
         network=network.eval(),
         scaler=Scaler.from_dict(state["scaler"]),
@@ -111,37 +103,63 @@ def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., n
         members=tuple(tuple(Epoch(**epoch) for epoch in history) for history in state.get("members", ())),
         pretraining=tuple(state.get("pretraining", ())),
         tested_from=pd.Timestamp(state["tested_from"]) if state.get("tested_from") else None,
+        calibration=Calibration.from_dict(state["calibration"]) if state.get("calibration") else None,
     )
 
 
-def contents_of(folder: Path) -> dict[str, bytes]:
-    """Every file of a bundle by name, checked against the manifest."""
-    manifest = _parsed(_read(folder, MANIFEST), folder)
-    if manifest.get("format") != FORMAT:
-        raise DataError(f"bundle format {manifest.get('format')!r}", where=str(folder), expected=str(FORMAT))
-    return {name: _checked(folder, name, expected) for name, expected in manifest["files"].items()}
-
-
 def state_and_tensors(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What a bundle says of its fit, and its weights by name, for whoever builds the network himself."""
-    contents = contents_of(folder)
+    """What a network's bundle says of its fit, and its weights by name, for whoever builds the network himself."""
+    contents = read_sealed(folder)
+    state = _state_in(contents, folder)
     try:
-        return _parsed(contents[STATE], folder), load_tensors(contents[WEIGHTS])
+        return state, load_tensors(contents[WEIGHTS])
     except (KeyError, SafetensorError) as error:
-        raise DataError("the bundle is not readable", where=str(folder), next_step="Write it again.") from error
+        raise DataError("the bundle holds no network's weights", where=str(folder), expected=WEIGHTS) from error
 
 
-def _unfilled(
-    backbone: Callable[..., nn.Module], head: Callable[..., nn.Module], state: Mapping[str, Any]
+def _learnt(network: Network | Ensemble | Whole) -> dict[str, bytes]:
+    """The files of what was learnt."""
+    if isinstance(network, Whole):
+        return {WHOLE + name: content for name, content in network.forecaster.save().items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    return {WEIGHTS: save_tensors(tensors)}
+
+
+def _network(
+    backbone: Callable[..., nn.Module],
+    head: Callable[..., nn.Module],
+    contents: Mapping[str, bytes],
+    state: Mapping[str, Any],
+    folder: Path,
 ) -> Network | Ensemble:
-    """The network that the weights are put into."""
-
     def one() -> Network:
         body = backbone(n_features=state["n_columns"], lookback=state["lookback"])
         return Network(body, head(d_in=body.d_out, n_horizons=len(state["horizons"])))
 
     members = state.get("members", ())
-    return Ensemble([one() for _ in members]) if members else one()
+    network = Ensemble([one() for _ in members]) if members else one()
+    try:
+        network.load_state_dict(load_tensors(contents[WEIGHTS]))
+    except (KeyError, RuntimeError, SafetensorError) as error:
+        raise DataError(
+            "the weights are not those of the network that the recipe describes",
+            where=str(folder / WEIGHTS),
+            next_step="Use the recipe that is saved with the bundle.",
+        ) from error
+    return network
+
+
+def _whole(model: Forecaster, contents: Mapping[str, bytes], state: Mapping[str, Any], folder: Path) -> Whole:
+    files = {name.removeprefix(WHOLE): content for name, content in contents.items() if name.startswith(WHOLE)}
+    if not files:
+        raise DataError(
+            "it holds no forecaster, but a network",
+            where=str(folder),
+            expected=f"files that begin with {WHOLE}",
+            next_step="Use the recipe that is saved with the bundle.",
+        )
+    model.load(files)
+    return Whole(model, n_columns=state["n_columns"], lookback=state["lookback"])
 
 
 def _state(fitted: Fitted) -> dict[str, Any]:
@@ -156,42 +174,14 @@ def _state(fitted: Fitted) -> dict[str, Any]:
         "scaler": fitted.scaler.to_dict(),
         "fold": asdict(fitted.fold),
         "history": [asdict(epoch) for epoch in fitted.history],
+        "calibration": fitted.calibration.to_dict() if fitted.calibration is not None else None,
         "pretraining": list(fitted.pretraining),
         "tested_from": fitted.tested_from.isoformat() if fitted.tested_from is not None else None,
         "members": [[asdict(epoch) for epoch in history] for history in fitted.members],
     }
 
 
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=1, allow_nan=False, default=int) + "\n").encode()  # default: numpy integers
-
-
-def _parsed(content: bytes, folder: Path) -> dict[str, Any]:
-    try:
-        return json.loads(content)
-    except ValueError as error:
-        raise DataError("the bundle is not readable", where=str(folder), next_step="Write it again.") from error
-
-
-def _read(folder: Path, name: str) -> bytes:
-    try:
-        return (folder / name).read_bytes()
-    except OSError as error:
-        raise DataError(
-            f"{name} cannot be read ({error.strerror})",
-            where=str(folder),
-            expected="a finished bundle",
-            next_step="Write the bundle again: one without a manifest was never finished.",
-        ) from error
-
-
-def _checked(folder: Path, name: str, expected: str) -> bytes:
-    content = _read(folder, name)
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise DataError(
-            f"{name} has changed since the bundle was written",
-            where=str(folder),
-            expected=f"sha256 {expected[:12]}...",
-            next_step="Do not use it; write the bundle again.",
-        )
-    return content
+def _state_in(contents: Mapping[str, bytes], folder: Path) -> dict[str, Any]:
+    if STATE not in contents or not any(name == WEIGHTS or name.startswith(WHOLE) for name in contents):
+        raise DataError("it holds no model", where=str(folder), expected=f"a bundle with {STATE} and what was learnt")
+    return parsed(contents[STATE], folder)

@@ -11,12 +11,15 @@ label of one range reaches into the next.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mnpu.errors import ConfigError, DataError
+from mnpu.metrics.classes import outcome_classes
 from mnpu.nn.conformal import Adaptive, shifted, split_shifts
 from mnpu.nn.temperature import fit_temperature, tempered
 from mnpu.types import Fold, Forecast, Labels
@@ -26,7 +29,7 @@ __all__ = ["Calibration", "adapt", "carve", "fit_calibration"]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What split calibration has found; it may be applied to decisions from row ``since`` on.
+    """What split calibration has found; it may be applied to decisions from ``since`` on.
 
     Attributes
     ----------
@@ -35,26 +38,49 @@ class Calibration:
     temperatures : tuple of float (H,)
         Of the class probabilities; empty where the head names no classes.
     rows : (start, stop)
-        The calibration range.
-    since : int
-        First row whose forecast was not used.
+        The calibration range, in bars of the run's panel.
+    since : Timestamp
+        First decision of the test range: what has been found was known then, and no earlier.
     """
 
     shifts: np.ndarray
     temperatures: tuple[float, ...]
     rows: tuple[int, int]
-    since: int
+    since: pd.Timestamp
 
     def apply(self, forecast: Forecast) -> Forecast:
-        """The forecast calibrated from row ``since`` on; earlier rows are NaN, for they are the calibration's own."""
-        later = np.arange(len(forecast.times)) >= self.since
+        """The forecast calibrated from ``since`` on; earlier decisions are NaN, for they are the calibration's own."""
+        later = np.asarray(forecast.times >= self.since)
         probabilities = forecast.probabilities
         if probabilities is not None and self.temperatures:
             each = [tempered(probabilities[:, :, i], t) for i, t in enumerate(self.temperatures)]
-            probabilities = np.where(later[:, None, None, None], np.stack(each, axis=2), np.nan)
-        evidence = None if forecast.evidence is None else np.where(later[:, None, None], forecast.evidence, np.nan)
-        quantiles = np.where(later[:, None, None, None], shifted(forecast.quantiles, self.shifts), np.nan)
-        return replace(forecast, quantiles=quantiles, probabilities=probabilities, evidence=evidence)
+            probabilities = np.stack(each, axis=2)
+        return replace(
+            forecast,
+            quantiles=_only(later, shifted(forecast.quantiles, self.shifts)),
+            probabilities=None if probabilities is None else _only(later, probabilities),
+            evidence=None if forecast.evidence is None else _only(later, forecast.evidence),
+            uncalibrated=_hidden(forecast, later),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, exact, for JSON."""
+        return {
+            "shifts": self.shifts.tolist(),
+            "temperatures": list(self.temperatures),
+            "rows": [int(row) for row in self.rows],
+            "since": self.since.isoformat(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Calibration:
+        """What `to_dict` gave."""
+        return cls(
+            shifts=np.array(data["shifts"], dtype=np.float64),
+            temperatures=tuple(data["temperatures"]),
+            rows=(data["rows"][0], data["rows"][1]),
+            since=pd.Timestamp(data["since"]),
+        )
 
 
 def carve(fold: Fold, labels: Labels, *, times: pd.DatetimeIndex, share: float) -> tuple[Fold, tuple[int, int]]:
@@ -94,21 +120,18 @@ def carve(fold: Fold, labels: Labels, *, times: pd.DatetimeIndex, share: float) 
     return replace(fold, validation=(first, end)), (start, stop)
 
 
-def fit_calibration(
-    forecast: Forecast, labels: Labels, fold: Fold, rows: tuple[int, int], *, thresholds: np.ndarray | None = None
-) -> Calibration:
+def fit_calibration(forecast: Forecast, labels: Labels, fold: Fold, rows: tuple[int, int]) -> Calibration:
     """Split calibration on ``rows``, from outcomes known at the first decision of the fold's test range.
 
     Parameters
     ----------
     forecast : Forecast
-        By the network of ``fold``, over ``rows`` at the least.
+        By the network of ``fold``, over ``rows`` at the least. Where it names classes, their probabilities get a
+        temperature for each horizon.
     labels : Labels
     fold : Fold
     rows : (start, stop)
         After the fold's training and validation, before its test.
-    thresholds : float64 ndarray (H, 2), optional
-        Of the classes, in units of the label: the probabilities get a temperature for each horizon.
 
     Raises
     ------
@@ -116,28 +139,22 @@ def fit_calibration(
         If the range overlaps one of the fold's, or too few of its outcomes are known.
     """
     start, stop = rows
+    where = f"fold {fold.number + 1}"
     free = (max(fold.train[1], fold.validation[1]), fold.test[0])
     if not free[0] <= start < stop <= free[1]:
         raise DataError(
             f"the calibration range is {start} to {stop}",
-            where=f"fold {fold.number + 1}",
+            where=where,
             expected=f"rows between validation and test, within {free[0]} to {free[1]}",
             next_step="Take it from `carve`.",
         )
     late = _known_at(labels, forecast.times)[start:stop] > fold.test[0]  # (N, H)
     outcomes = np.where(late[:, None], np.nan, labels.values[start:stop])  # (N, A, H)
     flat = outcomes.reshape(-1, outcomes.shape[-1])
-    shifts = split_shifts(
-        forecast.quantiles[start:stop].reshape(len(flat), *forecast.quantiles.shape[2:]), flat, forecast.levels
-    )
-    temperatures: list[float] = []
-    if forecast.probabilities is not None and thresholds is not None:
-        said = forecast.probabilities[start:stop].reshape(len(flat), *forecast.probabilities.shape[2:])
-        for i, (low, high) in enumerate(thresholds):
-            known = np.isfinite(flat[:, i]) & np.isfinite(said[:, i]).all(axis=-1)
-            classes = 1 + (flat[known, i] > high).astype(np.int64) - (flat[known, i] < low)
-            temperatures.append(fit_temperature(said[known, i], classes))
-    return Calibration(shifts, tuple(temperatures), rows, stop)
+    said = forecast.quantiles[start:stop].reshape(len(flat), *forecast.quantiles.shape[2:])
+    shifts = split_shifts(said, flat, forecast.levels, where=where)
+    temperatures = _temperatures(forecast.rows(start, stop), outcomes)
+    return Calibration(shifts, temperatures, rows, forecast.times[fold.test[0]])
 
 
 def adapt(
@@ -159,7 +176,8 @@ def adapt(
     Returns
     -------
     Forecast
-        NaN outside ``since <= t < stop``.
+        NaN outside ``since <= t < stop``. Probabilities and evidence are what the head said: a temperature is of split
+        calibration.
     """
     start, stop = rows
     follower = Adaptive(forecast.levels, len(forecast.horizons), rate=rate, memory=memory)
@@ -173,8 +191,37 @@ def adapt(
                 follower.observe(i, forecast.quantiles[s, :, i], calibrated[s, :, i], labels.values[s, :, i])
                 waiting[i] += 1
         calibrated[t] = follower.calibrate(forecast.quantiles[t])
-    calibrated[:since] = np.nan
-    return replace(forecast, quantiles=calibrated)
+    later = np.arange(len(forecast.times)) >= since
+    shown = _hidden(forecast, later)
+    return replace(shown, quantiles=_only(later, calibrated), uncalibrated=shown)
+
+
+def _temperatures(forecast: Forecast, outcomes: np.ndarray) -> tuple[float, ...]:
+    """A temperature for each horizon from outcomes (N, A, H), NaN where unknown; none where no classes are named."""
+    if forecast.probabilities is None or forecast.thresholds is None:
+        return ()
+    classes = outcome_classes(outcomes, forecast.thresholds)  # (N, A, H)
+    known = (classes >= 0) & np.isfinite(forecast.probabilities).all(axis=-1)
+    found = []
+    for i in range(classes.shape[-1]):
+        cells = known[:, :, i]
+        found.append(fit_temperature(forecast.probabilities[:, :, i][cells], classes[:, :, i][cells]))
+    return tuple(found)
+
+
+def _only(rows: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """``values`` (T, ...) on ``rows`` (T,), NaN elsewhere."""
+    return np.where(rows.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
+
+
+def _hidden(forecast: Forecast, later: np.ndarray) -> Forecast:
+    """What the head said, NaN on decisions that a calibration does not forecast."""
+    return replace(
+        forecast,
+        quantiles=_only(later, forecast.quantiles),
+        probabilities=None if forecast.probabilities is None else _only(later, forecast.probabilities),
+        evidence=None if forecast.evidence is None else _only(later, forecast.evidence),
+    )
 
 
 def _known_at(labels: Labels, times: pd.DatetimeIndex) -> np.ndarray:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from mnpu.nn.ensemble import Ensemble
+from mnpu.training.callbacks import Callback
 from mnpu.training.checkpoints import Checkpoints
 from mnpu.training.fitted import Fitted
 from mnpu.training.fitting import fit
@@ -20,7 +21,15 @@ _PURPOSE = 0x656E73  #: Keeps the members' seeds apart from those of folds and e
 
 
 def fit_ensemble(
-    frame: FeatureFrame, labels: Labels, fold: Fold, *, members: int, seed: int, **settings: Any
+    frame: FeatureFrame,
+    labels: Labels,
+    fold: Fold,
+    *,
+    members: int,
+    seed: int,
+    watchers: Sequence[Callback] = (),
+    callbacks: Sequence[Callback] = (),
+    **settings: Any,
 ) -> Fitted:
     """Fit ``members`` networks that differ in nothing but their seed.
 
@@ -33,6 +42,10 @@ def fit_ensemble(
         those before.
     seed : int
         Every member's seed follows from it.
+    watchers : sequence of Callback, optional
+        One for each member.
+    callbacks : sequence of Callback, optional
+        For all members, one after the other.
 
     Returns
     -------
@@ -45,7 +58,8 @@ def fit_ensemble(
         settings["warm_up"] = start.of_member(k) if isinstance(start, FromBundle) else start
         if checkpoints is not None:
             settings["checkpoints"] = Checkpoints(checkpoints.folder / f"member-{k:02d}", checkpoints.every)
-        fits.append(fit(frame, labels, fold, seed=member_seed(seed, k), **settings))
+        watching = [*callbacks, *watchers[k : k + 1]]
+        fits.append(fit(frame, labels, fold, seed=member_seed(seed, k), callbacks=watching, **settings))
     return joined(fits)
 
 

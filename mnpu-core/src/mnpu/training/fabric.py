@@ -89,10 +89,8 @@ class Distributed(Backend):
         else:
             made = DDPStrategy(process_group_backend=wire, find_unused_parameters=routed)
         self.fabric = Fabric(accelerator=device, devices=world, strategy=made, plugins=[Processes(rank, world, port)])
-        for name in (
-            "lightning.fabric",
-            "lightning.pytorch",
-        ):  # the one announces in the other's name that all have met
+        # the one announces in the name of the other that all have met
+        for name in ("lightning.fabric", "lightning.pytorch"):
             for quiet in (name, f"{name}.utilities.rank_zero"):
                 logging.getLogger(quiet).setLevel(logging.ERROR)
         self.fabric.launch()

@@ -12,7 +12,9 @@ import pandas as pd
 from mnpu.data.scaling import Scaler
 from mnpu.nn.ensemble import Ensemble
 from mnpu.nn.network import Network
-from mnpu.types import Fold
+from mnpu.nn.whole import Whole
+from mnpu.training.calibrating import Calibration
+from mnpu.types import Fold, TrainingRecord
 
 __all__ = ["Epoch", "Fitted"]
 
@@ -35,8 +37,8 @@ class Fitted:
 
     Attributes
     ----------
-    network : Network or Ensemble
-        In evaluation mode, with the weights of the best epoch.
+    network : Network, Ensemble or Whole
+        In evaluation mode, with the weights of the best epoch; or a whole model in the place of a network.
     scaler : Scaler
         Fitted on the training range.
     target_scale : float64 (H,)
@@ -50,9 +52,13 @@ class Fitted:
         Fraction of a window's cells that must be present.
     fold : Fold
     history : tuple of Epoch
-        Of an ensemble, the first member's.
+        Of an ensemble, the first member's; empty for a whole model.
     threads : int
         Threads for forecasts: their number decides the last bits.
+    calibration : Calibration or None
+        What every forecast goes through, where the recipe calibrates once a fold.
+    record : TrainingRecord or None
+        What instruments read while it was fitted; kept with the run, not with the bundle.
     members : tuple of tuple of Epoch
         The history of each member of an ensemble; empty for a single network.
     pretraining : tuple of float
@@ -61,7 +67,7 @@ class Fitted:
         First decision of the test range: all that the fit has seen lies before it. None for a bundle that does not say.
     """
 
-    network: Network | Ensemble
+    network: Network | Ensemble | Whole
     scaler: Scaler
     target_scale: np.ndarray
     names: tuple[str, ...]
@@ -72,14 +78,22 @@ class Fitted:
     fold: Fold
     history: tuple[Epoch, ...]
     threads: int = 1
+    calibration: Calibration | None = None
+    record: TrainingRecord | None = None
     members: tuple[tuple[Epoch, ...], ...] = ()
     pretraining: tuple[float, ...] = ()
     tested_from: pd.Timestamp | None = None
 
     @property
-    def best(self) -> Epoch:
-        """The epoch whose weights were kept: the first with the smallest validation loss."""
-        return min(self.history, key=lambda epoch: epoch.validation)
+    def thresholds(self) -> np.ndarray | None:
+        """What parts the classes of the head, (H, C - 1), in units of the label; None where it names none."""
+        scaled = getattr(getattr(self.network, "head", None), "thresholds", None)
+        return None if scaled is None else scaled.double().cpu().numpy() * self.target_scale[:, None]
+
+    @property
+    def best(self) -> Epoch | None:
+        """The epoch whose weights were kept: the first with the smallest validation loss; None for a whole model."""
+        return min(self.history, key=lambda epoch: epoch.validation, default=None)
 
     def save(self, folder: Path, *, extra: Mapping[str, str] | None = None) -> Path:
         """Write a bundle; see `mnpu.training.bundle.save`."""

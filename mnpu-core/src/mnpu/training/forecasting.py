@@ -9,7 +9,8 @@ import torch
 
 from mnpu.data.windows import window_index
 from mnpu.errors import DataError
-from mnpu.nn.protocols import HeadOutput, output_of
+from mnpu.nn.conformal import shifted
+from mnpu.nn.protocols import HeadOutput
 from mnpu.training.batches import Windows, gather
 from mnpu.training.fitted import Fitted
 from mnpu.training.reproducible import n_threads
@@ -19,7 +20,7 @@ __all__ = ["Inputs", "forecast"]
 
 
 def forecast(fitted: Fitted, frame: FeatureFrame, *, rows: tuple[int, int], batch_size: int = 512) -> Forecast:
-    """Predictive quantiles for the decisions ``rows[0] <= t < rows[1]``.
+    """Predictive distribution for the decisions ``rows[0] <= t < rows[1]``.
 
     Parameters
     ----------
@@ -35,7 +36,8 @@ def forecast(fitted: Fitted, frame: FeatureFrame, *, rows: tuple[int, int], batc
     Returns
     -------
     Forecast
-        All T rows of the frame, in units of the label; NaN outside ``rows`` and where no window is usable.
+        All T rows of the frame, in units of the label; NaN outside ``rows`` and where no window is usable. Calibrated
+        where the network is, and then NaN before the calibration may be used.
 
     Raises
     ------
@@ -44,13 +46,14 @@ def forecast(fitted: Fitted, frame: FeatureFrame, *, rows: tuple[int, int], batc
     """
     inputs = Inputs(fitted, frame, rows, batch_size=batch_size)
     quantiles, probabilities, evidence = inputs.said()
+    thresholds = fitted.thresholds if probabilities is not None else None
 
     def placed(values: np.ndarray) -> np.ndarray:
         whole = np.full((*frame.tradable.shape, *values.shape[1:]), np.nan)
         whole[inputs.time, inputs.symbol] = values
         return whole
 
-    return Forecast(
+    made = Forecast(
         frame.times,
         frame.symbols,
         fitted.horizons,
@@ -58,7 +61,9 @@ def forecast(fitted: Fitted, frame: FeatureFrame, *, rows: tuple[int, int], batc
         placed(quantiles),
         probabilities=None if probabilities is None else placed(probabilities),
         evidence=None if evidence is None else placed(evidence),
+        thresholds=None if thresholds is None else np.tile(thresholds, (len(frame.times), 1, 1)),
     )
+    return made if fitted.calibration is None else fitted.calibration.apply(made)
 
 
 class Inputs:
@@ -94,7 +99,8 @@ class Inputs:
             min_present=fitted.min_present,
         )
         self._fitted, self._batch_size = fitted, batch_size
-        self._device = next(fitted.network.parameters()).device
+        tensors = fitted.network.parameters()  # none where a whole model stands in the place of a network
+        self._device = next((tensor.device for tensor in tensors), torch.device("cpu"))
         self._windows: Windows | None = None
         if len(self.time):
             origin = max(start - fitted.lookback + 1, 0)
@@ -106,13 +112,20 @@ class Inputs:
     def quantiles(self, columns: Sequence[int] = (), donors: np.ndarray | None = None) -> np.ndarray:
         """Quantiles (N, H, Q), float64: float32 widens exactly and a positive factor keeps the order.
 
+        Calibrated where the network is, as in `forecast`.
+
         With ``donors`` (N,), each window has the ``columns`` of the window at that position, and their masks; what
         is missing there is missing here. Which windows are forecast does not change.
         """
-        return self._scaled_back(torch.cat([said.quantiles for said in self._batches(columns, donors)]))
+        own, calibration = self._batches(columns, donors), self._fitted.calibration
+        quantiles = self._scaled_back(torch.cat([said.quantiles for said in own]))
+        return quantiles if calibration is None else shifted(quantiles, calibration.shifts)
 
     def said(self) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-        """Quantiles (N, H, Q), and where the head names classes their probabilities (N, H, C) and evidence (N, H)."""
+        """What the network itself says: quantiles (N, H, Q), and of classes their probabilities and evidence.
+
+        Uncalibrated; the last two are None where the head names no classes.
+        """
         parts = self._batches((), None)
 
         def joined(pieces: list[torch.Tensor | None]) -> np.ndarray | None:
@@ -127,7 +140,7 @@ class Inputs:
         network = fitted.network.eval()
         if windows is None:
             with torch.inference_mode():
-                return [_on_cpu(output_of(network.head, torch.empty(0, network.backbone.d_out, device=device)))]
+                return [_on_cpu(network.nothing())]
         given = None if donors is None else torch.from_numpy(donors).to(device)
         places = torch.tensor(self._places(columns), dtype=torch.long, device=device)
         parts = []

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from mnpu.data.scaling import Scaler
 from mnpu.errors import DataError
+from mnpu.manifest import MANIFEST
 from mnpu.nn.network import Network
 from mnpu.training.batches import Windows
-from mnpu.training.bundle import MANIFEST, state_and_tensors
+from mnpu.training.bundle import state_and_tensors
 from mnpu.types import Fold
 
 __all__ = ["FromBundle", "WarmUp", "bundles_under", "fingerprint"]

@@ -13,13 +13,16 @@ from __future__ import annotations
 
 from mnpu.types.features import FeatureFrame, FeatureSpec
 from mnpu.types.forecasts import Fold, Forecast, Labels, Split, WindowBatch, join_forecasts
+from mnpu.types.levels import LEVELS, levels_are_sound
 from mnpu.types.positions import Action, Book, Decision, PolicyContext, Positions, Violation
 from mnpu.types.prices import DatasetInfo, Panel
 from mnpu.types.reports import Block, Figure, Line, Section, Table
 from mnpu.types.results import GateOutcome, Metric, Result, Run
 from mnpu.types.side import SeriesInfo, SideTable, table_of
+from mnpu.types.training import TrainingRecord
 
 __all__ = [
+    "LEVELS",
     "Action",
     "Block",
     "Book",
@@ -44,8 +47,10 @@ __all__ = [
     "SideTable",
     "Split",
     "Table",
+    "TrainingRecord",
     "Violation",
     "WindowBatch",
     "join_forecasts",
+    "levels_are_sound",
     "table_of",
 ]

@@ -69,7 +69,9 @@ class Forecast:
     """Predictive distribution: ``quantiles`` float64 (T, A, H, Q), never crossing, NaN where none was possible.
 
     ``levels`` (Q,) are increasing and symmetric around 0.5, which is one of them. ``probabilities`` (T, A, H, C)
-    and ``evidence`` (T, A, H) are optional.
+    and ``evidence`` (T, A, H) are optional. ``thresholds`` (T, H, C - 1), in units of the label, part its classes, so
+    that an outcome can be told which class it was; they differ between folds. ``uncalibrated`` is what the head itself
+    said, where a calibration has moved it; a policy does not see it.
     """
 
     times: pd.DatetimeIndex
@@ -79,11 +81,18 @@ class Forecast:
     quantiles: np.ndarray
     probabilities: np.ndarray | None = None
     evidence: np.ndarray | None = None
+    thresholds: np.ndarray | None = None
+    uncalibrated: Forecast | None = None
 
     @property
     def available(self) -> np.ndarray:
         """Boolean (T, A): where a forecast exists for every horizon."""
         return np.isfinite(self.quantiles).all(axis=(2, 3))
+
+    @property
+    def final(self) -> Forecast:
+        """Itself without what was said before calibration: all that a policy may see."""
+        return replace(self, uncalibrated=None)
 
     def median(self, horizon: int = 0) -> np.ndarray:
         """The median of the ``horizon``-th horizon, (T, A)."""
@@ -102,19 +111,23 @@ class Forecast:
             quantiles=self.quantiles[start:stop],
             probabilities=cut(self.probabilities),
             evidence=cut(self.evidence),
+            thresholds=cut(self.thresholds),
+            uncalibrated=None if self.uncalibrated is None else self.uncalibrated.rows(start, stop),
         )
 
 
 def join_forecasts(forecasts: Sequence[Forecast], join: Callable[[list[np.ndarray]], np.ndarray]) -> Forecast:
     """The last of ``forecasts``, each array joined from those of all; where one names no classes, its are NaN."""
-    arrays: dict[str, np.ndarray | None] = {}
-    for name in ("quantiles", "probabilities", "evidence"):
+    joined: dict[str, Any] = {"uncalibrated": None}
+    for name, keys in (("quantiles", 2), ("probabilities", 2), ("evidence", 2), ("thresholds", 1)):
         parts = [getattr(forecast, name) for forecast in forecasts]
         given = [part for part in parts if part is not None]
         if not given:
-            arrays[name] = None
+            joined[name] = None
             continue
-        cell = given[0].shape[2:]
-        empty = [np.full((*forecast.quantiles.shape[:2], *cell), np.nan) for forecast in forecasts]
-        arrays[name] = join([e if part is None else part for part, e in zip(parts, empty, strict=True)])
-    return replace(forecasts[-1], **arrays)  # type: ignore[arg-type]
+        cell = given[0].shape[keys:]
+        empty = [np.full((*forecast.quantiles.shape[:keys], *cell), np.nan) for forecast in forecasts]
+        joined[name] = join([e if part is None else part for part, e in zip(parts, empty, strict=True)])
+    if any(forecast.uncalibrated is not None for forecast in forecasts):
+        joined["uncalibrated"] = join_forecasts([forecast.uncalibrated or forecast for forecast in forecasts], join)
+    return replace(forecasts[-1], **joined)

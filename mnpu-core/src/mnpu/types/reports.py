@@ -19,11 +19,15 @@ class Line:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture, described so that any renderer can draw it."""
+    """A picture, described so that any renderer can draw it.
+
+    ``contour`` is a surface: each line is a row of it, at the height that its label says as a number, and all have the
+    same ``x``.
+    """
 
     title: str
     lines: tuple[Line, ...]
-    kind: Literal["line", "area", "bar", "calibration"] = "line"
+    kind: Literal["line", "area", "bar", "calibration", "contour"] = "line"
     y_label: str = ""
     x_label: str = ""
     log_y: bool = False

@@ -14,6 +14,7 @@ from mnpu.types.forecasts import Forecast, Split
 from mnpu.types.positions import Positions
 from mnpu.types.prices import Panel
 from mnpu.types.side import SeriesInfo
+from mnpu.types.training import TrainingRecord
 
 __all__ = ["GateOutcome", "Metric", "Result", "Run"]
 
@@ -95,6 +96,8 @@ class Result:
         The side series that were read.
     features : tuple of FeatureSpec
     folds : Split or None
+    training : TrainingRecord or None
+        What instruments read while the networks of the run were fitted.
     fills : DataFrame or None
         One row per trade: ``time``, ``symbol``, ``weight_before``, ``weight_after``, ``price`` (as quoted), ``cost``.
     """
@@ -122,3 +125,4 @@ class Result:
     features: tuple[FeatureSpec, ...] = ()
     folds: Split | None = None
     fills: pd.DataFrame | None = None
+    training: TrainingRecord | None = None

@@ -31,6 +31,8 @@ from torch import Tensor, nn
 
 __all__ = ["Experts", "all_experts", "chosen_experts"]
 
+PART = 512  #: assignments at a time on a processor: what one step writes, the next one finds in its cache
+
 
 class Experts(nn.Module):
     """E networks of one hidden layer, applied to the tokens that chose them.
@@ -96,9 +98,13 @@ class _Chosen(torch.autograd.Function):
         before = x.new_empty(len(order), w1.shape[2])  # (A, M), sorted by expert; dropped assignments last
         outputs = x.new_empty(len(order), w2.shape[2])  # (A, D)
         outputs[ends[-1] :] = 0
-        for e, at in _slices(ends):  # a slice at a time: what one step writes, the next one finds in the cache
-            torch.addmm(b1[e], x.index_select(0, token[at]), w1[e], out=before[at])
-            torch.addmm(b2[e], F.gelu(before[at]), w2[e], out=outputs[at])
+        size = _part_of(x, len(order))
+        scratch = _Scratch(x, size)
+        for e, at in _parts(ends, size):
+            rows = torch.index_select(x, 0, token[at], out=scratch("rows", at, x.shape[1]))
+            torch.addmm(b1[e], rows, w1[e], out=before[at])
+            hidden = torch.ops.aten.gelu.out(before[at], out=scratch("hidden", at, w1.shape[2]))
+            torch.addmm(b2[e], hidden, w2[e], out=outputs[at])
         inverse = torch.empty_like(order)
         inverse[order] = torch.arange(len(order), device=order.device)
         ctx.ends = ends
@@ -117,15 +123,21 @@ class _Chosen(torch.autograd.Function):
         of_rows = torch.empty_like(outputs)
         of_rows[ctx.ends[-1] :] = 0
         of_w1, of_b1, of_w2, of_b2 = (torch.zeros_like(w) for w in weights)
-        for e, at in _slices(ctx.ends):
-            back = grad.index_select(0, token[at])
-            torch.sum(back * outputs[at], 1, out=of_gate[at])
+        size, (width, inside) = _part_of(x, len(order)), w1.shape[1:]
+        scratch = _Scratch(x, size)
+        for e, at in _parts(ctx.ends, size):
+            back = torch.index_select(grad, 0, token[at], out=scratch("back", at, width))
+            rows = torch.mul(back, outputs[at], out=scratch("rows", at, width))
+            torch.sum(rows, 1, out=of_gate[at])
             back *= gate[at]
-            torch.mm(F.gelu(before[at]).T, back, out=of_w2[e])  # again: cheaper than keeping it
-            torch.sum(back, 0, out=of_b2[e])
-            inner = torch.ops.aten.gelu_backward(back @ w2[e].T, before[at])
-            torch.mm(x.index_select(0, token[at]).T, inner, out=of_w1[e])
-            torch.sum(inner, 0, out=of_b1[e])
+            hidden = torch.ops.aten.gelu.out(before[at], out=scratch("hidden", at, inside))  # again: cheaper than kept
+            torch.addmm(of_w2[e], hidden.T, back, out=of_w2[e])
+            of_b2[e] += back.sum(0)
+            inner = torch.mm(back, w2[e].T, out=hidden)
+            inner = torch.ops.aten.gelu_backward.grad_input(inner, before[at], grad_input=scratch("inner", at, inside))
+            rows = torch.index_select(x, 0, token[at], out=rows)
+            torch.addmm(of_w1[e], rows.T, inner, out=of_w1[e])
+            of_b1[e] += inner.sum(0)
             torch.mm(inner, w1[e].T, out=of_rows[at])
         of_x = F.embedding_bag(inverse.view_as(gates), of_rows, mode="sum")
         return of_x, of_gate.index_select(0, inverse).view_as(gates), None, None, of_w1, of_b1, of_w2, of_b2
@@ -150,9 +162,28 @@ def _by_expert(chosen: Tensor, n_experts: int) -> tuple[Tensor, list[int]]:
     return order, ends.tolist()
 
 
-def _slices(ends: list[int]) -> list[tuple[int, slice]]:
-    """The experts that somebody chose, each with its slice."""
-    return [(e, slice(a, b)) for e, (a, b) in enumerate(zip([0, *ends], ends, strict=False)) if a < b]
+class _Scratch:
+    """Room for what one part needs and the next one overwrites: memory that is warm, and asked for once."""
+
+    def __init__(self, like: Tensor, size: int) -> None:
+        self.like, self.size = like, size
+        self.held: dict[str, Tensor] = {}
+
+    def __call__(self, name: str, at: slice, width: int) -> Tensor:
+        if name not in self.held:
+            self.held[name] = self.like.new_empty(self.size, width)
+        return self.held[name][: at.stop - at.start]
+
+
+def _parts(ends: list[int], size: int) -> list[tuple[int, slice]]:
+    """The slices of the experts that somebody chose, in parts of ``size`` rows at most."""
+    slices = enumerate(zip([0, *ends], ends, strict=False))
+    return [(e, slice(i, min(i + size, b))) for e, (a, b) in slices for i in range(a, b, size)]
+
+
+def _part_of(x: Tensor, count: int) -> int:
+    """Rows at a time: what a processor's cache holds; all of them on an accelerator, which likes few large products."""
+    return min(PART, count) if x.device.type == "cpu" else count
 
 
 def _sizes(ends: list[int]) -> list[int]:

@@ -38,6 +38,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mnpu.nn.checks import at_least_one, refuse
+from mnpu.nn.recompute import recomputing, through
 from mnpu_models_moe.experts import Experts
 from mnpu_models_moe.load import Load
 from mnpu_models_moe.routing import Router
@@ -77,6 +78,7 @@ class MoeTransformer(nn.Module):
     """
 
     streams = False
+    checkpoint_activations = False
 
     def __init__(
         self,
@@ -130,7 +132,7 @@ class MoeTransformer(nn.Module):
         """``(B, L, F) -> (B, L, D)``."""
         h = self.embed(x)  # (B, L, D)
         for block in self.blocks:
-            h, _ = block(h)  # (B, L, D)
+            h, _ = through(self, block, h)  # (B, L, D)
         return self.norm(h)
 
     def summary(self, x: Tensor) -> Tensor:
@@ -155,9 +157,9 @@ class MoeTransformer(nn.Module):
         h = self.embed(x)  # (B, L, D)
         losses = []
         for block in self.blocks[:-1]:
-            h, loss = block(h)  # (B, L, D)
+            h, loss = through(self, block, h)  # (B, L, D)
             losses.append(loss)
-        h, loss = self.blocks[-1](h, last=True)  # (B, 1, D)
+        h, loss = through(self, self.blocks[-1].last, h)  # (B, 1, D)
         return self.norm(h[:, 0]), torch.stack([*losses, loss]).sum(0)
 
 
@@ -168,6 +170,10 @@ class Block(nn.Module):
         super().__init__()
         self.norm1, self.attention = nn.LayerNorm(d_model), attention
         self.norm2, self.mixture = nn.LayerNorm(d_model), mixture
+
+    def last(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, L, D) -> (B, 1, D)``, the last step of ``forward``, and the losses of that one."""
+        return self(h, last=True)
 
     def forward(self, h: Tensor, *, last: bool = False) -> tuple[Tensor, Tensor]:
         """``(B, L, D) -> (B, P, D)`` and the losses (2,), balance and z; P is 1 if ``last``, else L."""
@@ -209,7 +215,7 @@ class Mixture(nn.Module):
         """``(B, P, D) -> (B, P, D)`` and the losses (2,), balance and z."""
         tokens = z.flatten(0, 1)  # (T, D), T = B P
         routes = self.router(tokens)
-        if self.training:
+        if self.training and not recomputing():
             self.load.count(routes.wanted, routes.chosen)
         y = self.experts(tokens, routes.gates, routes.chosen)  # (T, D)
         return y.unflatten(0, z.shape[:2]), torch.stack([routes.balance, routes.z])

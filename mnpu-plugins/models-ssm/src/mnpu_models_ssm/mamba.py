@@ -34,9 +34,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from mnpu.data.compiled import compiled
 from mnpu.nn.checks import at_least_one, refuse
+from mnpu_models_ssm.conv import CausalConv
+from mnpu_models_ssm.machine import compilable
 from mnpu_models_ssm.scan import selective_scan, selective_step
-from mnpu_models_ssm.stack import CausalConv, Stack, gated, step_size_bias, wide
+from mnpu_models_ssm.stack import Stack, gated, step_size_bias, wide
 
 __all__ = ["Mamba", "SelectiveSSM"]
 
@@ -126,7 +129,9 @@ class SelectiveSSM(nn.Module):
         return self.conv1d.initial_state(batch), rates.new_zeros(batch, *rates.shape)
 
     def step(self, h: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """``(B, D)`` and a state to ``(B, D)`` and the next state."""
+        """``(B, D)`` and a state to ``(B, D)`` and the next state; machine code where no gradient is asked for."""
+        if not torch.is_grad_enabled() and compilable(h) and h.dtype == self.D.dtype:
+            return self._compiled_step(h, *state)
         before, x = state
         u, z = self.in_proj(h).chunk(2, dim=-1)  # (B, E) each
         u, before = self.conv1d.step(u, before)
@@ -134,12 +139,24 @@ class SelectiveSSM(nn.Module):
         y, x = selective_step(*self._selected(u), x)  # (B, E), (B, E, N)
         return self.out_proj(gated(y, z).to(h.dtype)), (before, x)
 
+    def _compiled_step(self, h: Tensor, before: Tensor, x: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The same in one call, some thirty operations of torch being longer than their work."""
+        from mnpu_models_ssm import step_loops as loops  # imports numba
+
+        conv, held = self.conv1d, (before.contiguous(), x.contiguous())
+        values = [h.contiguous(), self.in_proj.weight, conv.weight, conv.bias, self.x_proj.weight, self.dt_proj.weight]
+        values += [self.dt_proj.bias, self.A_log.exp(), self.D, self.out_proj.weight, *held]
+        out = [torch.empty_like(value) for value in (values[0], *held)]
+        arrays = [value.detach().numpy() for value in (*values, *out)]
+        compiled(loops.mixer, relaxed=loops.RELAXED)(*arrays)
+        return out[0], (out[1], out[2])
+
     def _scanned(self, u: Tensor) -> Tensor:
-        selected = self._selected(F.silu(self.conv1d(u)))
+        selected = self._selected(self.conv1d.activated(u))
         with torch.autocast(device_type=u.device.type, enabled=False):
             return selective_scan(*selected).to(u.dtype)  # (B, L, E)
 
-    def _selected(self, u: Tensor) -> tuple[Tensor, ...]:
+    def _selected(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
         """The scan's arguments for ``u`` (..., E): itself, delta, A, b, c and D."""
         r, b, c = self.x_proj(u).split(self.sizes, dim=-1)  # (..., R), (..., N), (..., N)
         delta = F.softplus(*wide(self.dt_proj(r)))  # (..., E)

@@ -36,8 +36,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mnpu.nn.checks import at_least_one, refuse
+from mnpu_models_ssm.conv import CausalConv
 from mnpu_models_ssm.ssd import CHUNK, ssd, ssd_step
-from mnpu_models_ssm.stack import EPSILON, CausalConv, Stack, gated, step_size_bias, wide
+from mnpu_models_ssm.stack import EPSILON, Stack, gated, step_size_bias, wide
 
 __all__ = ["Mamba2", "DualSSM"]
 
@@ -149,7 +150,7 @@ class DualSSM(nn.Module):
         return self.out_proj(self.norm(gated(y.to(h.dtype), z))), (before, memory)
 
     def _scanned(self, u: Tensor, delta: Tensor) -> Tensor:
-        x, given, log_decay, b, c, skip = self._selected(F.silu(self.conv1d(u)), delta)
+        x, given, log_decay, b, c, skip = self._selected(self.conv1d.activated(u), delta)
         with torch.autocast(device_type=u.device.type, enabled=False):
             y = torch.addcmul(ssd(given, log_decay, b, c, chunk=self.chunk), skip, x)  # (B, L, H, P)
         return y.flatten(-2).to(u.dtype)  # (B, L, E)

@@ -40,6 +40,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mnpu.nn.checks import at_least_one, refuse
+from mnpu.nn.recompute import through
 
 __all__ = ["S4D", "DiagonalSSM"]
 
@@ -65,6 +66,7 @@ class S4D(nn.Module):
 
     causal = True
     streams = True
+    checkpoint_activations = False
 
     def __init__(
         self,
@@ -99,15 +101,15 @@ class S4D(nn.Module):
         """``(B, L, F) -> (B, L, D)``."""
         h = self.embed(x)  # (B, L, D)
         for block in self.blocks:
-            h = block(h)  # (B, L, D)
+            h = through(self, block, h)  # (B, L, D)
         return self.norm(h)
 
     def summary(self, x: Tensor) -> Tensor:
         """The last step of ``forward``; the last block convolves only that one: ``(B, L, F) -> (B, D)``."""
         h = self.embed(x)  # (B, L, D)
         for block in self.blocks[:-1]:
-            h = block(h)  # (B, L, D)
-        return self.norm(self.blocks[-1].last(h))  # (B, D)
+            h = through(self, block, h)  # (B, L, D)
+        return self.norm(through(self, self.blocks[-1].last, h))  # (B, D)
 
     def initial_state(self, batch: int) -> list[Tensor]:
         """Zero states, complex (B, D, N/2), one for each block."""
@@ -177,6 +179,8 @@ class DiagonalSSM(nn.Module):
 
     def kernel(self, length: int) -> Tensor:
         """The impulse response K, (D, L); the skip is part of its lag 0."""
+        if _exporting():
+            return self._real_kernel(length)
         dt_a, b, c = self.discrete()
         lags = torch.arange(length, device=b.device)
         powers = torch.exp(dt_a.unsqueeze(-1) * lags)  # (D, N/2, L): the Vandermonde matrix of Abar
@@ -188,6 +192,10 @@ class DiagonalSSM(nn.Module):
         with torch.autocast(device_type=u.device.type, enabled=False):
             u = u.float()
             length = u.shape[1]
+            if _exporting():
+                past = F.pad(u.transpose(1, 2), (length - 1, 0))  # (B, D, 2L-1)
+                taps = self.kernel(length).flip(-1).unsqueeze(1)  # (D, 1, L)
+                return F.conv1d(past, taps, groups=len(taps)).transpose(1, 2).contiguous()  # (B, L, D)
             response = torch.fft.rfft(self.kernel(length), n=2 * length)  # (D, L+1)
             spectrum = torch.fft.rfft(u.transpose(1, 2), n=2 * length) * response  # (B, D, L+1)
             y = torch.fft.irfft(spectrum, n=2 * length)[..., :length]  # (B, D, L)
@@ -200,6 +208,24 @@ class DiagonalSSM(nn.Module):
             weights = self.kernel(u.shape[1]).flip(-1).T  # (L, D): the newest step meets lag 0
             return (u.float() * weights).sum(1)
 
+    def _real_kernel(self, length: int) -> Tensor:
+        """`kernel` in real arithmetic, for runtimes without complex numbers: ``2 Re(C Bbar Abar^k)``, (D, L)."""
+        dt = self.log_dt.exp().unsqueeze(-1)  # (D, 1)
+        decay, turn = -dt * self.log_decay.exp(), dt * self.frequency  # (D, N/2): Delta A = decay + i turn
+        # Bbar = (exp(Delta A) - 1) / A, times C = p + i q; the denominator is |A|^2
+        rate, frequency = -self.log_decay.exp(), self.frequency
+        half = torch.sin(turn / 2)  # exp(a) cos(b) - 1 without the difference of two numbers close to 1
+        grown_re, grown_im = torch.expm1(decay) * torch.cos(turn) - 2 * half * half, torch.exp(decay) * torch.sin(turn)
+        size = rate.square() + frequency.square()
+        b_re = (grown_re * rate + grown_im * frequency) / size
+        b_im = (grown_im * rate - grown_re * frequency) / size
+        p, q = self.readout.unbind(-1)
+        cb_re, cb_im = p * b_re - q * b_im, p * b_im + q * b_re  # (D, N/2)
+        lags = torch.arange(length, device=dt.device)
+        angle, shrunk = turn.unsqueeze(-1) * lags, torch.exp(decay.unsqueeze(-1) * lags)  # (D, N/2, L)
+        response = 2 * ((cb_re.unsqueeze(-1) * angle.cos() - cb_im.unsqueeze(-1) * angle.sin()) * shrunk).sum(1)
+        return response + F.pad(self.skip.unsqueeze(-1), (0, length - 1))
+
     def initial_state(self, batch: int) -> Tensor:
         """Zero state, complex (B, D, N/2)."""
         return torch.zeros(batch, *self.frequency.shape, dtype=torch.complex64, device=self.frequency.device)
@@ -211,6 +237,12 @@ class DiagonalSSM(nn.Module):
             dt_a, b, c = self.discrete()
             state = torch.exp(dt_a) * state + b * u.unsqueeze(-1)  # (B, D, N/2)
             return 2 * (c * state).sum(-1).real + self.skip * u, state
+
+
+def _exporting() -> bool:
+    """Whether a graph is made for other runtimes, which have neither complex numbers nor this FFT."""
+    asked = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)  # torch 2.6 has the latter alone
+    return bool(asked())
 
 
 def _frequencies(init: str, n: Tensor, d_state: int) -> Tensor:

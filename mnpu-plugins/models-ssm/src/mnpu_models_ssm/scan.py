@@ -35,6 +35,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mnpu_models_ssm.machine import compilable
+
 __all__ = ["chunked", "compiled", "reference", "selective_scan", "selective_step", "way"]
 
 Scan = Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -47,10 +49,7 @@ def selective_scan(u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, sk
 
 def way(u: Tensor) -> Scan:
     """Compiled loops on a processor; plain torch elsewhere, and where the operations are traced."""
-    traced = torch.compiler.is_compiling() or torch.jit.is_tracing() or type(u) not in (Tensor, torch.nn.Parameter)
-    traced = traced or torch._C._are_functorch_transforms_active()  # torch.func, whose tensors have no memory
-    compilable = u.device.type == "cpu" and u.dtype in (torch.float32, torch.float64)
-    return compiled if compilable and not traced else chunked
+    return compiled if compilable(u) else chunked
 
 
 def selective_step(

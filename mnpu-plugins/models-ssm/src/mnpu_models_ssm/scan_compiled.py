@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -12,11 +10,10 @@ from torch import Tensor
 
 from mnpu.data.compiled import compiled
 from mnpu_models_ssm import scan_loops as loops
+from mnpu_models_ssm.machine import spread
 from mnpu_models_ssm.scan import chunked
 
 __all__ = ["scan"]
-
-ALONE = 1 << 20  #: steps of single modes below which threads cost more than they save
 
 
 def scan(u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Tensor) -> Tensor:
@@ -35,7 +32,7 @@ class _Scan(torch.autograd.Function):
         marks = u.new_empty(batch, kept, a.shape[1], channels)
         y = torch.empty_like(u, memory_format=torch.contiguous_format)
         kernel = compiled(loops.forward, relaxed=loops.RELAXED)
-        _spread(lambda first, last: kernel(*arrays, first, last, marks.numpy(), y.numpy()), batch, a.numel() * length)
+        spread(lambda first, last: kernel(*arrays, first, last, marks.numpy(), y.numpy()), batch, a.numel() * length)
         ctx.save_for_backward(u, delta, a, b, c, skip, marks)
         return y
 
@@ -54,7 +51,7 @@ class _Scan(torch.autograd.Function):
         g_b, g_c = u.new_zeros(b.shape), u.new_zeros(b.shape)
         out = [value.numpy() for value in (g_u, g_delta, g_a, g_b, g_c, g_skip)]
         kernel = compiled(loops.backward, relaxed=loops.RELAXED)
-        _spread(lambda first, last: kernel(*arrays, marks.numpy(), g, first, last, *out), batch, a.numel() * length)
+        spread(lambda first, last: kernel(*arrays, marks.numpy(), g, first, last, *out), batch, a.numel() * length)
         return g_u, g_delta, g_a.sum(0).T, g_b, g_c, g_skip.sum(0)
 
 
@@ -62,14 +59,3 @@ def _arrays(u: Tensor, delta: Tensor, a: Tensor, b: Tensor, c: Tensor, skip: Ten
     """Inputs as the loops read them, without a copy where they lie so already."""
     turned = (a.detach().T.double() * math.log2(math.e)).to(a.dtype).contiguous()  # (N, D), rounded once
     return [value.detach().contiguous().numpy() for value in (u, delta, turned, b, c, skip)]
-
-
-def _spread(work: Callable[[int, int], None], batch: int, each: int) -> None:
-    """Divide the windows among as many threads as torch may use."""
-    threads = min(torch.get_num_threads(), batch, 1 + batch * each // ALONE)
-    if threads < 2:
-        work(0, batch)
-        return
-    edges = [batch * i // threads for i in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, edges[:-1], edges[1:]))  # the list raises what a thread raised

@@ -45,7 +45,8 @@ def ssd(x: Tensor, log_decay: Tensor, b: Tensor, c: Tensor, *, chunk: int = CHUN
     at_once = _chunks_at_once(x, batch * heads * chunk * chunk) * chunk
     state, outputs = x.new_zeros(batch, b.shape[-1], heads * width), []
     for part in zip(*(value.split(at_once, dim=1) for value in (x, log_decay, b, c)), strict=True):
-        y, state = _part(*(value.unflatten(1, (-1, chunk)) for value in part), state)
+        x_k, log_decay_k, b_k, c_k = (value.unflatten(1, (-1, chunk)) for value in part)
+        y, state = _part(x_k, log_decay_k, b_k, c_k, state)
         outputs.append(y)
     return torch.cat(outputs, dim=1)[:, :length]
 

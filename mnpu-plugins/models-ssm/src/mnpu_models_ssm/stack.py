@@ -1,8 +1,8 @@
-"""What Mamba and Mamba-2 share: a short causal convolution, and mixers stacked on a residual stream.
+"""What Mamba and Mamba-2 share: mixers stacked on a residual stream, and how step sizes start.
 
 Glossary
 --------
-B batch, L lookback, F input columns, D model width, W channels of a convolution, K its taps.
+B batch, L lookback, F input columns, D model width.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["EPSILON", "CausalConv", "Stack", "gated", "step_size_bias", "wide"]
+from mnpu.nn.recompute import through
+
+__all__ = ["EPSILON", "Stack", "gated", "step_size_bias", "wide"]
 
 EPSILON = 1e-5  #: of every norm, as published
 
@@ -28,6 +30,7 @@ class Stack(nn.Module):
 
     causal = True
     streams = True
+    checkpoint_activations = False
 
     def __init__(self, n_features: int, d_model: int, mixers: Iterable[nn.Module]) -> None:
         super().__init__()
@@ -46,15 +49,15 @@ class Stack(nn.Module):
         """``(B, L, F) -> (B, L, D)``."""
         h = self.embed(x)  # (B, L, D)
         for block in self.blocks:
-            h = block(h)  # (B, L, D)
+            h = through(self, block, h)  # (B, L, D)
         return self.norm(h)
 
     def summary(self, x: Tensor) -> Tensor:
         """The last step of ``forward``, whose last block gates and projects only that one: ``(B, L, F) -> (B, D)``."""
         h = self.embed(x)  # (B, L, D)
         for block in self.blocks[:-1]:
-            h = block(h)  # (B, L, D)
-        return self.norm(self.blocks[-1].last(h))  # (B, D)
+            h = through(self, block, h)  # (B, L, D)
+        return self.norm(through(self, self.blocks[-1].last, h))  # (B, D)
 
     def initial_state(self, batch: int) -> list[Any]:
         """The state before the first bar, one for each block: zeros, of a size that does not grow."""
@@ -89,28 +92,6 @@ class Block(nn.Module):
         """``(B, D)`` and a state to ``(B, D)`` and the next state."""
         y, state = self.mixer.step(self.norm(h), state)
         return h + y, state
-
-
-class CausalConv(nn.Conv1d):
-    """A filter of K taps for each channel: ``y_t = bias + sum_k w_k x_{t-K+1+k}``, zero before the window."""
-
-    def __init__(self, channels: int, taps: int) -> None:
-        super().__init__(channels, channels, taps, groups=channels, padding=taps - 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, L, W) -> (B, L, W)``."""
-        y = super().forward(x.transpose(1, 2))[..., : x.shape[1]]  # (B, W, L)
-        # contiguous: what follows acts on channels, and mixed strides would make it several times slower
-        return y.transpose(1, 2).contiguous()
-
-    def initial_state(self, batch: int) -> Tensor:
-        """The K - 1 inputs before the first, (B, K-1, W): zeros."""
-        return self.weight.new_zeros(batch, self.kernel_size[0] - 1, self.in_channels)
-
-    def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """``(B, W)`` and the inputs before it to ``(B, W)`` and the inputs before the next."""
-        seen = torch.cat([state, x.unsqueeze(1).to(state.dtype)], dim=1)  # (B, K, W)
-        return (seen * self.weight[:, 0].T).sum(1) + self.bias, seen[:, 1:]
 
 
 def step_size_bias(count: int, smallest: float, largest: float) -> Tensor:

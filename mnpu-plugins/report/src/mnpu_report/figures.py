@@ -27,7 +27,8 @@ _INK, _GRID, _MUTED = "#1f2933", "#e4e7eb", "#616e7c"
 _PALETTE = ("#0b5fa5", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b8794")
 _DASHES = ("", "", "6 2", "3 1.5", "9 2 2 2", "1 1", "4 4")
 _POINTS = 700  # more than this is finer than a printed line; the extremes of each stretch are kept
-_HEIGHTS = {"line": 3.5, "area": 2.5, "bar": 2.8, "calibration": 4.2}
+_HEIGHTS = {"line": 3.5, "area": 2.5, "bar": 2.8, "calibration": 4.2, "contour": 4.2}
+_LEVELS = 12
 _RC = {
     "svg.fonttype": "none",
     "svg.image_inline": True,
@@ -70,7 +71,7 @@ def draw(figure: Figure) -> Picture:
     picture : Picture
         The same figure always gives the same characters.
     """
-    square = figure.kind == "calibration"
+    square = figure.kind in _SQUARE
     with matplotlib.rc_context({**_RC, "svg.hashsalt": f"mnpu {figure.title}"}):
         canvas = Canvas(figsize=(4.6 if square else 9.2, _HEIGHTS[figure.kind]))
         axes = canvas.add_subplot()
@@ -81,7 +82,8 @@ def draw(figure: Figure) -> Picture:
         )
         page = io.StringIO()
         canvas.savefig(page, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    legend = tuple((line.label, _colour(i), _dash(i)) for i, line in enumerate(figure.lines))
+    lines = () if figure.kind == "contour" else figure.lines  # a surface says its heights itself
+    legend = tuple((line.label, _colour(i), _dash(i)) for i, line in enumerate(lines))
     return Picture(caption_of(figure), _bare(page.getvalue(), figure.title), legend, figure.kind)
 
 
@@ -124,7 +126,22 @@ def _calibration(axes: Axes, figure: Figure) -> None:
     axes.set_aspect("equal")
 
 
-_KINDS = {"line": _lines, "area": _area, "bar": _bars, "calibration": _calibration}
+def _contour(axes: Axes, figure: Figure) -> None:
+    rows = sorted((float(line.label), np.asarray(line.y, dtype=float)) for line in figure.lines)
+    z = np.array([row for _, row in rows])
+    if min(z.shape, default=0) < 2 or not np.isfinite(z).any():
+        return
+    x, y = np.asarray(figure.lines[0].x), [at for at, _ in rows]
+    axes.contourf(x, y, z, levels=_LEVELS, cmap="Blues_r", alpha=0.75)
+    drawn = axes.contour(x, y, z, levels=_LEVELS, colors=_MUTED, linewidths=0.6)
+    axes.clabel(drawn, np.asarray(drawn.levels)[1::3], fmt="%.3g", fontsize=7, colors=_INK)
+    axes.plot([0], [0], marker="+", markersize=9, color=_PALETTE[1], markeredgewidth=1.8)
+    axes.grid(visible=False)
+    axes.set_aspect("equal")
+
+
+_KINDS = {"line": _lines, "area": _area, "bar": _bars, "calibration": _calibration, "contour": _contour}
+_SQUARE = ("calibration", "contour")
 
 
 def _dress(axes: Axes, figure: Figure) -> None:
@@ -133,7 +150,7 @@ def _dress(axes: Axes, figure: Figure) -> None:
     axes.spines["bottom"].set_color(_MUTED)
     axes.tick_params(length=0, pad=5)
     axes.set_xlabel(figure.x_label)
-    axes.set_ylabel(figure.y_label if figure.kind == "calibration" else "")
+    axes.set_ylabel(figure.y_label if figure.kind in _SQUARE else "")
     if figure.kind in ("line", "area"):
         axes.grid(axis="x", visible=False)
         axes.margins(x=0.0)
@@ -148,6 +165,8 @@ def _dress(axes: Axes, figure: Figure) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:
         axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]))
+    if figure.x_label == "epoch":
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=12, integer=True))
     suffix = "%" if figure.y_label.endswith("%") and figure.kind != "calibration" else ""
     style = "g" if figure.log_y else f".{_decimals(axes)}f"
     label = FuncFormatter(lambda value, _: f"{value:{style}}{suffix}".replace("-", "\N{MINUS SIGN}"))

@@ -1,0 +1,83 @@
+"""What a recipe's ``model.calibration`` does to a fold: what it keeps back, and the forecast of the test range."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+import pandas as pd
+
+from mnpu.training.calibrating import adapt, carve, fit_calibration
+from mnpu.training.fitted import Fitted
+from mnpu.training.forecasting import forecast
+from mnpu.types import FeatureFrame, Fold, Forecast, Labels
+
+__all__ = ["CalibrationSettings", "calibrated", "kept_back"]
+
+
+class CalibrationSettings(Protocol):
+    """The ``model.calibration`` block of a recipe: ``rate`` and ``memory`` are None where they do not apply."""
+
+    @property
+    def use(self) -> str:
+        """``split`` or ``adaptive``."""
+
+    @property
+    def share(self) -> float:
+        """Share of the validation range."""
+
+    @property
+    def rate(self) -> float | None:
+        """Of adaptive calibration."""
+
+    @property
+    def memory(self) -> int | None:
+        """Of adaptive calibration, in decisions."""
+
+
+def kept_back(
+    settings: CalibrationSettings | None, fold: Fold, labels: Labels, times: pd.DatetimeIndex
+) -> tuple[Fold, tuple[int, int] | None]:
+    """The fold that may be fitted, and the rows that calibration keeps back from it; None without a calibration."""
+    return (fold, None) if settings is None else carve(fold, labels, times=times, share=settings.share)
+
+
+def calibrated(
+    fitted: Fitted,
+    frame: FeatureFrame,
+    labels: Labels,
+    rows: tuple[int, int] | None,
+    settings: CalibrationSettings | None,
+) -> tuple[Fitted, Forecast]:
+    """Calibrate a network as the recipe says, and forecast the test range of its fold with it.
+
+    Parameters
+    ----------
+    fitted : Fitted
+    frame : FeatureFrame
+        The columns that the network was fitted on.
+    labels : Labels
+    rows : (start, stop) or None
+        What was kept back for calibration.
+    settings : CalibrationSettings or None
+
+    Returns
+    -------
+    fitted : Fitted
+        With its split calibration, so that it is saved with the network and served with it.
+    forecast : Forecast
+        Over the test range, NaN elsewhere.
+    """
+    fold = fitted.fold
+    if settings is None or rows is None:
+        return fitted, forecast(fitted, frame, rows=fold.test)
+    if settings.use == "split":
+        calibration = fit_calibration(forecast(fitted, frame, rows=rows), labels, fold, rows)
+        fitted = replace(fitted, calibration=calibration)
+        return fitted, forecast(fitted, frame, rows=fold.test)
+    start, stop = rows[0], fold.test[1]
+    said = forecast(fitted, frame, rows=(start, stop))
+    given = {name: getattr(settings, name) for name in ("rate", "memory")}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    made = adapt(said, labels, (start, stop), since=fold.test[0], **chosen)
+    return fitted, made

@@ -1,0 +1,342 @@
+"""Instruments in a fit: they change no bit, say what is there, and alerts follow from what they say."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mnpu.config.alerts import AlertsConfig
+from mnpu.errors import MnpuError
+from mnpu.nn.dirichlet_quantile import DirichletQuantile
+from mnpu.nn.gaussian import Gaussian
+from mnpu.nn.gru import GRU
+from mnpu.nn.linear import Linear
+from mnpu.nn.omni import Omni
+from mnpu.nn.point import Point
+from mnpu.nn.quantile import Quantile
+from mnpu.nn.tcn import TCN
+from mnpu.training import Callback, Checkpoints, Fitted, Recorder
+from mnpu.training.checkpoints import Every
+from mnpu.training.fitted import Epoch
+from mnpu.training.instruments.alerts import Judge
+from mnpu.training.instruments.api import Instrument, Reading
+from mnpu.training.instruments.calibration import Calibration
+from mnpu.training.instruments.curvature import Curvature
+from mnpu.training.instruments.dead_units import DeadUnits
+from mnpu.training.instruments.landscape import Landscape
+from mnpu.training.instruments.noise_scale import NoiseScale
+from mnpu.training.instruments.norms import Norms
+from mnpu.training.instruments.throughput import Throughput
+from tests.core.training_world import World, fit, make_world, settings
+
+pytestmark = pytest.mark.torch
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world(np.random.default_rng(11))
+
+
+def everything() -> dict[str, Instrument]:
+    return {
+        "norms": Norms(samples=4),
+        "calibration": Calibration(),
+        "throughput": Throughput(),
+        "dead_units": DeadUnits(windows=64),
+        "noise_scale": NoiseScale(batch=16, batches=4, draws=2),
+        "landscape": Landscape(points=3, plane=3, windows=64),
+        "curvature": Curvature(iterations=3, windows=32),
+    }
+
+
+def watched(world: World, instruments: dict[str, Instrument], **changed: Any) -> tuple[Fitted, Recorder]:
+    alerts = changed.pop("alerts", AlertsConfig())
+    recorder = Recorder(instruments, alerts=alerts, strategy="mine", fold=3, seed=5)
+    callbacks = [recorder, *changed.pop("callbacks", [])]
+    return fit(world, callbacks=callbacks, **{"train": settings(epochs=2, max_steps_per_epoch=6), **changed}), recorder
+
+
+def of(recorder: Recorder, name: str, layer: str = "") -> np.ndarray:
+    rows = recorder.record().measurements
+    return rows.loc[(rows["name"] == name) & (rows["layer"] == layer), "value"].to_numpy()
+
+
+class Dropping(nn.Module):
+    """Takes random numbers in training, as dropout does."""
+
+    causal, streams = True, False
+
+    def __init__(self, n_features: int, lookback: int) -> None:
+        super().__init__()
+        self.inner = Linear(n_features=n_features, lookback=lookback)
+        self.d_out = self.inner.d_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(self.inner(x), 0.3, self.training)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "head"),
+    [
+        (Linear, Quantile),
+        (Dropping, Gaussian),
+        (partial(TCN, d_model=8), DirichletQuantile),
+        (partial(GRU, d_model=8), Point),
+        (partial(Omni, d_model=8), Quantile),
+    ],
+)
+def test_instruments_change_no_bit_of_the_training(world: World, backbone: Any, head: Any) -> None:
+    parts = {
+        "backbone": backbone,
+        "head": head,
+        "train": settings(epochs=2, max_steps_per_epoch=6),
+    }
+    alone = fit(world, **parts)
+    seen, recorder = watched(world, everything(), **parts)
+    assert seen.history == alone.history
+    mine, other = seen.network.state_dict(), alone.network.state_dict()
+    assert all(torch.equal(mine[name], other[name]) for name in other)
+    assert not any(module.training for module in seen.network.modules())
+    names = set(recorder.record().measurements["name"])
+    assert {"gradient_norm", "crps", "windows_per_second", "dead_units", "noise_scale", "hessian_top", "lr"} <= names
+    assert set(recorder.record().landscape["kind"]) == {"line", "plane"}
+
+
+def test_the_same_fit_gives_the_same_readings_but_for_the_clock(world: World) -> None:
+    first, second = (watched(world, everything())[1].record() for _ in range(2))
+    timed = first.measurements["name"].isin(("windows_per_second", "step_seconds"))
+    pd.testing.assert_frame_equal(first.measurements[~timed], second.measurements[~timed], check_exact=True)
+    pd.testing.assert_frame_equal(first.landscape, second.landscape, check_exact=True)
+
+
+class Witness(Callback):
+    """Norms by another route: the loop's own, and differences of whole copies of the weights."""
+
+    def __init__(self) -> None:
+        self.gradients: list[float] = []
+        self.updates: list[float] = []
+        self.before: dict[str, Tensor] = {}
+
+    def on_gradients(self, loop: Any) -> None:
+        self.before = {name: t.clone() for name, t in loop.network.state_dict().items()}
+
+    def on_step(self, loop: Any) -> None:
+        self.gradients.append(float(loop.gradient_norm))
+        moved = [float(((t - self.before[n]).double() ** 2).sum()) for n, t in loop.network.state_dict().items()]
+        self.updates.append(math.sqrt(sum(moved)))
+
+
+def test_norms_are_those_of_the_sampled_steps(world: World) -> None:
+    witness = Witness()
+    _, recorder = watched(world, {"norms": Norms(samples=100)}, callbacks=[witness])
+    for name, steps in (("gradient_norm", witness.gradients), ("update_norm", witness.updates)):
+        by_epoch = np.sqrt((np.array(steps).reshape(2, 6) ** 2).mean(axis=1))
+        np.testing.assert_allclose(of(recorder, name), by_epoch, rtol=1e-4)
+    rows = recorder.record().measurements
+    layers = rows[(rows["name"] == "gradient_norm") & (rows["layer"] != "") & (rows["epoch"] == 1)]["value"]
+    assert math.sqrt((layers**2).sum()) == pytest.approx(of(recorder, "gradient_norm")[0], rel=1e-9)
+
+
+def test_calibration_is_that_of_the_forecasts_on_the_validation_windows(world: World) -> None:
+    """Against the pipeline's own forecast of the validation range, in units of the label."""
+    from mnpu import training
+    from tests.core.training_world import FOLD
+
+    fitted, recorder = watched(world, {"calibration": Calibration(windows=10**6)})
+    best = 1 + fitted.history.index(fitted.best)
+    said = training.forecast(fitted, world.frame, rows=FOLD.validation)
+    rows = slice(*FOLD.validation)
+    y, q = world.labels.values[rows, :, 0].ravel(), said.quantiles[rows, :, 0].reshape(-1, len(said.levels))
+    inside = np.mean((q[:, 0] <= y) & (y <= q[:, -1]))
+    assert of(recorder, "coverage_0.90")[best - 1] == pytest.approx(inside, abs=1e-12)
+    spread = (q[:, len(said.levels) // 2] / fitted.target_scale[0]).std()
+    assert of(recorder, "forecast_spread")[best - 1] == pytest.approx(spread, rel=1e-5)
+
+
+def test_the_middle_of_the_landscape_is_the_loss_of_the_best_weights(world: World) -> None:
+    fitted, recorder = watched(world, {"landscape": Landscape(points=5, plane=3, windows=10**6)})
+    surface = recorder.record().landscape
+    middle = surface[(surface["a"] == 0) & (surface["b"] == 0)]["loss"].to_numpy()
+    assert len(middle) == 2
+    assert middle[0] == pytest.approx(middle[1], rel=1e-6)
+    assert (surface["loss"] >= middle[0] - 0.02).all()  # trained: hardly anywhere lower
+    assert len(fitted.history) == 2
+
+
+class Shut(nn.Module):
+    """Half of its units sit behind a rectifier that never opens."""
+
+    causal, streams, d_out = True, False, 8
+
+    def __init__(self, n_features: int, lookback: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(n_features, 8)
+        with torch.no_grad():
+            self.first.bias[:4] = -1e3
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.first(x).relu()
+
+
+def test_units_behind_a_shut_rectifier_are_dead(world: World) -> None:
+    _, recorder = watched(world, {"dead_units": DeadUnits()}, backbone=Shut)
+    np.testing.assert_allclose(of(recorder, "dead_units", "backbone.first.weight"), 0.5)
+
+
+def test_a_fit_that_was_stopped_records_what_one_that_was_not_does(world: World, tmp_path: Path) -> None:
+    class StopAt(Callback):
+        def on_step(self, loop: Any) -> None:
+            if loop.step == 8:
+                raise InterruptedError
+
+    def instruments() -> dict[str, Instrument]:
+        return {"norms": Norms(samples=6), "noise_scale": NoiseScale(batch=16, batches=4, draws=1)}
+
+    train = settings(epochs=3, max_steps_per_epoch=6)
+    _, whole = watched(world, instruments(), train=train)
+    folder = tmp_path / "fit"
+    folder.mkdir()
+    checkpoints = Checkpoints(folder, Every.parse("1 step"))
+    with pytest.raises(InterruptedError):
+        watched(world, instruments(), train=train, callbacks=[StopAt()], checkpoints=checkpoints)
+    _, resumed = watched(world, instruments(), train=train, checkpoints=checkpoints)
+    pd.testing.assert_frame_equal(whole.record().measurements, resumed.record().measurements, check_exact=True)
+
+
+def test_what_is_infinite_survives_a_checkpoint_s_json() -> None:
+    recorder = Recorder({}, alerts=AlertsConfig())
+    recorder._rows = [(1, 5, "noise_scale", "", math.inf), (1, 5, "x", "", math.nan)]
+    state = json.loads(json.dumps(recorder.state(), allow_nan=False))
+    again = Recorder({}, alerts=AlertsConfig())
+    again.load_state(state)
+    assert again._rows[0] == recorder._rows[0]
+    assert math.isnan(again._rows[1][-1])
+
+
+# Alerts.
+
+
+def alerts(**rules: Any) -> AlertsConfig:
+    quiet = dict.fromkeys(AlertsConfig.model_fields)
+    del quiet["factor"]
+    return AlertsConfig.model_validate({**quiet, **rules})
+
+
+def judged(readings: list[Reading], history: list[Epoch], **rules: Any) -> list[str]:
+    return [alert.name for alert in Judge(alerts(**rules)).judge(readings, history)]
+
+
+FLAT = [Epoch(1.0, 1.0), Epoch(1.0, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "limit", "sound", "wrong"),
+    [
+        ("gradient_nan", "", ("nan", 0), 0.0, 1.0),
+        ("gradient_norm_max", "", ("exploding_gradients", 10), 10.0, 10.1),
+        ("gradient_norm", "backbone.x", ("vanishing_gradients", 1e-6), 1e-6, 1e-7),
+        ("noise_scale_batches", "", ("noise_scale", 50), 50.0, math.inf),
+        ("forecast_spread", "", ("collapse", 1e-4), 1e-4, 1e-5),
+        ("dead_units", "", ("dead_units", 0.3), 0.3, 0.31),
+    ],
+)
+def test_an_alert_speaks_beyond_its_threshold_and_not_at_it(
+    name: str, layer: str, limit: tuple[str, float], sound: float, wrong: float
+) -> None:
+    alert, threshold = limit
+    assert judged([Reading(name, sound, layer)], FLAT, **{alert: threshold}) == []
+    assert judged([Reading(name, wrong, layer)], FLAT, **{alert: threshold}) == [alert]
+    assert judged([Reading(name, wrong, layer)], FLAT) == []  # off
+
+
+def test_miscalibration_must_last_two_epochs() -> None:
+    judge, far, near = Judge(alerts(miscalibration=0.1)), [Reading("coverage_gap", 0.2)], [Reading("coverage_gap", 0.0)]
+    assert [len(judge.judge(readings, FLAT)) for readings in (far, near, far, far, far)] == [0, 0, 0, 1, 0]
+
+
+def test_over_fitting_is_a_validation_loss_that_rises_while_training_gains() -> None:
+    falling = [Epoch(1.0, 1.0), Epoch(0.8, 0.9), Epoch(0.6, 1.0)]  # lost 0.1 of 0.4
+    assert judged([], falling, over_fitting=0.2) == ["over_fitting"]
+    assert judged([], falling, over_fitting=0.3) == []
+    assert judged([], [Epoch(1.0, 1.0), Epoch(0.8, 0.9), Epoch(0.9, 1.5)], over_fitting=0.1) == []  # both rise
+
+
+def test_experts_that_nobody_is_sent_to_are_a_collapse() -> None:
+    history = [Epoch(1.0, 1.0, {"blocks.0.collapsed": 0.0, "blocks.1.collapsed": 1.0})]
+    found = Judge(alerts(collapse=1e-6)).judge([], history)
+    assert [(a.name, a.layer) for a in found] == [("collapse", "blocks.1.collapsed")]
+
+
+def test_an_alert_speaks_once_unless_it_lowers_the_learning_rate_each_time() -> None:
+    readings = [Reading("gradient_norm_max", 1e3)]
+    once = Judge(alerts(exploding_gradients=1))
+    assert [len(once.judge(readings, FLAT)) for _ in range(3)] == [1, 0, 0]
+    each = Judge(alerts(exploding_gradients={"threshold": 1, "action": "lower_lr"}))
+    assert [len(each.judge(readings, FLAT)) for _ in range(3)] == [1, 1, 1]
+
+
+def test_an_alert_may_lower_the_learning_rate_from_the_next_epoch_on(world: World) -> None:
+    rules = alerts(exploding_gradients={"threshold": 0, "action": "lower_lr"}, factor=0.25)
+    _, recorder = watched(world, {"norms": Norms()}, alerts=rules, train=settings(epochs=3, max_steps_per_epoch=4))
+    np.testing.assert_allclose(of(recorder, "lr"), [5e-3, 5e-3 / 4, 5e-3 / 16])
+    assert list(recorder.record().alerts["action"]) == ["lower_lr"] * 3
+
+
+def test_an_alert_may_stop_the_fit_and_the_best_epoch_is_kept(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    rules = alerts(exploding_gradients={"threshold": 0, "action": "stop"})
+    with caplog.at_level(logging.WARNING, logger="mnpu.training"):
+        fitted, recorder = watched(world, {"norms": Norms()}, alerts=rules, train=settings(epochs=5))
+    assert len(fitted.history) == 1
+    (row,) = recorder.record().alerts.itertuples()
+    assert (row.name, row.epoch, row.fold, row.strategy, row.threshold) == ("exploding_gradients", 1, 3, "mine", 0)
+    facts = next(r.facts for r in caplog.records if hasattr(r, "facts"))
+    assert facts["alert"] == "exploding_gradients"
+    assert facts["value"] == row.value > 0
+    assert facts["action"] == "stop"
+
+
+class Breaking(Quantile):
+    """Its loss becomes NaN in the ninth batch of training."""
+
+    def loss(self, h: Tensor, y: Tensor) -> Tensor:
+        self.calls = getattr(self, "calls", 0) + self.training
+        return super().loss(h, y) * (math.nan if self.calls == 9 and self.training else 1.0)
+
+
+def test_a_gradient_that_is_no_number_is_said_before_the_run_fails(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, logger="mnpu.training"), pytest.raises(MnpuError, match="loss is nan"):
+        watched(world, {"norms": Norms(samples=100)}, head=Breaking)
+    (facts,) = [r.facts for r in caplog.records if getattr(r, "facts", {}).get("alert") == "nan"]
+    assert facts["epoch"] == 2
+    assert facts["value"] == 4  # steps 9 to 12
+    assert facts["layer"].startswith("backbone")
+
+
+def test_under_a_shift_the_alert_of_miscalibration_fires(world: World) -> None:
+    """Labels of the validation range are five times as wide: no interval fits them."""
+    from dataclasses import replace
+
+    from tests.core.training_world import FOLD
+
+    values = world.labels.values.copy()
+    values[slice(*FOLD.validation)] *= 5
+    shifted = World(world.frame, replace(world.labels, values=values))
+    train = settings(epochs=3, lr=1e-2)
+    still, moved = (
+        watched(w, {"calibration": Calibration()}, train=train, alerts=alerts(miscalibration=0.15))[1].record().alerts
+        for w in (world, shifted)
+    )
+    assert list(still["name"]) == []
+    assert list(moved["name"]) == ["miscalibration"]

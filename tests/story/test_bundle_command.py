@@ -1,0 +1,217 @@
+"""`mnpu bundle`: what a run leaves behind is shown, verified and exported, and a changed byte is refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="training needs mnpu-core[train]")
+
+from mnpu.cli import main
+
+
+@pytest.fixture
+def mnpu(capsys):
+    """Exit code, stdout and stderr of a command line."""
+
+    def run(*args):
+        with pytest.raises(SystemExit) as ended:
+            main([str(arg) for arg in args])
+        captured = capsys.readouterr()
+        return ended.value.code, captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def bundle(small_run, tmp_path) -> Path:
+    """A copy of the last fold's bundle, which a test may damage."""
+    newest = sorted((small_run.path / "bundle").iterdir())[-1]
+    return Path(shutil.copytree(newest, tmp_path / "fold"))
+
+
+def test_a_run_keeps_everything_that_its_networks_need(small_run):
+    for folder in sorted((small_run.path / "bundle").iterdir()):
+        assert {path.name for path in folder.iterdir()} == {
+            "MODEL_CARD.md",
+            "features.json",
+            "fitted.json",
+            "manifest.json",
+            "metrics.json",
+            "origin.json",
+            "resolved.yaml",
+            "weights.safetensors",
+        }
+        names = json.loads((folder / "fitted.json").read_text())["names"]
+        assert [spec["name"] for spec in json.loads((folder / "features.json").read_text())] == names
+
+
+def test_the_card_tells_what_it_learnt_from_and_how_it_did(small_run):
+    card = (sorted((small_run.path / "bundle").iterdir())[0] / "MODEL_CARD.md").read_text()
+    run, folds = small_run.result.run, small_run.result.folds
+    times, train = folds.times, folds.folds[0].train
+    assert f"| training | {times[train[0]]:%Y-%m-%d} | {times[train[1] - 1]:%Y-%m-%d} |" in card
+    assert run.run_id in card
+    assert f"mnpu-core {run.versions['mnpu-core']}" in card
+    sharpe = small_run.result.metrics["sharpe"]
+    assert f"| sharpe | {sharpe.value:.4g} | {sharpe.se:.2g} |" in card
+    assert "Honesty gates: 4 of 4 passed." in card
+
+
+def test_show_tells_the_network_from_its_run(mnpu, small_run):
+    code, out, _ = mnpu("bundle", "show", small_run.result.run.run_id, "--runs", small_run.path.parent, "--json")
+    found = json.loads(out)["bundles"]
+    assert code == 0
+    assert [facts["fold"] for facts in found] == [0, 1]
+    # linear: L F' D + D weights of the backbone, D Q + Q of the head; F' 8: 4 columns that begin late, and their masks
+    levels = len(small_run.result.forecast.levels)
+    assert found[0]["parameters"] == 8 * 8 * 32 + 32 + 32 * levels + levels
+    assert found[0]["model"]["backbone"]["use"] == "linear"
+    assert "fold-01" in mnpu("bundle", "show", small_run.path / "bundle" / "fold-01")[1]
+
+
+def test_verify_checks_all_folds_of_a_run(mnpu, small_run):
+    code, out, _ = mnpu("bundle", "verify", small_run.path)
+    assert code == 0
+    assert out.count("as they were written, and the weights fit") == 2
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["weights.safetensors", "fitted.json", "resolved.yaml", "origin.json", "MODEL_CARD.md", "manifest.json"],
+)
+def test_any_changed_byte_is_refused(mnpu, bundle, name):
+    content = (bundle / name).read_bytes()
+    for place in np.linspace(0, len(content) - 1, 7).astype(int):
+        changed = bytearray(content)
+        changed[place] ^= 1
+        (bundle / name).write_bytes(changed)
+        code, _, err = mnpu("bundle", "verify", bundle)
+        assert code == 3, (name, place, err)
+        assert str(bundle) in err
+    (bundle / name).write_bytes(content)
+    assert mnpu("bundle", "verify", bundle)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["weights.safetensors", "fitted.json", "manifest.json"])
+def test_a_truncated_or_missing_file_is_refused(mnpu, bundle, name):
+    content = (bundle / name).read_bytes()
+    (bundle / name).write_bytes(content[: len(content) // 2])
+    assert mnpu("bundle", "show", bundle)[0] == 3
+    (bundle / name).unlink()
+    code, _, err = mnpu("bundle", "show", bundle)
+    assert code == 3
+    assert f"{name} cannot be read" in err
+
+
+def test_a_file_that_nobody_vouches_for_is_refused(mnpu, bundle):
+    (bundle / "sitecustomize.py").write_text("raise SystemExit('executed')")
+    code, _, err = mnpu("bundle", "verify", bundle)
+    assert code == 3
+    assert "sitecustomize.py is not in the manifest" in err
+
+
+def test_a_bundle_of_a_later_version_is_refused_with_the_next_step(mnpu, bundle):
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    (bundle / "manifest.json").write_text(json.dumps({**manifest, "format": 3}))
+    code, _, err = mnpu("bundle", "verify", bundle)
+    assert code == 3
+    assert "bundle format 3, which a later mnpu-core wrote, expected at most 2. Run: pip install --upgrade" in err
+
+
+def test_a_manifest_cannot_name_files_outside_its_folder(mnpu, bundle):
+    secret = bundle.parent / "secret"
+    secret.write_text("x")
+    files = {"../secret": hashlib.sha256(b"x").hexdigest()}
+    (bundle / "manifest.json").write_text(json.dumps({"format": 1, "files": files}))
+    code, _, err = mnpu("bundle", "show", bundle)
+    assert code == 3
+    assert "the manifest names no files" in err
+
+
+def test_weights_of_another_network_are_refused_though_every_hash_is_right(mnpu, bundle):
+    from mnpu.manifest import read_sealed, seal
+
+    files = read_sealed(bundle)
+    origin = json.loads(files["origin.json"])
+    origin["model"]["backbone"]["d_model"] = 16
+    forged = seal(bundle.parent / "forged", {**files, "origin.json": json.dumps(origin).encode()})
+    code, _, err = mnpu("bundle", "verify", forged)
+    assert code == 3
+    assert "not those of the network" in err
+
+
+class Trap:
+    """What a pickle would run when it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_in_the_place_of_the_weights_is_refused_and_never_run(mnpu, bundle, tmp_path):
+    from mnpu.manifest import read_sealed, seal
+
+    trap = pickle.dumps(Trap(tmp_path / "sprung"))
+    forged = seal(tmp_path / "forged", {**read_sealed(bundle), "weights.safetensors": trap})
+    for action in ("show", "verify"):
+        code, _, err = mnpu("bundle", action, forged)
+        assert code == 3, err
+    assert not (tmp_path / "sprung").exists()
+    pickle.loads(trap)  # it would have been seen
+    assert (tmp_path / "sprung").exists()
+
+
+def test_a_component_that_is_not_installed_is_named(mnpu, bundle):
+    from mnpu.manifest import read_sealed, seal
+
+    files = read_sealed(bundle)
+    origin = json.loads(files["origin.json"])
+    origin["model"]["backbone"] = {"use": "os.system", "command": "true"}
+    forged = seal(bundle.parent / "forged", {**files, "origin.json": json.dumps(origin).encode()})
+    code, _, err = mnpu("bundle", "verify", forged)
+    assert code == 2
+    assert "No backbone named 'os.system'" in err
+
+
+def test_export_writes_what_onnxruntime_reads(mnpu, small_run, tmp_path):
+    ort = pytest.importorskip("onnxruntime", reason="export needs mnpu-core[export]")
+    code, out, err = mnpu("bundle", "export", small_run.path, "--out", tmp_path / "onnx", "--json")
+    assert code == 0, err
+    facts = json.loads(out)
+    assert facts["from"].endswith("fold-01")
+    session = ort.InferenceSession(str(tmp_path / "onnx" / "model.onnx"))
+    windows = np.zeros((3, 8, 8), dtype=np.float32)
+    (quantiles,) = session.run(None, {"windows": windows})
+    assert quantiles.shape == (3, 1, len(small_run.result.forecast.levels))
+    assert (np.diff(quantiles, axis=-1) > 0).all()
+    code, _, err = mnpu("bundle", "export", small_run.path, "--out", tmp_path / "onnx")
+    assert code == 1
+    assert "it is not empty" in err
+
+
+@pytest.mark.parametrize("missing", ["onnx", "onnxscript", "onnxruntime"])
+def test_a_missing_package_ends_with_5_and_the_line_that_installs_it(mnpu, small_run, tmp_path, monkeypatch, missing):
+    pytest.importorskip("onnxscript", reason="export needs mnpu-core[export]")
+    monkeypatch.setitem(__import__("sys").modules, missing, None)
+    code, _, err = mnpu("bundle", "export", small_run.path, "--out", tmp_path / "onnx")
+    assert code == 5
+    assert f'{missing} is not installed. Run: pip install "mnpu-core[export]"' in err
+    assert not (tmp_path / "onnx").exists()
+
+
+def test_what_is_no_bundle_is_said(mnpu, small_run, tmp_path):
+    code, _, err = mnpu("bundle", "show", tmp_path)
+    assert code == 2
+    assert "holds no manifest.json" in err
+    code, _, err = mnpu("bundle", "show", small_run.path, "--fold", 7)
+    assert code == 2
+    assert "there is no bundle/fold-07" in err

@@ -1,0 +1,176 @@
+"""A recipe that calibrates: kept back in time, applied in the run and by the agent, and on disk with the network."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from mnpu.errors import ConfigError
+from mnpu.progress import Silent
+
+pytest.importorskip("torch", reason="training needs mnpu-core[train]")
+
+SPLIT = ("compare=[]", "model.head.use=dirichlet_quantile", "model.calibration={use: split, share: 0.6}")
+
+
+def _run(recipe, registry, runs, *sets):
+    from mnpu.config import load_config
+    from mnpu.execute import execute
+
+    return execute(load_config(recipe, sets=sets), registry, runs=runs, progress=Silent())
+
+
+@pytest.fixture(scope="module")
+def calibrated(small_recipe, registry, tmp_path_factory):
+    """One finished run of the small recipe with classes and split calibration."""
+    return _run(small_recipe, registry, tmp_path_factory.mktemp("calibrated"), *SPLIT)
+
+
+def _bundles(run):
+    return [json.loads(path.read_text()) for path in sorted(run.path.glob("bundle/*/fitted.json"))]
+
+
+def test_the_forecast_is_what_the_head_said_with_the_shifts_of_its_fold(calibrated):
+    forecast, first = calibrated.result.forecast, calibrated.result.folds.folds[0].test[0]
+    for fold, bundle in zip(calibrated.result.folds.folds, _bundles(calibrated), strict=True):
+        rows = slice(fold.test[0] - first, fold.test[1] - first)
+        said, made = forecast.uncalibrated.quantiles[rows], forecast.quantiles[rows]
+        moved = said + np.array(bundle["calibration"]["shifts"])
+        there = np.isfinite(made).all(axis=(2, 3))
+        assert there.any()
+        straight = there & (np.diff(moved) >= 0).all(axis=(2, 3))  # the others were moved outward
+        assert straight.sum() > there.sum() / 2
+        np.testing.assert_allclose(made[straight], moved[straight], atol=1e-15)
+        before = np.log(forecast.uncalibrated.probabilities[rows][there])
+        after = np.log(forecast.probabilities[rows][there])
+        [temperature] = bundle["calibration"]["temperatures"]
+        # A temperature divides every log-odds.
+        np.testing.assert_allclose((after[..., 2] - after[..., 0]) * temperature, before[..., 2] - before[..., 0])
+
+
+def test_what_was_kept_back_lies_between_validation_and_test(calibrated):
+    for fold, bundle in zip(calibrated.result.folds.folds, _bundles(calibrated), strict=True):
+        start, stop = bundle["calibration"]["rows"]
+        assert bundle["fold"]["validation"][1] <= start < stop == fold.validation[1] <= fold.test[0]
+        assert bundle["fold"]["validation"][0] == fold.validation[0]
+        assert stop - start == round(0.6 * (fold.validation[1] - fold.validation[0]))
+
+
+def test_a_calibrated_run_reads_back_and_says_which_class_each_outcome_was(calibrated):
+    from mnpu.results_io import read_result
+
+    forecast, again = calibrated.result.forecast, read_result(calibrated.path).forecast
+    for one, other in ((forecast, again), (forecast.uncalibrated, again.uncalibrated)):
+        for name in ("quantiles", "probabilities", "evidence", "thresholds"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    low, high = forecast.thresholds[0, 0]
+    assert low < 0 < high
+
+
+def test_an_agent_serves_what_was_calibrated(calibrated, registry):
+    from mnpu.agent import replay
+
+    agent, bars = replay(calibrated.path, registry, sessions=60)
+    result = calibrated.result
+    for rows, news in bars:
+        decision = agent.step(rows, news)
+        t = result.times.get_loc(decision.time)
+        np.testing.assert_allclose(decision.proposed, result.proposed.weights[t], atol=1e-9)
+        for name in ("quantiles", "probabilities", "evidence"):
+            served, tested = getattr(decision.forecast, name)[-1], getattr(result.forecast, name)[t]
+            np.testing.assert_allclose(served, tested, rtol=1e-6, atol=1e-9)
+        assert decision.forecast.uncalibrated is None
+
+
+def test_a_calibrated_run_is_reopened_with_the_forecast_that_was_judged(calibrated, registry):
+    from mnpu.feature_tools.finished import check_forecast, reopen
+    from mnpu.rundir import RunDirectory
+
+    run = RunDirectory(calibrated.path)
+    finished = reopen(run, registry, Silent())
+    check_forecast(run, finished, finished.forecast([inputs.quantiles() for inputs in finished.inputs]))
+
+
+def test_without_a_calibration_nothing_is_kept_back(small_run):
+    assert small_run.result.forecast.uncalibrated is None
+    assert all(bundle["calibration"] is None for bundle in _bundles(small_run))
+
+
+def test_adaptive_calibration_moves_every_test_decision_and_is_not_served(small_recipe, registry, tmp_path):
+    from mnpu.agent import replay
+    from mnpu.feature_tools.finished import reopen
+    from mnpu.rundir import RunDirectory
+
+    run = _run(small_recipe, registry, tmp_path, "compare=[]", "model.calibration={use: adaptive, memory: 60}")
+    forecast = run.result.forecast
+    there = forecast.available
+    assert np.array_equal(there, forecast.uncalibrated.available)
+    shifts = (forecast.quantiles - forecast.uncalibrated.quantiles)[there]
+    assert np.ptp(shifts[:, 0], axis=0).min() > 0  # another one in time
+    with pytest.raises(ConfigError, match=r"model\.calibration\.use is adaptive"):
+        replay(run.path, registry, sessions=5)
+    with pytest.raises(ConfigError, match="changes every later one"):
+        reopen(RunDirectory(run.path), registry, Silent())
+
+
+def test_a_whole_model_is_calibrated_and_served_like_a_network(small_recipe, registry, tmp_path):
+    from mnpu.agent import replay
+
+    model = "model={lookback: 8, forecaster: {use: ridge}, calibration: {use: split}}"
+    run = _run(small_recipe, registry, tmp_path, "compare=[]", model)
+    cards = [path.read_text() for path in run.path.glob("bundle/*/MODEL_CARD.md")]
+    assert len(cards) == 2
+    assert all("shifts of its quantiles, found on outcomes before 201" in card for card in cards)
+    moved = run.result.forecast.quantiles - run.result.forecast.uncalibrated.quantiles
+    assert np.nanmax(np.abs(moved)) > 1e-4
+    agent, bars = replay(run.path, registry, sessions=3)
+    for rows, news in bars:
+        decision = agent.step(rows, news)
+        t = run.result.times.get_loc(decision.time)
+        np.testing.assert_allclose(decision.forecast.quantiles[-1], run.result.forecast.quantiles[t], atol=1e-8)
+
+
+def test_classes_of_a_direction_are_calibrated_and_scored(small_recipe, registry, tmp_path):
+    sets = ("target={use: direction, flat: 0.4, horizons: [5]}", *SPLIT)
+    run = _run(small_recipe, registry, tmp_path, *sets)
+    result = run.result
+    for bundle in _bundles(run):
+        [temperature] = bundle["calibration"]["temperatures"]
+        assert temperature != 1.0
+    said, outcome = result.forecast.probabilities[:, :, 0], result.labels[:, :, 0]
+    known = np.isfinite(said).all(axis=-1) & np.isfinite(outcome)
+    came = outcome[known].astype(int) + 1  # down, flat, up are -1, 0, 1
+    given = said[known][np.arange(known.sum()), came]
+    assert result.metrics["nll_dirichlet"].value == pytest.approx(-np.log(given).mean())
+    assert 0 < result.metrics["ece"].value < 1
+
+
+def test_a_class_that_never_occurs_is_an_error_that_names_the_setting(small_recipe, registry, tmp_path):
+    sets = ("compare=[]", "model.head={use: dirichlet_quantile, flat: 0.999999}")
+    with pytest.raises(ConfigError, match=r"head\.flat is 0\.999999, and no training target of .* is down"):
+        _run(small_recipe, registry, tmp_path, *sets)
+    [record] = tmp_path.glob("*/run.json")
+    assert json.loads(record.read_text())["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("{use: split, rate: 0.1}", "neither rate nor memory with split"),
+        ("{use: isotonic}", "model.calibration.use is 'isotonic'"),
+        ("{use: split, share: 1.0}", "model.calibration.share is 1.0"),
+        ("{use: adaptive, memory: 0}", "model.calibration.memory is 0"),
+        ("{use: split, shar: 0.4}", "model.calibration.shar is not a known key"),
+    ],
+)
+def test_an_impossible_calibration_is_refused_by_name(small_recipe, registry, tmp_path, settings, message):
+    with pytest.raises(ConfigError) as refused:
+        _run(small_recipe, registry, tmp_path, f"model.calibration={settings}")
+    assert message in str(refused.value)
+
+
+def test_too_short_a_range_says_what_to_lengthen(small_recipe, registry, tmp_path):
+    with pytest.raises(ConfigError, match=r"model\.calibration\.share is 0\.99.*split\.validation longer"):
+        _run(small_recipe, registry, tmp_path, "compare=[]", "model.calibration={use: split, share: 0.99}")
