@@ -50,7 +50,7 @@ class Strategy:
 class Parts:
     """A pipeline's components; ``strategies[0]`` is the one that is judged, the others are beside it.
 
-    ``instruments`` builds them anew for every fit: each watches one.
+    ``instruments`` and ``loggers`` build them anew for every fit: each watches one.
     """
 
     config: Pipeline
@@ -65,6 +65,7 @@ class Parts:
     metrics: Mapping[str, Callable[[Result], Metric]]
     distributions: Sequence[str]
     instruments: Callable[[], Mapping[str, Any]] = dict
+    loggers: Callable[[], Mapping[str, Any]] = dict
     engine: Engine = field(default_factory=LocalEngine)
 
     @property
@@ -108,6 +109,7 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         if other.backbone is not None:
             strategies.append(Strategy(other.backbone.use, policy, forecaster(other.backbone)))
     _refuse_twins([s.name for s in strategies], where="compare", what="strategy")
+    _refuse_twins([use.use for use in config.train.loggers], where="train.loggers", what="logger")
     _refuse_twins([use.use for use in config.train.instruments], where="train.instruments", what="instrument")
     if config.data.symbols:  # else they are known when the store has been asked for its universe
         refuse_few_symbols(config.data.symbols, strategies)
@@ -124,6 +126,7 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         costs=CostModel(**config.costs.model_dump()),
         metrics={c.name: registry.build("metric", c.canonical, {}) for c in registry.components("metric")},
         distributions=contributors(config, planned, registry),
+        loggers=lambda: {use.use: build("logger", use) for use in config.train.loggers},
         instruments=lambda: {use.use: build("instrument", use) for use in config.train.instruments},
         engine=build("engine", config.runtime.engine, workers=config.runtime.workers),
     )

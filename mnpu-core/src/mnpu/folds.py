@@ -10,7 +10,12 @@ from typing import Any
 from mnpu.assembly import Forecaster, Parts
 from mnpu.types import FeatureFrame, Fold, Labels
 
-__all__ = ["fit_fold"]
+__all__ = ["FITS", "LOGS", "fit_fold"]
+
+#: Folder of a run in progress that holds its fits; a finished run has it no longer.
+FITS = "fits"
+#: Folder of a run that loggers write into.
+LOGS = "logs"
 
 
 def fit_fold(
@@ -37,13 +42,18 @@ def fit_fold(
     live : bool, default=False
         Draw a bar.
     kept : Path, optional
-        Where a run keeps its fits as they are made.
+        Folder of the run: its fits are kept in it as they are made, and what its loggers write.
     callbacks : sequence of mnpu.training.Callback
         What watches it.
     """
     from mnpu import training  # torch lives only here
 
-    config = parts.config
+    config, name = parts.config, f"fold-{fold.number:02d}"
+    strategy = forecaster.name.replace("/", "~")
+    if kept is not None:
+        settings = config.train.model_dump(mode="json", exclude={"instruments", "alerts", "loggers"})
+        logs = training.LoggedFit(kept.name, forecaster.name, fold.number, kept / LOGS / strategy / name, settings)
+        callbacks = [*callbacks, *training.logging_to(parts.loggers(), logs)]
     runtime = config.runtime
     fit = partial(
         training.fit,
@@ -66,5 +76,5 @@ def fit_fold(
     def read(folder: Path) -> Any:
         return training.reloaded(folder, forecaster.backbone, forecaster.head, runtime.device, runtime.threads)
 
-    place = None if kept is None else kept / forecaster.name.replace("/", "~") / f"fold-{fold.number:02d}"
+    place = None if kept is None else kept / FITS / strategy / name
     return training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every, callbacks=callbacks)

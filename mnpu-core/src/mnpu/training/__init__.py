@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
     from mnpu.training.instruments.recorder import Recorder as Recorder
+    from mnpu.training.loggers import LoggedFit as LoggedFit
+    from mnpu.training.loggers import logging_to as logging_to
     from mnpu.training.resuming import fit_or_resume as fit_or_resume
     from mnpu.training.resuming import reloaded as reloaded
 
@@ -28,6 +30,7 @@ __all__ = [
     "Checkpoints",
     "Fitted",
     "Inputs",
+    "LoggedFit",
     "Recorder",
     "calibrated",
     "device_kind",
@@ -36,6 +39,7 @@ __all__ = [
     "forecast",
     "kept_back",
     "load",
+    "logging_to",
     "reloaded",
 ]
 
@@ -44,6 +48,7 @@ _HOMES = {
     "Checkpoints": "mnpu.training.checkpoints",
     "Fitted": "mnpu.training.fitted",
     "Inputs": "mnpu.training.forecasting",
+    "LoggedFit": "mnpu.training.loggers",
     "Recorder": "mnpu.training.instruments.recorder",
     "calibrated": "mnpu.training.fold_calibration",
     "device_kind": "mnpu.training.device",
@@ -52,6 +57,7 @@ _HOMES = {
     "forecast": "mnpu.training.forecasting",
     "kept_back": "mnpu.training.fold_calibration",
     "load": "mnpu.training.bundle",
+    "logging_to": "mnpu.training.loggers",
     "reloaded": "mnpu.training.resuming",
 }
 
