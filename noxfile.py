@@ -29,7 +29,18 @@ FOLDERS = [CORE, *(f"mnpu-plugins/{name}" for name in PLUGINS)]
 SOURCES = ["noxfile.py", *(f"{folder}/src" for folder in FOLDERS), "tests"]
 CONSTRAINTS = str(ROOT / "constraints.txt")
 EXPORT = ("onnx", "onnxscript", "onnxruntime")
-TEST_TOOLS = ("pytest", "pytest-xdist", "hypothesis", "jsonschema", "scipy", "ta", "TA-Lib", "hatchling")
+TEST_TOOLS = (
+    "pytest",
+    "pytest-xdist",
+    "hypothesis",
+    "jsonschema",
+    "scipy",
+    "lightgbm",
+    "scikit-learn",
+    "ta",
+    "TA-Lib",
+    "hatchling",
+)
 ENV = {
     "PYTHONDONTWRITEBYTECODE": "",  # the second start of an environment should be quick
     "OMP_NUM_THREADS": "1",
@@ -98,7 +109,8 @@ def lint(session: nox.Session) -> None:
 
 
 def _requirements() -> list[tuple[str, str]]:
-    return [(f"{CORE}[export,ta,talib,train]", CORE), *((f"mnpu-{name}", f"mnpu-plugins/{name}") for name in PLUGINS)]
+    extras = "export,lightgbm,ta,talib,train"
+    return [(f"{CORE}[{extras}]", CORE), *((f"mnpu-{name}", f"mnpu-plugins/{name}") for name in PLUGINS)]
 
 
 @nox.session
@@ -202,3 +214,10 @@ def bench(session: nox.Session) -> None:
     """Measure against peers: ``nox -s bench -- TOPIC``; exits 1 where a target is missed."""
     install_all(session, "uv", "mambapy>=1.2")
     session.run("python", "-m", "tests.bench", *session.posargs, env=ENV)
+
+
+@nox.session(default=False)
+def evidence(session: nox.Session) -> None:
+    """Planted signals are found and nothing in nothing: ``nox -s evidence``, or ``-- recipes`` for real data."""
+    install_all(session, "lightgbm")
+    session.run("python", "-m", "tests.evidence", *session.posargs, env=ENV)

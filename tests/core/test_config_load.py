@@ -147,8 +147,8 @@ def test_several_errors_are_told_at_once():
         (["target={use: forward_return, horizons: [0]}"], "target.horizons.0 is 0, expected a positive integer"),
         (["features.1={use: momentum}"], "features.1.use is 'momentum', expected source.function"),
         (["features.2={use: price.momentum}"], "features.2 repeats features.1"),
-        (["compare=[{}]"], "compare.0 is a map, expected exactly one of policy and backbone"),
-        (["compare=[{policy: {use: a}, backbone: {use: b}}]"], "expected exactly one of policy and backbone"),
+        (["compare=[{}]"], "compare.0 is a map, expected exactly one of policy, backbone and forecaster"),
+        (["compare=[{policy: {use: a}, backbone: {use: b}}]"], "exactly one of policy, backbone and forecaster"),
         (["report.formats=[md, md]"], "report.formats.1 is md, which is there twice"),
         (
             ["model.min_present=1.5"],

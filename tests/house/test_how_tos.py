@@ -16,6 +16,7 @@ SHOWN = {
     "README": ("feature_source", ""),
     "add-a-feature": ("feature_source", ""),
     "add-a-backbone": ("backbone", ":Gru"),
+    "add-a-forecaster": ("forecaster", ":Elastic"),
     "add-to-the-report": ("report_section", ":extreme_days"),
     "watch-training": ("instrument", ":LargestWeight"),
 }
@@ -31,8 +32,9 @@ def module_of(page):
 @pytest.mark.parametrize("page", SHOWN)
 def test_what_a_how_to_shows_holds_the_laws(page, tmp_path, monkeypatch):
     kind, attribute = SHOWN[page]
-    if kind in ("backbone", "instrument"):
-        pytest.importorskip("torch")
+    wanted = {"backbone": ["torch"], "instrument": ["torch"], "forecaster": ["safetensors", "sklearn"]}
+    for needed in wanted.get(kind, ()):
+        pytest.importorskip(needed)
     name = f"shown_{page.replace('-', '_')}"
     (tmp_path / f"{name}.py").write_text(module_of(page), encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -207,7 +207,8 @@ def replay(run: Path, registry: Registry, *, sessions: int) -> tuple[Agent, Iter
     parts = assemble(loaded.pipeline, resolve(loaded, registry), registry, base=run)
     panel, side = pipeline.load(parts, Silent())
     judged = parts.forecasters[0]
-    fitted = [training.load(folder, judged.backbone, judged.head) for folder in sorted((run / "bundle").iterdir())]
+    builders = (judged.backbone, judged.head, judged.whole)
+    fitted = [training.load(folder, *builders) for folder in sorted((run / "bundle").iterdir())]
     models = [FoldModel(panel.times[one.fold.test[0]], one) for one in fitted]
     stop = min(fitted[-1].fold.test[1], len(panel.times) - 2)
     first = stop - sessions

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mnpu.config.models import Pipeline, Use
+from mnpu.config.models import Compare, ModelConfig, Pipeline, Use
 from mnpu.engine import Engine, LocalEngine
 from mnpu.errors import ConfigError
 from mnpu.features.plan import PlannedFeature, plan
@@ -22,11 +22,12 @@ __all__ = ["Forecaster", "Parts", "Strategy", "assemble", "contributors", "forec
 
 @dataclass(frozen=True)
 class Forecaster:
-    """A backbone under the pipeline's head: ``name`` is the backbone's registered name."""
+    """A backbone under the pipeline's head, or a ``whole`` model in place of both; ``name`` is its registered name."""
 
     name: str
-    backbone: Callable[..., Any]
-    head: Callable[..., Any]
+    backbone: Any = None
+    head: Any = None
+    whole: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Parts:
     distributions: Sequence[str]
     instruments: Callable[[], Mapping[str, Any]] = dict
     loggers: Callable[[], Mapping[str, Any]] = dict
+    libraries: Sequence[str] = ()
     engine: Engine = field(default_factory=LocalEngine)
 
     @property
@@ -97,17 +99,21 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
     def build(kind: str, use: Any, **supplied: Any) -> Any:
         return registry.build(kind, use.use, use.params, **supplied)
 
-    def forecaster(use: Any) -> Forecaster:
-        return Forecaster(use.use, partial(_supply, build, "backbone", use), partial(_supply, build, "head", head))
+    def strategy(backbone: Any, whole: Any) -> Strategy:
+        if whole is not None:
+            made = Forecaster(whole.use, whole=partial(_supply, build, "forecaster", whole))
+        else:
+            parts = partial(_supply, build, "backbone", backbone), partial(_supply, build, "head", config.model.head)
+            made = Forecaster(backbone.use, *parts)
+        return Strategy(made.name, policy, made)
 
-    head = config.model.head
     policy = build("policy", config.policy)
-    strategies = [Strategy(config.model.backbone.use, policy, forecaster(config.model.backbone))]
+    strategies = [strategy(config.model.backbone, config.model.forecaster)]
     for other in config.compare:
         if other.policy is not None:
             strategies.append(Strategy(other.policy.use, build("policy", other.policy), None))
-        if other.backbone is not None:
-            strategies.append(Strategy(other.backbone.use, policy, forecaster(other.backbone)))
+        else:
+            strategies.append(strategy(other.backbone, other.forecaster))
     _refuse_twins([s.name for s in strategies], where="compare", what="strategy")
     _refuse_twins([use.use for use in config.train.loggers], where="train.loggers", what="logger")
     _refuse_twins([use.use for use in config.train.instruments], where="train.instruments", what="instrument")
@@ -128,6 +134,7 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         distributions=contributors(config, planned, registry),
         loggers=lambda: {use.use: build("logger", use) for use in config.train.loggers},
         instruments=lambda: {use.use: build("instrument", use) for use in config.train.instruments},
+        libraries=libraries(config, registry),
         engine=build("engine", config.runtime.engine, workers=config.runtime.workers),
     )
 
@@ -147,6 +154,8 @@ def forecaster_of(model: Mapping[str, Any], registry: Registry) -> Forecaster:
         use = Use.model_validate(model[kind])
         return partial(registry.build, kind, use.use, use.params)
 
+    if model.get("forecaster") is not None:
+        return Forecaster(str(model["forecaster"]["use"]), whole=part("forecaster"))
     return Forecaster(str(model["backbone"]["use"]), part("backbone"), part("head"))
 
 
@@ -155,19 +164,28 @@ def contributors(config: Pipeline, planned: Sequence[PlannedFeature], registry: 
 
     A component that was added by hand in a notebook or a test stands for the module that defines it.
     """
+    models: Sequence[ModelConfig | Compare] = (config.model, *config.compare)
     uses = [
         *(("feature_source", source) for source in dict.fromkeys(column.spec.source for column in planned)),
         *(("validator", use.use) for use in config.validators),
         *(("guardrail", use.use) for use in config.guardrails),
         *(("policy", c.policy.use) for c in config.compare if c.policy is not None),
-        *(("backbone", c.backbone.use) for c in config.compare if c.backbone is not None),
+        *(("backbone", m.backbone.use) for m in models if m.backbone is not None),
+        *(("forecaster", m.forecaster.use) for m in models if m.forecaster is not None),
         ("target", config.target.use),
-        ("backbone", config.model.backbone.use),
         ("head", config.model.head.use),
         ("policy", config.policy.use),
     ]
     found = [registry.find(kind, name) for kind, name in uses]
     return sorted({"mnpu-core", *(c.target.partition(":")[0] if c.version == "local" else c.dist for c in found)})
+
+
+def libraries(config: Pipeline, registry: Registry) -> list[str]:
+    """Distributions that the pipeline's whole models compute with, sorted: their versions can change a number."""
+    models: Sequence[ModelConfig | Compare] = (config.model, *config.compare)
+    uses = [m.forecaster.use for m in models if m.forecaster is not None]
+    found = {name for use in uses for name in getattr(registry.load("forecaster", use), "libraries", ())}
+    return sorted(found)
 
 
 def _supply(build: Callable[..., Any], kind: str, use: Any, **supplied: Any) -> Any:

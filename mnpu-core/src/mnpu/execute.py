@@ -139,7 +139,9 @@ def describe(parts: Parts, panel: Panel, side: SideTable) -> Run:
     config_hash = hashing.hash_config(parts.resolved)
     data_hash = hashing.hash_arrays(_data(panel, side))
     code_hash = hashing.hash_code(parts.distributions)
-    env_hash = hashing.hash_environment(training.device_kind(runtime.device), runtime.threads)
+    env_hash = hashing.hash_environment(
+        training.device_kind(runtime.device), runtime.threads, libraries=parts.libraries
+    )
     return Run(
         run_id="",
         recipe_id=hashing.recipe_id(
@@ -151,7 +153,7 @@ def describe(parts: Parts, panel: Panel, side: SideTable) -> Run:
         data_hash=data_hash,
         code_hash=code_hash,
         env_hash=env_hash,
-        versions=hashing.versions(parts.distributions),
+        versions=hashing.versions(parts.distributions, libraries=parts.libraries),
         config=parts.resolved,
         started_at=pd.Timestamp.now("UTC"),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ def fit_fold(
     *,
     live: bool = False,
     kept: Path | None = None,
-    callbacks: Sequence[Any] = (),
 ) -> Any:
     """Fit on a fold's training range.
 
@@ -43,38 +42,62 @@ def fit_fold(
         Draw a bar.
     kept : Path, optional
         Folder of the run: its fits are kept in it as they are made, and what its loggers write.
-    callbacks : sequence of mnpu.training.Callback
-        What watches it.
     """
     from mnpu import training  # torch lives only here
 
-    config, name = parts.config, f"fold-{fold.number:02d}"
-    strategy = forecaster.name.replace("/", "~")
-    if kept is not None:
-        settings = config.train.model_dump(mode="json", exclude={"instruments", "alerts", "loggers"})
-        logs = training.LoggedFit(kept.name, forecaster.name, fold.number, kept / LOGS / strategy / name, settings)
-        callbacks = [*callbacks, *training.logging_to(parts.loggers(), logs)]
-    runtime = config.runtime
-    fit = partial(
-        training.fit,
-        frame,
-        labels,
-        fold,
-        backbone=forecaster.backbone,
-        head=forecaster.head,
-        lookback=config.model.lookback,
-        min_present=config.model.min_present,
-        checkpoint_activations=config.model.checkpoint_activations,
-        train=config.train,
+    config, runtime = parts.config, parts.config.runtime
+    shared: dict[str, Any] = {
+        "lookback": config.model.lookback,
+        "min_present": config.model.min_present,
+        "seed": config.seed,
+        "threads": runtime.threads,
+    }
+    backbone, head, whole = forecaster.backbone, forecaster.head, forecaster.whole
+    recorder = training.Recorder(
+        parts.instruments(),
+        alerts=config.train.alerts,
+        strategy=forecaster.name,
+        fold=fold.number,
         seed=config.seed,
-        device=runtime.device,
-        threads=runtime.threads,
-        progress=live,
-        callbacks=callbacks,
     )
+    place = None if kept is None else kept / FITS / _folder(forecaster, fold)
+    loggers = [] if kept is None else _loggers(parts, forecaster, fold, kept)
+
+    def fit(checkpoints: Any) -> Any:
+        if whole is not None:  # fitted at once: there is nothing between its begin and its end
+            return training.fit_whole(frame, labels, fold, forecaster=whole, **shared)
+        return training.fit(
+            frame,
+            labels,
+            fold,
+            backbone=backbone,
+            head=head,
+            checkpoint_activations=config.model.checkpoint_activations,
+            train=config.train,
+            device=runtime.device,
+            progress=live,
+            callbacks=[recorder, *loggers],
+            checkpoints=checkpoints,
+            **shared,
+        )
 
     def read(folder: Path) -> Any:
-        return training.reloaded(folder, forecaster.backbone, forecaster.head, runtime.device, runtime.threads)
+        return training.reloaded(folder, backbone, head, whole, device=runtime.device, threads=runtime.threads)
 
-    place = None if kept is None else kept / FITS / strategy / name
-    return training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every, callbacks=callbacks)
+    fitted = training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every, callbacks=[recorder])
+    return fitted if whole is not None else replace(fitted, record=recorder.record())
+
+
+def _folder(forecaster: Forecaster, fold: Fold) -> Path:
+    return Path(forecaster.name.replace("/", "~")) / f"fold-{fold.number:02d}"
+
+
+def _loggers(parts: Parts, forecaster: Forecaster, fold: Fold, kept: Path) -> Sequence[Any]:
+    """What tells the recipe's loggers of one fit."""
+    from mnpu import training
+
+    settings = parts.config.train.model_dump(mode="json", exclude={"instruments", "alerts", "loggers"})
+    folder = kept / LOGS / _folder(forecaster, fold)
+    return training.logging_to(
+        parts.loggers(), training.LoggedFit(kept.name, forecaster.name, fold.number, folder, settings)
+    )

@@ -64,8 +64,8 @@ def canonical_json(value: Any) -> str:
 def hash_config(resolved: Mapping[str, Any]) -> str:
     """Hash of a resolved configuration without what cannot change a number.
 
-    Left out: ``name``, ``runtime``, ``report``, where the store lies (its content is in ``data_hash``), what only
-    writes a training down, and instruments with their alerts unless one of those acts on the training.
+    Left out: ``name``, ``runtime``, ``report``, where the store lies (its content is in ``data_hash``), and what only
+    watches a training or writes it down.
     """
     science = {key: value for key, value in resolved.items() if key not in _NOT_SCIENCE}
     if "train" in science:
@@ -118,15 +118,16 @@ def hash_code(contributors: Iterable[Any]) -> str:
     return digest.hexdigest()
 
 
-def hash_environment(device: str, threads: int) -> str:
+def hash_environment(device: str, threads: int, *, libraries: Iterable[str] = ()) -> str:
     """Hash of `environment`."""
-    return _sha256(canonical_json(environment(device, threads)).encode())
+    return _sha256(canonical_json(environment(device, threads, libraries=libraries)).encode())
 
 
-def environment(device: str, threads: int) -> dict[str, str | int]:
+def environment(device: str, threads: int, *, libraries: Iterable[str] = ()) -> dict[str, str | int]:
     """What numbers depend on beside code and data: Python, machine, libraries, device kind, threads.
 
     Nothing is imported; a library that is not installed is left out. Give the resolved kind (``cpu``), not ``auto``.
+    ``libraries`` are further ones, which a component of the pipeline computes with.
     """
     return {
         "python": platform.python_version(),
@@ -135,15 +136,15 @@ def environment(device: str, threads: int) -> dict[str, str | int]:
         "machine": platform.machine(),
         "device": device,
         "threads": threads,
-        **{name: version for name in _LIBRARIES if (version := _version(name))},
+        **{name: version for name in (*_LIBRARIES, *sorted(libraries)) if (version := _version(name))},
     }
 
 
-def versions(distributions: Iterable[str]) -> dict[str, str]:
+def versions(distributions: Iterable[str], *, libraries: Iterable[str] = ()) -> dict[str, str]:
     """Version of each distribution, of Python, and of the libraries that numbers depend on."""
     found = {name: _version(name) or "local" for name in distributions}
-    libraries = {name: version for name in _LIBRARIES if (version := _version(name))}
-    return {**dict(sorted(found.items())), "python": platform.python_version(), **libraries}
+    used = {name: version for name in (*_LIBRARIES, *sorted(libraries)) if (version := _version(name))}
+    return {**dict(sorted(found.items())), "python": platform.python_version(), **used}
 
 
 def recipe_id(*, config_hash: str, data_hash: str, code_hash: str, env_hash: str) -> str:

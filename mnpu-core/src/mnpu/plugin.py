@@ -92,8 +92,18 @@ def mnpu_loggers():
 
 
 @hookimpl
+def mnpu_forecasters():
+    return {"lightgbm": "mnpu.forecasters.lightgbm:LightGBM", "ridge": "mnpu.forecasters.ridge:Ridge"}
+
+
+@hookimpl
 def mnpu_targets():
-    return {"forward_return": "mnpu.data.targets:ForwardReturn"}
+    return {
+        "direction": "mnpu.data.targets.direction:Direction",
+        "forward_return": "mnpu.data.targets.forward_return:ForwardReturn",
+        "triple_barrier": "mnpu.data.targets.triple_barrier:TripleBarrier",
+        "vol_scaled_return": "mnpu.data.targets.vol_scaled_return:VolScaledReturn",
+    }
 
 
 @hookimpl

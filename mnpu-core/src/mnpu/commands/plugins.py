@@ -262,6 +262,7 @@ _PLACES = {
     "validator": "validators:\n  - {}",
     "backbone": "model:\n  backbone: {}",
     "head": "model:\n  head: {}",
+    "forecaster": "model:\n  forecaster: {}",
     "target": "target: {}",
     "policy": "policy: {}",
     "guardrail": "guardrails:\n  - {}",

@@ -35,8 +35,10 @@ _PLACES = {
     ("ModelConfig", "head"): "head",
     ("TrainConfig", "instruments"): "instrument",
     ("TrainConfig", "loggers"): "logger",
+    ("ModelConfig", "forecaster"): "forecaster",
     ("Compare", "policy"): "policy",
     ("Compare", "backbone"): "backbone",
+    ("Compare", "forecaster"): "forecaster",
     ("RuntimeConfig", "engine"): "engine",
 }
 

@@ -274,7 +274,7 @@ class CalibrationConfig(_Block):
 
 
 class ModelConfig(_Block):
-    """What is fitted: windows of features, through a backbone, to a head's distribution."""
+    """What is fitted: windows of features, through a backbone, to a head's distribution; or a whole forecaster."""
 
     lookback: int = Field(ge=1, description="Bars in a window.")
     min_present: float = Field(
@@ -290,11 +290,22 @@ class ModelConfig(_Block):
         description="Compute a backbone's blocks again in the backward pass instead of keeping what they computed: "
         "less memory for long windows, the same numbers, more time. Backbones without blocks are left as they are.",
     )
-    backbone: Use = Field(description="Network from (B, L, F) to (B, L, D).")
-    head: Use = Field(default=Use(use="quantile"), description="From the last step to a distribution.")
+    backbone: Use | None = Field(default=None, description="Network from (B, L, F) to (B, L, D).")
+    head: Use = Field(
+        default=Use(use="quantile"), description="From the last step of every backbone here to a distribution."
+    )
+    forecaster: Use | None = Field(
+        default=None, description="A whole model in place of backbone and head, as ridge or lightgbm."
+    )
     calibration: CalibrationConfig | None = Field(
         default=None, description="Holds forecasts to outcomes of the past: `{use: split}`, `{use: adaptive}` or null."
     )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> ModelConfig:
+        if (self.backbone is None) == (self.forecaster is None):
+            raise PydanticCustomError("one_of", "exactly one of backbone and forecaster")
+        return self
 
 
 class TrainConfig(_Block):
@@ -352,15 +363,16 @@ class CostsConfig(_Block):
 
 
 class Compare(_Block):
-    """One strategy beside the judged one, on the same decisions: another policy, or another backbone."""
+    """One strategy beside the judged one, on the same decisions: another policy, backbone or forecaster."""
 
     policy: Use | None = Field(default=None, description="A rule, as buy_and_hold or momentum.")
     backbone: Use | None = Field(default=None, description="Another network under the same head and policy.")
+    forecaster: Use | None = Field(default=None, description="A whole model under the same policy.")
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Compare:
-        if (self.policy is None) == (self.backbone is None):
-            raise PydanticCustomError("one_of", "exactly one of policy and backbone")
+        if sum(use is not None for use in (self.policy, self.backbone, self.forecaster)) != 1:
+            raise PydanticCustomError("one_of", "exactly one of policy, backbone and forecaster")
         return self
 
 

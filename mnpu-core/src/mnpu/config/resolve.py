@@ -82,7 +82,9 @@ def components(loaded: LoadedConfig) -> Iterator[tuple[str, Path, Use]]:
     for i, use in enumerate(config.validators):
         yield "validator", ("validators", i), use
     yield "target", ("target",), config.target
-    yield "backbone", ("model", "backbone"), config.model.backbone
+    for kind, judged in (("backbone", config.model.backbone), ("forecaster", config.model.forecaster)):
+        if judged is not None:
+            yield kind, ("model", kind), judged
     yield "head", ("model", "head"), config.model.head
     for i, use in enumerate(config.train.instruments):
         yield "instrument", ("train", "instruments", i), use
@@ -93,7 +95,8 @@ def components(loaded: LoadedConfig) -> Iterator[tuple[str, Path, Use]]:
         yield "guardrail", ("guardrails", i), use
     yield "engine", ("runtime", "engine"), config.runtime.engine
     for i, compare in enumerate(config.compare):
-        for kind, other in (("policy", compare.policy), ("backbone", compare.backbone)):
+        beside = (("policy", compare.policy), ("backbone", compare.backbone), ("forecaster", compare.forecaster))
+        for kind, other in beside:
             if other is not None:
                 yield kind, ("compare", i, kind), other
 

@@ -114,8 +114,9 @@ def _networks(run: RunDirectory, parts: Parts, prepared: Prepared) -> tuple[list
             next_step="Run the recipe with model.calibration: {use: split}.",
         )
     for fold in prepared.split.folds:
-        fitted = training.load(run.path / "bundle" / f"fold-{fold.number:02d}", judged.backbone, judged.head)
-        own, _ = training.kept_back(calibration, fold, prepared.labels, prepared.panel.times)
+        folder = run.path / "bundle" / f"fold-{fold.number:02d}"
+        fitted = training.load(folder, judged.backbone, judged.head, judged.whole)
+        own, _ = training.kept_back(calibration, fold, prepared.labels_of(fold), prepared.panel.times)
         if fitted.fold != own:
             raise _differs(run, f"fold {fold.number + 1} tests other decisions now than when it was fitted")
         frame = pipeline.learnable(prepared, fold)

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 from statistics import NormalDist
 
 from mnpu.nn.checks import refuse
+from mnpu.types import LEVELS, levels_are_sound
 
 __all__ = ["LEVELS", "checked_levels", "normal_quantiles", "softplus_inverse"]
-
-LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 
 
 def checked_levels(levels: Sequence[float]) -> tuple[float, ...]:
     """``levels`` as floats; a ConfigError unless increasing in (0, 1), symmetric around 0.5, which is one of them."""
     levels = tuple(float(level) for level in levels)
-    increasing = all(a < b for a, b in pairwise(levels))
-    inside = all(0 < level < 1 for level in levels)
-    symmetric = all(math.isclose(a + b, 1, abs_tol=1e-9) for a, b in zip(levels, reversed(levels), strict=True))
-    if not (increasing and inside and symmetric and 0.5 in levels):
+    if not levels_are_sound(levels):
         raise refuse(
             "head.levels",
             list(levels),

@@ -36,6 +36,10 @@ class Network(nn.Module):
         """Quantiles (B, H, Q) of the scaled target for windows ``x`` (B, L, F)."""
         return self.forecast(x).quantiles
 
+    def nothing(self) -> HeadOutput:
+        """What the head says of no window, for its shapes."""
+        return output_of(self.head, next(self.head.parameters()).new_empty(0, self.backbone.d_out))
+
     def forecast(self, x: Tensor) -> HeadOutput:
         """All that the head says of windows ``x`` (B, L, F): scaled quantiles, and classes if it names any."""
         h = summary_of(self.backbone, x)  # (B, D)

@@ -38,7 +38,7 @@ def mnpu_heads():
 
 @hookspec
 def mnpu_forecasters():
-    """Whole models: ``fit(windows)``, ``forecast(windows)``."""
+    """Whole models: ``fit(training, validation)``, ``forecast(windows)`` to quantiles; see `mnpu.forecasters`."""
 
 
 @hookspec

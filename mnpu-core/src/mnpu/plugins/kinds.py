@@ -45,7 +45,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "validator": Kind("mnpu_validators", "validators", "check(table, context) -> findings"),
         "backbone": Kind("mnpu_backbones", "backbones", "(B, L, F) -> (B, L, D)", ("n_features", "lookback")),
         "head": Kind("mnpu_heads", "heads", "(B, D) -> distribution, with its loss", ("d_in", "n_horizons")),
-        "forecaster": Kind("mnpu_forecasters", "forecasters", "fit(windows), forecast(windows)"),
+        "forecaster": Kind("mnpu_forecasters", "forecasters", "fit(training, validation), forecast(windows)"),
         "instrument": Kind("mnpu_instruments", "instruments", "watches a fit: (Moment) -> readings"),
         "logger": Kind("mnpu_loggers", "loggers", "log(values, epoch, step): where a fit is written down"),
         "target": Kind("mnpu_targets", "targets", "(Panel, fill) -> Labels"),

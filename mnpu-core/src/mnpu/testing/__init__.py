@@ -96,6 +96,10 @@ def _laws_of_kind(component: Component, factory: Callable[..., Any]) -> list[Law
         from mnpu.testing import instruments
 
         return instruments.laws(factory)
+    if kind == "forecaster":
+        from mnpu.testing import forecasters
+
+        return forecasters.laws(factory)
     if kind == "policy":
         from mnpu.testing import policies
 

@@ -17,7 +17,7 @@ from mnpu.testing import LawOutcome
 from mnpu.testing.features import synthetic_panel, synthetic_side
 from mnpu.testing.general import asked
 from mnpu.testing.results import bare_result, sample_sections, synthetic_result
-from mnpu.types import Figure, Labels, Metric, Panel, Section, Table
+from mnpu.types import Figure, Fold, Labels, Metric, Panel, Section, Table
 
 __all__ = ["laws"]
 
@@ -121,6 +121,27 @@ def _labels_end_where_they_say(factory: Factory, rng: np.random.Generator) -> st
     return ""
 
 
+def _folds_learn_from_training(factory: Factory, rng: np.random.Generator) -> str:
+    """What follows a training range is replaced; the labels of the range must not change, or it was learnt from."""
+    target = factory()
+    if not hasattr(target, "for_fold"):
+        return ""  # its labels are the same in every fold
+    labels = target(synthetic_panel(rng), "next_close")
+    n = len(labels.values)
+    fold = Fold(0, (0, n // 2), (n // 2, 3 * n // 4), (3 * n // 4, n))
+    own = target.for_fold(labels, fold)
+    moved = any(not a.equals(b) for a, b in zip(own.end, labels.end, strict=True))
+    if moved or own.values.shape != labels.values.shape:
+        return "the labels of a fold have another shape or other intervals"
+    if (np.isfinite(own.values) & ~np.isfinite(labels.values)).any():
+        return "a fold knows a label that is not known"
+    later = labels.values.copy()
+    later[n // 2 :] = 5 * later[n // 2 :] + 3
+    other = target.for_fold(replace(labels, values=later), fold)
+    same = np.array_equal(own.values[: n // 2], other.values[: n // 2], equal_nan=True)
+    return "" if same else "labels of the training range change with what follows it"
+
+
 def _metric_on(result_of: Callable[[np.random.Generator], Any]) -> Callable[[Factory, np.random.Generator], str]:
     def check(factory: Factory, rng: np.random.Generator) -> str:
         metric = factory()(result_of(rng))
@@ -194,6 +215,7 @@ _LAWS: Mapping[str, Mapping[str, Callable[[Factory, np.random.Generator], str]]]
         "every label starts after its decision and ends after its start": _labels_after_decision,
         "every value has an interval": _labels_have_intervals,
         "depends on nothing after its end": _labels_end_where_they_say,
+        "a fold learns from its training range alone": _folds_learn_from_training,
     },
     "metric": {
         "gives a number with its unit": _metric_on(synthetic_result),

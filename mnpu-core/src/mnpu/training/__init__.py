@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mnpu.training.loggers import logging_to as logging_to
     from mnpu.training.resuming import fit_or_resume as fit_or_resume
     from mnpu.training.resuming import reloaded as reloaded
+    from mnpu.training.whole import fit_whole as fit_whole
 
 __all__ = [
     "Callback",
@@ -36,6 +37,7 @@ __all__ = [
     "device_kind",
     "fit",
     "fit_or_resume",
+    "fit_whole",
     "forecast",
     "kept_back",
     "load",
@@ -54,6 +56,7 @@ _HOMES = {
     "device_kind": "mnpu.training.device",
     "fit": "mnpu.training.fitting",
     "fit_or_resume": "mnpu.training.resuming",
+    "fit_whole": "mnpu.training.whole",
     "forecast": "mnpu.training.forecasting",
     "kept_back": "mnpu.training.fold_calibration",
     "load": "mnpu.training.bundle",

@@ -2,7 +2,7 @@
 
 ::
 
-    weights.safetensors   the network's tensors
+    weights.safetensors   the network's tensors; a whole model has its own files, forecaster-*
     fitted.json           scaler, target scale, columns, horizons, levels, fold, history
     ...                   whatever the caller adds: the resolved recipe, features, metrics, versions, a card
     manifest.json         sha256 of every file above; without it the bundle is unfinished (`mnpu.manifest`)
@@ -25,8 +25,10 @@ from torch import nn
 
 from mnpu.data.scaling import Scaler
 from mnpu.errors import DataError
+from mnpu.forecasters import Forecaster
 from mnpu.manifest import as_json, parsed, read_sealed, seal
 from mnpu.nn.network import Network
+from mnpu.nn.whole import Whole
 from mnpu.training.calibrating import Calibration
 from mnpu.training.fitted import Epoch, Fitted
 from mnpu.types import Fold
@@ -34,6 +36,7 @@ from mnpu.types import Fold
 __all__ = ["load", "save"]
 
 STATE, WEIGHTS = "fitted.json", "weights.safetensors"
+WHOLE = "forecaster-"  #: Begins the name of every file of a whole model.
 
 
 def save(fitted: Fitted, folder: Path, *, extra: Mapping[str, str] | None = None) -> Path:
@@ -51,12 +54,16 @@ def save(fitted: Fitted, folder: Path, *, extra: Mapping[str, str] | None = None
     MnpuError
         If the folder holds something, or cannot be written.
     """
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in fitted.network.state_dict().items()}
     files = {name: text.encode() for name, text in (extra or {}).items()}
-    return seal(folder, {**files, WEIGHTS: save_tensors(tensors), STATE: as_json(_state(fitted))})
+    return seal(folder, {**files, **_learnt(fitted.network), STATE: as_json(_state(fitted))})
 
 
-def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., nn.Module]) -> Fitted:
+def load(
+    folder: Path,
+    backbone: Callable[..., Any],
+    head: Callable[..., Any],
+    forecaster: Callable[[], Forecaster] | None = None,
+) -> Fitted:
     """Read a bundle back, after checking every byte against the manifest.
 
     Parameters
@@ -64,6 +71,8 @@ def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., n
     folder : Path
     backbone, head : callable
         As given to ``fit``: they build the network that the weights are put into.
+    forecaster : callable, optional
+        As given to ``fit_whole``, in place of both.
 
     Raises
     ------
@@ -73,16 +82,11 @@ def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., n
     folder = Path(folder)
     contents = read_sealed(folder)
     state = _state_in(contents, folder)
-    body = backbone(n_features=state["n_columns"], lookback=state["lookback"])
-    network = Network(body, head(d_in=body.d_out, n_horizons=len(state["horizons"])))
-    try:
-        network.load_state_dict(load_tensors(contents[WEIGHTS]))
-    except (RuntimeError, SafetensorError) as error:
-        raise DataError(
-            "the weights are not those of the network that the recipe describes",
-            where=str(folder / WEIGHTS),
-            next_step="Use the recipe that is saved with the bundle.",
-        ) from error
+    network: Network | Whole
+    if forecaster is not None:
+        network = _whole(forecaster(), contents, state, folder)
+    else:
+        network = _network(backbone, head, contents, state, folder)
     return Fitted(
         network=network.eval(),
         scaler=Scaler.from_dict(state["scaler"]),
@@ -96,6 +100,47 @@ def load(folder: Path, backbone: Callable[..., nn.Module], head: Callable[..., n
         history=tuple(Epoch(**epoch) for epoch in state["history"]),
         calibration=Calibration.from_dict(state["calibration"]) if state.get("calibration") else None,
     )
+
+
+def _learnt(network: Network | Whole) -> dict[str, bytes]:
+    """The files of what was learnt."""
+    if isinstance(network, Whole):
+        return {WHOLE + name: content for name, content in network.forecaster.save().items()}
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    return {WEIGHTS: save_tensors(tensors)}
+
+
+def _network(
+    backbone: Callable[..., nn.Module],
+    head: Callable[..., nn.Module],
+    contents: Mapping[str, bytes],
+    state: Mapping[str, Any],
+    folder: Path,
+) -> Network:
+    body = backbone(n_features=state["n_columns"], lookback=state["lookback"])
+    network = Network(body, head(d_in=body.d_out, n_horizons=len(state["horizons"])))
+    try:
+        network.load_state_dict(load_tensors(contents[WEIGHTS]))
+    except (KeyError, RuntimeError, SafetensorError) as error:
+        raise DataError(
+            "the weights are not those of the network that the recipe describes",
+            where=str(folder / WEIGHTS),
+            next_step="Use the recipe that is saved with the bundle.",
+        ) from error
+    return network
+
+
+def _whole(model: Forecaster, contents: Mapping[str, bytes], state: Mapping[str, Any], folder: Path) -> Whole:
+    files = {name.removeprefix(WHOLE): content for name, content in contents.items() if name.startswith(WHOLE)}
+    if not files:
+        raise DataError(
+            "it holds no forecaster, but a network",
+            where=str(folder),
+            expected=f"files that begin with {WHOLE}",
+            next_step="Use the recipe that is saved with the bundle.",
+        )
+    model.load(files)
+    return Whole(model, n_columns=state["n_columns"], lookback=state["lookback"])
 
 
 def _state(fitted: Fitted) -> dict[str, Any]:
@@ -115,6 +160,6 @@ def _state(fitted: Fitted) -> dict[str, Any]:
 
 
 def _state_in(contents: Mapping[str, bytes], folder: Path) -> dict[str, Any]:
-    if STATE not in contents or WEIGHTS not in contents:
-        raise DataError("it holds no network", where=str(folder), expected=f"a bundle with {STATE} and {WEIGHTS}")
+    if STATE not in contents or not any(name == WEIGHTS or name.startswith(WHOLE) for name in contents):
+        raise DataError("it holds no model", where=str(folder), expected=f"a bundle with {STATE} and what was learnt")
     return parsed(contents[STATE], folder)

@@ -5,20 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from torch import nn
 
-from mnpu.data.scaling import Scaler
-from mnpu.data.windows import window_index
-from mnpu.errors import DataError
 from mnpu.nn.network import Network
 from mnpu.nn.recompute import recompute
 from mnpu.training.backends import Backend
-from mnpu.training.batches import OrderedBatches, ShuffledBatches, Windows, gather
+from mnpu.training.batches import OrderedBatches, ShuffledBatches, Windows
 from mnpu.training.callbacks import Bar, Callback
 from mnpu.training.checkpoints import Checkpoints
 from mnpu.training.device import device_kind
 from mnpu.training.fitted import Fitted
+from mnpu.training.learnable import learnable
 from mnpu.training.loop import Loop, TrainSettings
 from mnpu.training.reproducible import derived_seed, reproducible, unchanged_streams
 from mnpu.types import FeatureFrame, Fold, Labels
@@ -120,23 +117,8 @@ def fit(
     """
     where = f"fold {fold.number + 1}"
     place = device_kind(device)
-    scaler = _scaler(frame, fold, where)
-    scaled = scaler.scale(frame.values)
-    target_scale = np.zeros(0)
-
-    def windows(kind: str, rows: tuple[int, int], scale: np.ndarray | None) -> tuple[Windows, np.ndarray]:
-        time, symbol = window_index(
-            frame.values, labels, frame.tradable, rows=rows, lookback=lookback, min_present=min_present
-        )
-        if not len(time):
-            raise _no_window(kind, rows, frame, labels, where=where, lookback=lookback, min_present=min_present)
-        y = labels.values[time, symbol]  # (N, H)
-        scale = _target_scale(y, labels, where) if scale is None else scale
-        return gather(scaled, time, symbol, lookback=lookback, y=y / scale, device=place), scale
-
-    inside = (fold.train[0] + lookback - 1, fold.train[1])
-    training, target_scale = windows("training", inside, None)
-    validation, _ = windows("validation", fold.validation, target_scale)
+    learnt = learnable(frame, labels, fold, lookback=lookback, min_present=min_present, device=place)
+    scaler, training = learnt.scaler, learnt.training
 
     with reproducible(derived_seed(seed, fold.number), threads=threads, cuda=place == "cuda"):
         body = backbone(n_features=scaler.n_columns, lookback=lookback)
@@ -161,7 +143,7 @@ def fit(
         loop = Loop(
             network,
             batches,
-            OrderedBatches(validation, VALIDATION_BATCH),
+            OrderedBatches(learnt.validation, VALIDATION_BATCH),
             train,
             backend=where_to,
             callbacks=watchers,
@@ -174,7 +156,7 @@ def fit(
     return Fitted(
         network=network.to(place).eval(),
         scaler=scaler,
-        target_scale=target_scale,
+        target_scale=learnt.target_scale,
         names=frame.names,
         horizons=labels.horizons,
         levels=tuple(network.head.levels),
@@ -184,63 +166,3 @@ def fit(
         history=tuple(loop.history),
         threads=threads,
     )
-
-
-def _scaler(frame: FeatureFrame, fold: Fold, where: str) -> Scaler:
-    rows = slice(*fold.train)
-    listed = frame.tradable[rows]
-    missing = [name for f, name in enumerate(frame.names) if not (np.isfinite(frame.values[rows, :, f]) & listed).any()]
-    if missing:
-        raise DataError(
-            f"{missing[0]} has no value in the training range {_span(frame, fold.train)}",
-            where=where,
-            expected="at least one",
-            next_step="Start data.start later, make split.train longer, drop the feature, or leave it out of the folds "
-            "that have not seen it with model.unseen: leave_out.",
-        )
-    return Scaler.fit(frame.values, times=frame.times, rows=fold.train, where=frame.tradable)
-
-
-def _target_scale(y: np.ndarray, labels: Labels, where: str) -> np.ndarray:
-    scale = y.std(axis=0)  # ddof=0, (H,)
-    if not (np.isfinite(scale) & (scale > 0)).all():
-        raise DataError(
-            f"the target {labels.name} has a standard deviation of {scale.tolist()} over the training windows",
-            where=where,
-            expected="a positive number for each horizon",
-            next_step="Check the prices that the labels are made of.",
-        )
-    return scale
-
-
-def _no_window(
-    kind: str,
-    rows: tuple[int, int],
-    frame: FeatureFrame,
-    labels: Labels,
-    *,
-    where: str,
-    lookback: int,
-    min_present: float,
-) -> DataError:
-    """Say which of the three conditions leaves no window: length, present cells, or known labels."""
-    expected = "at least one"
-    if rows[1] - max(rows[0], lookback - 1) <= 0:
-        reason = f"the range is shorter than model.lookback, {lookback} bars"
-        step = f"Make split.{'train' if kind == 'training' else 'validation'} longer or model.lookback shorter."
-    elif not np.isfinite(labels.values[slice(*rows)]).any():
-        reason = f"the target {labels.name} has no value there"
-        step = "Check the prices that the labels are made of, and target.horizons against the length of the data."
-    else:
-        reason = f"model.min_present asks for {min_present:.0%} of the cells of {lookback} bars"
-        step = "Lower model.min_present, start later, or drop the feature with the longest warm-up."
-    # ``rows`` of training are those where a whole window ends; the range itself begins lookback - 1 bars earlier.
-    first = rows[0] - lookback + 1 if kind == "training" else rows[0]
-    what = f"no usable window in the {kind} range {_span(frame, (first, rows[1]))}: {reason}"
-    return DataError(what, where=where, expected=expected, next_step=step)
-
-
-def _span(frame: FeatureFrame, rows: tuple[int, int]) -> str:
-    last = len(frame.times) - 1
-    start, stop = min(max(rows[0], 0), last), min(max(rows[1] - 1, 0), last)
-    return f"{frame.times[start]:%Y-%m-%d} to {frame.times[stop]:%Y-%m-%d}"

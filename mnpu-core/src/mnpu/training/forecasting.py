@@ -10,7 +10,7 @@ import torch
 from mnpu.data.windows import window_index
 from mnpu.errors import DataError
 from mnpu.nn.conformal import shifted
-from mnpu.nn.protocols import HeadOutput, output_of
+from mnpu.nn.protocols import HeadOutput
 from mnpu.training.batches import Windows, gather
 from mnpu.training.fitted import Fitted
 from mnpu.training.reproducible import n_threads
@@ -99,7 +99,8 @@ class Inputs:
             min_present=fitted.min_present,
         )
         self._fitted, self._batch_size = fitted, batch_size
-        self._device = next(fitted.network.parameters()).device
+        tensors = fitted.network.parameters()  # none where a whole model stands in the place of a network
+        self._device = next((tensor.device for tensor in tensors), torch.device("cpu"))
         self._windows: Windows | None = None
         if len(self.time):
             origin = max(start - fitted.lookback + 1, 0)
@@ -139,7 +140,7 @@ class Inputs:
         network = fitted.network.eval()
         if windows is None:
             with torch.inference_mode():
-                return [_on_cpu(output_of(network.head, torch.empty(0, network.backbone.d_out, device=device)))]
+                return [_on_cpu(network.nothing())]
         given = None if donors is None else torch.from_numpy(donors).to(device)
         places = torch.tensor(self._places(columns), dtype=torch.long, device=device)
         parts = []

@@ -81,7 +81,15 @@ def _remind(callbacks: Sequence[Callback], watched: Path) -> None:
             callback.load_state(states[callback.name])
 
 
-def reloaded(folder: Path, backbone: Callable[..., Any], head: Callable[..., Any], device: str, threads: int) -> Fitted:
+def reloaded(
+    folder: Path,
+    backbone: Callable[..., Any],
+    head: Callable[..., Any],
+    forecaster: Callable[[], Any] | None,
+    *,
+    device: str,
+    threads: int,
+) -> Fitted:
     """A bundle as its fit returned it: on the device, with the threads."""
-    fitted = load(folder, backbone, head)
+    fitted = load(folder, backbone, head, forecaster)
     return replace(fitted, network=fitted.network.to(device_kind(device)), threads=threads)

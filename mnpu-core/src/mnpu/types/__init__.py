@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from mnpu.types.features import FeatureFrame, FeatureSpec
 from mnpu.types.forecasts import Fold, Forecast, Labels, Split, WindowBatch, join_forecasts
+from mnpu.types.levels import LEVELS, levels_are_sound
 from mnpu.types.positions import Action, Book, Decision, PolicyContext, Positions, Violation
 from mnpu.types.prices import DatasetInfo, Panel
 from mnpu.types.reports import Block, Figure, Line, Section, Table
@@ -21,6 +22,7 @@ from mnpu.types.side import SeriesInfo, SideTable, table_of
 from mnpu.types.training import TrainingRecord
 
 __all__ = [
+    "LEVELS",
     "Action",
     "Block",
     "Book",
@@ -49,5 +51,6 @@ __all__ = [
     "Violation",
     "WindowBatch",
     "join_forecasts",
+    "levels_are_sound",
     "table_of",
 ]

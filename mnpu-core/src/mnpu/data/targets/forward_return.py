@@ -1,16 +1,12 @@
-"""What is forecast, with the interval of time that each label spans."""
+"""The return of a position that is opened after the decision and held for a number of bars."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
-import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 
-from mnpu.data.clock import utc
 from mnpu.data.fills import Fills, fill_prices
-from mnpu.errors import ConfigError, DataError
+from mnpu.data.targets.horizons import checked_horizons, ends_of, require_bars
 from mnpu.types import Labels, Panel
 
 __all__ = ["ForwardReturn"]
@@ -31,33 +27,18 @@ class ForwardReturn:
     """
 
     def __init__(self, horizons: tuple[int, ...] = (5,)) -> None:
-        chosen = tuple(horizons)
-        if not chosen or chosen[0] < 1 or any(b <= a for a, b in pairwise(chosen)):
-            raise ConfigError(
-                f"horizons are {list(chosen)}",
-                where="target.horizons",
-                expected="increasing integers from 1, e.g. [1, 5]",
-            )
-        self.horizons = chosen
+        self.horizons = checked_horizons(horizons)
 
     def __call__(self, panel: Panel, fill: str = "next_close") -> Labels:
         """Labels of every decision of ``panel``, (T, A, H), for orders filled by the rule ``fill``."""
         n_times, n_assets = panel.shape
-        if n_times < self.horizons[-1] + 2:
-            raise DataError(
-                f"{n_times} bars are too few for a horizon of {self.horizons[-1]}",
-                where="target.horizons",
-                expected=f"at least {self.horizons[-1] + 2} bars",
-                next_step="Take a longer range or a shorter horizon.",
-            )
+        require_bars(n_times, self.horizons[-1])
         fills = fill_prices(panel, fill)
         values = np.full((n_times, n_assets, len(self.horizons)), np.nan)
-        ends = []
         for i, h in enumerate(self.horizons):
             values[:-h, :, i] = _received(fills, h) / fills.prices[:-h] - 1.0
-            nothing = pd.DatetimeIndex([pd.NaT] * h, tz="UTC").as_unit("ns")
-            ends.append(utc(fills.times[h:].append(nothing)))
-        return Labels(values, fills.times, tuple(ends), self.horizons, "forward_return")
+        ends = tuple(ends_of(fills, h) for h in self.horizons)
+        return Labels(values, fills.times, ends, self.horizons, "forward_return")
 
 
 def _received(fills: Fills, bars: int) -> np.ndarray:

@@ -1,0 +1,49 @@
+"""Labels of one fold, for targets that learn something (thresholds of classes) from its training range."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
+
+import numpy as np
+
+from mnpu.types import Fold, Labels, Split
+
+__all__ = ["FoldTarget", "fold_labels", "outcomes"]
+
+
+class FoldTarget(Protocol):
+    """A target whose labels depend on the fold; other targets have no such method."""
+
+    def for_fold(self, labels: Labels, fold: Fold) -> Labels:
+        """``labels`` as ``fold`` sees them: what is learnt for it comes from ``labels.values[slice(*fold.train)]``.
+
+        Shape and intervals stay as they are.
+        """
+        ...
+
+
+def fold_labels(target: object, labels: Labels, fold: Fold) -> Labels:
+    """What ``fold`` learns from and is judged by: ``labels`` themselves, unless the target says otherwise."""
+    own = getattr(target, "for_fold", None)
+    return labels if own is None else own(labels, fold)
+
+
+def outcomes(labels: Labels, learnt: Mapping[int, Labels], split: Split) -> Labels:
+    """What all folds are judged by: each one's own labels over its test range, NaN elsewhere.
+
+    Parameters
+    ----------
+    labels : Labels
+        Of the whole panel; returned as they are where no fold has its own.
+    learnt : mapping of int to Labels
+        Labels of each fold by its number; empty for a target whose labels are the same in every fold.
+    split : Split
+    """
+    if not learnt:
+        return labels
+    values = np.full(labels.values.shape, np.nan)
+    for fold in split.folds:
+        values[slice(*fold.test)] = learnt[fold.number].values[slice(*fold.test)]
+    return replace(labels, values=values)

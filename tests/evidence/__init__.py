@@ -1,0 +1,1 @@
+"""Evidence that forecasters find what was planted and nothing where nothing is: many seeds, committed rows."""
