@@ -25,6 +25,9 @@ __all__ = ["Recorder"]
 
 log = logging.getLogger("mnpu.training")
 
+#: Alerts whose readings are the same in every process.
+_SHARED = ("over_fitting",)
+
 
 class Recorder(Callback):
     """What the instruments of one fit read, and the alerts that followed.
@@ -44,7 +47,7 @@ class Recorder(Callback):
     Notes
     -----
     Where several processes train one network, no process has the whole gradient or all windows: the instruments are
-    left out then, and losses, learning rate and telemetry recorded.
+    left out then, and losses, learning rate and telemetry recorded. Only an alert that all of them see alike acts.
     """
 
     name = "instruments"
@@ -192,6 +195,8 @@ class Recorder(Callback):
             )
         )
         self._say(alert, loop.where)
+        if loop.backend.world > 1 and alert.name not in _SHARED:
+            return  # the other processes may not see it, and all must do the same
         if alert.action == "stop":
             loop.stop(f"alert {alert.name}: {alert.message}")
         elif alert.action == "lower_lr":
