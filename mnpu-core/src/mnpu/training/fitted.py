@@ -76,13 +76,13 @@ class Fitted:
     @property
     def thresholds(self) -> np.ndarray | None:
         """What parts the classes of the head, (H, C - 1), in units of the label; None where it names none."""
-        scaled = getattr(self.network.head, "thresholds", None)
+        scaled = getattr(getattr(self.network, "head", None), "thresholds", None)
         return None if scaled is None else scaled.double().cpu().numpy() * self.target_scale[:, None]
 
     @property
-    def best(self) -> Epoch:
-        """The epoch whose weights were kept: the first with the smallest validation loss."""
-        return min(self.history, key=lambda epoch: epoch.validation)
+    def best(self) -> Epoch | None:
+        """The epoch whose weights were kept: the first with the smallest validation loss; None for a whole model."""
+        return min(self.history, key=lambda epoch: epoch.validation, default=None)
 
     def save(self, folder: Path, *, extra: Mapping[str, str] | None = None) -> Path:
         """Write a bundle; see `mnpu.training.bundle.save`."""
