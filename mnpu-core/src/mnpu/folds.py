@@ -1,15 +1,17 @@
-"""One fold's fit: made, taken up where it was begun, or read where it is kept."""
+"""One fold's fit: made, taken up where it was begun, or read where it is kept; and what was seen of it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mnpu.assembly import Forecaster, Parts
-from mnpu.types import FeatureFrame, Fold, Labels
+from mnpu.progress import Progress
+from mnpu.types import FeatureFrame, Fold, Labels, TrainingRecord
 
-__all__ = ["fit_fold"]
+__all__ = ["fit_fold", "say_alerts", "training_record"]
 
 
 def fit_fold(
@@ -79,3 +81,21 @@ def fit_fold(
 
     fitted = training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every, callbacks=[recorder])
     return fitted if whole is not None else replace(fitted, record=recorder.record())
+
+
+def training_record(fitted: Mapping[str, Sequence[Any]]) -> TrainingRecord | None:
+    """What instruments read in all fits, None where none was watched."""
+    found = [fit.record for fits in fitted.values() for fit in fits if getattr(fit, "record", None) is not None]
+    return TrainingRecord.join(found) if found else None
+
+
+def say_alerts(fitted: Any, progress: Progress) -> None:
+    """Say what the alerts of one fit were, each once."""
+    record: TrainingRecord | None = getattr(fitted, "record", None)
+    if record is None:
+        return
+    acted = {"stop": " Training was stopped.", "lower_lr": " The learning rate was lowered."}
+    for alert in record.alerts.drop_duplicates("name").to_dict("records"):
+        where = f"{alert['strategy']}, fold {alert['fold'] + 1}, epoch {alert['epoch']}"
+        layer = f" in {alert['layer']}" if alert["layer"] else ""
+        progress.say(f"warning: {where}: {alert['message']}{layer}.{acted.get(alert['action'], '')}")
