@@ -163,6 +163,7 @@ def test_a_class_that_never_occurs_is_an_error_that_names_the_setting(small_reci
         ("{use: split, share: 1.0}", "model.calibration.share is 1.0"),
         ("{use: adaptive, memory: 0}", "model.calibration.memory is 0"),
         ("{use: split, shar: 0.4}", "model.calibration.shar is not a known key"),
+        ("split", "Write {use: split}."),
     ],
 )
 def test_an_impossible_calibration_is_refused_by_name(small_recipe, registry, tmp_path, settings, message):
