@@ -3,6 +3,10 @@
 ``MAMBA``: `mambapy.mamba.MambaBlock` 1.2.0 with d_model 4, d_state 3, dt_rank 1. ``MAMBA2``: `Mamba2Mixer` of
 transformers 5.23.0 with hidden_size 4, expand 2, 2 heads of 4, state_size 3, chunk_size 4, one group and
 layer_norm_epsilon 1e-5. Both with `filled` weights in float64, for the window ``waves(1, 6, 4)``.
+
+``S4D``: the kernel, convolution and skip of `models/s4/s4d.py` of state-spaces/s4 at 2ed46fc, in float64, with d_model
+3 and d_state 6, for the window ``waves(1, 8, 3)``. Its A_imag, log_A_real, log_dt, C and D are filled in this order,
+which is that of our names.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-__all__ = ["MAMBA", "MAMBA2", "filled", "waves"]
+__all__ = ["MAMBA", "MAMBA2", "S4D", "filled", "waves"]
 
 
 def waves(*shape: int) -> Tensor:
@@ -45,4 +49,15 @@ MAMBA2 = [
     [-0.27986511, -0.21903017, 0.01337050, 0.23529811],
     [0.26083861, -0.06671171, -0.34200696, -0.34940903],
     [0.43705267, 0.26432917, -0.11544270, -0.40478858],
+]
+
+S4D = [
+    [0.00000000, -0.85031905, 0.01327150],
+    [0.69845926, -0.64261625, -0.09354504],
+    [0.59838072, 0.30293777, 0.08647343],
+    [-0.23271530, 0.83846682, 0.26612117],
+    [-0.77275026, 0.31191447, 0.16830724],
+    [-0.35143314, -0.61343826, -0.11559928],
+    [0.50704580, -0.78132337, -0.24679387],
+    [0.73472826, 0.02014023, -0.06809051],
 ]

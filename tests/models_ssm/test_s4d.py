@@ -14,6 +14,8 @@ from mnpu.errors import ConfigError
 from mnpu.testing.models import backbone_laws
 from mnpu_models_ssm.s4d import S4D, DiagonalSSM
 from tests.core.training_world import FOLD, fit, make_world, rank_ic
+from tests.models_ssm import published
+from tests.models_ssm.published import filled, waves
 
 N, WIDTH, LENGTH = 6, 3, 20
 
@@ -62,6 +64,16 @@ def test_the_recurrence_is_the_exact_solution_of_the_linear_system(rng: np.rando
         y, state = ssm.step(torch.from_numpy(u[None, t]).float(), state)
         steps.append(y[0].detach().numpy())
     np.testing.assert_allclose(np.array(steps), by_matrix_exponentials(ssm, u), rtol=1e-4, atol=1e-4)
+
+
+def test_it_gives_the_numbers_of_the_published_code_in_one_pass_and_by_steps() -> None:
+    ssm, u = filled(DiagonalSSM(3, 6, init="lin", dt_min=0.01, dt_max=0.5)), waves(1, 8, 3).float()
+    np.testing.assert_allclose(ssm(u)[0].detach(), published.S4D, rtol=2e-5, atol=2e-6)
+    np.testing.assert_allclose(ssm.last(u)[0].detach(), published.S4D[-1], rtol=2e-5, atol=2e-6)
+    state = ssm.initial_state(1)
+    for t, expected in enumerate(published.S4D):
+        y, state = ssm.step(u[:, t], state)
+        np.testing.assert_allclose(y[0].detach(), expected, rtol=2e-5, atol=2e-6)
 
 
 def test_an_impulse_at_the_end_does_not_wrap_round_to_the_start() -> None:

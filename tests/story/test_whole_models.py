@@ -52,6 +52,29 @@ def test_its_bundle_holds_numbers_and_text_and_no_pickle(ridge_run):
     assert set(listed) == names - {"manifest.json"}
 
 
+def test_its_bundle_is_shown_and_verified_but_not_exported(ridge_run, tmp_path, capsys):
+    from mnpu.cli import main
+
+    def mnpu(*args):
+        with pytest.raises(SystemExit) as ended:
+            main([str(arg) for arg in args])
+        captured = capsys.readouterr()
+        return ended.value.code, captured.out, captured.err
+
+    card = (ridge_run.path / "bundle" / "fold-00" / "MODEL_CARD.md").read_text()
+    assert "| forecaster | `ridge` (" in card
+    assert "backbone" not in card
+    code, out, _ = mnpu("bundle", "show", ridge_run.path, "--fold", 0)
+    assert code == 0
+    assert "forecaster  ridge (inputs window" in out
+    code, out, err = mnpu("bundle", "verify", ridge_run.path)
+    assert code == 0, err
+    assert out.count("as they were written") == 2
+    code, _, err = mnpu("bundle", "export", ridge_run.path, "--out", tmp_path / "out")
+    assert code == 2
+    assert "it is no network, but a whole model (Ridge)" in err
+
+
 def test_an_agent_decides_as_the_run_did(ridge_run, registry):
     from mnpu.agent import replay
 

@@ -50,21 +50,29 @@ def model_card(fitted: Fitted, result: Result) -> str:
 def _network(fitted: Fitted, result: Result) -> str:
     model: dict[str, Any] = dict(result.run.config.get("model", {})) if result.run else {}
     size = sum(p.numel() for p in fitted.network.parameters())
-    parts = [("forecaster", _use(model.get("forecaster")))]
-    if model.get("forecaster") is None:
-        parts = [
-            ("backbone", _use(model.get("backbone"))),
-            ("head", _use(model.get("head"))),
-            ("parameters", f"{size:,}"),
-        ]
+    parts = [("forecaster", _use(model["forecaster"]))] if model.get("forecaster") else []
+    parts = parts or [
+        ("backbone", _use(model.get("backbone"))),
+        ("head", _use(model.get("head"))),
+        ("parameters", f"{size:,}"),
+    ]
     rows = [
         ("forecasts", f"{len(fitted.levels)} quantiles of the target, {_listed(fitted.horizons)} bars ahead"),
         ("target", _use(result.run.config.get("target") if result.run else None)),
         *parts,
+        ("calibration", _calibration(fitted)),
         ("window", f"{fitted.lookback} bars, {fitted.min_present:.0%} of its cells known"),
         ("inputs", f"{len(fitted.names)} columns: {', '.join(fitted.names)} (features.json)"),
     ]
     return _table(("", ""), rows)
+
+
+def _calibration(fitted: Fitted) -> str:
+    if fitted.calibration is None:
+        return "none kept with the network"
+    hot = fitted.calibration.temperatures
+    classes = f", and temperatures of its classes {_listed([round(t, 3) for t in hot])}" if hot else ""
+    return f"shifts of its quantiles, found on outcomes before {fitted.calibration.since:%Y-%m-%d}{classes}"
 
 
 def _data(fitted: Fitted, result: Result) -> str:
@@ -101,8 +109,8 @@ def _outcome(fitted: Fitted, result: Result) -> str:
     failed = [f"{gate.name}: {gate.detail}" for gate in result.gates if not gate.passed]
     gates = f"Honesty gates: {len(passed)} of {len(result.gates)} passed." + "".join(f"\n* failed {f}" for f in failed)
     whole = (
-        "Out of sample, net of costs, over the whole run: each fold's network forecasts its own test range only, so "
-        "this network made one part of these numbers. All of them are in metrics.json."
+        "Out of sample, net of costs, over the whole run: each fold's model forecasts its own test range only, so "
+        "this one made one part of these numbers. All of them are in metrics.json."
     )
     return "\n\n".join([first, whole, _table(("metric", "value", "standard error", "unit"), rows), gates])
 

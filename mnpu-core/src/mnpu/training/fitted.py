@@ -12,7 +12,7 @@ from mnpu.data.scaling import Scaler
 from mnpu.nn.network import Network
 from mnpu.nn.whole import Whole
 from mnpu.training.calibrating import Calibration
-from mnpu.types import Fold
+from mnpu.types import Fold, TrainingRecord
 
 __all__ = ["Epoch", "Fitted"]
 
@@ -55,6 +55,8 @@ class Fitted:
         Threads for forecasts: their number decides the last bits.
     calibration : Calibration or None
         What every forecast goes through, where the recipe calibrates once a fold.
+    record : TrainingRecord or None
+        What instruments read while it was fitted; kept with the run, not with the bundle.
     """
 
     network: Network | Whole
@@ -69,6 +71,7 @@ class Fitted:
     history: tuple[Epoch, ...]
     threads: int = 1
     calibration: Calibration | None = None
+    record: TrainingRecord | None = None
 
     @property
     def thresholds(self) -> np.ndarray | None:
