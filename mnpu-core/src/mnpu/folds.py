@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mnpu.assembly import Forecaster, Parts
-from mnpu.types import FeatureFrame, Fold, Labels
+from mnpu.types import FeatureFrame, Fold, Labels, TrainingRecord
 
-__all__ = ["fit_fold"]
+__all__ = ["FITS", "LOGS", "fit_fold"]
+
+#: Folder of a run in progress that holds its fits; a finished run has it no longer.
+FITS = "fits"
+#: Folder of a run that loggers write into.
+LOGS = "logs"
 
 
 def fit_fold(
@@ -35,7 +42,7 @@ def fit_fold(
     live : bool, default=False
         Draw a bar.
     kept : Path, optional
-        Where a run keeps its fits as they are made.
+        Folder of the run: its fits are kept in it as they are made, and what its loggers write.
     """
     from mnpu import training  # torch lives only here
 
@@ -47,19 +54,16 @@ def fit_fold(
         "threads": runtime.threads,
     }
     backbone, head, whole = forecaster.backbone, forecaster.head, forecaster.whole
-    recorder = training.Recorder(
-        parts.instruments(),
-        alerts=config.train.alerts,
-        strategy=forecaster.name,
-        fold=fold.number,
-        seed=config.seed,
-    )
-    place = None if kept is None else kept / forecaster.name.replace("/", "~") / f"fold-{fold.number:02d}"
+    members = 1 if config.model.ensemble is None or whole is not None else config.model.ensemble.seeds
+    recorders = [_recorder(parts, forecaster, fold, k) for k in range(members)]
+    place = None if kept is None else kept / FITS / _folder(forecaster, fold)
+    watchers = [[recorders[k], *_loggers(parts, forecaster, fold, k, kept)] for k in range(members)]
 
     def fit(checkpoints: Any) -> Any:
         if whole is not None:  # fitted at once: there is nothing between its begin and its end
             return training.fit_whole(frame, labels, fold, forecaster=whole, **shared)
-        return training.fit(
+        fit_all = training.fit if members == 1 else partial(training.fit_ensemble, members=members, watchers=watchers)
+        return fit_all(
             frame,
             labels,
             fold,
@@ -69,13 +73,65 @@ def fit_fold(
             train=config.train,
             device=runtime.device,
             progress=live,
-            callbacks=[recorder],
+            callbacks=watchers[0] if members == 1 else (),
+            warm_up=_start(parts, forecaster),
             checkpoints=checkpoints,
+            layout=training.Layout(runtime.devices, runtime.strategy),
             **shared,
         )
 
     def read(folder: Path) -> Any:
         return training.reloaded(folder, backbone, head, whole, device=runtime.device, threads=runtime.threads)
 
-    fitted = training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every, callbacks=[recorder])
-    return fitted if whole is not None else replace(fitted, record=recorder.record())
+    fitted = training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every, callbacks=recorders)
+    return fitted if whole is not None else replace(fitted, record=TrainingRecord.join(r.record() for r in recorders))
+
+
+def _folder(forecaster: Forecaster, fold: Fold) -> Path:
+    return Path(forecaster.name.replace("/", "~")) / f"fold-{fold.number:02d}"
+
+
+def _name(forecaster: Forecaster, member: int) -> str:
+    """What readings call a member of an ensemble; the first is the network that is fitted without one."""
+    return forecaster.name if member == 0 else f"{forecaster.name}, member {member + 1}"
+
+
+def _recorder(parts: Parts, forecaster: Forecaster, fold: Fold, member: int) -> Any:
+    """What watches one fit; further members of an ensemble are rows of their own."""
+    from mnpu import training  # torch lives only here
+
+    config = parts.config
+    recorder = training.Recorder(
+        parts.instruments(),
+        alerts=config.train.alerts,
+        strategy=_name(forecaster, member),
+        fold=fold.number,
+        seed=config.seed,
+    )
+    if member:
+        recorder.name = f"{recorder.name}-{member:02d}"
+    return recorder
+
+
+def _loggers(parts: Parts, forecaster: Forecaster, fold: Fold, member: int, kept: Path | None) -> Sequence[Any]:
+    """What tells the recipe's loggers of one fit."""
+    from mnpu import training  # torch lives only here
+
+    if kept is None:
+        return []
+    settings = parts.config.train.model_dump(mode="json", exclude={"instruments", "alerts", "loggers"})
+    folder = kept / LOGS / _folder(forecaster, fold)
+    if member:
+        folder /= f"member-{member:02d}"
+    fit = training.LoggedFit(kept.name, _name(forecaster, member), fold.number, folder, settings)
+    return training.logging_to(parts.loggers(), fit)
+
+
+def _start(parts: Parts, forecaster: Forecaster) -> Any:
+    """Where the weights of the judged network come from, None for new ones; the others beside it have their own."""
+    from mnpu import training  # torch lives only here
+
+    source = parts.config.model.starts_from
+    if source is None or parts.warm_start is None or forecaster is not parts.forecasters[0]:
+        return None
+    return training.FromBundle(parts.warm_start, source.parts)

@@ -129,6 +129,8 @@ class Recorder(Callback):
 
     def on_fit_end(self, loop: Loop) -> None:
         """Let instruments look at the best weights; those of the last epoch are put back."""
+        if not self.instruments:
+            return
         moment = self._moment
         last = copy.deepcopy(loop.network.state_dict())
         loop.network.load_state_dict(loop.best)
