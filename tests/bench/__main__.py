@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import data, experts, features, scan, startup
+from tests.bench import data, experts, features, memory, scan, startup
 from tests.bench.rows import keep, table
 
 ROOT = Path(__file__).parents[2]
@@ -14,6 +14,7 @@ TOPICS = {
     "data": data.measure,
     "experts": experts.measure,
     "features": features.measure,
+    "memory": memory.measure,
     "scan": scan.measure,
     "startup": startup.measure,
 }

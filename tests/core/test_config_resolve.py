@@ -108,6 +108,17 @@ def test_resolving_does_not_change_the_configuration(registry):
         ("price.momentum", "price.momentun", "p.yaml:5:11: features.1.use: source 'price' has no feature 'momentun'"),
         ("price.momentum", "prices.momentum", "p.yaml:5:11: features.1.use: No feature source named 'prices'"),
         ("rank_long_short", "rank_long_shrot", "Did you mean 'rank_long_short'?"),
+        ("policy:", "train: {instruments: [nroms]}\npolicy:", "train.instruments.0.use: No instrument named 'nroms'"),
+        (
+            "policy:",
+            "train: {instruments: [norms, {use: landscape, points: 4}]}\npolicy:",
+            "landscape.points is 4, expected an odd number",
+        ),
+        (
+            "policy:",
+            "train: {alerts: {over_fitting: {action: shout}}}\npolicy:",
+            "train.alerts.over_fitting.action is 'shout', expected log, stop or lower_lr",
+        ),
     ],
 )
 def test_a_wrong_component_or_parameter_is_found_where_it_is_written(registry, old, new, message):

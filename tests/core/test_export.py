@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,13 +17,16 @@ pytest.importorskip("onnxscript", reason="export needs mnpu-core[export]")
 
 import torch  # noqa: E402
 
+from mnpu import training  # noqa: E402
 from mnpu.errors import ConfigError, MnpuError  # noqa: E402
+from mnpu.nn.dirichlet_quantile import DirichletQuantile  # noqa: E402
 from mnpu.nn.linear import Linear  # noqa: E402
 from mnpu.nn.network import Network  # noqa: E402
 from mnpu.plugins.registry import Registry  # noqa: E402
 from mnpu.training import Fitted  # noqa: E402
+from mnpu.training.calibrating import Calibration  # noqa: E402
 from mnpu.training.export import Exported, export, forecasts_of, to_onnx  # noqa: E402
-from tests.core.training_world import fit, make_world, settings  # noqa: E402
+from tests.core.training_world import FOLD, fit, make_world, settings  # noqa: E402
 
 REGISTRY = Registry.discover()
 BACKBONES = [component.name for component in REGISTRY.components("backbone")]
@@ -86,6 +90,26 @@ def test_a_fitted_network_is_written_with_what_its_inputs_are(
     (quantiles,) = forecasts_of(content, kind, windows)
     expected = fitted.network(windows).detach().double().numpy() * fitted.target_scale[:, None]
     np.testing.assert_allclose(quantiles, expected, rtol=1e-4, atol=1e-5 * fitted.target_scale.max())
+
+
+def test_what_is_exported_is_calibrated_as_the_bundle_is(tmp_path: Path) -> None:
+    world = make_world(np.random.default_rng(1), horizons=2)
+    plain = fit(world, head=DirichletQuantile, train=settings(epochs=1))
+    shifts = 0.01 * np.array([[0.5, -0.2, 0.1, 0.0, 0.3, -0.4, 0.2], [-0.5, 0.0, 0.2, 0.1, -0.3, 0.4, 0.6]])
+    found = Calibration(shifts, (0.7, 1.6), (600, 725), world.frame.times[FOLD.test[0]])
+    calibrated = replace(plain, calibration=found)
+    assert export(calibrated, tmp_path / "out", kind="onnx")["largest_difference"] <= 1e-5
+    assert json.loads((tmp_path / "out" / "export.json").read_text())["calibrated"]
+    forecast = training.forecast(calibrated, world.frame, rows=FOLD.test)
+    t, a = FOLD.test[0] + 40, 2
+    lookback = world.frame.values[t - calibrated.lookback + 1 : t + 1, [a]]
+    windows = torch.from_numpy(calibrated.scaler.scale(lookback).transpose(1, 0, 2).copy())  # (1, L, F')
+    content = (tmp_path / "out" / "model.onnx").read_bytes()
+    quantiles, probabilities, evidence = forecasts_of(content, "onnx", windows)
+    scale = calibrated.target_scale[:, None]
+    np.testing.assert_allclose(quantiles[0] / scale, forecast.quantiles[t, a] / scale, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(probabilities[0], forecast.probabilities[t, a], rtol=1e-5)
+    np.testing.assert_allclose(evidence[0], forecast.evidence[t, a], rtol=1e-5)
 
 
 def test_a_network_whose_export_differs_is_refused_and_nothing_is_written(

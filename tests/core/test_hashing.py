@@ -56,6 +56,9 @@ def test_the_order_of_keys_does_not_matter(value):
         ({"runtime": {"workers": 2}}, False),
         ({"report": {"formats": ["html"]}}, False),
         ({"name": "other"}, False),
+        ({"train": {"lr": 1e-4, "instruments": [{"use": "norms"}], "alerts": {"nan": {"action": "log"}}}}, False),
+        ({"train": {"lr": 1e-4, "alerts": {"nan": None, "factor": 0.5}}}, False),
+        ({"train": {"lr": 1e-4, "alerts": {"collapse": {"action": "stop"}}}}, True),
     ],
 )
 def test_only_what_can_move_a_number_changes_the_config_hash(change, matters):

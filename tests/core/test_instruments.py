@@ -217,15 +217,22 @@ def normal_quantiles(levels: np.ndarray, sigma: float = 1.0) -> np.ndarray:
     return sigma * norm.ppf(levels)
 
 
-def test_coverage_and_pit_are_those_of_a_brute_force_count(rng):
+def test_coverage_is_that_of_a_brute_force_count(rng):
     levels = (0.05, 0.25, 0.5, 0.75, 0.95)
     y, q = rng.standard_normal((200, 2)), np.sort(rng.standard_normal((200, 2, 5)), axis=2)
     gaps = coverage_gaps(y, q, levels)
     for nominal, (low, high) in ((0.9, (0, 4)), (0.5, (1, 3))):
         count = sum(q[i, h, low] <= y[i, h] <= q[i, h, high] for i in range(200) for h in range(2))
         assert gaps[nominal] == pytest.approx(count / 400 - nominal)
-    shares = [sum(y[i, h] <= q[i, h, k] for i in range(200) for h in range(2)) / 400 for k in range(5)]
-    assert pit_distance(y, q, levels) == pytest.approx(max(abs(s - t) for s, t in zip(shares, levels, strict=True)))
+
+
+def test_the_pit_s_distance_is_that_of_a_normal_law_s_distribution_function(rng):
+    from scipy.stats import kstest, norm
+
+    levels, y = np.array([0.05, 0.25, 0.5, 0.75, 0.95]), rng.standard_normal((200, 2))
+    q = np.broadcast_to(0.2 + normal_quantiles(levels, 0.8), (200, 2, 5))
+    expected = kstest(norm.cdf(y.ravel(), 0.2, 0.8), "uniform").statistic
+    assert pit_distance(y, q, tuple(levels)) == pytest.approx(expected, abs=1e-6)
 
 
 def test_on_a_dense_grid_the_crps_is_the_normal_law_s_closed_form(rng):

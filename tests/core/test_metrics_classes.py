@@ -107,7 +107,7 @@ def test_overlapping_outcomes_are_drawn_in_blocks(rng) -> None:
 def test_without_classes_or_outcomes_there_is_a_reason(rng) -> None:
     forecast, labels = forecast_of(*drawn(rng, 40))
     bare = Forecast(forecast.times, forecast.symbols, (1,), forecast.levels, forecast.quantiles)
-    assert {m.reason for m in metrics.class_metrics(bare, labels)} == {"the head names no classes"}
+    assert {m.reason for m in metrics.class_metrics(bare, labels)} == {"the forecast names no classes"}
     unknown = metrics.class_metrics(forecast, np.full_like(labels, np.nan))
     assert {m.reason for m in unknown} == {"no forecast of classes has a known outcome"}
     assert [m.name for m in unknown] == [m.name for m in metrics.class_metrics(forecast, labels)]

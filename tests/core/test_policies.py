@@ -240,3 +240,17 @@ def test_the_last_rows_alone_decide_the_last_row(hold, seed):
         context, times=context.times[-hold:], returns=context.returns[-hold:], tradable=context.tradable[-hold:]
     ))  # fmt: skip
     assert np.array_equal(alone.weights[-1], policy(forecast, context).weights[-1])
+
+
+def test_classes_are_ranked_by_up_less_down():
+    forecast, context = decisions([[0.4, 0.1, 0.3, 0.2]])
+    shares = np.array([[0.1, 0.1, 0.8], [0.5, 0.3, 0.2], [0.2, 0.7, 0.1], [0.3, 0.1, 0.6]])  # 0.7, -0.3, -0.1, 0.3
+    said = replace(forecast, probabilities=shares[None, :, None], evidence=np.ones((1, 4, 1)))
+    book = RankLongShort(by="classes")(said, context).weights
+    assert book[0] == pytest.approx([0.375, -0.375, -0.125, 0.125], abs=1e-15)
+    assert RankLongShort()(said, context).weights[0] == pytest.approx([0.375, -0.375, 0.125, -0.125], abs=1e-15)
+
+
+def test_classes_that_nobody_named_are_refused():
+    with pytest.raises(ConfigError, match=r"policy.by: it is classes, and the forecast has no probabilities"):
+        RankLongShort(by="classes")(*decisions([[0.4, 0.1, 0.3, 0.2]]))

@@ -18,6 +18,7 @@ from mnpu.config import load_config
 from mnpu.config.resolve import resolve
 from mnpu.data.fixture.plan import Plan
 from mnpu.data.fixture.write import PREDICTOR, write_fixture
+from mnpu.errors import DataError
 from mnpu.metrics.information import Estimate, by_decision, mean_of, outcome_order
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Silent
@@ -43,22 +44,27 @@ def fit(plant: str, model: Model, seed: int) -> Row:
     cells = forecast.available[rows] & np.isfinite(score)
     found, ranked = _information(forecast.median()[rows], prepared.labels, rows, cells)
     itself, _ = _information(score, prepared.labels, rows, cells)
-    if None in (found.value, found.low, found.high, ranked.value, itself.value):
-        raise RuntimeError(f"{model.name}, seed {seed} of {plant}: no information coefficient ({found.reason})")
+    where = f"{model.name}, seed {seed} of {plant}"
     return Row(
         plant=plant,
         model=model.name,
         digest=model.digest(plant),
         seed=seed,
-        ic=found.value,
-        low=found.low,
-        high=found.high,
-        rank_ic=ranked.value,
-        score_ic=itself.value,
+        ic=_known(found.value, found, where),
+        low=_known(found.low, found, where),
+        high=_known(found.high, found, where),
+        rank_ic=_known(ranked.value, ranked, where),
+        score_ic=_known(itself.value, itself, where),
         n=found.n,
         epochs=sum(len(one.history) for one in fitted),
         seconds=seconds,
     )
+
+
+def _known(value: float | None, of: Estimate, where: str) -> float:
+    if value is None:
+        raise DataError(f"no information coefficient ({of.reason})", where=where, expected="decisions that vary")
+    return value
 
 
 @dataclass(frozen=True)

@@ -78,4 +78,5 @@ MODELS = {model.name: model for model in (Model(n, *pair) for n, pair in enumera
 def fixture_plan(plant: str, model: Model, seed: int) -> Plan:
     """The market of one run: of a signal the same for all models, of a null its own."""
     of_market = seed if plant == "signal" else SEEDS_APART * (model.number + 1) + seed
-    return Plan(**SIZES[plant], seed=of_market, plant=plant, ic=IC)
+    size = SIZES[plant]
+    return Plan(size["symbols"], size["sessions"], of_market, size["covered"], plant, IC)

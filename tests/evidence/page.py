@@ -15,7 +15,6 @@ from tests.evidence.verdicts import BAND, LEVEL, SEEDS, WANTED, Verdict, current
 __all__ = ["in_lines", "page", "table"]
 
 KEPT = ("#", "|", "* ", "1. ")  #: Headings, tables and lists keep their lines.
-WHOLE = {"break_long_words": False, "break_on_hyphens": False}
 
 INTRODUCTION = """\
 # Evidence
@@ -118,9 +117,12 @@ def page(rows: Sequence[Row]) -> str:
 def in_lines(text: str) -> str:
     """Paragraphs wrapped at the width of a source line, and a space before each percent sign; tables are left."""
     blocks = re.sub(r"(?<=\d)%", " %", text).split("\n\n")
-    return (
-        "\n\n".join(block if block.startswith(KEPT) else textwrap.fill(block, 120, **WHOLE) for block in blocks) + "\n"
-    )
+    return "\n\n".join(block if block.startswith(KEPT) else wrapped(block) for block in blocks) + "\n"
+
+
+def wrapped(text: str) -> str:
+    """A paragraph whose words stay whole."""
+    return textwrap.fill(text, 120, break_long_words=False, break_on_hyphens=False)
 
 
 def table(verdicts: Sequence[Verdict], rows: Sequence[Row]) -> str:

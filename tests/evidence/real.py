@@ -107,7 +107,7 @@ def _missing(recipe: str, models: Sequence[str], seed: int, held: Sequence[RealR
     parts = _parts(recipe, seed, work)
     prepared = _prepared(recipe, work)
     for strategy in parts.strategies:
-        if strategy.is_rule or strategy.name not in models or (strategy.name, seed) in done:
+        if strategy.forecaster is None or strategy.name not in models or (strategy.name, seed) in done:
             continue
         started = time.perf_counter()
         _, forecast = pipeline.fit_and_forecast(parts, prepared, strategy.forecaster, Silent())

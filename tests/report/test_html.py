@@ -130,6 +130,16 @@ def test_every_kind_of_figure_is_drawn(kind):
     assert [label for label, _, _ in picture.legend] == ["one", "two"]
 
 
+def test_a_surface_is_drawn_as_contours_and_needs_no_legend():
+    x = np.linspace(-1, 1, 5)
+    bowl = tuple(Line(f"{b:g}", x, x**2 + b**2) for b in x)
+    picture = draw(Figure("loss", bowl, "contour", "b", "a"))
+    assert picture.legend == ()
+    assert len(re.findall("<path", picture.svg)) > 10
+    for lines in ((), bowl[:1], tuple(Line(line.label, x, np.full(5, np.nan)) for line in bowl)):
+        assert draw(Figure("nothing", lines, "contour")).svg.endswith("</svg>")
+
+
 @pytest.mark.parametrize("lines", [(), (Line("empty", [], []),), (Line("gaps", [0, 1], [np.nan, np.nan]),)])
 def test_a_figure_without_numbers_is_an_empty_frame(lines):
     assert draw(Figure("nothing", lines)).svg.endswith("</svg>")

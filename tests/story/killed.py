@@ -1,8 +1,9 @@
-"""Run a recipe to the end, then again and again with a SIGKILL at a random moment, each time resumed to the end.
+"""Train a recipe, then again and again with a SIGKILL at a random moment, and go on from there each time.
 
-``python killed.py RECIPE FOLDER MOMENTS SEED`` prints what was found as JSON. A moment is a call of a Python function
-while networks are fitted, so a seed gives the same moments on any machine. Every run is a forked child: the imports are
-paid once, and a child computes alone.
+``python killed.py RECIPE FOLDER MOMENTS SEED`` prints what was found as JSON: the fits of every resumed run beside
+those of a run that was let alone, and for the last moment all that the finished run wrote. A moment is a call of a
+Python function while networks are fitted, so a seed gives the same moments on any machine. Every run is a forked
+child: the imports are paid once, and a child computes alone.
 """
 
 from __future__ import annotations
@@ -37,51 +38,53 @@ STARTED = re.compile(rb'"started_at": "[^"]*"|\| Started \|[^\n]*')
 
 
 class Counting:
-    """Counts calls while networks are fitted; ends the process without a word at one of them."""
+    """Counts calls while networks are fitted; ends the process without a word at one of them.
 
-    def __init__(self, last: int | None = None) -> None:
-        self.calls, self.last, self.counts = 0, last, False
+    ``leave`` ends it when the last network is fitted, too.
+    """
+
+    def __init__(self, last: int | None, *, leave: Callable[[int], None] | None) -> None:
+        self.calls, self.last, self.leave, self.counts = 0, last, leave, False
 
     def __call__(self, frame: FrameType, event: str, argument: Any) -> None:
         if event != "call":
             return
         if frame.f_code is END:
             sys.setprofile(None)
+            if self.leave is not None:
+                self.leave(self.calls)
         self.counts = self.counts or frame.f_code is BEGIN
         self.calls += self.counts
         if self.calls == self.last:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def child(work: Callable[[], int]) -> tuple[int, int]:
-    """Do ``work`` in a child: the signal that ended it, and the number that it gave."""
+def child(recipe: Path, runs: Path, *, last: int | None = None, resume: Path | None = None, whole: bool = False) -> int:
+    """Run or resume in a child, to the last fit or the ``whole`` run; the calls of all fits, 0 if it was killed."""
     reading, writing = os.pipe()
     pid = os.fork()
     if not pid:
-        status = 1
+
+        def leave(calls: int) -> None:
+            os.write(writing, str(calls).encode())
+            os._exit(0)
+
         try:
-            os.write(writing, str(work()).encode())
-            status = 0
+            sys.setprofile(Counting(last, leave=None if whole else leave))
+            directory = None if resume is None else RunDirectory(resume)
+            loaded = load_config(recipe if resume is None else resume / "resolved.yaml")
+            execute(loaded, Registry.discover(), runs=runs, progress=Silent(), resume=directory)
+            os._exit(0)
         except BaseException:
             traceback.print_exc()
-        finally:
-            os._exit(status)
+            os._exit(1)
     os.close(writing)
     with os.fdopen(reading) as told:
         number = told.read()
     _, status = os.waitpid(pid, 0)
     if os.WIFEXITED(status) and os.WEXITSTATUS(status):
         raise SystemExit(f"a run failed with {os.WEXITSTATUS(status)}")
-    return (os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0), int(number or 0)
-
-
-def run(recipe: Path, runs: Path, *, last: int | None = None, resume: RunDirectory | None = None) -> int:
-    """Run or resume; the number of calls that it took."""
-    counting = Counting(last)
-    sys.setprofile(counting if resume is None else None)
-    execute(load_config(recipe), Registry.discover(), runs=runs, progress=Silent(), resume=resume)
-    sys.setprofile(None)
-    return counting.calls
+    return int(number or 0)
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -95,32 +98,21 @@ def files(folder: Path) -> dict[str, str]:
 
 
 def main(recipe: Path, folder: Path, moments: int, seed: int) -> dict[str, Any]:
-    """What the whole run left, and for each moment: the state after the kill, and how the resumed run differs."""
-    _, calls = child(lambda: run(recipe, folder / "whole"))
-    [whole] = list_runs(folder / "whole")
-    expected, rng, told = files(whole.path), random.Random(seed), []
-    for _ in range(moments):
-        moment = rng.randrange(1, calls)
-        runs = folder / str(moment)
-        ended, _ = child(lambda runs=runs, moment=moment: run(recipe, runs, last=moment))  # type: ignore[misc]
-        [killed] = list_runs(runs)
-        after = killed.status
-        kept = sorted({path.name for path in (killed.path / FITS).rglob("*")})
-        resolved = killed.path / "resolved.yaml"
-        child(lambda resolved=resolved, runs=runs, killed=killed: run(resolved, runs, resume=killed))  # type: ignore[misc]
-        found = files(killed.path)
+    """For each moment: the state after the kill, what was kept then, and in which files the resumed run differs."""
+    calls = child(recipe, folder / "alone")
+    child(recipe, folder / "whole", whole=True)
+    [alone], [whole] = list_runs(folder / "alone"), list_runs(folder / "whole")
+    rng, told = random.Random(seed), []
+    for number in range(moments):
+        moment, last = rng.randrange(1, calls), number == moments - 1
+        child(recipe, folder / str(number), last=moment)
+        [killed] = list_runs(folder / str(number))
+        after, kept = killed.status, len(files(killed.path / FITS))
+        child(recipe, folder / str(number), resume=killed.path, whole=last)
+        expected, found = (files(run.path if last else run.path / FITS) for run in (whole if last else alone, killed))
         differ = [name for name in sorted({*expected, *found}) if expected.get(name) != found.get(name)]
-        told.append(
-            {
-                "moment": moment,
-                "signal": ended,
-                "after_kill": after,
-                "fits": kept,
-                "status": killed.status,
-                "differ": differ,
-            }
-        )
-    return {"calls": calls, "files": sorted(expected), "runs": told}
+        told.append({"moment": moment, "after": after, "kept": kept, "files": len(expected), "differ": differ})
+    return {"calls": calls, "runs": told, "ended": killed.status}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -144,6 +145,29 @@ def test_weights_of_another_network_are_refused_though_every_hash_is_right(mnpu,
     code, _, err = mnpu("bundle", "verify", forged)
     assert code == 3
     assert "not those of the network" in err
+
+
+class Trap:
+    """What a pickle would run when it is read."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_in_the_place_of_the_weights_is_refused_and_never_run(mnpu, bundle, tmp_path):
+    from mnpu.manifest import read_sealed, seal
+
+    trap = pickle.dumps(Trap(tmp_path / "sprung"))
+    forged = seal(tmp_path / "forged", {**read_sealed(bundle), "weights.safetensors": trap})
+    for action in ("show", "verify"):
+        code, _, err = mnpu("bundle", action, forged)
+        assert code == 3, err
+    assert not (tmp_path / "sprung").exists()
+    pickle.loads(trap)  # it would have been seen
+    assert (tmp_path / "sprung").exists()
 
 
 def test_a_component_that_is_not_installed_is_named(mnpu, bundle):

@@ -115,6 +115,38 @@ def test_adaptive_calibration_moves_every_test_decision_and_is_not_served(small_
         reopen(RunDirectory(run.path), registry, Silent())
 
 
+def test_a_whole_model_is_calibrated_and_served_like_a_network(small_recipe, registry, tmp_path):
+    from mnpu.agent import replay
+
+    model = "model={lookback: 8, forecaster: {use: ridge}, calibration: {use: split}}"
+    run = _run(small_recipe, registry, tmp_path, "compare=[]", model)
+    cards = [path.read_text() for path in run.path.glob("bundle/*/MODEL_CARD.md")]
+    assert len(cards) == 2
+    assert all("shifts of its quantiles, found on outcomes before 201" in card for card in cards)
+    moved = run.result.forecast.quantiles - run.result.forecast.uncalibrated.quantiles
+    assert np.nanmax(np.abs(moved)) > 1e-4
+    agent, bars = replay(run.path, registry, sessions=3)
+    for rows, news in bars:
+        decision = agent.step(rows, news)
+        t = run.result.times.get_loc(decision.time)
+        np.testing.assert_allclose(decision.forecast.quantiles[-1], run.result.forecast.quantiles[t], atol=1e-8)
+
+
+def test_classes_of_a_direction_are_calibrated_and_scored(small_recipe, registry, tmp_path):
+    sets = ("target={use: direction, flat: 0.4, horizons: [5]}", *SPLIT)
+    run = _run(small_recipe, registry, tmp_path, *sets)
+    result = run.result
+    for bundle in _bundles(run):
+        [temperature] = bundle["calibration"]["temperatures"]
+        assert temperature != 1.0
+    said, outcome = result.forecast.probabilities[:, :, 0], result.labels[:, :, 0]
+    known = np.isfinite(said).all(axis=-1) & np.isfinite(outcome)
+    came = outcome[known].astype(int) + 1  # down, flat, up are -1, 0, 1
+    given = said[known][np.arange(known.sum()), came]
+    assert result.metrics["nll_dirichlet"].value == pytest.approx(-np.log(given).mean())
+    assert 0 < result.metrics["ece"].value < 1
+
+
 def test_a_class_that_never_occurs_is_an_error_that_names_the_setting(small_recipe, registry, tmp_path):
     sets = ("compare=[]", "model.head={use: dirichlet_quantile, flat: 0.999999}")
     with pytest.raises(ConfigError, match=r"head\.flat is 0\.999999, and no training target of .* is down"):

@@ -62,6 +62,13 @@ def test_another_seed_gives_other_forecasts_and_another_recipe(small_run, small_
     assert other.run.recipe_id != small_run.result.run.recipe_id
 
 
+def test_blocks_that_are_computed_again_change_no_bit(small_run, small_recipe, registry, tmp_path):
+    sets = ("model={lookback: 8, backbone: {use: omni}, checkpoint_activations: true}", "compare=[]")
+    again = _run(small_recipe, registry, tmp_path, *sets).result
+    omni = next(other for other in small_run.result.comparisons if other.name == "omni")
+    np.testing.assert_array_equal(again.forecast.quantiles, omni.forecast.quantiles)
+
+
 def test_all_models_are_judged_on_the_same_decisions(small_run):
     result = small_run.result
     omni = next(other for other in result.comparisons if other.name == "omni")

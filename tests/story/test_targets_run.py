@@ -20,7 +20,11 @@ def _run(recipe, registry, runs, *sets):
 @pytest.fixture(scope="module")
 def direction_run(small_recipe, registry, tmp_path_factory):
     """Direction under the head that names classes."""
-    sets = ("target={use: direction, flat: 0.4, horizons: [5]}", "model.head={use: dirichlet_quantile}")
+    sets = (
+        "target={use: direction, flat: 0.4, horizons: [5]}",
+        "model.head={use: dirichlet_quantile}",
+        "policy.by=classes",
+    )
     return _run(small_recipe, registry, tmp_path_factory.mktemp("direction"), *sets)
 
 
@@ -30,6 +34,7 @@ def test_direction_is_forecast_as_probabilities_of_its_classes(direction_run):
     np.testing.assert_allclose(shares.sum(axis=-1), 1.0, atol=1e-6)
     np.testing.assert_allclose(shares[:, 0].mean(axis=0), [0.3, 0.4, 0.3], atol=0.12)
     assert set(np.unique(result.labels[np.isfinite(result.labels)])) == {-1.0, 0.0, 1.0}
+    assert all(gate.passed for gate in result.gates)
 
 
 def test_each_fold_is_judged_by_thresholds_of_its_own_training_range(direction_run, small_recipe, registry):

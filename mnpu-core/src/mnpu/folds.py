@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ def fit_fold(
     *,
     live: bool = False,
     kept: Path | None = None,
-    callbacks: Sequence[Any] = (),
 ) -> Any:
     """Fit on a fold's training range.
 
@@ -37,8 +36,6 @@ def fit_fold(
         Draw a bar.
     kept : Path, optional
         Where a run keeps its fits as they are made.
-    callbacks : sequence of mnpu.training.Callback
-        What watches it.
     """
     from mnpu import training  # torch lives only here
 
@@ -50,6 +47,14 @@ def fit_fold(
         "threads": runtime.threads,
     }
     backbone, head, whole = forecaster.backbone, forecaster.head, forecaster.whole
+    recorder = training.Recorder(
+        parts.instruments(),
+        alerts=config.train.alerts,
+        strategy=forecaster.name,
+        fold=fold.number,
+        seed=config.seed,
+    )
+    place = None if kept is None else kept / forecaster.name.replace("/", "~") / f"fold-{fold.number:02d}"
 
     def fit(checkpoints: Any) -> Any:
         if whole is not None:  # fitted at once: there is nothing between its begin and its end
@@ -64,7 +69,7 @@ def fit_fold(
             train=config.train,
             device=runtime.device,
             progress=live,
-            callbacks=callbacks,
+            callbacks=[recorder],
             checkpoints=checkpoints,
             **shared,
         )
@@ -72,5 +77,5 @@ def fit_fold(
     def read(folder: Path) -> Any:
         return training.reloaded(folder, backbone, head, whole, device=runtime.device, threads=runtime.threads)
 
-    place = None if kept is None else kept / forecaster.name.replace("/", "~") / f"fold-{fold.number:02d}"
-    return training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every)
+    fitted = training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every, callbacks=[recorder])
+    return fitted if whole is not None else replace(fitted, record=recorder.record())

@@ -64,8 +64,8 @@ def canonical_json(value: Any) -> str:
 def hash_config(resolved: Mapping[str, Any]) -> str:
     """Hash of a resolved configuration without what cannot change a number.
 
-    Left out: ``name``, ``runtime``, ``report``, where the store lies (its content is in ``data_hash``), what only
-    writes a training down, and instruments with their alerts unless one of those acts on the training.
+    Left out: ``name``, ``runtime``, ``report``, where the store lies (its content is in ``data_hash``), and what only
+    watches a training or writes it down.
     """
     science = {key: value for key, value in resolved.items() if key not in _NOT_SCIENCE}
     if "train" in science:

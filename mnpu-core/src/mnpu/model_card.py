@@ -50,16 +50,29 @@ def model_card(fitted: Fitted, result: Result) -> str:
 def _network(fitted: Fitted, result: Result) -> str:
     model: dict[str, Any] = dict(result.run.config.get("model", {})) if result.run else {}
     size = sum(p.numel() for p in fitted.network.parameters())
-    rows = [
-        ("forecasts", f"{len(fitted.levels)} quantiles of the target, {_listed(fitted.horizons)} bars ahead"),
-        ("target", _use(result.run.config.get("target") if result.run else None)),
+    parts = [("forecaster", _use(model["forecaster"]))] if model.get("forecaster") else []
+    parts = parts or [
         ("backbone", _use(model.get("backbone"))),
         ("head", _use(model.get("head"))),
         ("parameters", f"{size:,}"),
+    ]
+    rows = [
+        ("forecasts", f"{len(fitted.levels)} quantiles of the target, {_listed(fitted.horizons)} bars ahead"),
+        ("target", _use(result.run.config.get("target") if result.run else None)),
+        *parts,
+        ("calibration", _calibration(fitted)),
         ("window", f"{fitted.lookback} bars, {fitted.min_present:.0%} of its cells known"),
         ("inputs", f"{len(fitted.names)} columns: {', '.join(fitted.names)} (features.json)"),
     ]
     return _table(("", ""), rows)
+
+
+def _calibration(fitted: Fitted) -> str:
+    if fitted.calibration is None:
+        return "none kept with the network"
+    hot = fitted.calibration.temperatures
+    classes = f", and temperatures of its classes {_listed([round(t, 3) for t in hot])}" if hot else ""
+    return f"shifts of its quantiles, found on outcomes before {fitted.calibration.since:%Y-%m-%d}{classes}"
 
 
 def _data(fitted: Fitted, result: Result) -> str:
@@ -76,7 +89,7 @@ def _data(fitted: Fitted, result: Result) -> str:
     shown = ", ".join(symbols[:12]) + (f" and {len(symbols) - 12} more" if len(symbols) > 12 else "")
     lines.append(
         f"{len(symbols)} symbols: {shown}. Scaling and weights come from the training range alone; the validation "
-        "range decided when training stopped."
+        + ("range decided when training stopped." if fitted.history else "range gave the width of the forecasts.")
     )
     lines += [f"* {note}" for note in result.notes]
     return "\n\n".join(lines[:2]) + ("\n\n" + "\n".join(lines[2:]) if lines[2:] else "")
@@ -84,18 +97,20 @@ def _data(fitted: Fitted, result: Result) -> str:
 
 def _outcome(fitted: Fitted, result: Result) -> str:
     best = fitted.best
-    first = (
-        f"Loss of the kept epoch: {best.train:.4g} in training, {best.validation:.4g} in validation (scaled targets), "
-        f"after {len(fitted.history)} epochs."
-    )
+    first = "Fitted at once, without epochs; its quantiles come from errors on the validation range."
+    if best is not None:
+        first = (
+            f"Loss of the kept epoch: {best.train:.4g} in training, {best.validation:.4g} in validation (scaled "
+            f"targets), after {len(fitted.history)} epochs."
+        )
     named = [name for name in _SHOWN if name in result.metrics] or list(result.metrics)[:8]
     rows = [_metric(result.metrics[name]) for name in named]
     passed = [gate for gate in result.gates if gate.passed]
     failed = [f"{gate.name}: {gate.detail}" for gate in result.gates if not gate.passed]
     gates = f"Honesty gates: {len(passed)} of {len(result.gates)} passed." + "".join(f"\n* failed {f}" for f in failed)
     whole = (
-        "Out of sample, net of costs, over the whole run: each fold's network forecasts its own test range only, so "
-        "this network made one part of these numbers. All of them are in metrics.json."
+        "Out of sample, net of costs, over the whole run: each fold's model forecasts its own test range only, so "
+        "this one made one part of these numbers. All of them are in metrics.json."
     )
     return "\n\n".join([first, whole, _table(("metric", "value", "standard error", "unit"), rows), gates])
 

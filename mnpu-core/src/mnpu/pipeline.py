@@ -108,11 +108,9 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress, kept
     prepared = prepare(parts, panel, side, progress)
     forecasts: dict[str, Forecast] = {}
     fitted: dict[str, list[Any]] = {}
-    records: list[TrainingRecord] = []
     for forecaster in parts.forecasters:
-        name = forecaster.name
-        fitted[name], forecasts[name] = fit_and_forecast(
-            parts, prepared, forecaster, progress, kept=kept, records=records
+        fitted[forecaster.name], forecasts[forecaster.name] = fit_and_forecast(
+            parts, prepared, forecaster, progress, kept=kept
         )
     context = decisions(prepared, list(forecasts.values()))
     results = []
@@ -130,7 +128,7 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress, kept
         series=tuple(prepared.side.info.values()),
         features=prepared.frame.specs,
         folds=prepared.split,
-        training=TrainingRecord.join(records),
+        training=training_record(fitted),
     )
     return Study(judged, fitted, prepared)
 
@@ -217,51 +215,42 @@ def learnable(prepared: Prepared, fold: Fold) -> FeatureFrame:
 
 
 def fit_and_forecast(
-    parts: Parts,
-    prepared: Prepared,
-    forecaster: Forecaster,
-    progress: Progress,
-    *,
-    kept: Path | None = None,
-    records: list[TrainingRecord] | None = None,
+    parts: Parts, prepared: Prepared, forecaster: Forecaster, progress: Progress, *, kept: Path | None = None
 ) -> tuple[list[Any], Forecast]:
-    """Refit on each fold's training range, calibrate where the recipe says so, and forecast its test range.
-
-    ``records`` grows by what instruments read.
-    """
+    """Refit on each fold's training range, calibrate where the recipe says so, and forecast its test range."""
     from mnpu import training  # torch lives only here
 
     config, folds = parts.config, prepared.split.folds
     calibration = config.model.calibration
     fitted, pieces = [], []
     for fold in folds:
-        recorder = training.Recorder(
-            parts.instruments(),
-            alerts=config.train.alerts,
-            strategy=forecaster.name,
-            fold=fold.number,
-            seed=config.seed,
-        )
         span, frame, labels = _span(prepared, fold), learnable(prepared, fold), prepared.labels_of(fold)
         own, rows = training.kept_back(calibration, fold, labels, prepared.panel.times)
         with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)} ({span})", bar=True):
-            model = fit_fold(parts, forecaster, frame, labels, own, live=progress.live, kept=kept, callbacks=[recorder])
+            model = fit_fold(parts, forecaster, frame, labels, own, live=progress.live, kept=kept)
             model, piece = training.calibrated(model, frame, labels, rows, calibration)
             fitted.append(model)
             pieces.append(piece)
-        report_alerts(recorder.record(), progress)
-        if records is not None:
-            records.append(recorder.record())
+        say_alerts(model, progress)
     return fitted, _join(pieces, folds)
 
 
-def report_alerts(record: TrainingRecord, progress: Progress) -> None:
-    """Say what the alerts of one fit were, once each."""
-    for alert in record.alerts.drop_duplicates("name").itertuples():
-        where = f"{alert.strategy}, fold {alert.fold + 1}, epoch {alert.epoch}"
-        layer = f" in {alert.layer}" if alert.layer else ""
-        acted = {"log": "", "stop": " Training was stopped.", "lower_lr": " The learning rate was lowered."}
-        progress.say(f"warning: {where}: {alert.name}: {alert.message}{layer}.{acted[alert.action]}")
+def training_record(fitted: Mapping[str, Sequence[Any]]) -> TrainingRecord | None:
+    """What instruments read in all fits, None where none was watched."""
+    found = [fit.record for fits in fitted.values() for fit in fits if getattr(fit, "record", None) is not None]
+    return TrainingRecord.join(found) if found else None
+
+
+def say_alerts(fitted: Any, progress: Progress) -> None:
+    """Say what the alerts of one fit were, each once."""
+    record: TrainingRecord | None = getattr(fitted, "record", None)
+    if record is None:
+        return
+    acted = {"stop": " Training was stopped.", "lower_lr": " The learning rate was lowered."}
+    for alert in record.alerts.drop_duplicates("name").to_dict("records"):
+        where = f"{alert['strategy']}, fold {alert['fold'] + 1}, epoch {alert['epoch']}"
+        layer = f" in {alert['layer']}" if alert["layer"] else ""
+        progress.say(f"warning: {where}: {alert['message']}{layer}.{acted.get(alert['action'], '')}")
 
 
 def decisions(prepared: Prepared, forecasts: Sequence[Forecast]) -> PolicyContext:

@@ -39,8 +39,6 @@ def read_training(folder: Path) -> TrainingRecord | None:
     for field in fields(TrainingRecord):
         own, table = getattr(empty, field.name), tables[field.name]
         if table is not None:
-            own = pd.DataFrame(
-                {name: np.asarray(table[name].to_numpy(zero_copy_only=False), dtype=own[name].dtype) for name in own}
-            )
+            own = pd.DataFrame({name: pd.Series(table[name].to_pylist(), dtype=own[name].dtype) for name in own})
         found[field.name] = own
     return TrainingRecord(**found)

@@ -125,7 +125,7 @@ def _network(opened: Bundle) -> Fitted:
     from mnpu.plugins.registry import Registry
 
     forecaster = forecaster_of(opened.model, Registry.discover())
-    return training.load(opened.folder, forecaster.backbone, forecaster.head)
+    return training.load(opened.folder, forecaster.backbone, forecaster.head, forecaster.whole)
 
 
 def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -135,19 +135,27 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("  run", _known(facts["run_id"])),
         ("  recipe", f"{_known(facts['name'])} {facts['recipe_id'] or ''}".strip()),
         ("  fold", _known(facts["fold"])),
-        ("  backbone", _component(model.get("backbone"))),
-        ("  head", _component(model.get("head"))),
+        *_made_of(model),
         ("  parameters", "-" if facts["parameters"] is None else f"{facts['parameters']:,}"),
         ("  window", f"{_known(facts['lookback'])} bars of {len(facts['columns'])} columns"),
         ("  columns", ", ".join(facts["columns"])),
         ("  horizons", _joined(facts["horizons"])),
         ("  levels", _joined(facts["levels"])),
         ("  trained", f"{_known(facts['trained_from'])} to {_known(facts['trained_until'])}"),
-        ("  epochs", f"{facts['epochs']}, validation loss {_number(facts['validation_loss'])}"),
+        (
+            "  calibrated",
+            "no" if facts["calibrated_since"] is None else f"for decisions from {facts['calibrated_since']}",
+        ),
+        ("  epochs", f"{facts['epochs'] or '-'}, validation loss {_number(facts['validation_loss'])}"),
         ("  versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
         ("  files", ", ".join(f"{name} ({size:,})" for name, size in facts["files"].items())),
     ]
     return rows
+
+
+def _made_of(model: Mapping[str, Any]) -> list[tuple[str, str]]:
+    kinds = ("forecaster",) if model.get("forecaster") else ("backbone", "head")
+    return [(f"  {kind}", _component(model.get(kind))) for kind in kinds]
 
 
 def _component(block: Mapping[str, Any] | None) -> str:

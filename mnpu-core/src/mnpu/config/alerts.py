@@ -65,7 +65,7 @@ class _Dead(_Rule):
 class _OverFitting(_Rule):
     """Validation loss lost since its best epoch."""
 
-    threshold: float = Field(default=0.5, ge=0, description="Share of what the training loss has gained in all.")
+    threshold: float = Field(default=1.0, ge=0, description="Share of what the training loss has gained in all.")
 
 
 def _number(value: Any) -> Any:

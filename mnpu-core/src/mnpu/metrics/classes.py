@@ -13,13 +13,23 @@ import numpy as np
 
 from mnpu.types import Forecast, Metric
 
-__all__ = ["CLASS_NAMES", "Reliability", "brier", "class_metrics", "ece", "nll", "outcome_classes", "reliability"]
+__all__ = [
+    "CLASS_NAMES",
+    "Reliability",
+    "brier",
+    "calibration_error",
+    "class_metrics",
+    "ece",
+    "nll",
+    "outcome_classes",
+    "reliability",
+]
 
 CLASS_NAMES = {"brier": "score", "nll_dirichlet": "nats", "ece": "fraction"}
 BINS = 10
 RESAMPLES = 200
 SMALLEST = 1e-30  #: A probability that underflowed still has a logarithm.
-NO_CLASSES = "the head names no classes"
+NO_CLASSES = "the forecast names no classes"
 NO_OUTCOMES = "no forecast of classes has a known outcome"
 
 
@@ -113,8 +123,14 @@ def ece(probabilities: np.ndarray, classes: np.ndarray, time: np.ndarray, *, blo
         starts = rng.integers(0, len(decisions), -(-len(decisions) // block))
         rows = ((starts[:, None] + np.arange(block)) % len(decisions)).ravel()[: len(decisions)]
         drawn.append(np.abs(gaps[rows].sum(axis=0)).sum() / counts[rows].sum())
-    value = float(np.abs(gaps.sum(axis=0)).sum() / counts.sum())
+    value = calibration_error(probabilities, classes)
     return Metric("ece", value, CLASS_NAMES["ece"], se=float(np.std(drawn, ddof=1)))
+
+
+def calibration_error(probabilities: np.ndarray, classes: np.ndarray) -> float:
+    """The value of `ece` alone, for probabilities (N, C) and classes (N,)."""
+    bins = _binned(probabilities, classes)
+    return float(np.abs(np.bincount(bins.number, bins.right - bins.confidence)).sum() / len(classes))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import numpy as np
 
 from mnpu.types import Forecast, Metric
 
-__all__ = ["GRID", "crps", "crps_of", "interval_score", "pit", "pit_ks", "pit_of"]
+__all__ = ["GRID", "crps", "crps_of", "distance_from_uniform", "interval_score", "pit", "pit_ks", "pit_of"]
 
 GRID = 200  #: Levels 0.0025, 0.0075, ..., 0.9975 of the dense grid.
 CHUNK = 50_000  #: Cells at a time, so that the grid stays small in memory.
@@ -69,11 +69,16 @@ def pit_ks(forecast: Forecast, labels: np.ndarray) -> Metric:
     0 for a calibrated forecast, 1 at the worst; for n independent outcomes it is below ``1.36 / sqrt(n)`` in 95 of 100
     cases. Outcomes that overlap, or of symbols that move together, are worth fewer.
     """
-    values = np.sort(pit(forecast, labels))
+    values = pit(forecast, labels)
     if not len(values):
         return Metric("pit_ks", None, "fraction", reason=NO_OUTCOMES)
-    steps = np.arange(len(values) + 1) / len(values)
-    return Metric("pit_ks", float(max((steps[1:] - values).max(), (values - steps[:-1]).max())), "fraction")
+    return Metric("pit_ks", distance_from_uniform(values), "fraction")
+
+
+def distance_from_uniform(values: np.ndarray) -> float:
+    """Largest distance of the distribution of ``values`` (N,) in [0, 1] from the uniform one."""
+    ordered, steps = np.sort(values), np.arange(len(values) + 1) / len(values)
+    return float(max((steps[1:] - ordered).max(), (ordered - steps[:-1]).max()))
 
 
 def pit(forecast: Forecast, labels: np.ndarray, horizon: int = 0) -> np.ndarray:

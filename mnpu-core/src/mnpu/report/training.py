@@ -49,15 +49,15 @@ def _alerts(record: TrainingRecord) -> list[Block]:
         return ["No alert was raised."]
     rows = tuple(
         (
-            alert.strategy,
-            f"{alert.fold + 1}",
-            f"{alert.epoch}",
-            alert.name.replace("_", " "),
-            f"{alert.message}{f' (`{alert.layer}`)' if alert.layer else ''}",
-            f"{alert.threshold:g}",
-            {"log": "", "stop": "stopped", "lower_lr": "lr lowered"}.get(alert.action, alert.action),
+            alert["strategy"],
+            f"{alert['fold'] + 1}",
+            f"{alert['epoch']}",
+            alert["name"].replace("_", " "),
+            alert["message"] + (f" (`{alert['layer']}`)" if alert["layer"] else ""),
+            f"{alert['threshold']:g}",
+            {"log": "", "stop": "stopped", "lower_lr": "lr lowered"}.get(alert["action"], alert["action"]),
         )
-        for alert in alerts.itertuples()
+        for alert in alerts.to_dict("records")
     )
     said = f"{len(rows)} alerts were raised." if len(rows) > 1 else "One alert was raised."
     return [f"> {said}", Table(("Model", "Fold", "Epoch", "Alert", "What was seen", "Threshold", "Action"), rows)]
@@ -70,7 +70,8 @@ def _summary(rows: pd.DataFrame) -> Table:
     def put(name: str, cell: str) -> None:
         columns.setdefault(name, []).append(cell)
 
-    for (strategy, fold), fit in rows.groupby(["strategy", "fold"], sort=False):
+    for strategy, fold in rows[["strategy", "fold"]].drop_duplicates().itertuples(index=False, name=None):
+        fit = rows[(rows["strategy"] == strategy) & (rows["fold"] == fold)]
         of = fit[fit["layer"] == ""].pivot_table(index="epoch", columns="name", values="value", dropna=False)
         epochs = of[of.index > 0]
         best = epochs["loss_validation"].idxmin()
@@ -120,8 +121,9 @@ _SUMMARY = (
 def _advice(judged: pd.DataFrame) -> list[Block]:
     """The critical batch size and the curvature, in a sentence each."""
     said: list[Block] = []
-    power, variance = (_values(judged, name).mean() for name in ("gradient_power", "gradient_variance"))
-    if math.isfinite(power) and math.isfinite(variance):
+    powers, variances = (_values(judged, name) for name in ("gradient_power", "gradient_variance"))
+    if len(powers):
+        power, variance = float(powers.mean()), float(variances.mean())
         scale = variance / power if power > 0 else math.inf
         size = (
             f"Its mean over folds and epochs is {count(scale)} windows: batches far below it spend most of a step on "

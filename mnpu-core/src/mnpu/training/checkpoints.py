@@ -35,7 +35,7 @@ from mnpu.training.loop import Patience
 if TYPE_CHECKING:
     from mnpu.training.loop import Loop
 
-__all__ = ["Checkpoint", "Checkpoints", "Every"]
+__all__ = ["Checkpoint", "Checkpoints", "Every", "plain"]
 
 FORMAT = 1
 KEPT = 2
@@ -157,7 +157,7 @@ class Checkpoints(Callback):
     def write(self, loop: Loop) -> None:
         """Write the state of ``loop`` and remove what is older than the one before."""
         tensors = save_tensors({name: t.cpu().contiguous() for name, t in _tensors(loop).items()})
-        state = json.dumps(_state(loop), default=lambda number: number.item())
+        state = json.dumps(_state(loop), default=plain)
         record = {
             "format": FORMAT,
             "tensors": hashlib.sha256(tensors).hexdigest(),
@@ -189,6 +189,11 @@ class Checkpoints(Callback):
     def _found(self) -> list[Path]:
         """What looks like a checkpoint, the newest first."""
         return sorted(self.folder.glob("step-*.json"), reverse=True)
+
+
+def plain(number: Any) -> Any:
+    """A number of numpy or torch as Python's own."""
+    return number.item()
 
 
 def _read(path: Path) -> Checkpoint:

@@ -3,7 +3,8 @@
 ::
 
     model.onnx | model.pt2   windows (B, L, F'), scaled, to quantiles (B, H, Q) in units of the label, and where the
-                             head names classes to probabilities (B, H, C) and evidence (B, H); any B
+                             head names classes to probabilities (B, H, C) and evidence (B, H); any B. Calibrated
+                             where the bundle is
     export.json              names and shapes of inputs and outputs, the scaling of each column, the origin
     manifest.json            the hashes of both
 
@@ -28,6 +29,9 @@ from torch import Tensor, nn
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.manifest import as_json, seal
 from mnpu.nn.network import Network
+from mnpu.nn.temperature import SMALLEST
+from mnpu.nn.whole import Whole
+from mnpu.training.calibrating import Calibration
 from mnpu.training.fitted import Fitted
 
 __all__ = ["FORMATS", "TOLERANCE", "Exported", "export", "forecasts_of", "to_onnx", "to_torch"]
@@ -46,18 +50,41 @@ class Exported(nn.Module):
     network : Network
     target_scale : ndarray (H,)
         Units of the label for one of the scaled target.
+    calibration : Calibration, optional
+        What quantiles and probabilities go through.
     """
 
-    def __init__(self, network: Network, target_scale: np.ndarray) -> None:
+    def __init__(self, network: Network, target_scale: np.ndarray, calibration: Calibration | None = None) -> None:
         super().__init__()
         self.network = network
-        self.register_buffer("target_scale", torch.from_numpy(target_scale.astype(np.float32)).unsqueeze(-1))  # (H, 1)
+        unit = target_scale[:, None]  # (H, 1)
+        self.register_buffer("target_scale", torch.from_numpy(unit.astype(np.float32)))
+        shifts = None if calibration is None else torch.from_numpy((calibration.shifts / unit).astype(np.float32))
+        hot = calibration.temperatures if calibration is not None else ()
+        self.register_buffer("shifts", shifts)  # (H, Q), scaled
+        self.register_buffer("temperatures", torch.tensor(hot).float().unsqueeze(-1) if hot else None)  # (H, 1)
 
     def forward(self, windows: Tensor) -> tuple[Tensor, ...]:
         """``(B, L, F')`` to quantiles (B, H, Q), and probabilities (B, H, C) and evidence (B, H) where there are."""
         said = self.network.forecast(windows)
-        parts = (said.quantiles * self.target_scale, said.probabilities, said.evidence)
+        quantiles = said.quantiles if self.shifts is None else _uncrossed(said.quantiles + self.shifts)
+        probabilities = said.probabilities
+        if probabilities is not None and self.temperatures is not None:
+            logits = probabilities.clamp(min=SMALLEST).log() / self.temperatures
+            probabilities = logits.softmax(-1)
+        parts = (quantiles * self.target_scale, probabilities, said.evidence)
         return tuple(part for part in parts if part is not None)
+
+
+def _uncrossed(quantiles: Tensor) -> Tensor:
+    """Quantiles (..., Q) that crossed moved outward from the middle, by operations that every runtime has."""
+    levels = list(quantiles.unbind(-1))
+    middle = len(levels) // 2
+    for i in range(middle + 1, len(levels)):
+        levels[i] = torch.maximum(levels[i], levels[i - 1])
+    for i in range(middle - 1, -1, -1):
+        levels[i] = torch.minimum(levels[i], levels[i + 1])
+    return torch.stack(levels, dim=-1)
 
 
 def export(fitted: Fitted, folder: Path, *, kind: str, origin: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -79,14 +106,21 @@ def export(fitted: Fitted, folder: Path, *, kind: str, origin: Mapping[str, Any]
     Raises
     ------
     ConfigError
-        If the format is unknown.
+        If the format is unknown, or a whole model stands in the place of the network.
     MnpuError
         If the network cannot be exported, the file's numbers differ, or the folder cannot be written.
     """
     if kind not in FORMATS:
         raise ConfigError(f"the format is {kind!r}", where="export", expected=" or ".join(FORMATS))
+    if isinstance(fitted.network, Whole):
+        raise ConfigError(
+            f"it is no network, but a whole model ({type(fitted.network.forecaster).__name__})",
+            where="export",
+            expected="a backbone with a head",
+            next_step="Its own files, forecaster-*, lie in the bundle.",
+        )
     network = fitted.network.cpu().eval()
-    module = Exported(network, fitted.target_scale).eval()
+    module = Exported(network, fitted.target_scale, fitted.calibration).eval()
     example = _windows(fitted, BATCHES[0], seed=0)
     content = (to_onnx if kind == "onnx" else to_torch)(module, example)
     difference = _difference(module, content, fitted, kind)
@@ -212,6 +246,7 @@ def _described(
         ],
         "horizons": [int(h) for h in fitted.horizons],
         "levels": list(fitted.levels),
+        "calibrated": fitted.calibration is not None,
         "trained_until": scaler.fit_end.isoformat(),
         "torch": torch.__version__,
         "origin": {key: value for key, value in origin.items() if key != "versions"},

@@ -12,7 +12,7 @@ from mnpu.data.scaling import Scaler
 from mnpu.nn.network import Network
 from mnpu.nn.whole import Whole
 from mnpu.training.calibrating import Calibration
-from mnpu.types import Fold
+from mnpu.types import Fold, TrainingRecord
 
 __all__ = ["Epoch", "Fitted"]
 
@@ -55,6 +55,8 @@ class Fitted:
         Threads for forecasts: their number decides the last bits.
     calibration : Calibration or None
         What every forecast goes through, where the recipe calibrates once a fold.
+    record : TrainingRecord or None
+        What instruments read while it was fitted; kept with the run, not with the bundle.
     """
 
     network: Network | Whole
@@ -69,17 +71,18 @@ class Fitted:
     history: tuple[Epoch, ...]
     threads: int = 1
     calibration: Calibration | None = None
+    record: TrainingRecord | None = None
 
     @property
     def thresholds(self) -> np.ndarray | None:
         """What parts the classes of the head, (H, C - 1), in units of the label; None where it names none."""
-        scaled = getattr(self.network.head, "thresholds", None)
+        scaled = getattr(getattr(self.network, "head", None), "thresholds", None)
         return None if scaled is None else scaled.double().cpu().numpy() * self.target_scale[:, None]
 
     @property
-    def best(self) -> Epoch:
-        """The epoch whose weights were kept: the first with the smallest validation loss."""
-        return min(self.history, key=lambda epoch: epoch.validation)
+    def best(self) -> Epoch | None:
+        """The epoch whose weights were kept: the first with the smallest validation loss; None for a whole model."""
+        return min(self.history, key=lambda epoch: epoch.validation, default=None)
 
     def save(self, folder: Path, *, extra: Mapping[str, str] | None = None) -> Path:
         """Write a bundle; see `mnpu.training.bundle.save`."""

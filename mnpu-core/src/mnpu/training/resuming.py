@@ -3,22 +3,26 @@
 ::
 
     FOLDER/bundle/         the finished fit
+    FOLDER/watched.json    what its callbacks knew at the end, written before the bundle
     FOLDER/progress/       checkpoints of the one in progress; removed when the bundle is whole
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from mnpu.atomic import write_atomically
 from mnpu.errors import DataError
 from mnpu.manifest import MANIFEST
 from mnpu.training.bundle import load
-from mnpu.training.checkpoints import Checkpoints, Every
+from mnpu.training.callbacks import Callback
+from mnpu.training.checkpoints import Checkpoints, Every, plain
 from mnpu.training.device import device_kind
 from mnpu.training.fitted import Fitted
 
@@ -28,7 +32,12 @@ log = logging.getLogger("mnpu.training")
 
 
 def fit_or_resume(
-    folder: Path | None, fit: Callable[..., Fitted], read: Callable[[Path], Fitted], *, every: str | None
+    folder: Path | None,
+    fit: Callable[..., Fitted],
+    read: Callable[[Path], Fitted],
+    *,
+    every: str | None,
+    callbacks: Sequence[Callback] = (),
 ) -> Fitted:
     """The fit that belongs into ``folder``.
 
@@ -42,20 +51,34 @@ def fit_or_resume(
         Reads the finished one from the folder of its bundle.
     every : str or None
         How often a checkpoint is written, as ``1 epoch``; None for never.
+    callbacks : sequence of Callback
+        Those of ``fit``: where it is read, they are told what they knew.
     """
     if folder is None:
         return fit(checkpoints=None)
-    bundle, progress = folder / "bundle", folder / "progress"
+    bundle, watched = folder / "bundle", folder / "watched.json"
     if (bundle / MANIFEST).exists():
         try:
-            return read(bundle)
-        except DataError as error:
+            fitted = read(bundle)
+            _remind(callbacks, watched)
+            return fitted
+        except (DataError, OSError, ValueError, KeyError) as error:
             log.warning("a finished fit cannot be read and is fitted again: %s", error)
     shutil.rmtree(bundle, ignore_errors=True)
-    fitted = fit(checkpoints=None if every is None else Checkpoints(progress, Every.parse(every)))
+    fitted = fit(checkpoints=None if every is None else Checkpoints(folder / "progress", Every.parse(every)))
+    write_atomically(
+        watched, json.dumps({c.name: dict(c.state()) for c in callbacks if c.name}, default=plain).encode()
+    )
     fitted.save(bundle)
-    shutil.rmtree(progress, ignore_errors=True)
+    shutil.rmtree(folder / "progress", ignore_errors=True)
     return fitted
+
+
+def _remind(callbacks: Sequence[Callback], watched: Path) -> None:
+    states = json.loads(watched.read_bytes())
+    for callback in callbacks:
+        if callback.name:
+            callback.load_state(states[callback.name])
 
 
 def reloaded(

@@ -128,10 +128,13 @@ def _calibration(axes: Axes, figure: Figure) -> None:
 
 def _contour(axes: Axes, figure: Figure) -> None:
     rows = sorted((float(line.label), np.asarray(line.y, dtype=float)) for line in figure.lines)
-    x, y, z = np.asarray(figure.lines[0].x), [at for at, _ in rows], np.array([row for _, row in rows])
+    z = np.array([row for _, row in rows])
+    if min(z.shape, default=0) < 2 or not np.isfinite(z).any():
+        return
+    x, y = np.asarray(figure.lines[0].x), [at for at, _ in rows]
     axes.contourf(x, y, z, levels=_LEVELS, cmap="Blues_r", alpha=0.75)
     drawn = axes.contour(x, y, z, levels=_LEVELS, colors=_MUTED, linewidths=0.6)
-    axes.clabel(drawn, drawn.levels[1::3], fmt="%.3g", fontsize=7, colors=_INK)
+    axes.clabel(drawn, np.asarray(drawn.levels)[1::3], fmt="%.3g", fontsize=7, colors=_INK)
     axes.plot([0], [0], marker="+", markersize=9, color=_PALETTE[1], markeredgewidth=1.8)
     axes.grid(visible=False)
     axes.set_aspect("equal")

@@ -34,17 +34,11 @@ class Rule(Protocol):
 
 
 class AlertSettings(Protocol):
-    """The ``train.alerts`` block of a recipe; an alert that is None is off."""
+    """The ``train.alerts`` block of a recipe: a rule or None (off) for each alert, by its name."""
 
-    nan: Rule | None
-    exploding_gradients: Rule | None
-    vanishing_gradients: Rule | None
-    noise_scale: Rule | None
-    miscalibration: Rule | None
-    collapse: Rule | None
-    dead_units: Rule | None
-    over_fitting: Rule | None
-    factor: float
+    @property
+    def factor(self) -> float:
+        """What ``lower_lr`` multiplies the learning rate by."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +81,10 @@ class Judge:
         seen = {(r.name, r.layer): r.value for r in readings}
         found = []
         for name, question in _QUESTIONS.items():
-            rule = getattr(self.settings, name)
-            answer = None if rule is None else question(seen, rule.threshold, history)
+            rule: Rule | None = getattr(self.settings, name)
+            if rule is None:
+                continue
+            answer = question(seen, rule.threshold, history)
             if name == "miscalibration":
                 # A network that has just begun is not calibrated: it must stay so for an epoch more.
                 self._miscalibrated = self._miscalibrated + 1 if answer else 0

@@ -5,11 +5,10 @@ Glossary
 N windows, H horizons, Q levels tau, C classes; y scaled target, q its quantiles, u = F(y) the probability integral
 transform (PIT), uniform where forecasts are calibrated.
 
-``crps = 2 mean_tau pinball_tau``, by the trapezoidal rule over the head's levels and over (0, 1): with few levels it is
-an approximation that is good for comparing epochs (Gneiting and Raftery 2007). ``pit_ks`` is the largest distance of
-the PIT's distribution from uniform *at the levels*, where the forecast says what it claims; no shape is assumed between
-them. ``ece`` has bins of equal mass over the confidence of the likeliest class (Naeini et al. 2015, Nguyen and O'Connor
-2015). All of it counts windows as if they were independent: read trends, not decimals.
+Every number is the one that `mnpu.metrics` gives of a run under the same name, over all horizons and in scaled units:
+``crps`` and ``pit_ks`` read the quantile function between the levels as `mnpu.metrics.distribution` says, ``ece`` has
+bins of equal mass (`mnpu.metrics.classes`). All of it counts windows as if they were independent: read trends, not
+decimals.
 """
 
 from __future__ import annotations
@@ -21,13 +20,13 @@ import numpy as np
 import torch
 from pydantic import Field
 
+from mnpu.metrics.classes import calibration_error
+from mnpu.metrics.distribution import crps_of, distance_from_uniform, pit_of
 from mnpu.nn.protocols import HeadOutput
 from mnpu.training.instruments.api import Instrument, Moment, Reading, undisturbed
 from mnpu.training.instruments.probe import CHUNK, evenly
 
 __all__ = ["Calibration", "class_error", "coverage_gaps", "crps", "pit_distance"]
-
-_BINS = 10
 
 
 def coverage_gaps(y: np.ndarray, q: np.ndarray, levels: Sequence[float]) -> dict[float, float]:
@@ -42,26 +41,18 @@ def coverage_gaps(y: np.ndarray, q: np.ndarray, levels: Sequence[float]) -> dict
 
 
 def pit_distance(y: np.ndarray, q: np.ndarray, levels: Sequence[float]) -> float:
-    """Largest ``|share of y (N, H) at or below its tau-quantile - tau|`` over the levels."""
-    below = (y[..., None] <= q).mean(axis=(0, 1))  # (Q,)
-    return float(np.abs(below - np.asarray(levels)).max())
+    """Largest distance of the PIT of outcomes ``y`` (N, H) in ``q`` (N, H, Q) from the uniform law."""
+    return distance_from_uniform(pit_of(q.reshape(-1, q.shape[-1]), y.ravel(), tuple(levels)))
 
 
 def crps(y: np.ndarray, q: np.ndarray, levels: Sequence[float]) -> float:
     """Mean continuous ranked probability score of ``q`` (N, H, Q), in units of ``y`` (N, H)."""
-    tau = np.asarray(levels)
-    error = y[..., None] - q
-    pinball = np.maximum(tau * error, (tau - 1) * error).mean(axis=(0, 1))  # (Q,)
-    # A calibrated forecast's loss vanishes towards the levels 0 and 1.
-    return float(2 * np.trapezoid(np.concatenate([[0.0], pinball, [0.0]]), np.concatenate([[0.0], tau, [1.0]])))
+    return float(crps_of(q.reshape(-1, q.shape[-1]), y.ravel(), tuple(levels)).mean())
 
 
 def class_error(classes: np.ndarray, probabilities: np.ndarray) -> float:
     """Expected calibration error: ``classes`` (N,), ``probabilities`` (N, C), in ten bins of equal mass."""
-    confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == classes
-    order = np.argsort(confidence, kind="stable")
-    parts = [part for part in np.array_split(order, _BINS) if len(part)]
-    return float(sum(abs(confidence[p].mean() - right[p].mean()) * len(p) for p in parts) / len(order))
+    return calibration_error(probabilities, classes)
 
 
 class Calibration(Instrument):

@@ -64,7 +64,7 @@ def losses_around(
     loss: Callable[[], float],
     weights: Mapping[str, nn.Parameter],
     directions: Sequence[Mapping[str, Tensor]],
-    steps: Sequence[Sequence[float]],
+    steps: Sequence[Sequence[float] | np.ndarray],
 ) -> np.ndarray:
     """``loss()`` with the weights moved by every pair of ``steps`` along one or two directions.
 
@@ -85,7 +85,7 @@ def losses_around(
     return losses
 
 
-def quadratic(steps: Sequence[Sequence[float]], losses: np.ndarray) -> Quadratic:
+def quadratic(steps: Sequence[Sequence[float] | np.ndarray], losses: np.ndarray) -> Quadratic:
     """The quadratic that is nearest to ``losses`` on the grid of ``steps``; infinite losses are left out."""
     grid = np.stack(np.meshgrid(*(np.asarray(s, dtype=float) for s in steps), indexing="ij"), axis=-1)
     z, y = grid.reshape(-1, len(steps)), np.asarray(losses, dtype=float).ravel()

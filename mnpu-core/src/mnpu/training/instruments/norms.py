@@ -43,7 +43,10 @@ class Norms(Instrument):
 
     def __init__(self, *, samples: Annotated[int, Field(ge=1)] = 16) -> None:
         self.samples = samples
-        self._forget()
+        self._gradients: list[Tensor] = []
+        self._updates: list[Tensor] = []
+        self._before: list[Tensor] = []
+        self._weights = torch.zeros(0)
 
     def begin(self, moment: Moment) -> None:
         """Look at every n-th step."""
@@ -121,7 +124,4 @@ class Norms(Instrument):
         ]
 
     def _forget(self) -> None:
-        self._gradients: list[Tensor] = []
-        self._updates: list[Tensor] = []
-        self._before: list[Tensor] = []
-        self._weights = torch.zeros(0)
+        self._gradients, self._updates, self._before = [], [], []

@@ -159,6 +159,7 @@ class Recorder(Callback):
         """All of it, for a checkpoint."""
         return {
             "rows": _plain(self._rows),
+            "surfaces": _plain(self._surfaces),
             "alerts": _plain(self._alerts),
             "judge": {} if self.judge is None else self.judge.state(),
             "instruments": {name: _plain(instrument.state()) for name, instrument in self.instruments.items()},
@@ -167,6 +168,7 @@ class Recorder(Callback):
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint."""
         self._rows = [(*row[:4], float(row[4])) for row in state["rows"]]
+        self._surfaces = [(row[0], *map(float, row[1:])) for row in state["surfaces"]]
         self._alerts = [(*row[:4], float(row[4]), float(row[5]), *row[6:]) for row in state["alerts"]]
         if self.judge is not None and state["judge"]:
             self.judge.load_state(state["judge"])
