@@ -117,7 +117,7 @@ def _folder(forecaster: Forecaster, fold: Fold) -> Path:
 
 
 def _loggers(parts: Parts, forecaster: Forecaster, fold: Fold, member: int, kept: Path | None) -> Sequence[Any]:
-    """What tells the recipe's loggers of one fit; the first member is the network that is fitted without an ensemble."""
+    """What tells the recipe's loggers of one fit; the first member is what is fitted without an ensemble."""
     from mnpu import training  # torch lives only here
 
     if kept is None:
