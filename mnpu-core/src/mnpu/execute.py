@@ -78,7 +78,7 @@ def execute(
         directory.start(run, with_store(resolved, parts.store, parts.warm_start))
         with log.to_file(directory.path / "log.jsonl", run_id=run.run_id):
             registry.notify("mnpu_run_started", run=run)
-            study = pipeline.run(parts, panel, side, progress=progress, kept=directory.path / resuming.FITS)
+            study = pipeline.run(parts, panel, side, progress=progress, kept=directory.path)
             result = replace(study.result, run=run)
             for violation in result.positions.violations:
                 registry.notify("mnpu_guardrail_tripped", violation=violation)

@@ -399,7 +399,11 @@ class TrainConfig(_Block):
         description="What watches it: a name, or `{use: NAME, ...}` with its parameters. They change no number.",
     )
     alerts: AlertsConfig = AlertsConfig()
-
+    loggers: list[NamedUse] = Field(
+        default=[],
+        description="Where its course is written, too: csv, tensorboard, wandb or mlflow, by name or as `{use: NAME, "
+        "...}`. They change no number.",
+    )
     checkpoint_every: Every | None = Field(
         default="1 epoch",
         description="How often the fit in progress is written down, as `2 epochs` or `500 steps`, so that a run that "

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mnpu.training.forecasting import Inputs as Inputs
     from mnpu.training.forecasting import forecast as forecast
     from mnpu.training.instruments.recorder import Recorder as Recorder
+    from mnpu.training.loggers import LoggedFit as LoggedFit
+    from mnpu.training.loggers import logging_to as logging_to
     from mnpu.training.resuming import fit_or_resume as fit_or_resume
     from mnpu.training.resuming import reloaded as reloaded
     from mnpu.training.warming import FromBundle as FromBundle
@@ -35,6 +37,7 @@ __all__ = [
     "FromBundle",
     "Inputs",
     "Layout",
+    "LoggedFit",
     "Recorder",
     "calibrated",
     "device_kind",
@@ -46,6 +49,7 @@ __all__ = [
     "forecast",
     "kept_back",
     "load",
+    "logging_to",
     "reloaded",
 ]
 
@@ -56,6 +60,7 @@ _HOMES = {
     "Inputs": "mnpu.training.forecasting",
     "Layout": "mnpu.training.backends",
     "FromBundle": "mnpu.training.warming",
+    "LoggedFit": "mnpu.training.loggers",
     "Recorder": "mnpu.training.instruments.recorder",
     "calibrated": "mnpu.training.fold_calibration",
     "device_kind": "mnpu.training.device",
@@ -67,6 +72,7 @@ _HOMES = {
     "forecast": "mnpu.training.forecasting",
     "kept_back": "mnpu.training.fold_calibration",
     "load": "mnpu.training.bundle",
+    "logging_to": "mnpu.training.loggers",
     "reloaded": "mnpu.training.resuming",
 }
 

@@ -46,11 +46,15 @@ class Windows:
     def __len__(self) -> int:
         return len(self.first)
 
-    def batch(self, index: Tensor) -> WindowBatch:
-        """The windows at positions ``index`` (B,)."""
-        x = self.rows.index_select(0, self.first[index]).unflatten(1, (self.lookback, -1))  # (B, L, F')
-        y = None if self.y is None else self.y[index]
-        return WindowBatch(x, y, self.time[index], self.symbol[index])
+    def batch(self, index: Tensor, *, into: Tensor | None = None) -> WindowBatch:
+        """The windows at positions ``index`` (B,); their rows are written ``into`` a tensor (B, L*F') if there is one.
+
+        A fresh tensor costs several times what is written into it: the system hands its pages out one by one.
+        """
+        rows = torch.index_select(self.rows, 0, self.first.index_select(0, index), out=into)
+        y = None if self.y is None else self.y.index_select(0, index)
+        time, symbol = self.time.index_select(0, index), self.symbol.index_select(0, index)
+        return WindowBatch(rows.unflatten(1, (self.lookback, -1)), y, time, symbol)
 
     def to(self, device: str) -> Windows:
         """The same windows on a device: every bar moves once, however many windows it is in."""
@@ -139,12 +143,19 @@ class ShuffledBatches:
         self.epoch += 1
         return self.of_epoch(self.epoch - 1)
 
-    def of_epoch(self, epoch: int, *, skip: int = 0) -> Iterator[WindowBatch]:
-        """The batches of epoch ``epoch``, counted from 0, without the first ``skip``."""
+    def of_epoch(self, epoch: int, *, skip: int = 0, reuse: bool = False) -> Iterator[WindowBatch]:
+        """The batches of epoch ``epoch``, counted from 0, without the first ``skip``.
+
+        With ``reuse`` the next batch is written over the last one: for whoever is done with it by then.
+        """
         generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch))
         order = torch.randperm(len(self.windows), generator=generator)[: len(self) * self.size]
+        into = None
+        if reuse:
+            rows = self.windows.rows
+            into = torch.empty(min(self.size, len(self.windows)), rows.shape[1], device=rows.device)
         for index in order.to(self.windows.first.device).split(self.size)[skip:]:
-            yield self.windows.batch(index[self._part])
+            yield self.windows.batch(index[self._part], into=into)
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def fit_ensemble(
     *,
     members: int,
     seed: int,
-    watchers: Sequence[Callback] = (),
+    watchers: Sequence[Sequence[Callback]] = (),
     callbacks: Sequence[Callback] = (),
     **settings: Any,
 ) -> Fitted:
@@ -42,8 +42,8 @@ def fit_ensemble(
         those before.
     seed : int
         Every member's seed follows from it.
-    watchers : sequence of Callback, optional
-        One for each member.
+    watchers : sequence of sequence of Callback, optional
+        Those of each member.
     callbacks : sequence of Callback, optional
         For all members, one after the other.
 
@@ -58,7 +58,7 @@ def fit_ensemble(
         settings["warm_up"] = start.of_member(k) if isinstance(start, FromBundle) else start
         if checkpoints is not None:
             settings["checkpoints"] = Checkpoints(checkpoints.folder / f"member-{k:02d}", checkpoints.every)
-        watching = [*callbacks, *watchers[k : k + 1]]
+        watching = [*callbacks, *(watchers[k] if watchers else ())]
         fits.append(fit(frame, labels, fold, seed=member_seed(seed, k), callbacks=watching, **settings))
     return joined(fits)
 

@@ -133,7 +133,7 @@ class Loop:
     step : int
         Steps of the optimizer so far, over all epochs.
     batch : WindowBatch
-        The last one that was trained on.
+        The last one that was trained on; the next one is written over its ``x``.
     loss : Tensor ()
         The head's loss of it, without a graph.
     gradient_norm : Tensor ()
@@ -241,7 +241,7 @@ class Loop:
         moving = self.settings.schedule != "constant" or self.settings.warmup_steps > 0
         done = self.step - self.epoch * self.training.steps  # not zero where a checkpoint was taken up
         among = self.training.accumulate
-        batches = self.training.of_epoch(self.epoch, skip=done * among)
+        batches = self.training.of_epoch(self.epoch, skip=done * among, reuse=True)
         self.model.train()
         for _ in range(done, self.training.steps):
             if moving:
