@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from mnpu.config.models import TrainConfig
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.nn.omni import Omni
+from mnpu.plugins.registry import Registry
 from mnpu.training import Callback, Fitted, Layout
 from mnpu.training.batches import OrderedBatches, ShuffledBatches, gather
+from mnpu.training.instruments.recorder import Recorder
+from mnpu.training.loggers import Csv, LoggedFit, logging_to
 from mnpu.training.loop import Loop
 from tests.core.training_world import World, fit, make_world, settings
 
@@ -115,6 +121,19 @@ def test_windows_on_another_device_are_the_same_windows(rng: np.random.Generator
 def test_a_batch_that_cannot_be_parted_is_refused(world: World, changed: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         fit(world, train=settings(**changed), layout=Layout(2, "ddp"))
+
+
+def test_what_watches_a_run_can_be_sent_to_a_process(tmp_path: Path) -> None:
+    """Every instrument and the loggers that need no package of their own, as a recipe builds them."""
+    registry = Registry.discover()
+    instruments = {c.name: registry.build("instrument", c.canonical, {}) for c in registry.components("instrument")}
+    assert len(instruments) >= 5
+    recorder = Recorder(instruments, alerts=TrainConfig().alerts, strategy="linear")
+    sent = pickle.loads(pickle.dumps(recorder))
+    assert sent.state() == recorder.state()
+    fit = LoggedFit("run", "linear", 0, tmp_path, {})
+    for logging in logging_to({"csv": Csv()}, fit):
+        assert type(pickle.loads(pickle.dumps(logging))) is type(logging)
 
 
 def test_what_has_no_name_cannot_be_sent(world: World) -> None:
