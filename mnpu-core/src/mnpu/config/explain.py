@@ -14,6 +14,9 @@ from mnpu.errors import ConfigError, MnpuError
 
 __all__ = ["explain", "first_of", "show"]
 
+#: Models of blocks that begin with ``use``, so that a bare name can be told how it is written.
+_NAMED = ("Use", "FeatureUse", "CalibrationConfig")
+
 _EXPECTED = {
     "bool_type": "true or false",
     "dict_type": "a map",
@@ -148,7 +151,7 @@ def _next_step(fault: Mapping[str, Any], field: FieldInfo | None) -> str:
         near = get_close_matches(value, choices, n=1)
         if near:
             return f"Did you mean '{near[0]}'?"
-    if fault["type"] == "model_type" and isinstance(value, str) and fault["ctx"]["class_name"] in ("Use", "FeatureUse"):
+    if fault["type"] == "model_type" and isinstance(value, str) and fault["ctx"]["class_name"] in _NAMED:
         return f"Write {{use: {value}}}."
     if fault["type"] in ("int_type", "float_type", "bool_type") and isinstance(value, str):
         return "Write it plainly: 5, 0.5, 1e-4, true; quotes make text."
