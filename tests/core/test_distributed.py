@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
-from mnpu.config.models import TrainConfig
+from mnpu.config.models import RuntimeConfig, TrainConfig
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.nn.omni import Omni
 from mnpu.plugins.registry import Registry
@@ -142,3 +143,9 @@ def test_what_has_no_name_cannot_be_sent(world: World) -> None:
 
     with pytest.raises(MnpuError, match=r"cannot be sent to another process .* runtime\.devices: 1"):
         fit(world, backbone=Local, train=settings(), layout=Layout(2, "ddp"))
+
+
+def test_a_strategy_needs_devices_to_share_among() -> None:
+    with pytest.raises(ValidationError, match="strategy: auto, or devices: 2 or more"):
+        RuntimeConfig(strategy="fsdp")
+    assert RuntimeConfig(strategy="fsdp", devices=2).devices == 2
