@@ -24,7 +24,7 @@ def test_an_agent_with_an_ensemble_decides_what_the_run_decided(demo_store, regi
     [first, *_] = sorted((run.path / "bundle").iterdir())
     assert len(json.loads((first / "fitted.json").read_text())["members"]) == 3
     watched = pd.read_parquet(run.path / "training.parquet")
-    assert set(watched.strategy) == {"linear", "linear, member 2", "linear, member 3"}
+    assert set(zip(watched.strategy, watched.member, strict=True)) == {("linear", member) for member in range(3)}
     assert not watched.duplicated(["strategy", "fold", "epoch", "step", "name", "layer"]).any()
     assert _agreeing_decisions(run, registry, 260) >= 250
 

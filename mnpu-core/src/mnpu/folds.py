@@ -117,10 +117,11 @@ def _recorder(parts: Parts, forecaster: Forecaster, fold: Fold, member: int) -> 
     recorder = training.Recorder(
         parts.instruments(),
         alerts=parts.config.train.alerts,
-        strategy=_member(forecaster, member),
+        strategy=forecaster.name,
         fold=fold.number,
         seed=parts.config.seed,
     )
+    recorder.member = member
     if member:  # what is kept of a fit is kept by the name of what watched it
         recorder.name = f"{recorder.name}-{member:02d}"
     return recorder
