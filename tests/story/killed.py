@@ -28,13 +28,13 @@ import mnpu.training.resuming  # noqa: F401
 from mnpu import pipeline
 from mnpu.config import load_config
 from mnpu.execute import execute
+from mnpu.folds import FITS
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Silent
-from mnpu.resuming import FITS
 from mnpu.rundir import RunDirectory, list_runs
 
 BEGIN, END = pipeline.fit_and_forecast.__code__, pipeline.decisions.__code__
-STARTED = re.compile(rb'"started_at": "[^"]*"|\| Started \|[^\n]*')
+STARTED = re.compile(rb'"started_at": "[^"]*"|\| [Ss]tarted \|[^\n]*')
 
 
 class Counting:

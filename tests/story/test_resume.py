@@ -30,9 +30,9 @@ def mnpu(*arguments: str) -> int:
 def test_killed_at_ten_random_moments_and_resumed_every_run_has_the_same_bits(
     small_recipe: Path, tmp_path: Path
 ) -> None:
-    # throughput does not watch: its readings are the clock's
-    sets = "checkpoint_every: 4 steps, ema: 0.9, instruments: [norms, calibration]"
-    text = small_recipe.read_text(encoding="utf-8").replace("max_steps_per_epoch", f"{sets}, max_steps_per_epoch")
+    watched = "instruments: [norms, calibration, {use: landscape, points: 5}]"  # throughput is never the same
+    more = f"checkpoint_every: 4 steps, ema: 0.9, {watched}, loggers: [{{use: csv, every_steps: 2}}]"
+    text = small_recipe.read_text(encoding="utf-8").replace("train: {", f"train: {{{more}, ")
     recipe = tmp_path / "killed.yaml"
     recipe.write_text(text, encoding="utf-8")
     script = Path(__file__).with_name("killed.py")

@@ -51,7 +51,8 @@ class Strategy:
 class Parts:
     """A pipeline's components; ``strategies[0]`` is the one that is judged, the others are beside it.
 
-    ``instruments`` builds them anew for every fit: each watches one.
+    ``instruments`` and ``loggers`` build them anew for every fit: each watches one. ``warm_start`` is where the weights
+    of the judged network begin, None for new ones.
     """
 
     config: Pipeline
@@ -66,8 +67,10 @@ class Parts:
     metrics: Mapping[str, Callable[[Result], Metric]]
     distributions: Sequence[str]
     instruments: Callable[[], Mapping[str, Any]] = dict
+    loggers: Callable[[], Mapping[str, Any]] = dict
     libraries: Sequence[str] = ()
     engine: Engine = field(default_factory=LocalEngine)
+    warm_start: Path | None = None
 
     @property
     def forecasters(self) -> list[Forecaster]:
@@ -114,6 +117,7 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         else:
             strategies.append(strategy(other.backbone, other.forecaster))
     _refuse_twins([s.name for s in strategies], where="compare", what="strategy")
+    _refuse_twins([use.use for use in config.train.loggers], where="train.loggers", what="logger")
     _refuse_twins([use.use for use in config.train.instruments], where="train.instruments", what="instrument")
     if config.data.symbols:  # else they are known when the store has been asked for its universe
         refuse_few_symbols(config.data.symbols, strategies)
@@ -130,9 +134,11 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         costs=CostModel(**config.costs.model_dump()),
         metrics={c.name: registry.build("metric", c.canonical, {}) for c in registry.components("metric")},
         distributions=contributors(config, planned, registry),
+        loggers=lambda: {use.use: build("logger", use) for use in config.train.loggers},
         instruments=lambda: {use.use: build("instrument", use) for use in config.train.instruments},
         libraries=libraries(config, registry),
         engine=build("engine", config.runtime.engine, workers=config.runtime.workers),
+        warm_start=None if config.model.starts_from is None else _absolute(config.model.starts_from.path, base),
     )
 
 
@@ -198,8 +204,12 @@ def store_path(url: str, base: Path) -> str:
             where="data.store",
             expected="sqlite:///market.db, parquet:///folder, or a path",
         )
-    path = Path(rest).expanduser()
-    return str(path if path.is_absolute() else (base / path).resolve())
+    return str(_absolute(rest, base))
+
+
+def _absolute(text: str, base: Path) -> Path:
+    path = Path(text).expanduser()
+    return path if path.is_absolute() else (base / path).resolve()
 
 
 def _refuse_twins(names: Sequence[str], *, where: str, what: str) -> None:

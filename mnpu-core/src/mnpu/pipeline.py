@@ -101,7 +101,7 @@ class Study:
 def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress, kept: Path | None = None) -> Study:
     """Run the pipeline on loaded data: compute, split, fit, forecast, decide, limit, simulate, and pass the gates.
 
-    Fits are written into ``kept`` as they are made, and what is there is not made again.
+    Fits are written into the run's folder ``kept`` as they are made, and what is there is not made again.
     """
     validate(parts, panel, side, progress)
     prepared = prepare(parts, panel, side, progress)

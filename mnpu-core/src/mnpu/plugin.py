@@ -82,6 +82,16 @@ def mnpu_instruments():
 
 
 @hookimpl
+def mnpu_loggers():
+    return {
+        "csv": "mnpu.training.loggers:Csv",
+        "mlflow": "mnpu.training.loggers:MLflow",
+        "tensorboard": "mnpu.training.loggers:TensorBoard",
+        "wandb": "mnpu.training.loggers:WandB",
+    }
+
+
+@hookimpl
 def mnpu_forecasters():
     return {"lightgbm": "mnpu.forecasters.lightgbm:LightGBM", "ridge": "mnpu.forecasters.ridge:Ridge"}
 

@@ -9,16 +9,14 @@ from pathlib import Path
 import pandas as pd
 
 from mnpu.errors import ConfigError, MnpuError
+from mnpu.folds import FITS, LOGS
 from mnpu.rundir import RunDirectory
 from mnpu.types import Run
 
-__all__ = ["FITS", "reopen", "tidy"]
-
-#: Folder of a run in progress that holds its fits; a finished run has it no longer.
-FITS = "fits"
+__all__ = ["reopen", "tidy"]
 
 #: What a run that did not finish keeps; all else is written anew.
-_KEPT = ("run.json", "resolved.yaml", "log.jsonl", FITS)
+_KEPT = ("run.json", "resolved.yaml", "log.jsonl", FITS, LOGS)
 _HASHES = ("config_hash", "data_hash", "code_hash", "env_hash")
 _WHAT = {"config_hash": "configuration", "data_hash": "data", "code_hash": "code", "env_hash": "environment"}
 

@@ -34,6 +34,7 @@ _PLACES = {
     ("ModelConfig", "backbone"): "backbone",
     ("ModelConfig", "head"): "head",
     ("TrainConfig", "instruments"): "instrument",
+    ("TrainConfig", "loggers"): "logger",
     ("ModelConfig", "forecaster"): "forecaster",
     ("Compare", "policy"): "policy",
     ("Compare", "backbone"): "backbone",
@@ -50,8 +51,8 @@ def json_schema(registry: Registry) -> dict[str, Any]:
     for (owner, field), kind in _PLACES.items():
         block = top if owner == "Pipeline" else definitions[owner]
         block["properties"][field] = _pointing_at(block["properties"][field], f"#/$defs/{kind}")
-    instruments = definitions["TrainConfig"]["properties"]["instruments"]["items"]
-    for block in (definitions["RuntimeConfig"]["properties"]["engine"], instruments):
+    watching = [definitions["TrainConfig"]["properties"][name]["items"] for name in ("instruments", "loggers")]
+    for block in (definitions["RuntimeConfig"]["properties"]["engine"], *watching):
         block["anyOf"] = [{"type": "string", "minLength": 1}, {"$ref": block.pop("$ref")}]  # a name alone will do
     for rule in definitions["AlertsConfig"]["properties"].values():
         if "anyOf" in rule:

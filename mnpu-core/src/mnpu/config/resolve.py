@@ -88,6 +88,8 @@ def components(loaded: LoadedConfig) -> Iterator[tuple[str, Path, Use]]:
     yield "head", ("model", "head"), config.model.head
     for i, use in enumerate(config.train.instruments):
         yield "instrument", ("train", "instruments", i), use
+    for i, use in enumerate(config.train.loggers):
+        yield "logger", ("train", "loggers", i), use
     yield "policy", ("policy",), config.policy
     for i, use in enumerate(config.guardrails):
         yield "guardrail", ("guardrails", i), use

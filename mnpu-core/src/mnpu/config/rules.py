@@ -23,6 +23,7 @@ def check(loaded: LoadedConfig) -> Iterator[ConfigError]:
     yield from _horizons(loaded)
     yield from _repeated(loaded, ("report", "formats"), loaded.pipeline.report.formats)
     yield from _features(loaded)
+    yield from _classes(loaded)
 
 
 def _dates(loaded: LoadedConfig) -> Iterator[ConfigError]:
@@ -88,6 +89,23 @@ def _horizons(loaded: LoadedConfig) -> Iterator[ConfigError]:
                 ("target", "horizons", i), f"is {horizon!r}", expected="a positive integer, the horizon in bars"
             )
     yield from _repeated(loaded, ("target", "horizons"), horizons)
+
+
+def _classes(loaded: LoadedConfig) -> Iterator[ConfigError]:
+    """``by: classes`` needs class probabilities, by convention, whichever policy takes it; a whole model has none."""
+    config = loaded.pipeline
+    if config.policy.params.get("by") != "classes":
+        return
+    beside = ((f"compare.{i}", other.forecaster) for i, other in enumerate(config.compare))
+    blocks = [("model", config.model.forecaster), *beside]
+    for place, use in blocks:
+        if use is not None:
+            yield loaded.error(
+                ("policy", "by"),
+                f"is classes, and {place}.forecaster ({use.use}) gives quantiles alone",
+                expected="heads that name classes, as dirichlet_quantile",
+                next_step="Rank by the median, or take a backbone.",
+            )
 
 
 def _features(loaded: LoadedConfig) -> Iterator[ConfigError]:

@@ -47,6 +47,11 @@ def mnpu_instruments():
 
 
 @hookspec
+def mnpu_loggers():
+    """Where the course of a fit is written, ``log(values, epoch, step)``; it decides nothing."""
+
+
+@hookspec
 def mnpu_targets():
     """Labels with the interval that each one spans."""
 

@@ -47,6 +47,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "head": Kind("mnpu_heads", "heads", "(B, D) -> distribution, with its loss", ("d_in", "n_horizons")),
         "forecaster": Kind("mnpu_forecasters", "forecasters", "fit(training, validation), forecast(windows)"),
         "instrument": Kind("mnpu_instruments", "instruments", "watches a fit: (Moment) -> readings"),
+        "logger": Kind("mnpu_loggers", "loggers", "log(values, epoch, step): where a fit is written down"),
         "target": Kind("mnpu_targets", "targets", "(Panel, fill) -> Labels"),
         "policy": Kind("mnpu_policies", "policies", "(Forecast, PolicyContext) -> Positions"),
         "guardrail": Kind("mnpu_guardrails", "guardrails", "limit(proposed, book) -> allowed"),

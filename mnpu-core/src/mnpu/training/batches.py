@@ -6,6 +6,7 @@ symbols are one strided view with a row for every possible start, and a batch is
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -45,11 +46,26 @@ class Windows:
     def __len__(self) -> int:
         return len(self.first)
 
-    def batch(self, index: Tensor) -> WindowBatch:
-        """The windows at positions ``index`` (B,)."""
-        x = self.rows.index_select(0, self.first[index]).unflatten(1, (self.lookback, -1))  # (B, L, F')
-        y = None if self.y is None else self.y[index]
-        return WindowBatch(x, y, self.time[index], self.symbol[index])
+    def batch(self, index: Tensor, *, into: Tensor | None = None) -> WindowBatch:
+        """The windows at positions ``index`` (B,); their rows are written ``into`` a tensor (B, L*F') if there is one.
+
+        A fresh tensor costs several times what is written into it: the system hands its pages out one by one.
+        """
+        rows = torch.index_select(self.rows, 0, self.first.index_select(0, index), out=into)
+        y = None if self.y is None else self.y.index_select(0, index)
+        time, symbol = self.time.index_select(0, index), self.symbol.index_select(0, index)
+        return WindowBatch(rows.unflatten(1, (self.lookback, -1)), y, time, symbol)
+
+    def to(self, device: str) -> Windows:
+        """The same windows on a device: every bar moves once, however many windows it is in."""
+        if str(self.rows.device) == str(torch.device(device)):
+            return self
+        bars = self.rows.untyped_storage().nbytes() // self.rows.element_size()
+        moved = self.rows.as_strided((bars,), (1,), 0).to(device)
+        rows = moved.as_strided(self.rows.shape, self.rows.stride(), self.rows.storage_offset())
+        y = None if self.y is None else self.y.to(device)
+        time, symbol = self.time.to(device), self.symbol.to(device)
+        return Windows(rows, self.first.to(device), y, time, symbol, self.lookback)
 
     def chunks(self, size: int) -> Iterator[WindowBatch]:
         """All windows in order, at most ``size`` at a time."""
@@ -112,6 +128,13 @@ class ShuffledBatches:
         steps = whole // self.accumulate
         self.steps = steps if max_steps is None else min(steps, max_steps)
         self.epoch = 0
+        self._part = slice(None)
+
+    def part(self, rank: int, world: int, device: str) -> ShuffledBatches:
+        """The part of one of several processes: every ``world``-th window of each batch."""
+        mine = copy.copy(self)
+        mine.windows, mine._part = self.windows.to(device), slice(rank, None, world)
+        return mine
 
     def __len__(self) -> int:
         return self.steps * self.accumulate
@@ -120,12 +143,19 @@ class ShuffledBatches:
         self.epoch += 1
         return self.of_epoch(self.epoch - 1)
 
-    def of_epoch(self, epoch: int, *, skip: int = 0) -> Iterator[WindowBatch]:
-        """The batches of epoch ``epoch``, counted from 0, without the first ``skip``."""
+    def of_epoch(self, epoch: int, *, skip: int = 0, reuse: bool = False) -> Iterator[WindowBatch]:
+        """The batches of epoch ``epoch``, counted from 0, without the first ``skip``.
+
+        With ``reuse`` the next batch is written over the last one: for whoever is done with it by then.
+        """
         generator = torch.Generator().manual_seed(derived_seed(self.seed, epoch))
         order = torch.randperm(len(self.windows), generator=generator)[: len(self) * self.size]
+        into = None
+        if reuse:
+            rows = self.windows.rows
+            into = torch.empty(min(self.size, len(self.windows)), rows.shape[1], device=rows.device)
         for index in order.to(self.windows.first.device).split(self.size)[skip:]:
-            yield self.windows.batch(index)
+            yield self.windows.batch(index[self._part], into=into)
 
 
 @dataclass(frozen=True)
@@ -134,14 +164,22 @@ class OrderedBatches:
 
     windows: Windows
     size: int
+    rank: int = 0
+    world: int = 1
+
+    def part(self, rank: int, world: int, device: str) -> OrderedBatches:
+        """The part of one of several processes: every ``world``-th window."""
+        return OrderedBatches(self.windows.to(device), self.size, rank, world)
 
     def __len__(self) -> int:
-        return -(-len(self.windows) // self.size)
+        return -(-len(range(self.rank, len(self.windows), self.world)) // self.size)
 
     @property
     def n_windows(self) -> int:
-        """How many windows there are in all batches."""
+        """How many windows there are in all batches of all processes."""
         return len(self.windows)
 
     def __iter__(self) -> Iterator[WindowBatch]:
-        return self.windows.chunks(self.size)
+        mine = torch.arange(self.rank, len(self.windows), self.world, device=self.windows.first.device)
+        for index in mine.split(self.size):
+            yield self.windows.batch(index)
