@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from mnpu.training.reproducible import derived_seed
+from mnpu.training.rows import copy_rows
 from mnpu.types import WindowBatch
 
 __all__ = ["ShuffledBatches", "Windows", "gather"]
@@ -50,7 +51,11 @@ class Windows:
 
         A fresh tensor costs several times what is written into it: the system hands its pages out one by one.
         """
-        rows = torch.index_select(self.rows, 0, self.first.index_select(0, index), out=into)
+        first = self.first.index_select(0, index)
+        if into is None or into.device.type != "cpu" or torch.get_num_threads() > 1:
+            rows = torch.index_select(self.rows, 0, first, out=into)
+        else:
+            rows = copy_rows(self.rows, first, into)
         y = None if self.y is None else self.y.index_select(0, index)
         time, symbol = self.time.index_select(0, index), self.symbol.index_select(0, index)
         return WindowBatch(rows.unflatten(1, (self.lookback, -1)), y, time, symbol)
@@ -134,6 +139,8 @@ class ShuffledBatches:
         into = None
         if reuse:
             rows = self.windows.rows
+            if not 0 <= int(self.windows.first.min()) <= int(self.windows.first.max()) < len(rows):
+                raise IndexError("a window begins outside of the data")
             into = torch.empty(min(self.size, len(self.windows)), rows.shape[1], device=rows.device)
         for index in order.to(self.windows.first.device).split(self.size)[skip:]:
             yield self.windows.batch(index, into=into)
