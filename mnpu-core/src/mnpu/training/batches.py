@@ -56,9 +56,16 @@ class Windows:
             rows = torch.index_select(self.rows, 0, first, out=into)
         else:
             rows = copy_rows(self.rows, first, into)
-        y = None if self.y is None else self.y.index_select(0, index)
+        y = None if self.y is None else self._targets(index)
         time, symbol = self.time.index_select(0, index), self.symbol.index_select(0, index)
         return WindowBatch(rows.unflatten(1, (self.lookback, -1)), y, time, symbol)
+
+    def _targets(self, index: Tensor) -> Tensor:
+        """Targets (B, H) at positions ``index``: one horizon as a row of numbers, which is several times as fast."""
+        assert self.y is not None
+        if self.y.shape[1] == 1:
+            return self.y[:, 0].index_select(0, index)[:, None]
+        return self.y.index_select(0, index)
 
     def chunks(self, size: int) -> Iterator[WindowBatch]:
         """All windows in order, at most ``size`` at a time."""
