@@ -149,6 +149,18 @@ def test_several_errors_are_told_at_once():
         (["features.2={use: price.momentum}"], "features.2 repeats features.1"),
         (["compare=[{}]"], "compare.0 is a map, expected exactly one of policy, backbone and forecaster"),
         (["compare=[{policy: {use: a}, backbone: {use: b}}]"], "exactly one of policy, backbone and forecaster"),
+        (
+            ["policy.by=classes", "compare=[{forecaster: {use: ridge}}]"],
+            "policy.by is classes, and compare.0.forecaster (ridge) gives quantiles alone, expected heads that name",
+        ),
+        (
+            ["model={lookback: 4, forecaster: {use: ridge}, warm_start: here}", "compare=[{backbone: {use: gru}}]"],
+            "model.warm_start is set, and the judged model is a whole one (ridge), expected a backbone",
+        ),
+        (
+            ["model={lookback: 4, forecaster: {use: ridge}, ensemble: {seeds: 3}}", "compare=[]"],
+            "model.ensemble is set, and every model of the run is a whole one (ridge), expected a backbone",
+        ),
         (["report.formats=[md, md]"], "report.formats.1 is md, which is there twice"),
         (
             ["model.min_present=1.5"],

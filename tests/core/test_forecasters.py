@@ -95,13 +95,13 @@ def test_columns_that_do_not_vary_get_no_weight(rng):
 
 
 def test_chunks_change_nothing(rng, monkeypatch):
-    from mnpu.forecasters import regression, ridge
+    from mnpu.forecasters import point, ridge
 
     training, validation = two_ranges(rng)
     outcomes = []
     for size in (4096, 7):
         monkeypatch.setattr(ridge, "CHUNK", size)
-        monkeypatch.setattr(regression, "CHUNK", size)
+        monkeypatch.setattr(point, "CHUNK", size)
         model = Ridge(inputs="window", alpha=2.0)
         model.fit(training, validation)
         outcomes.append(model.forecast(validation))
@@ -191,6 +191,23 @@ def test_what_pickle_alone_could_keep_is_refused_by_name(rng):
     model.fit(training, validation)
     with pytest.raises(MnpuError, match="tree_ of DecisionTreeRegressor is a Tree, expected numbers, text or arrays"):
         model.save()
+
+
+def test_only_what_was_learnt_is_read_back(rng):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+
+    class Least(Regression):
+        def estimator(self, *, seed, threads):
+            return linear_model.LinearRegression()
+
+    training, validation = two_ranges(rng)
+    model = Least()
+    model.fit(training, validation)
+    files = {**model.save(), "regressions.json": b'{"0.predict": 3}'}
+    with pytest.raises(DataError, match=r"regressions: it holds '0.predict', expected what 2 regressions have learnt"):
+        Least().load(files)
+    with pytest.raises(DataError, match=r"errors\.safetensors is not there, or not readable"):
+        Least().load({})
 
 
 def test_levels_that_make_no_sense_are_refused():

@@ -215,12 +215,28 @@ def test_a_fit_that_was_stopped_records_what_one_that_was_not_does(world: World,
 
 def test_what_is_infinite_survives_a_checkpoint_s_json() -> None:
     recorder = Recorder({}, alerts=AlertsConfig())
-    recorder._rows = [(1, 5, "noise_scale", "", math.inf), (1, 5, "x", "", math.nan)]
+    recorder._rows = [(0, 1, 5, "noise_scale", "", math.inf), (0, 1, 5, "x", "", math.nan)]
     state = json.loads(json.dumps(recorder.state(), allow_nan=False))
     again = Recorder({}, alerts=AlertsConfig())
     again.load_state(state)
     assert again._rows[0] == recorder._rows[0]
     assert math.isnan(again._rows[1][-1])
+
+
+def test_members_of_an_ensemble_are_told_apart(world: World) -> None:
+    """One recorder watches fit after fit: each member's rows are those of a recorder of its own."""
+    train = settings(epochs=2, max_steps_per_epoch=6)
+    rules = alerts(exploding_gradients=0.0)
+    shared = Recorder({"norms": Norms(), "landscape": Landscape(points=3, windows=32)}, alerts=rules, seed=5)
+    for seed in (1, 2):
+        fit(world, callbacks=[shared], train=train, seed=seed)
+    own = Recorder({"norms": Norms(), "landscape": Landscape(points=3, windows=32)}, alerts=rules, seed=5)
+    fit(world, callbacks=[own], train=train, seed=2)
+    for table in ("measurements", "landscape", "alerts"):
+        found, expected = getattr(shared.record(), table), getattr(own.record(), table)
+        assert set(found["member"]) == {0, 1}
+        second = found[found["member"] == 1].assign(member=0).reset_index(drop=True)
+        pd.testing.assert_frame_equal(second, expected, check_exact=True)
 
 
 # Alerts.

@@ -17,7 +17,7 @@ from tests.fakes import make_result
 def rows(strategy: str, fold: int, values: dict[str, list[float]]) -> list[tuple[object, ...]]:
     """A reading by epoch, from 1."""
     return [
-        (strategy, fold, epoch + 1, 10 * (epoch + 1), name.partition("@")[0], name.partition("@")[2], value)
+        (strategy, fold, 0, epoch + 1, 10 * (epoch + 1), name.partition("@")[0], name.partition("@")[2], value)
         for name, of in values.items()
         for epoch, value in enumerate(of)
     ]
@@ -81,7 +81,7 @@ def test_curves_are_means_over_the_folds_that_came_so_far(name: str) -> None:
 
 
 def test_alerts_stand_first_with_their_numbers(name: str) -> None:
-    alert = (name, 2, 4, 40, "over_fitting", "head.map", 0.7, 0.5, "lower_lr", "it has lost 70%")
+    alert = (name, 2, 0, 4, 40, "over_fitting", "head.map", 0.7, 0.5, "lower_lr", "it has lost 70%")
     found = result(*rows(name, 2, LOSSES), alerts=(alert,))
     assert tables(found)[0].rows == (
         (name, "3", "4", "over fitting", "it has lost 70% (`head.map`)", "0.5", "lr lowered"),
@@ -104,6 +104,16 @@ def test_infinite_and_missing_readings_do_not_break_it(name: str) -> None:
     assert "n/a" not in text(result(*measured)).partition("Loss by epoch")[0]
 
 
+def test_of_an_ensemble_the_first_member_is_shown_and_every_alert(name: str) -> None:
+    second = [(*row[:2], 1, *row[3:-1], row[-1] + 7) for row in rows(name, 0, LOSSES)]
+    alert = (name, 0, 1, 2, 20, "collapse", "", 0.0, 1e-6, "log", "it says the same")
+    found = result(*rows(name, 0, LOSSES), *second, alerts=(alert,))
+    assert tables(found)[0].rows[0][1] == "1, member 2"
+    assert len(tables(found)[1].rows) == 1
+    assert "1.2500" in tables(found)[1].rows[0]
+    assert "2 members" in text(found)
+
+
 def test_what_a_backbone_reports_is_a_row_for_each_part(name: str) -> None:
     loads = {f"telemetry@blocks.{i}.{what}": [0.9, 0.9, v] for i in (0, 1) for what, v in PARTS[i].items()}
     table = tables(result(*rows(name, 0, {**LOSSES, **loads})))[-1]
@@ -116,8 +126,8 @@ PARTS = [{"load.0": 0.25, "load.1": 0.75, "collapsed": 0.0}, {"load.0": 1.0, "lo
 
 def test_a_plane_is_a_surface_and_its_lowest_point_is_told_in_text(name: str) -> None:
     steps = (-1.0, 0.0, 1.0)
-    plane = tuple((name, 0, "plane", a, b, 2 * a**2 + (b - 1) ** 2) for a in steps for b in steps)
-    line = tuple((name, 0, "line", a, 0.0, a**2) for a in steps)
+    plane = tuple((name, 0, 0, "plane", a, b, 2 * a**2 + (b - 1) ** 2) for a in steps for b in steps)
+    line = tuple((name, 0, 0, "line", a, 0.0, a**2) for a in steps)
     found = result(*rows(name, 0, LOSSES), landscape=plane + line)
     section = training(found)
     assert section is not None

@@ -174,10 +174,10 @@ def test_thresholds_and_what_was_said_before_calibration_read_back(result, tmp_p
 
 
 def test_what_training_showed_reads_back_and_what_was_not_there_is_empty(result, tmp_path):
-    measured = [("omni", 0, 1, 5, "noise_scale", "", np.inf), ("linear", 1, 0, 9, "dead_units", "head.map", np.nan)]
-    alert = ("omni", 0, 1, 5, "collapse", "", 0.0, 1e-6, "log", "the forecast is the same")
+    measured = [("omni", 0, 0, 1, 5, "noise_scale", "", np.inf), ("linear", 1, 2, 0, 9, "dead_units", "head", np.nan)]
+    alert = ("omni", 0, 0, 1, 5, "collapse", "", 0.0, 1e-6, "log", "the forecast is the same")
     for name, record in (
-        ("all", TrainingRecord.of(measured, [("omni", 0, "plane", -1.0, 0.5, 0.1 + 0.2)], [alert])),
+        ("all", TrainingRecord.of(measured, [("omni", 0, 0, "plane", -1.0, 0.5, 0.1 + 0.2)], [alert])),
         ("some", TrainingRecord.of(measured)),
         ("none", None),
     ):
@@ -190,7 +190,7 @@ def test_what_training_showed_reads_back_and_what_was_not_there_is_empty(result,
 
 
 def test_records_of_several_fits_are_joined_in_order():
-    rows = [(name, 0, 1, 1, "lr", "", 0.1) for name in ("omni", "linear")]
+    rows = [(name, 0, 0, 1, 1, "lr", "", 0.1) for name in ("omni", "linear")]
     joined = TrainingRecord.join([TrainingRecord.of(rows[:1]), TrainingRecord.of(), TrainingRecord.of(rows[1:])])
     pd.testing.assert_frame_equal(joined.measurements, TrainingRecord.of(rows).measurements)
     assert list(joined.alerts.columns) == list(TrainingRecord.of().alerts.columns)

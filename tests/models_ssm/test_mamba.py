@@ -81,6 +81,7 @@ def test_steps_equal_the_whole_to_the_last_digits(backbone: type[nn.Module]) -> 
 
 
 @BOTH
+@pytest.mark.filterwarnings("error")
 def test_steps_equal_the_whole_under_bfloat16(backbone: type[nn.Module]) -> None:
     torch.manual_seed(0)
     module, x = backbone(3, 30), torch.randn(2, 30, 3)

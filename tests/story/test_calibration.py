@@ -93,6 +93,26 @@ def test_a_calibrated_run_is_reopened_with_the_forecast_that_was_judged(calibrat
     check_forecast(run, finished, finished.forecast([inputs.quantiles() for inputs in finished.inputs]))
 
 
+def test_a_run_that_goes_on_calibrates_what_it_had_fitted(calibrated, small_recipe, tmp_path, monkeypatch):
+    from click.testing import CliRunner
+
+    from mnpu import pipeline
+    from mnpu.cli import cli
+
+    def stop(*args, **options):
+        raise OSError("no more")
+
+    given = [part for setting in SPLIT for part in ("--set", setting)]
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "judge", stop)
+        CliRunner().invoke(cli, ["run", str(small_recipe), *given, "--runs", str(tmp_path)])
+    [stopped] = tmp_path.glob("*/fits")
+    done = CliRunner().invoke(cli, ["run", "--resume", stopped.parent.name, "--runs", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    for name in ("forecast.parquet", "positions.parquet"):
+        assert (stopped.parent / name).read_bytes() == (calibrated.path / name).read_bytes()
+
+
 def test_without_a_calibration_nothing_is_kept_back(small_run):
     assert small_run.result.forecast.uncalibrated is None
     assert all(bundle["calibration"] is None for bundle in _bundles(small_run))
@@ -132,6 +152,23 @@ def test_a_whole_model_is_calibrated_and_served_like_a_network(small_recipe, reg
         np.testing.assert_allclose(decision.forecast.quantiles[-1], run.result.forecast.quantiles[t], atol=1e-8)
 
 
+def test_an_ensemble_is_calibrated_as_one_and_served_so(small_recipe, registry, tmp_path):
+    from mnpu.agent import replay
+
+    run = _run(small_recipe, registry, tmp_path, *SPLIT, "model.ensemble={seeds: 2}")
+    result = run.result
+    for bundle in _bundles(run):
+        assert len(bundle["calibration"]["temperatures"]) == 1
+    assert np.isfinite(result.forecast.thresholds).all()
+    agent, bars = replay(run.path, registry, sessions=3)
+    for rows, news in bars:
+        decision = agent.step(rows, news)
+        t = result.times.get_loc(decision.time)
+        for name in ("quantiles", "probabilities", "evidence"):
+            served, tested = getattr(decision.forecast, name)[-1], getattr(result.forecast, name)[t]
+            np.testing.assert_allclose(served, tested, rtol=1e-5, atol=1e-8)
+
+
 def test_classes_of_a_direction_are_calibrated_and_scored(small_recipe, registry, tmp_path):
     sets = ("target={use: direction, flat: 0.4, horizons: [5]}", *SPLIT)
     run = _run(small_recipe, registry, tmp_path, *sets)
@@ -163,6 +200,7 @@ def test_a_class_that_never_occurs_is_an_error_that_names_the_setting(small_reci
         ("{use: split, share: 1.0}", "model.calibration.share is 1.0"),
         ("{use: adaptive, memory: 0}", "model.calibration.memory is 0"),
         ("{use: split, shar: 0.4}", "model.calibration.shar is not a known key"),
+        ("split", "Write {use: split}."),
     ],
 )
 def test_an_impossible_calibration_is_refused_by_name(small_recipe, registry, tmp_path, settings, message):

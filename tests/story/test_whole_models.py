@@ -161,7 +161,7 @@ def test_its_bundle_is_shown_verified_and_not_exported(ridge_run, tmp_path):
     assert (shown["epochs"], shown["parameters"]) == (0, None)
     assert json.loads(CliRunner().invoke(command, ["verify", folder, "--json"]).output)["bundles"][0]["verified"]
     refused = CliRunner().invoke(command, ["export", folder, "--out", str(tmp_path / "out")]).exception
-    assert "it is a whole model (Ridge), which has no network to export" in str(refused)
+    assert "it is no network, but a whole model (Ridge)" in str(refused)
     assert not (tmp_path / "out").exists()
 
 

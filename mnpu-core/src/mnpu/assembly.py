@@ -51,7 +51,8 @@ class Strategy:
 class Parts:
     """A pipeline's components; ``strategies[0]`` is the one that is judged, the others are beside it.
 
-    ``instruments`` and ``loggers`` build them anew for every fit: each watches one.
+    ``instruments`` and ``loggers`` build them anew for every fit: each watches one. ``warm_start`` is where the weights
+    of the judged network begin, None for new ones.
     """
 
     config: Pipeline
@@ -69,6 +70,7 @@ class Parts:
     loggers: Callable[[], Mapping[str, Any]] = dict
     libraries: Sequence[str] = ()
     engine: Engine = field(default_factory=LocalEngine)
+    warm_start: Path | None = None
 
     @property
     def forecasters(self) -> list[Forecaster]:
@@ -136,6 +138,7 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         instruments=lambda: {use.use: build("instrument", use) for use in config.train.instruments},
         libraries=libraries(config, registry),
         engine=build("engine", config.runtime.engine, workers=config.runtime.workers),
+        warm_start=None if config.model.starts_from is None else _absolute(config.model.starts_from.path, base),
     )
 
 
@@ -201,8 +204,12 @@ def store_path(url: str, base: Path) -> str:
             where="data.store",
             expected="sqlite:///market.db, parquet:///folder, or a path",
         )
-    path = Path(rest).expanduser()
-    return str(path if path.is_absolute() else (base / path).resolve())
+    return str(_absolute(rest, base))
+
+
+def _absolute(text: str, base: Path) -> Path:
+    path = Path(text).expanduser()
+    return path if path.is_absolute() else (base / path).resolve()
 
 
 def _refuse_twins(names: Sequence[str], *, where: str, what: str) -> None:

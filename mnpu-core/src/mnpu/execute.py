@@ -75,7 +75,7 @@ def execute(
     started = time.perf_counter()
     result: Result | None = None
     try:
-        directory.start(run, with_store(resolved, parts.store))
+        directory.start(run, with_store(resolved, parts.store, parts.warm_start))
         with log.to_file(directory.path / "log.jsonl", run_id=run.run_id):
             registry.notify("mnpu_run_started", run=run)
             study = pipeline.run(parts, panel, side, progress=progress, kept=directory.path)
@@ -120,15 +120,18 @@ def remember_failure(
         progress.say(f"warning: the run has no row in the ledger. {also}")
 
 
-def with_store(resolved: Mapping[str, Any], store: str) -> dict[str, Any]:
-    """The resolved configuration with the store's full path, so that it means the same from any folder.
+def with_store(resolved: Mapping[str, Any], store: str, warm_start: Path | None = None) -> dict[str, Any]:
+    """The resolved configuration with the full paths of what it reads, so that it means the same from any folder.
 
     What came from the environment stays the reference that it is.
     """
-    data = dict(resolved["data"])
+    data, model = dict(resolved["data"]), dict(resolved["model"])
+    if warm_start is not None and not isinstance(model["warm_start"], Reference):
+        block = model["warm_start"] if isinstance(model["warm_start"], Mapping) else {}
+        model["warm_start"] = {**block, "path": str(warm_start)}
     if not isinstance(data["store"], Reference):
         data["store"] = f"{'parquet' if Path(store).is_dir() else 'sqlite'}:///{store}"
-    return {**resolved, "data": data}
+    return {**resolved, "data": data, "model": model}
 
 
 def describe(parts: Parts, panel: Panel, side: SideTable) -> Run:
@@ -137,11 +140,13 @@ def describe(parts: Parts, panel: Panel, side: SideTable) -> Run:
 
     runtime = parts.config.runtime
     config_hash = hashing.hash_config(parts.resolved)
-    data_hash = hashing.hash_arrays(_data(panel, side))
+    weights = {} if parts.warm_start is None else {"model.warm_start": training.fingerprint(parts.warm_start)}
+    data_hash = hashing.hash_arrays({**_data(panel, side), **weights})
     code_hash = hashing.hash_code(parts.distributions)
-    env_hash = hashing.hash_environment(
-        training.device_kind(runtime.device), runtime.threads, libraries=parts.libraries
-    )
+    device = training.device_kind(runtime.device)
+    if runtime.devices > 1:  # each process sums up its part, so their number decides the last bits
+        device = f"{runtime.devices} x {device}, {'fsdp' if runtime.strategy == 'fsdp' else 'ddp'}"
+    env_hash = hashing.hash_environment(device, runtime.threads, libraries=parts.libraries)
     return Run(
         run_id="",
         recipe_id=hashing.recipe_id(

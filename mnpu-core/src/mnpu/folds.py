@@ -1,16 +1,18 @@
-"""One fold's fit: made, taken up where it was begun, or read where it is kept."""
+"""One fold's fit: made, taken up where it was begun, or read where it is kept; and what was seen of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mnpu.assembly import Forecaster, Parts
-from mnpu.types import FeatureFrame, Fold, Labels
+from mnpu.progress import Progress
+from mnpu.types import FeatureFrame, Fold, Labels, TrainingRecord
 
-__all__ = ["FITS", "LOGS", "fit_fold"]
+__all__ = ["FITS", "LOGS", "fit_fold", "say_alerts", "training_record"]
 
 #: Folder of a run in progress that holds its fits; a finished run has it no longer.
 FITS = "fits"
@@ -53,6 +55,7 @@ def fit_fold(
         "threads": runtime.threads,
     }
     backbone, head, whole = forecaster.backbone, forecaster.head, forecaster.whole
+    members = 1 if config.model.ensemble is None or whole is not None else config.model.ensemble.seeds
     recorder = training.Recorder(
         parts.instruments(),
         alerts=config.train.alerts,
@@ -61,12 +64,13 @@ def fit_fold(
         seed=config.seed,
     )
     place = None if kept is None else kept / FITS / _folder(forecaster, fold)
-    loggers = [] if kept is None else _loggers(parts, forecaster, fold, kept)
+    loggers = [_loggers(parts, forecaster, fold, k, kept) for k in range(members)]
 
     def fit(checkpoints: Any) -> Any:
         if whole is not None:  # fitted at once: there is nothing between its begin and its end
             return training.fit_whole(frame, labels, fold, forecaster=whole, **shared)
-        return training.fit(
+        fit_all = training.fit if members == 1 else partial(training.fit_ensemble, members=members, watchers=loggers)
+        return fit_all(
             frame,
             labels,
             fold,
@@ -76,8 +80,10 @@ def fit_fold(
             train=config.train,
             device=runtime.device,
             progress=live,
-            callbacks=[recorder, *loggers],
+            callbacks=[recorder, *(loggers[0] if members == 1 else ())],
+            warm_up=_start(parts, forecaster),
             checkpoints=checkpoints,
+            layout=training.Layout(runtime.devices, runtime.strategy),
             **shared,
         )
 
@@ -88,16 +94,46 @@ def fit_fold(
     return fitted if whole is not None else replace(fitted, record=recorder.record())
 
 
+def training_record(fitted: Mapping[str, Sequence[Any]]) -> TrainingRecord | None:
+    """What instruments read in all fits, None where none was watched."""
+    found = [fit.record for fits in fitted.values() for fit in fits if getattr(fit, "record", None) is not None]
+    return TrainingRecord.join(found) if found else None
+
+
+def say_alerts(fitted: Any, progress: Progress) -> None:
+    """Say what the alerts of one fit were, each once."""
+    record: TrainingRecord | None = getattr(fitted, "record", None)
+    if record is None:
+        return
+    acted = {"stop": " Training was stopped.", "lower_lr": " The learning rate was lowered."}
+    for alert in record.alerts.drop_duplicates("name").to_dict("records"):
+        where = f"{alert['strategy']}, fold {alert['fold'] + 1}, epoch {alert['epoch']}"
+        layer = f" in {alert['layer']}" if alert["layer"] else ""
+        progress.say(f"warning: {where}: {alert['message']}{layer}.{acted.get(alert['action'], '')}")
+
+
 def _folder(forecaster: Forecaster, fold: Fold) -> Path:
     return Path(forecaster.name.replace("/", "~")) / f"fold-{fold.number:02d}"
 
 
-def _loggers(parts: Parts, forecaster: Forecaster, fold: Fold, kept: Path) -> Sequence[Any]:
-    """What tells the recipe's loggers of one fit."""
-    from mnpu import training
+def _loggers(parts: Parts, forecaster: Forecaster, fold: Fold, member: int, kept: Path | None) -> Sequence[Any]:
+    """What tells the recipe's loggers of one fit; the first member is what is fitted without an ensemble."""
+    from mnpu import training  # torch lives only here
 
+    if kept is None:
+        return []
     settings = parts.config.train.model_dump(mode="json", exclude={"instruments", "alerts", "loggers"})
-    folder = kept / LOGS / _folder(forecaster, fold)
-    return training.logging_to(
-        parts.loggers(), training.LoggedFit(kept.name, forecaster.name, fold.number, folder, settings)
-    )
+    folder, name = kept / LOGS / _folder(forecaster, fold), forecaster.name
+    if member:
+        folder, name = folder / f"member-{member:02d}", f"{name}, member {member + 1}"
+    return training.logging_to(parts.loggers(), training.LoggedFit(kept.name, name, fold.number, folder, settings))
+
+
+def _start(parts: Parts, forecaster: Forecaster) -> Any:
+    """Where the weights of the judged network come from, None for new ones; the others beside it have their own."""
+    from mnpu import training  # torch lives only here
+
+    source = parts.config.model.starts_from
+    if source is None or parts.warm_start is None or forecaster is not parts.forecasters[0]:
+        return None
+    return training.FromBundle(parts.warm_start, source.parts)

@@ -64,14 +64,18 @@ def canonical_json(value: Any) -> str:
 def hash_config(resolved: Mapping[str, Any]) -> str:
     """Hash of a resolved configuration without what cannot change a number.
 
-    Left out: ``name``, ``runtime``, ``report``, where the store lies (its content is in ``data_hash``), and what only
-    watches a training or writes it down.
+    Left out: ``name``, ``runtime``, ``report``, where the store and the weights to begin with lie (their content is in
+    ``data_hash``), and what only watches a training or writes it down.
     """
     science = {key: value for key, value in resolved.items() if key not in _NOT_SCIENCE}
     if "train" in science:
         train = science["train"]
         idle = _WRITTEN_DOWN if _acts(train.get("alerts") or {}) else (*_WRITTEN_DOWN, *_WATCHING)
         science["train"] = {key: value for key, value in train.items() if key not in idle}
+    source = science.get("model", {}).get("warm_start")
+    if source is not None:
+        parts = source.get("parts", "network") if isinstance(source, Mapping) else "network"
+        science["model"] = {**science["model"], "warm_start": {"parts": parts}}
     if "data" in science:
         science["data"] = {key: value for key, value in science["data"].items() if key != "store"}
     return _sha256(canonical_json(science).encode())

@@ -36,7 +36,7 @@ from mnpu.features.compute import compute as compute_features
 from mnpu.features.compute import refuse_unknown, require_series
 from mnpu.features.leaks import choose_cuts, choose_nearby, longest_warmup
 from mnpu.features.plan import PlannedFeature, series_needed
-from mnpu.folds import fit_fold
+from mnpu.folds import fit_fold, say_alerts, training_record
 from mnpu.metrics.compute import compute as compute_metrics
 from mnpu.progress import Progress
 from mnpu.simulation.simulate import simulate
@@ -53,7 +53,6 @@ from mnpu.types import (
     Result,
     SideTable,
     Split,
-    TrainingRecord,
     join_forecasts,
 )
 from mnpu.validation.findings import Context, log_findings, refuse_errors
@@ -233,24 +232,6 @@ def fit_and_forecast(
             pieces.append(piece)
         say_alerts(model, progress)
     return fitted, _join(pieces, folds)
-
-
-def training_record(fitted: Mapping[str, Sequence[Any]]) -> TrainingRecord | None:
-    """What instruments read in all fits, None where none was watched."""
-    found = [fit.record for fits in fitted.values() for fit in fits if getattr(fit, "record", None) is not None]
-    return TrainingRecord.join(found) if found else None
-
-
-def say_alerts(fitted: Any, progress: Progress) -> None:
-    """Say what the alerts of one fit were, each once."""
-    record: TrainingRecord | None = getattr(fitted, "record", None)
-    if record is None:
-        return
-    acted = {"stop": " Training was stopped.", "lower_lr": " The learning rate was lowered."}
-    for alert in record.alerts.drop_duplicates("name").to_dict("records"):
-        where = f"{alert['strategy']}, fold {alert['fold'] + 1}, epoch {alert['epoch']}"
-        layer = f" in {alert['layer']}" if alert["layer"] else ""
-        progress.say(f"warning: {where}: {alert['message']}{layer}.{acted.get(alert['action'], '')}")
 
 
 def decisions(prepared: Prepared, forecasts: Sequence[Forecast]) -> PolicyContext:

@@ -263,6 +263,7 @@ _PLACES = {
     "backbone": "model:\n  backbone: {}",
     "head": "model:\n  head: {}",
     "forecaster": "model:\n  forecaster: {}",
+    "instrument": "train:\n  instruments:\n    - {}",
     "target": "target: {}",
     "policy": "policy: {}",
     "guardrail": "guardrails:\n  - {}",

@@ -14,6 +14,9 @@ from mnpu.errors import ConfigError, MnpuError
 
 __all__ = ["explain", "first_of", "show"]
 
+#: Models of blocks that begin with ``use``, so that a bare name can be told how it is written.
+_NAMED = ("Use", "FeatureUse", "CalibrationConfig")
+
 _EXPECTED = {
     "bool_type": "true or false",
     "dict_type": "a map",
@@ -74,7 +77,7 @@ def show(value: Any) -> str:
 
 def _explain(fault: Mapping[str, Any], loc: Path, tree: Tree, model: type[BaseModel], at: Path) -> ConfigError:
     path, kind = (*at, *loc), fault["type"]
-    field = _field(model, loc)
+    field = _field(model, fault["loc"])
     if kind == "missing":
         return ConfigError(
             f"{dotted(path)} is missing",
@@ -82,7 +85,7 @@ def _explain(fault: Mapping[str, Any], loc: Path, tree: Tree, model: type[BaseMo
             next_step=f"It is required: {_sentence(field)}" if field and field.description else "Add it.",
         )
     if kind == "extra_forbidden":
-        return _unknown(path, tree, _model(model, loc[:-1]))
+        return _unknown(path, tree, _model(model, fault["loc"][:-1]))
     expected = _expected(fault, field)
     try:
         value = tree.references.get(path) or show(tree.get(path))
@@ -133,6 +136,9 @@ def _expected(fault: Mapping[str, Any], field: FieldInfo | None) -> str:
         return f"{'at least' if kind.endswith('short') else 'at most'} {limit} {unit if limit != 1 else unit[:-1]}"
     if kind in ("literal_error", "enum"):
         return str(context["expected"]).replace("'", "")
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        tags = str(context.get("expected_tags", "one of its names")).replace("'", "").replace(", ", " or ")
+        return f"a map with {str(context['discriminator']).replace(chr(39), '')}: {tags}"
     return str(fault["msg"])
 
 
@@ -145,7 +151,7 @@ def _next_step(fault: Mapping[str, Any], field: FieldInfo | None) -> str:
         near = get_close_matches(value, choices, n=1)
         if near:
             return f"Did you mean '{near[0]}'?"
-    if fault["type"] == "model_type" and isinstance(value, str) and fault["ctx"]["class_name"] in ("Use", "FeatureUse"):
+    if fault["type"] == "model_type" and isinstance(value, str) and fault["ctx"]["class_name"] in _NAMED:
         return f"Write {{use: {value}}}."
     if fault["type"] in ("int_type", "float_type", "bool_type") and isinstance(value, str):
         return "Write it plainly: 5, 0.5, 1e-4, true; quotes make text."
@@ -188,16 +194,26 @@ def _field(model: type[BaseModel], loc: Path) -> FieldInfo | None:
 
 
 def _model(model: type[BaseModel], loc: Path) -> type[BaseModel] | None:
-    """The model of the block at ``loc``."""
+    """The model of the block at ``loc``, which may name the branch of a union, by its class or its tag."""
+    candidates = [model]
     for part in loc:
         if isinstance(part, int):
             continue
-        field = model.model_fields.get(part)
-        inner = _models_in(field.annotation) if field is not None else []
-        if not inner:
+        branch = [c for c in candidates if part == c.__name__ or part in _tags(c)]
+        if branch:
+            candidates = branch
+            continue
+        fields = [c.model_fields[part] for c in candidates if part in c.model_fields]
+        candidates = _models_in(fields[0].annotation) if fields else []
+        if not candidates:
             return None
-        model = inner[0]
-    return model
+    return candidates[0]
+
+
+def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
+    """What ``use`` may be, where a model stands for one name alone."""
+    field = model.model_fields.get("use")
+    return get_args(field.annotation) if field is not None else ()
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -31,9 +31,12 @@ from mnpu.frequencies import Frequency
 __all__ = [
     "CalibrationConfig",
     "Compare",
+    "ContrastiveConfig",
     "CostsConfig",
     "DataConfig",
+    "EnsembleConfig",
     "FeatureUse",
+    "MaskedConfig",
     "ModelConfig",
     "Pipeline",
     "ReportConfig",
@@ -41,6 +44,7 @@ __all__ = [
     "TrainConfig",
     "Use",
     "WalkForward",
+    "WarmStart",
 ]
 
 
@@ -241,6 +245,21 @@ class WalkForward(_Block):
     anchored: bool = Field(default=True, description="Every fold trains from the first bar on.")
 
 
+class EnsembleConfig(_Block):
+    """Several networks that differ in their seed alone, and forecast as one."""
+
+    seeds: int = Field(ge=2, le=100, description="Members: quantiles and probabilities are averaged over them.")
+
+
+class WarmStart(_Block):
+    """Where weights come from before training."""
+
+    path: str = Field(min_length=1, description="A bundle, or the folder of a run, which has one for each fold.")
+    parts: Literal["network", "backbone"] = Field(
+        default="network", description="All weights, or the backbone's alone, under a new head."
+    )
+
+
 class CalibrationConfig(_Block):
     """How forecasts are held to outcomes of the past; see `mnpu.training.calibrating`."""
 
@@ -300,12 +319,51 @@ class ModelConfig(_Block):
     calibration: CalibrationConfig | None = Field(
         default=None, description="Holds forecasts to outcomes of the past: `{use: split}`, `{use: adaptive}` or null."
     )
+    warm_start: str | WarmStart | None = Field(
+        default=None,
+        description="Begin the judged network with the weights of this bundle, or of a run's newest bundle that has "
+        "seen nothing later than the fold may; a path, or `{path: ..., parts: backbone}`. Null for new weights.",
+    )
+    ensemble: EnsembleConfig | None = Field(
+        default=None, description="Every network of the run from several seeds, as `{seeds: 5}`; null for one."
+    )
 
     @model_validator(mode="after")
     def _exactly_one(self) -> ModelConfig:
         if (self.backbone is None) == (self.forecaster is None):
             raise PydanticCustomError("one_of", "exactly one of backbone and forecaster")
         return self
+
+    @property
+    def starts_from(self) -> WarmStart | None:
+        """``warm_start`` as a block, however it is written."""
+        return WarmStart(path=self.warm_start) if isinstance(self.warm_start, str) else self.warm_start
+
+
+class _Pretraining(_Block):
+    epochs: int = Field(default=5, ge=1, description="Passes over the training windows.")
+    lr: float = Field(default=1e-3, gt=0, description="Learning rate of AdamW.")
+    weight_decay: float = Field(default=1e-4, ge=0, description="Weight decay of AdamW.")
+
+
+class MaskedConfig(_Pretraining):
+    """Hide stretches of each column and let the backbone fill them in."""
+
+    use: Literal["masked"] = Field(description="Rebuild what is hidden.")
+    share: float = Field(default=0.4, gt=0, lt=1, description="Share of each column's patches that is hidden.")
+    patch_length: int | None = Field(
+        default=None, ge=1, description="Bars of a patch; null for 8, or half of the lookback where that is shorter."
+    )
+
+
+class ContrastiveConfig(_Pretraining):
+    """Distort each window twice and let the backbone find the two among all."""
+
+    use: Literal["contrastive"] = Field(description="Tell windows apart.")
+    temperature: float = Field(default=0.2, gt=0, description="The smaller, the more the most similar windows count.")
+    jitter: float = Field(default=0.1, ge=0, description="Deviation of the noise, in units of the scaled features.")
+    scaling: float = Field(default=0.1, ge=0, description="Deviation of the logarithm of each column's factor.")
+    hidden: float = Field(default=0.2, ge=0, lt=1, description="Probability that a bar is hidden.")
 
 
 class TrainConfig(_Block):
@@ -315,6 +373,10 @@ class TrainConfig(_Block):
     batch_size: int = Field(default=512, ge=1, description="Windows in a batch.")
     accumulate: int = Field(default=1, ge=1, description="Batches whose gradients make one step, to save memory.")
     max_steps_per_epoch: int | None = Field(default=None, ge=1, description="Steps in an epoch; null for all windows.")
+    pretrain: Annotated[MaskedConfig | ContrastiveConfig, Field(discriminator="use")] | None = Field(
+        default=None,
+        description="What the backbone learns of the training windows before it sees a label; null for nothing.",
+    )
     optimizer: Literal["adamw", "adam", "sgd", "lion"] = Field(default="adamw", description="Rule of a step.")
     lr: float = Field(default=1e-3, gt=0, description="Learning rate, the largest of the schedule.")
     weight_decay: float = Field(default=1e-4, ge=0, description="Weight decay; biases and gains have none.")
@@ -383,7 +445,7 @@ class ReportConfig(_Block):
 
 
 class RuntimeConfig(_Block):
-    """How it runs, not what it is; only the device kind and the threads enter a hash, that of the environment.
+    """How it runs, not what it is; only devices and threads enter a hash, that of the environment.
 
     Engine and workers enter none: results are the same for any of them.
     """
@@ -394,6 +456,19 @@ class RuntimeConfig(_Block):
     workers: int = Field(default=1, ge=1, le=256, description="Tasks at a time. The result is the same for any number.")
     threads: int = Field(default=1, ge=1, le=1024, description="Threads of a numeric library. Part of env_hash.")
     device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="Where networks are fitted.")
+    devices: int = Field(
+        default=1, ge=1, le=64, description="Processes that fit a network together, each on a device of its own."
+    )
+    strategy: Literal["auto", "ddp", "fsdp"] = Field(
+        default="auto",
+        description="How they share it: every process has all weights (ddp, auto), or a part of them (fsdp).",
+    )
+
+    @model_validator(mode="after")
+    def _several(self) -> RuntimeConfig:
+        if self.strategy != "auto" and self.devices == 1:
+            raise PydanticCustomError("strategy", "strategy: auto, or devices: 2 or more to be shared among")
+        return self
 
 
 class Pipeline(_Block):

@@ -6,8 +6,9 @@ quantiles; `mnpu.training` puts it where a network would be, so that gates, repo
 
 from __future__ import annotations
 
+from mnpu.forecasters.point import PointForecaster
 from mnpu.forecasters.protocol import Forecaster
 from mnpu.forecasters.regression import Regression
 from mnpu.forecasters.windows import Windows
 
-__all__ = ["Forecaster", "Regression", "Windows"]
+__all__ = ["Forecaster", "PointForecaster", "Regression", "Windows"]

@@ -16,14 +16,14 @@ import numpy as np
 from pydantic import Field
 
 from mnpu.errors import DataError
-from mnpu.forecasters.regression import Regression, required
+from mnpu.forecasters.point import PointForecaster, required
 from mnpu.forecasters.windows import Windows
 from mnpu.types import LEVELS
 
 __all__ = ["LightGBM"]
 
 
-class LightGBM(Regression):
+class LightGBM(PointForecaster):
     """Gradient-boosted trees by LightGBM; the width comes from errors on the validation range.
 
     Parameters
@@ -69,10 +69,6 @@ class LightGBM(Regression):
             "min_data_in_leaf": min_leaf,
             "feature_fraction": columns,
         }
-
-    def estimator(self, *, seed: int, threads: int) -> Any:
-        """Not used: boosting looks at the validation range while it fits."""
-        raise NotImplementedError("LightGBM fits all horizons in learn")
 
     def learn(self, training: Windows, validation: Windows, *, seed: int, threads: int) -> list[Any]:
         """One booster for each horizon."""

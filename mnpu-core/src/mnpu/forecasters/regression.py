@@ -1,41 +1,22 @@
-"""Any regression as a forecaster: its number, and around it the errors that it made where it had not learnt.
-
-Glossary
---------
-N windows, L bars, F' columns, H horizons, Q quantile levels; f the regression of a horizon, e its errors.
-
-Equations
----------
-``e_i = y_i - f(x_i)`` over the windows of the *validation* range, which the regression was not fitted on, and
-``q_tau(x) = f(x) + e_(tau)`` with ``e_(tau)`` the empirical quantile of these errors: one distribution of errors for
-all windows of a horizon. Errors of the training range would be too small, the more so the more flexible the
-regression. A regression that also uses the validation range to choose one number of its own (a penalty, a number of
-trees) has seen it in so far, as a network has that stops by it.
-
-The median is the number plus the median error, which a drift of the validation range moves by one constant.
-
-Does not include: a width that depends on the window (take a network, or conformal calibration over the forecast).
-"""
+"""Any regression of scikit-learn's kind as a forecaster, kept without pickle."""
 
 from __future__ import annotations
 
-import json
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from mnpu.errors import ConfigError, DataError, MnpuError, PluginError
+from mnpu.errors import DataError, MnpuError
+from mnpu.forecasters.files import read, written
+from mnpu.forecasters.point import PointForecaster
 from mnpu.forecasters.windows import Windows
-from mnpu.types import LEVELS, levels_are_sound
 
-__all__ = ["Regression", "read", "required", "written"]
-
-CHUNK = 4096  #: Windows at a time in a forecast: a window may have thousands of cells.
+__all__ = ["Regression"]
 
 
-class Regression(ABC):
+class Regression(PointForecaster):
     """Wrap an object with ``fit(X, y)`` and ``predict(X)``, one for each horizon.
 
     A subclass gives `estimator`. What the objects learn is kept by the convention of scikit-learn: attributes that end
@@ -50,69 +31,17 @@ class Regression(ABC):
         Quantile levels, strictly increasing, symmetric around 0.5, which is one of them.
     """
 
-    def __init__(self, *, inputs: Literal["last", "window"] = "last", levels: Sequence[float] = LEVELS) -> None:
-        if not levels_are_sound(levels):
-            raise ConfigError(
-                f"levels are {list(levels)}",
-                where="forecaster.levels",
-                expected="strictly increasing levels between 0 and 1, symmetric around 0.5, which is one of them",
-                next_step="Remove the setting to use the default.",
-            )
-        self.inputs = inputs
-        self.levels = tuple(float(level) for level in levels)
-        self.models: list[Any] = []
-        self.errors = np.zeros((0, len(self.levels)))  # (H, Q): quantiles of the errors, of the scaled target
-
     @abstractmethod
     def estimator(self, *, seed: int, threads: int) -> Any:
         """A new regression of one horizon, with ``fit(X, y)`` and ``predict(X)``; X is float32 (N, F' or L*F')."""
 
     def learn(self, training: Windows, validation: Windows, *, seed: int, threads: int) -> list[Any]:
-        """The fitted regressions, one a horizon. Override it where fitting takes more than ``fit(X, y)``."""
+        """The fitted regressions, one a horizon."""
         x, y = self.design(training), training.targets
         models = [self.estimator(seed=seed, threads=threads) for _ in range(y.shape[1])]
         for h, model in enumerate(models):
             model.fit(x, y[:, h])
         return models
-
-    def design(self, windows: Windows) -> np.ndarray:
-        """What the regression sees of each window, float32 (N, F') or (N, L*F')."""
-        return windows.last() if self.inputs == "last" else windows.whole()
-
-    def fit(self, training: Windows, validation: Windows, *, seed: int = 0, threads: int = 1) -> None:
-        """Fit on ``training``, then measure the errors on ``validation``."""
-        self.models = self.learn(training, validation, seed=seed, threads=threads)
-        errors = validation.targets - self.predict(validation)  # (N, H)
-        if not np.isfinite(errors).all():
-            raise DataError(
-                "the regression's forecasts are not finite",
-                where=type(self).__name__,
-                expected="a number for every window",
-                next_step="Choose a stronger penalty, or other features.",
-            )
-        self.errors = np.quantile(errors, self.levels, axis=0).T  # (H, Q)
-
-    def predict(self, windows: Windows) -> np.ndarray:
-        """The regressions' numbers, float64 (N, H)."""
-        numbers = np.empty((len(windows), len(self.models)))
-        for start in range(0, len(windows), CHUNK):
-            x = self.design(windows.take(slice(start, start + CHUNK)))
-            for h, model in enumerate(self.models):
-                numbers[start : start + len(x), h] = model.predict(x)
-        return numbers
-
-    def forecast(self, windows: Windows) -> np.ndarray:
-        """Quantiles (N, H, Q) of the scaled target."""
-        return self.predict(windows)[:, :, None] + self.errors
-
-    def save(self) -> Mapping[str, bytes]:
-        """The quantiles of the errors, and the fitted regressions."""
-        return {**written("errors", {"errors": self.errors}), **self.dump(self.models)}
-
-    def load(self, files: Mapping[str, bytes]) -> None:
-        """Read what `save` wrote."""
-        self.errors = read("errors", files)[0]["errors"]
-        self.models = self.restore(files, n_horizons=len(self.errors))
 
     def dump(self, models: Sequence[Any]) -> Mapping[str, bytes]:
         """Files of the fitted regressions: the attributes that end in an underscore."""
@@ -120,7 +49,7 @@ class Regression(ABC):
         facts: dict[str, Any] = {}
         for h, model in enumerate(models):
             for name, value in vars(model).items():
-                if not name.endswith("_") or name.startswith("_"):
+                if not _is_learnt(name):
                     continue
                 if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
                     arrays[f"{h}.{name}"] = value
@@ -141,58 +70,20 @@ class Regression(ABC):
         models = [self.estimator(seed=0, threads=1) for _ in range(n_horizons)]
         for key, value in {**facts, **arrays}.items():
             h, _, name = key.partition(".")
+            if not (h.isdigit() and int(h) < n_horizons and _is_learnt(name)):
+                raise DataError(
+                    f"it holds {key!r}",
+                    where="regressions",
+                    expected=f"what {n_horizons} regressions have learnt",
+                    next_step="Do not use it; write the bundle again.",
+                )
             setattr(models[int(h)], name, value)
         return models
 
 
-def written(name: str, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any] | None = None) -> dict[str, bytes]:
-    """Arrays and plain values as two files, safetensors and JSON."""
-    from safetensors.numpy import save
-
-    files = {f"{name}.safetensors": save({key: np.ascontiguousarray(array) for key, array in arrays.items()})}
-    if facts is not None:
-        files[f"{name}.json"] = (json.dumps(facts, indent=1, sort_keys=True) + "\n").encode()
-    return files
-
-
-def read(name: str, files: Mapping[str, bytes]) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """What `written` wrote under ``name``.
-
-    Raises
-    ------
-    DataError
-        A file is missing, or holds something else.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load
-
-    try:
-        facts = files.get(f"{name}.json")
-        return load(files[f"{name}.safetensors"]), {} if facts is None else json.loads(facts)
-    except (KeyError, ValueError, SafetensorError) as error:
-        raise DataError(
-            f"{name}.safetensors is not there, or not readable",
-            where="forecaster",
-            expected="the files that were saved with the model",
-            next_step="Write the bundle again.",
-        ) from error
-
-
-def required(module: str, extra: str) -> Any:
-    """The imported ``module``; where it is missing, the line that brings it.
-
-    Raises
-    ------
-    PluginError
-    """
-    from importlib import import_module
-
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        raise PluginError(
-            f"it needs {module}, which is not installed", next_step=f'Run: pip install "{extra}"'
-        ) from error
+def _is_learnt(name: str) -> bool:
+    """Whether an attribute is one that fitting sets, by its name."""
+    return name.endswith("_") and not name.startswith("_") and name.isidentifier()
 
 
 def _is_plain(value: Any) -> bool:

@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from mnpu.forecasters.regression import CHUNK, Regression, read, written
+from mnpu.forecasters.files import read, written
+from mnpu.forecasters.point import CHUNK, PointForecaster
 from mnpu.forecasters.windows import Windows
 from mnpu.types import LEVELS
 
@@ -26,7 +27,7 @@ __all__ = ["Ridge"]
 GRID = tuple(10.0**power for power in (1.0, 0.5, 0.0, -0.5, -1.0, -1.5, -2.0, -3.0, -4.0))
 
 
-class Ridge(Regression):
+class Ridge(PointForecaster):
     """Ridge regression on the last bar or the whole window; the width comes from errors on the validation range.
 
     Parameters
@@ -49,10 +50,6 @@ class Ridge(Regression):
     ) -> None:
         super().__init__(inputs=inputs, levels=levels)
         self.alpha = alpha
-
-    def estimator(self, *, seed: int, threads: int) -> Any:
-        """A map without weights yet."""
-        return Map(np.zeros(0), 0.0)
 
     def learn(self, training: Windows, validation: Windows, *, seed: int, threads: int) -> list[Any]:
         """One decomposition for all horizons and penalties."""

@@ -119,21 +119,21 @@ def _measured(forecast: Forecast, labels: np.ndarray) -> dict[str, Metric]:
 def _transforms(said: dict[str, Forecast], labels: np.ndarray) -> tuple[Block, ...]:
     """Where outcomes fell in their forecasts, in ten bins that should hold equally many."""
     edges = np.arange(_PIT_BINS + 1) / _PIT_BINS
-    names = [f"{100 * low:.0f} to {100 * high:.0f}%" for low, high in pairwise(edges)]
+    names = [f"{100 * low:.0f}\N{EN DASH}{100 * high:.0f}%" for low, high in pairwise(edges)]
     lines = []
     for name, version in said.items():
         values = distribution.pit(version, labels)
         if not len(values):
             return ()
         shares = np.histogram(values, edges)[0] / len(values)
-        lines.append(Line(name or "share of outcomes, %", names, 100 * shares))
-    shape = "Outcomes by the probability that their forecast gave to less"
+        lines.append(Line(name or "outcomes", names, 100 * shares))
+    shape = "Share of outcomes by the probability that their forecast gave to less"
     cells = tuple((names[k], *(percent(line.y[k] / 100) for line in lines)) for k in range(_PIT_BINS))
     return (
         f"Each outcome has a place in its forecast (the probability integral transform, first horizon). In an honest "
         f"one every tenth holds {percent(1 / _PIT_BINS, 0)} of them: a heap in the middle is a forecast that is too "
         "wide, heaps at both ends one that is too narrow, a slope one that leans.",
-        Figure(shape, tuple(lines), "bar", "share of outcomes, %", "place in the forecast"),
+        Figure(shape, tuple(lines), "bar", "share of outcomes, %"),
         Table(("Place", "Outcomes", *(["Before"] if len(lines) > 1 else [])), cells),
     )
 

@@ -21,12 +21,15 @@ def training(result: Result) -> Section | None:
     record = result.training
     if record is None or record.measurements.empty:
         return None
-    rows, judged = record.measurements, _own(record.measurements, result.name)
+    rows = record.measurements[record.measurements["member"] == 0]
+    judged = _own(rows, result.name)
+    members = int(record.measurements["member"].max()) + 1
     blocks: list[Block] = [
         "Every network was fitted anew on each fold, and the epoch with the smallest validation loss was kept. Losses "
         "are the head's, of labels in their standard deviations. What is shown here was measured on training and "
         "validation windows, never on a decision that is judged.",
         *_alerts(record),
+        *([f"Of ensembles ({members} members) the first member is shown."] if members > 1 else []),
         _summary(rows),
     ]
     if not judged.empty:
@@ -34,7 +37,7 @@ def training(result: Result) -> Section | None:
         blocks += _curves(judged)
         blocks += _layers(judged)
         blocks += _experts(judged)
-    landscape = _own(record.landscape, result.name)
+    landscape = _own(record.landscape[record.landscape["member"] == 0], result.name)
     blocks += _landscape(landscape)
     return Section("Training", tuple(blocks))
 
@@ -50,7 +53,7 @@ def _alerts(record: TrainingRecord) -> list[Block]:
     rows = tuple(
         (
             alert["strategy"],
-            f"{alert['fold'] + 1}",
+            f"{alert['fold'] + 1}" + (f", member {alert['member'] + 1}" if alert["member"] else ""),
             f"{alert['epoch']}",
             alert["name"].replace("_", " "),
             alert["message"] + (f" (`{alert['layer']}`)" if alert["layer"] else ""),

@@ -9,10 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mnpu.training.backends import Layout as Layout
     from mnpu.training.bundle import load as load
     from mnpu.training.callbacks import Callback as Callback
     from mnpu.training.checkpoints import Checkpoints as Checkpoints
     from mnpu.training.device import device_kind as device_kind
+    from mnpu.training.ensembles import fit_ensemble as fit_ensemble
     from mnpu.training.fitted import Fitted as Fitted
     from mnpu.training.fitting import fit as fit
     from mnpu.training.fold_calibration import calibrated as calibrated
@@ -24,18 +26,24 @@ if TYPE_CHECKING:
     from mnpu.training.loggers import logging_to as logging_to
     from mnpu.training.resuming import fit_or_resume as fit_or_resume
     from mnpu.training.resuming import reloaded as reloaded
+    from mnpu.training.warming import FromBundle as FromBundle
+    from mnpu.training.warming import fingerprint as fingerprint
     from mnpu.training.whole import fit_whole as fit_whole
 
 __all__ = [
     "Callback",
     "Checkpoints",
     "Fitted",
+    "FromBundle",
     "Inputs",
+    "Layout",
     "LoggedFit",
     "Recorder",
     "calibrated",
     "device_kind",
+    "fingerprint",
     "fit",
+    "fit_ensemble",
     "fit_or_resume",
     "fit_whole",
     "forecast",
@@ -50,11 +58,15 @@ _HOMES = {
     "Checkpoints": "mnpu.training.checkpoints",
     "Fitted": "mnpu.training.fitted",
     "Inputs": "mnpu.training.forecasting",
+    "Layout": "mnpu.training.backends",
+    "FromBundle": "mnpu.training.warming",
     "LoggedFit": "mnpu.training.loggers",
     "Recorder": "mnpu.training.instruments.recorder",
     "calibrated": "mnpu.training.fold_calibration",
     "device_kind": "mnpu.training.device",
+    "fingerprint": "mnpu.training.warming",
     "fit": "mnpu.training.fitting",
+    "fit_ensemble": "mnpu.training.ensembles",
     "fit_or_resume": "mnpu.training.resuming",
     "fit_whole": "mnpu.training.whole",
     "forecast": "mnpu.training.forecasting",

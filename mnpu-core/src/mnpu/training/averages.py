@@ -47,4 +47,5 @@ class Average:
 
     @torch.no_grad()
     def _put(self, values: list[Tensor]) -> None:
-        torch._foreach_copy_(list(self._network.parameters()), values)
+        for parameter, value in zip(self._network.parameters(), values, strict=True):  # shards know no joint copy
+            parameter.copy_(value)

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from mnpu.errors import ConfigError
 
-__all__ = ["Backend"]
+__all__ = ["Backend", "Layout"]
 
 PRECISIONS: dict[str, torch.dtype | None] = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many processes fit together, each on a device of its own, and how they share the weights.
+
+    Attributes
+    ----------
+    devices : int
+    strategy : {"auto", "ddp", "fsdp"}
+        Every process has all weights (``auto`` means that too), or its part of them.
+    """
+
+    devices: int = 1
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
 
 
 class Backend:
@@ -80,6 +97,10 @@ class Backend:
     def total(self, value: Tensor) -> Tensor:
         """The sum of ``value`` over all processes."""
         return value
+
+    def agreed(self, stopped: str, lowered: float) -> tuple[str, float]:
+        """Why the fit stops, if it does, and by what its learning rate is lowered, in all processes alike."""
+        return stopped, lowered
 
     def weights(self, network: nn.Module) -> dict[str, Tensor]:
         """A copy of the whole network's tensors."""

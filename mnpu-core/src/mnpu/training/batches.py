@@ -6,6 +6,7 @@ symbols are one strided view with a row for every possible start, and a batch is
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -53,7 +54,7 @@ class Windows:
         """
         first = self.first.index_select(0, index)
         if into is None or into.device.type != "cpu" or torch.get_num_threads() > 1:
-            rows = torch.index_select(self.rows, 0, first, out=into)
+            rows = torch.index_select(self.rows, 0, first, out=None if into is None else into[: len(first)])
         else:
             rows = copy_rows(self.rows, first, into)
         y = None if self.y is None else self._targets(index)
@@ -66,6 +67,17 @@ class Windows:
         if self.y.shape[1] == 1:
             return self.y[:, 0].index_select(0, index)[:, None]
         return self.y.index_select(0, index)
+
+    def to(self, device: str) -> Windows:
+        """The same windows on a device: every bar moves once, however many windows it is in."""
+        if str(self.rows.device) == str(torch.device(device)):
+            return self
+        bars = self.rows.untyped_storage().nbytes() // self.rows.element_size()
+        moved = self.rows.as_strided((bars,), (1,), 0).to(device)
+        rows = moved.as_strided(self.rows.shape, self.rows.stride(), self.rows.storage_offset())
+        y = None if self.y is None else self.y.to(device)
+        time, symbol = self.time.to(device), self.symbol.to(device)
+        return Windows(rows, self.first.to(device), y, time, symbol, self.lookback)
 
     def chunks(self, size: int) -> Iterator[WindowBatch]:
         """All windows in order, at most ``size`` at a time."""
@@ -128,6 +140,13 @@ class ShuffledBatches:
         steps = whole // self.accumulate
         self.steps = steps if max_steps is None else min(steps, max_steps)
         self.epoch = 0
+        self._part = slice(None)
+
+    def part(self, rank: int, world: int, device: str) -> ShuffledBatches:
+        """The part of one of several processes: every ``world``-th window of each batch."""
+        mine = copy.copy(self)
+        mine.windows, mine._part = self.windows.to(device), slice(rank, None, world)
+        return mine
 
     def __len__(self) -> int:
         return self.steps * self.accumulate
@@ -150,7 +169,7 @@ class ShuffledBatches:
                 raise IndexError("a window begins outside of the data")
             into = torch.empty(min(self.size, len(self.windows)), rows.shape[1], device=rows.device)
         for index in order.to(self.windows.first.device).split(self.size)[skip:]:
-            yield self.windows.batch(index, into=into)
+            yield self.windows.batch(index[self._part], into=into)
 
 
 @dataclass(frozen=True)
@@ -159,14 +178,22 @@ class OrderedBatches:
 
     windows: Windows
     size: int
+    rank: int = 0
+    world: int = 1
+
+    def part(self, rank: int, world: int, device: str) -> OrderedBatches:
+        """The part of one of several processes: every ``world``-th window."""
+        return OrderedBatches(self.windows.to(device), self.size, rank, world)
 
     def __len__(self) -> int:
-        return -(-len(self.windows) // self.size)
+        return -(-len(range(self.rank, len(self.windows), self.world)) // self.size)
 
     @property
     def n_windows(self) -> int:
-        """How many windows there are in all batches."""
+        """How many windows there are in all batches of all processes."""
         return len(self.windows)
 
     def __iter__(self) -> Iterator[WindowBatch]:
-        return self.windows.chunks(self.size)
+        mine = torch.arange(self.rank, len(self.windows), self.world, device=self.windows.first.device)
+        for index in mine.split(self.size):
+            yield self.windows.batch(index)

@@ -18,22 +18,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import nn
+from torch import Tensor, nn
 
 from mnpu.data.scaling import Scaler
 from mnpu.errors import DataError
 from mnpu.forecasters import Forecaster
 from mnpu.manifest import as_json, parsed, read_sealed, seal
+from mnpu.nn.ensemble import Ensemble
 from mnpu.nn.network import Network
 from mnpu.nn.whole import Whole
 from mnpu.training.calibrating import Calibration
 from mnpu.training.fitted import Epoch, Fitted
 from mnpu.types import Fold
 
-__all__ = ["load", "save"]
+__all__ = ["load", "save", "state_and_tensors"]
 
 STATE, WEIGHTS = "fitted.json", "weights.safetensors"
 WHOLE = "forecaster-"  #: Begins the name of every file of a whole model.
@@ -82,7 +84,7 @@ def load(
     folder = Path(folder)
     contents = read_sealed(folder)
     state = _state_in(contents, folder)
-    network: Network | Whole
+    network: Network | Ensemble | Whole
     if forecaster is not None:
         network = _whole(forecaster(), contents, state, folder)
     else:
@@ -98,11 +100,24 @@ def load(
         min_present=state["min_present"],
         fold=Fold(state["fold"]["number"], *(tuple(state["fold"][k]) for k in ("train", "validation", "test"))),
         history=tuple(Epoch(**epoch) for epoch in state["history"]),
+        members=tuple(tuple(Epoch(**epoch) for epoch in history) for history in state.get("members", ())),
+        pretraining=tuple(state.get("pretraining", ())),
+        tested_from=pd.Timestamp(state["tested_from"]) if state.get("tested_from") else None,
         calibration=Calibration.from_dict(state["calibration"]) if state.get("calibration") else None,
     )
 
 
-def _learnt(network: Network | Whole) -> dict[str, bytes]:
+def state_and_tensors(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a network's bundle says of its fit, and its weights by name, for whoever builds the network himself."""
+    contents = read_sealed(folder)
+    state = _state_in(contents, folder)
+    try:
+        return state, load_tensors(contents[WEIGHTS])
+    except (KeyError, SafetensorError) as error:
+        raise DataError("the bundle holds no network's weights", where=str(folder), expected=WEIGHTS) from error
+
+
+def _learnt(network: Network | Ensemble | Whole) -> dict[str, bytes]:
     """The files of what was learnt."""
     if isinstance(network, Whole):
         return {WHOLE + name: content for name, content in network.forecaster.save().items()}
@@ -116,9 +131,13 @@ def _network(
     contents: Mapping[str, bytes],
     state: Mapping[str, Any],
     folder: Path,
-) -> Network:
-    body = backbone(n_features=state["n_columns"], lookback=state["lookback"])
-    network = Network(body, head(d_in=body.d_out, n_horizons=len(state["horizons"])))
+) -> Network | Ensemble:
+    def one() -> Network:
+        body = backbone(n_features=state["n_columns"], lookback=state["lookback"])
+        return Network(body, head(d_in=body.d_out, n_horizons=len(state["horizons"])))
+
+    members = state.get("members", ())
+    network = Ensemble([one() for _ in members]) if members else one()
     try:
         network.load_state_dict(load_tensors(contents[WEIGHTS]))
     except (KeyError, RuntimeError, SafetensorError) as error:
@@ -156,6 +175,9 @@ def _state(fitted: Fitted) -> dict[str, Any]:
         "fold": asdict(fitted.fold),
         "history": [asdict(epoch) for epoch in fitted.history],
         "calibration": fitted.calibration.to_dict() if fitted.calibration is not None else None,
+        "pretraining": list(fitted.pretraining),
+        "tested_from": fitted.tested_from.isoformat() if fitted.tested_from is not None else None,
+        "members": [[asdict(epoch) for epoch in history] for history in fitted.members],
     }
 
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from mnpu.data.scaling import Scaler
+from mnpu.nn.ensemble import Ensemble
 from mnpu.nn.network import Network
 from mnpu.nn.whole import Whole
 from mnpu.training.calibrating import Calibration
@@ -35,7 +37,7 @@ class Fitted:
 
     Attributes
     ----------
-    network : Network or Whole
+    network : Network, Ensemble or Whole
         In evaluation mode, with the weights of the best epoch; or a whole model in the place of a network.
     scaler : Scaler
         Fitted on the training range.
@@ -50,16 +52,22 @@ class Fitted:
         Fraction of a window's cells that must be present.
     fold : Fold
     history : tuple of Epoch
-        Empty for a whole model.
+        Of an ensemble, the first member's; empty for a whole model.
     threads : int
         Threads for forecasts: their number decides the last bits.
     calibration : Calibration or None
         What every forecast goes through, where the recipe calibrates once a fold.
     record : TrainingRecord or None
         What instruments read while it was fitted; kept with the run, not with the bundle.
+    members : tuple of tuple of Epoch
+        The history of each member of an ensemble; empty for a single network.
+    pretraining : tuple of float
+        Mean loss of each epoch of pre-training; empty without it.
+    tested_from : Timestamp or None
+        First decision of the test range: all that the fit has seen lies before it. None for a bundle that does not say.
     """
 
-    network: Network | Whole
+    network: Network | Ensemble | Whole
     scaler: Scaler
     target_scale: np.ndarray
     names: tuple[str, ...]
@@ -72,6 +80,9 @@ class Fitted:
     threads: int = 1
     calibration: Calibration | None = None
     record: TrainingRecord | None = None
+    members: tuple[tuple[Epoch, ...], ...] = ()
+    pretraining: tuple[float, ...] = ()
+    tested_from: pd.Timestamp | None = None
 
     @property
     def thresholds(self) -> np.ndarray | None:

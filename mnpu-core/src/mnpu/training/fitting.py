@@ -3,50 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from torch import nn
 
 from mnpu.nn.network import Network
 from mnpu.nn.recompute import recompute
-from mnpu.training.backends import Backend
-from mnpu.training.batches import OrderedBatches, ShuffledBatches, Windows
+from mnpu.training.backends import Backend, Layout
+from mnpu.training.batches import OrderedBatches, ShuffledBatches
 from mnpu.training.callbacks import Bar, Callback
 from mnpu.training.checkpoints import Checkpoints
 from mnpu.training.device import device_kind
+from mnpu.training.distributed import Job, train_in_processes
 from mnpu.training.fitted import Fitted
-from mnpu.training.learnable import learnable
-from mnpu.training.loop import Loop, TrainSettings
+from mnpu.training.learnable import every_window, learnable
+from mnpu.training.loop import Loop, Outcome, TrainSettings
+from mnpu.training.pretraining.run import Pretraining, pretrain
 from mnpu.training.reproducible import derived_seed, reproducible, unchanged_streams
+from mnpu.training.warming import WarmUp
 from mnpu.types import FeatureFrame, Fold, Labels
 
 __all__ = ["TrainSettings", "WarmUp", "fit"]
 
 VALIDATION_BATCH = 512
-
-
-@dataclass(frozen=True)
-class WarmUp:
-    """What may be known before training: the network, the training windows (with labels), and a seed.
-
-    Attributes
-    ----------
-    network : Network
-        On its device, as it was initialised; its weights may be changed in place.
-    windows : Windows
-        Of the fold's training range; nothing later.
-    fold : Fold
-    seed : int
-        For what is random here.
-    where : str
-        Which fit this is, for errors.
-    """
-
-    network: Network
-    windows: Windows
-    fold: Fold
-    seed: int
-    where: str
 
 
 def fit(
@@ -68,6 +46,7 @@ def fit(
     warm_up: Callable[[WarmUp], None] | None = None,
     backend: Backend | None = None,
     checkpoints: Checkpoints | None = None,
+    layout: Layout = Layout(),  # noqa: B008  it is frozen
 ) -> Fitted:
     """Fit a network on one fold; the same arguments give the same bits on the same machine's CPU.
 
@@ -98,13 +77,15 @@ def fit(
     callbacks : sequence of Callback, optional
         They watch the training; see `mnpu.training.callbacks`.
     warm_up : callable, optional
-        Called once with the network as it was initialised, before the first step: it may set weights, as pre-training
-        does. The random numbers of the training do not depend on what it draws.
+        Called once with the network as it was initialised, before pre-training and the first step: it may set weights.
+        The random numbers of the training do not depend on what it draws.
     backend : Backend, optional
         Where it computes, instead of one process on ``device``.
     checkpoints : Checkpoints, optional
         Where the fit is written to as it goes on. One that was begun there is taken up, and ends with the bits of one
-        that was never stopped; then there is no warm-up.
+        that was never stopped; then there is neither a warm-up nor pre-training. Not with several processes.
+    layout : Layout, optional
+        Several processes instead of this one.
 
     Raises
     ------
@@ -117,8 +98,10 @@ def fit(
     """
     where = f"fold {fold.number + 1}"
     place = device_kind(device)
-    learnt = learnable(frame, labels, fold, lookback=lookback, min_present=min_present, device=place)
+    shared = place if layout.devices == 1 else "cpu"  # where the windows lie
+    learnt = learnable(frame, labels, fold, lookback=lookback, min_present=min_present, device=shared)
     scaler, training = learnt.scaler, learnt.training
+    tested_from = frame.times[min(fold.test[0], len(frame.times) - 1)]
 
     with reproducible(derived_seed(seed, fold.number), threads=threads, cuda=place == "cuda"):
         body = backbone(n_features=scaler.n_columns, lookback=lookback)
@@ -135,24 +118,53 @@ def fit(
             accumulate=train.accumulate,
         )
         where_to = backend or Backend(place, train.precision)
+        if layout.devices > 1:
+            checkpoints = None  # the state of other processes is not in reach: a fit that was stopped begins anew
         begun = None if checkpoints is None else checkpoints.newest()
-        if warm_up is not None and begun is None:
+        record = Pretraining()
+        if begun is None:
             with unchanged_streams(cuda=place == "cuda"):
-                warm_up(WarmUp(network.to(place), training, fold, derived_seed(seed, fold.number, 2), where))
-        watchers = [*callbacks, *([Bar(where)] if progress else []), *([checkpoints] if checkpoints else [])]
-        loop = Loop(
-            network,
-            batches,
-            OrderedBatches(learnt.validation, VALIDATION_BATCH),
-            train,
-            backend=where_to,
-            callbacks=watchers,
-            where=where,
-        )
-        if begun is not None:
-            begun.restore(loop)
-        loop.run()
-    network.load_state_dict(loop.best)
+                if warm_up is not None:
+                    warm_up(WarmUp(network.to(place), training, scaler, frame.names, fold, tested_from, where))
+                if train.pretrain is not None:
+                    record.losses = pretrain(
+                        network.to(place).backbone,
+                        every_window(frame, fold, learnt, min_present=min_present).to(place),
+                        scaler.has_gaps,
+                        train,
+                        seed=derived_seed(seed, fold.number, 2),
+                        where=where,
+                        autocast=where_to.dtype,
+                    )
+        watchers = [
+            *callbacks,
+            *([] if train.pretrain is None else [record]),
+            *([Bar(where)] if progress else []),
+            *([checkpoints] if checkpoints else []),
+        ]
+        judged = OrderedBatches(learnt.validation, VALIDATION_BATCH)
+        if layout.devices > 1:
+            done = train_in_processes(
+                Job(
+                    network,
+                    batches,
+                    judged,
+                    train,
+                    watchers,
+                    where=where,
+                    seed=derived_seed(seed, fold.number, 3),
+                    threads=threads,
+                    device=place,
+                    layout=layout,
+                )
+            )
+        else:
+            loop = Loop(network, batches, judged, train, backend=where_to, callbacks=watchers, where=where)
+            if begun is not None:
+                begun.restore(loop)
+            loop.run()
+            done = Outcome(loop.best, loop.history)
+    network.load_state_dict(done.best)
     return Fitted(
         network=network.to(place).eval(),
         scaler=scaler,
@@ -163,6 +175,8 @@ def fit(
         lookback=lookback,
         min_present=min_present,
         fold=fold,
-        history=tuple(loop.history),
+        history=tuple(done.history),
         threads=threads,
+        pretraining=record.losses,
+        tested_from=tested_from,
     )

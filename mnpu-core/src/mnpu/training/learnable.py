@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 
 from mnpu.data.scaling import Scaler
 from mnpu.data.windows import window_index
@@ -12,7 +13,7 @@ from mnpu.errors import DataError
 from mnpu.training.batches import Windows, gather
 from mnpu.types import FeatureFrame, Fold, Labels
 
-__all__ = ["Learnable", "learnable"]
+__all__ = ["Learnable", "every_window", "learnable"]
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,19 @@ def learnable(
     training, target_scale = windows("training", (fold.train[0] + lookback - 1, fold.train[1]), None)
     validation, _ = windows("validation", fold.validation, target_scale)
     return Learnable(scaler, target_scale, training, validation)
+
+
+def every_window(frame: FeatureFrame, fold: Fold, learnt: Learnable, *, min_present: float) -> Windows:
+    """All windows of the training range, whether their labels are known or not, without labels."""
+    of = learnt.training
+    rows = (fold.train[0] + of.lookback - 1, fold.train[1])
+    time, symbol = window_index(
+        frame.values, None, frame.tradable, rows=rows, lookback=of.lookback, min_present=min_present
+    )
+    device = of.first.device
+    ends, owners = torch.from_numpy(time).to(device), torch.from_numpy(symbol).to(device)
+    first = owners * len(frame.times) + ends - (of.lookback - 1)
+    return replace(of, first=first, y=None, time=ends, symbol=owners)
 
 
 def _scaler(frame: FeatureFrame, fold: Fold, where: str) -> Scaler:

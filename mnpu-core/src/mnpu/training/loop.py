@@ -16,6 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from mnpu.config.models import ContrastiveConfig, MaskedConfig
 from mnpu.errors import MnpuError
 from mnpu.nn.network import Network
 from mnpu.nn.protocols import telemetry_of
@@ -28,7 +29,7 @@ from mnpu.training.optimizers import make_optimizer
 from mnpu.training.schedules import factor
 from mnpu.types import WindowBatch
 
-__all__ = ["Loop", "Losses", "TrainSettings"]
+__all__ = ["Loop", "Losses", "Outcome", "TrainSettings"]
 
 log = logging.getLogger("mnpu.training")
 
@@ -61,6 +62,10 @@ class TrainSettings(Protocol):
     def precision(self) -> int | str:
         """32, ``bf16`` or 16."""
 
+    @property
+    def pretrain(self) -> MaskedConfig | ContrastiveConfig | None:
+        """What comes before training, or None."""
+
 
 class Losses(nn.Module):
     """A network as training calls it: ``(B, L, F), (B, H)`` to the head's loss and the backbone's own or None."""
@@ -72,6 +77,14 @@ class Losses(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
         """Training minimises the sum of both."""
         return self.network.losses(x, y)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What comes out of a fit: the weights of its best epoch, and all epochs."""
+
+    best: dict[str, Tensor]
+    history: list[Epoch]
 
 
 @dataclass
@@ -165,6 +178,7 @@ class Loop:
         self.stopped = ""
         self.losses: list[Tensor] = []
         self.patience = Patience()
+        self._asked = 1.0
         self._rates = [float(group["lr"]) for group in self.optimizer.param_groups]
 
     @property
@@ -182,7 +196,13 @@ class Loop:
         self.stopped = self.stopped or reason
 
     def lower_lr(self, factor: float) -> None:
-        """Multiply the learning rate by ``factor``, between 0 and 1, from the next step to the last."""
+        """Multiply the learning rate by ``factor``, between 0 and 1, from the next step to the last.
+
+        Where several processes train, all of them do it together, after the epoch.
+        """
+        if self.backend.world > 1:
+            self._asked *= factor
+            return
         self.lowered *= factor
         self.set_lr()
 
@@ -195,6 +215,7 @@ class Loop:
                 with nullcontext() if self.average is None else self.average.applied():
                     self._judge(self._validated())
                     self._tell("on_epoch")
+                self._agree()
                 self.epoch += 1
                 self._tell("on_epoch_over")
             self._tell("on_fit_end")
@@ -203,6 +224,15 @@ class Loop:
                 callback.on_error(self, error)
             self._explain(error)
             raise
+
+    def _agree(self) -> None:
+        """Do what a callback has asked for in one of several processes in all of them."""
+        if self.backend.world == 1:
+            return
+        self.stopped, asked = self.backend.agreed(self.stopped, self._asked)
+        self._asked = 1.0
+        self.lowered *= asked
+        self.set_lr()
 
     def _train(self) -> None:
         """One epoch of steps."""

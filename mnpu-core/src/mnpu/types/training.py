@@ -13,6 +13,7 @@ __all__ = ["ALERTS", "LANDSCAPE", "MEASUREMENTS", "TrainingRecord"]
 MEASUREMENTS = {
     "strategy": "str",
     "fold": "int64",
+    "member": "int64",
     "epoch": "int64",
     "step": "int64",
     "name": "str",
@@ -22,6 +23,7 @@ MEASUREMENTS = {
 LANDSCAPE = {
     "strategy": "str",
     "fold": "int64",
+    "member": "int64",
     "kind": "str",
     "a": "float64",
     "b": "float64",
@@ -30,6 +32,7 @@ LANDSCAPE = {
 ALERTS = {
     "strategy": "str",
     "fold": "int64",
+    "member": "int64",
     "epoch": "int64",
     "step": "int64",
     "name": "str",
@@ -48,10 +51,12 @@ class TrainingRecord:
     Attributes
     ----------
     measurements : DataFrame
-        One row a reading: ``strategy``, ``fold``, ``epoch`` (from 1; 0 for the best weights, after training), ``step``
-        (steps so far), ``name``, ``layer`` (empty for the whole network), ``value``.
+        One row a reading: ``strategy``, ``fold``, ``member`` (of an ensemble, from 0), ``epoch`` (from 1; 0 for the
+        best weights, after training), ``step`` (steps so far), ``name``, ``layer`` (empty for the whole network),
+        ``value``.
     landscape : DataFrame
-        One row a loss: ``strategy``, ``fold``, ``kind`` (``line`` or ``plane``), steps ``a`` and ``b``, ``loss``.
+        One row a loss: ``strategy``, ``fold``, ``member``, ``kind`` (``line`` or ``plane``), steps ``a`` and ``b``,
+        ``loss``.
     alerts : DataFrame
         One row an alert, as a measurement, with ``threshold``, ``action`` and a ``message``.
     """

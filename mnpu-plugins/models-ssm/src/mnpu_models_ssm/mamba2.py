@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from mnpu.nn.checks import at_least_one, refuse
 from mnpu_models_ssm.conv import CausalConv
 from mnpu_models_ssm.ssd import CHUNK, ssd, ssd_step
-from mnpu_models_ssm.stack import EPSILON, Stack, gated, step_size_bias, wide
+from mnpu_models_ssm.stack import Norm, Stack, gated, step_size_bias, wide
 
 __all__ = ["Mamba2", "DualSSM"]
 
@@ -118,7 +118,7 @@ class DualSSM(nn.Module):
         self.dt_bias = nn.Parameter(step_size_bias(heads, *dt))  # (H,)
         self.A_log = nn.Parameter(torch.empty(heads).uniform_(1, 16).log())  # (H,)
         self.D = nn.Parameter(torch.ones(heads))  # (H,)
-        self.norm = nn.RMSNorm(d_inner, eps=EPSILON)
+        self.norm = Norm(d_inner)
         self.out_proj = nn.Linear(d_inner, d_model, bias=False)
 
     def forward(self, h: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mnpu.nn.recompute import through
 
-__all__ = ["EPSILON", "Stack", "gated", "step_size_bias", "wide"]
+__all__ = ["Norm", "Stack", "gated", "step_size_bias", "wide"]
 
 EPSILON = 1e-5  #: of every norm, as published
 
@@ -37,7 +37,7 @@ class Stack(nn.Module):
         self.d_out = d_model
         self.embed = nn.Linear(n_features, d_model)
         self.blocks = nn.ModuleList(Block(d_model, mixer) for mixer in mixers)
-        self.norm = nn.RMSNorm(d_model, eps=EPSILON)
+        self.norm = Norm(d_model)
 
     @property
     def no_weight_decay(self) -> frozenset[str]:
@@ -77,7 +77,7 @@ class Block(nn.Module):
 
     def __init__(self, d_model: int, mixer: nn.Module) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(d_model, eps=EPSILON)
+        self.norm = Norm(d_model)
         self.mixer = mixer
 
     def forward(self, h: Tensor) -> Tensor:
@@ -92,6 +92,17 @@ class Block(nn.Module):
         """``(B, D)`` and a state to ``(B, D)`` and the next state."""
         y, state = self.mixer.step(self.norm(h), state)
         return h + y, state
+
+
+class Norm(nn.RMSNorm):
+    """Root mean square norm in the digits of its weight: torch has no fast one for input and weight of two kinds."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, eps=EPSILON)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(..., W) -> (..., W)``."""
+        return super().forward(x.to(self.weight.dtype))
 
 
 def step_size_bias(count: int, smallest: float, largest: float) -> Tensor:

@@ -1,8 +1,8 @@
 """Let instruments look at a fit, keep what they say, and act on alerts.
 
 Losses, the learning rate and what the backbone reports on itself (the load of its experts) are always recorded. A
-recorder belongs to one fit. It only watches, unless an alert's action says otherwise: the bits of the training are the
-same with it and without it.
+recorder belongs to one fit, or to those of an ensemble's members, one after the other. It only watches, unless an
+alert's action says otherwise: the bits of the training are the same with it and without it.
 """
 
 from __future__ import annotations
@@ -60,7 +60,8 @@ class Recorder(Callback):
     ) -> None:
         self.instruments, self.strategy, self.fold, self.seed = dict(instruments), strategy, fold, seed
         self.factor = 1.0 if alerts is None else alerts.factor
-        self.judge = None if alerts is None else Judge(alerts)
+        self.alerts, self.judge = alerts, None if alerts is None else Judge(alerts)
+        self.member, self._ended = 0, False
         self._rows: list[tuple[Any, ...]] = []
         self._surfaces: list[tuple[Any, ...]] = []
         self._alerts: list[tuple[Any, ...]] = []
@@ -75,6 +76,9 @@ class Recorder(Callback):
 
     def on_fit_start(self, loop: Loop) -> None:
         """Tell every instrument what it will look at."""
+        if self._ended:  # the next member of an ensemble
+            self.member, self._ended = self.member + 1, False
+            self.judge = None if self.alerts is None else Judge(self.alerts)
         self._moment = Moment(
             network=loop.network,
             training=loop.training.windows,
@@ -92,6 +96,7 @@ class Recorder(Callback):
         for name, state in self._restored.items():
             if name in self.instruments:
                 self.instruments[name].restore(state)
+        self._restored = {}
         self._steppers = [i for i in self.instruments.values() if i.every_step]
 
     def on_gradients(self, loop: Loop) -> None:
@@ -129,6 +134,9 @@ class Recorder(Callback):
 
     def on_fit_end(self, loop: Loop) -> None:
         """Let instruments look at the best weights; those of the last epoch are put back."""
+        self._ended = True
+        if not self.instruments:
+            return
         moment = self._moment
         last = copy.deepcopy(loop.network.state_dict())
         loop.network.load_state_dict(loop.best)
@@ -140,7 +148,7 @@ class Recorder(Callback):
         self._keep([s for s in said if isinstance(s, Reading)], moment)
         for surface in (s for s in said if isinstance(s, Surface)):
             self._surfaces += [
-                (surface.kind, a, b, surface.losses[i][j])
+                (self.member, surface.kind, a, b, surface.losses[i][j])
                 for i, a in enumerate(surface.a)
                 for j, b in enumerate(surface.b)
             ]
@@ -158,6 +166,8 @@ class Recorder(Callback):
     def state(self) -> Mapping[str, Any]:
         """All of it, for a checkpoint."""
         return {
+            "member": self.member,
+            "ended": self._ended,
             "rows": _plain(self._rows),
             "surfaces": _plain(self._surfaces),
             "alerts": _plain(self._alerts),
@@ -167,20 +177,22 @@ class Recorder(Callback):
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self._rows = [(*row[:4], float(row[4])) for row in state["rows"]]
-        self._surfaces = [(row[0], *map(float, row[1:])) for row in state["surfaces"]]
-        self._alerts = [(*row[:4], float(row[4]), float(row[5]), *row[6:]) for row in state["alerts"]]
+        self.member, self._ended = int(state["member"]), bool(state["ended"])
+        self._rows = [(*row[:5], float(row[5])) for row in state["rows"]]
+        self._surfaces = [(*row[:2], *map(float, row[2:])) for row in state["surfaces"]]
+        self._alerts = [(*row[:5], float(row[5]), float(row[6]), *row[7:]) for row in state["alerts"]]
         if self.judge is not None and state["judge"]:
             self.judge.load_state(state["judge"])
         self._restored = dict(state["instruments"])
 
     def _keep(self, readings: Sequence[Reading], moment: Moment) -> None:
-        self._rows += [(moment.epoch, moment.step, r.name, r.layer, float(r.value)) for r in readings]
+        self._rows += [(self.member, moment.epoch, moment.step, r.name, r.layer, float(r.value)) for r in readings]
 
     def _act(self, alert: Alert, loop: Loop) -> None:
         moment = self._moment
         self._alerts.append(
             (
+                self.member,
                 moment.epoch,
                 moment.step,
                 alert.name,
@@ -203,6 +215,7 @@ class Recorder(Callback):
             "alert": alert.name,
             "strategy": self.strategy,
             "fold": self.fold,
+            "member": self.member,
             "epoch": moment.epoch,
             "step": moment.step,
             "layer": alert.layer,

@@ -1,0 +1,137 @@
+"""Weights from a bundle: all of them or none, and only from a fit that knows none of the answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mnpu import training
+from mnpu.errors import DataError
+from mnpu.nn.linear import Linear
+from mnpu.nn.omni import Omni
+from mnpu.nn.point import Point
+from mnpu.nn.quantile import Quantile
+from mnpu.training import Fitted, FromBundle
+from mnpu.types import Fold
+from tests.core.training_world import FOLD, World, fit, make_world, settings
+
+EARLIER = Fold(number=2, train=(0, 400), validation=(405, 500), test=(505, 605))
+STILL = settings(epochs=1, max_steps_per_epoch=1, lr=1e-30, weight_decay=0.0)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return make_world(np.random.default_rng(1))
+
+
+@pytest.fixture(scope="module")
+def earlier(world: World) -> Fitted:
+    return fit(world, fold=EARLIER, train=settings(epochs=1), seed=1)
+
+
+@pytest.fixture
+def bundle(earlier: Fitted, tmp_path: Path) -> Path:
+    return earlier.save(tmp_path / "bundle")
+
+
+def equal(a: Fitted, b: Fitted, prefix: str = "") -> bool:
+    """To a step at a rate of almost zero."""
+    there = b.network.state_dict()
+    return all(
+        torch.allclose(t, there[name], rtol=0, atol=1e-20)
+        for name, t in a.network.state_dict().items()
+        if name.startswith(prefix)
+    )
+
+
+def test_training_begins_with_the_weights_of_the_bundle(world: World, earlier: Fitted, bundle: Path) -> None:
+    assert equal(fit(world, train=STILL, warm_up=FromBundle(bundle)), earlier)
+    assert not equal(fit(world, train=STILL), earlier)
+
+
+def test_the_backbone_alone_may_be_taken_under_another_head(world: World, earlier: Fitted, bundle: Path) -> None:
+    fitted = fit(world, head=Point, train=STILL, warm_up=FromBundle(bundle, "backbone"))
+    assert equal(fitted, earlier, "backbone.")
+    own = fit(world, head=Point, train=STILL)
+    assert equal(fitted, own, "head.")
+    assert not equal(fitted, own, "backbone.")
+
+
+def test_a_good_beginning_is_seen_in_the_first_epoch(world: World, bundle: Path) -> None:
+    first = [fit(world, train=settings(epochs=1, lr=1e-5), warm_up=w).history[0] for w in (None, FromBundle(bundle))]
+    assert first[1].validation < 0.8 * first[0].validation
+
+
+@pytest.mark.parametrize(
+    ("fold", "reason"),
+    [
+        (Fold(0, train=(0, 300), validation=(305, 500), test=(505, 605)), "was trained up to 2001-02-05"),
+        (Fold(0, train=(0, 420), validation=(425, 470), test=(475, 600)), "may have seen all before 2001-05-22"),
+    ],
+)
+def test_weights_that_know_the_answers_are_refused(world: World, bundle: Path, fold: Fold, reason: str) -> None:
+    """The earlier fit has trained on bars 0 to 399 and was chosen on 405 to 499."""
+    with pytest.raises(DataError, match=reason) as caught:
+        fit(world, fold=fold, train=STILL, warm_up=FromBundle(bundle))
+    assert caught.value.where == "fold 1"
+
+
+def test_the_newest_bundle_of_a_run_that_may_be_used_is_taken(world: World, earlier: Fitted, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    oldest = fit(world, fold=Fold(0, (0, 300), (305, 350), (355, 400)), train=STILL, seed=5)
+    latest = fit(world, fold=FOLD, train=STILL, seed=6)
+    for number, one in enumerate((oldest, earlier, latest)):
+        one.save(run / "bundle" / f"fold-{number:02d}")
+    of_fold = partial(fit, world, train=STILL, warm_up=FromBundle(run))
+    assert equal(of_fold(), latest)
+    assert equal(of_fold(fold=EARLIER), earlier)
+    assert equal(of_fold(fold=Fold(0, (0, 390), (395, 440), (445, 500))), oldest)
+    with pytest.raises(DataError, match=r"fold-02 was trained up to .*; fold-01 was .*; fold-00 was trained up to"):
+        of_fold(fold=Fold(0, (0, 200), (205, 340), (355, 400)))
+
+
+def test_members_of_an_ensemble_begin_with_members(world: World, tmp_path: Path) -> None:
+    usual: dict[str, Any] = {"backbone": Linear, "head": Quantile, "lookback": 8, "min_present": 0.8, "device": "cpu"}
+    both = partial(training.fit_ensemble, world.frame, world.labels, members=2, train=STILL, **usual)
+    before = both(EARLIER, seed=1)
+    after = both(FOLD, seed=2, warm_up=FromBundle(before.save(tmp_path / "bundle")))
+    assert equal(after, before)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"backbone": Omni}, "the bundle has no tensor backbone.blocks.0.mix.bias|the bundle has a tensor backbone"),
+        ({"backbone": partial(Linear, d_model=16)}, r"backbone\.map\.bias of shape \[32\], expected .* \[16\]"),
+        ({"head": partial(Quantile, levels=(0.1, 0.5, 0.9))}, r"head\.map\.bias of shape \[\d+\], expected .* \[3\]"),
+    ],
+)
+def test_another_network_is_refused_by_tensor(world: World, bundle: Path, changed: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        fit(world, train=STILL, warm_up=FromBundle(bundle), **changed)
+
+
+def test_other_columns_and_other_gaps_are_refused(world: World, bundle: Path) -> None:
+    renamed = World(replace(world.frame, names=("a", "b", "c", "d")), world.labels)
+    with pytest.raises(DataError, match=r"the bundle's features are noise\.f0, .*, expected .*: a, b, c, d"):
+        fit(renamed, train=STILL, warm_up=FromBundle(bundle))
+    values = world.frame.values.copy()
+    values[3, :, 2] = np.nan
+    with pytest.raises(DataError, match=r"with gaps in no feature, expected .*: noise\.f2; each brings an input"):
+        fit(World(replace(world.frame, values=values), world.labels), train=STILL, warm_up=FromBundle(bundle))
+
+
+def test_a_path_without_a_bundle_and_a_changed_bundle_are_refused(world: World, bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"model\.warm_start is .*nowhere, and no bundle lies there"):
+        fit(world, train=STILL, warm_up=FromBundle(tmp_path / "nowhere"))
+    content = bytearray((bundle / "weights.safetensors").read_bytes())
+    content[-1] ^= 1
+    (bundle / "weights.safetensors").write_bytes(content)
+    with pytest.raises(DataError, match="has changed since the bundle was written"):
+        fit(world, train=STILL, warm_up=FromBundle(bundle))
