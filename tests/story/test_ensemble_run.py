@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from mnpu.bundles import Bundle
 from tests.story.test_agent import OPENS, _agreeing_decisions
 
 pytest.importorskip("torch", reason="training needs mnpu-core[train]")
@@ -22,6 +23,8 @@ def test_an_agent_with_an_ensemble_decides_what_the_run_decided(demo_store, regi
     run = execute(load_config(recipe, sets=sets), registry, runs=tmp_path / "runs", progress=Silent())
     [first, *_] = sorted((run.path / "bundle").iterdir())
     assert len(json.loads((first / "fitted.json").read_text())["members"]) == 3
+    assert ", in 3 members |" in (first / "MODEL_CARD.md").read_text()
+    assert Bundle.open(first).facts()["members"] == 3
     assert _agreeing_decisions(run, registry, 260) >= 250
 
 

@@ -54,7 +54,7 @@ def _network(fitted: Fitted, result: Result) -> str:
     parts = parts or [
         ("backbone", _use(model.get("backbone"))),
         ("head", _use(model.get("head"))),
-        ("parameters", f"{size:,}"),
+        ("parameters", f"{size:,}" + (f", in {len(fitted.members)} members" if fitted.members else "")),
     ]
     rows = [
         ("forecasts", f"{len(fitted.levels)} quantiles of the target, {_listed(fitted.horizons)} bars ahead"),
