@@ -20,6 +20,7 @@ import torch  # noqa: E402
 from mnpu import training  # noqa: E402
 from mnpu.errors import ConfigError, MnpuError  # noqa: E402
 from mnpu.nn.dirichlet_quantile import DirichletQuantile  # noqa: E402
+from mnpu.nn.ensemble import Ensemble  # noqa: E402
 from mnpu.nn.linear import Linear  # noqa: E402
 from mnpu.nn.network import Network  # noqa: E402
 from mnpu.plugins.registry import Registry  # noqa: E402
@@ -110,6 +111,18 @@ def test_what_is_exported_is_calibrated_as_the_bundle_is(tmp_path: Path) -> None
     np.testing.assert_allclose(quantiles[0] / scale, forecast.quantiles[t, a] / scale, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(probabilities[0], forecast.probabilities[t, a], rtol=1e-5)
     np.testing.assert_allclose(evidence[0], forecast.evidence[t, a], rtol=1e-5)
+
+
+def test_an_ensemble_is_exported_as_one(tmp_path: Path) -> None:
+    world = make_world(np.random.default_rng(1), horizons=2)
+    one, other = (fit(world, head=DirichletQuantile, seed=seed, train=settings(epochs=1)) for seed in (1, 2))
+    both = replace(one, network=Ensemble([one.network, other.network]).eval())
+    assert export(both, tmp_path / "out", kind="onnx")["largest_difference"] <= 1e-5
+    windows = torch.randn(3, both.lookback, both.scaler.n_columns)
+    found = forecasts_of((tmp_path / "out" / "model.onnx").read_bytes(), "onnx", windows)
+    each = [member.network(windows).detach().numpy() for member in (one, other)]
+    scale = both.target_scale[:, None]
+    np.testing.assert_allclose(found[0] / scale, np.mean(each, axis=0), rtol=1e-5, atol=1e-5)
 
 
 def test_a_network_whose_export_differs_is_refused_and_nothing_is_written(

@@ -96,6 +96,7 @@ class Bundle:
             "recipe_id": origin.get("recipe_id"),
             "model": origin.get("model", {}),
             "parameters": _n_parameters(self.files[WEIGHTS]) if WEIGHTS in self.files else None,
+            "members": len(state.get("members", ())),
             "lookback": state.get("lookback"),
             "columns": state.get("names", []),
             "horizons": state.get("horizons", []),

@@ -55,10 +55,7 @@ def _network(fitted: Fitted, result: Result) -> str:
     parts = parts or [
         ("backbone", _use(model.get("backbone"))),
         ("head", _use(model.get("head"))),
-        (
-            "parameters",
-            f"{size:,}" + (f", of {len(fitted.members)} members that are averaged" if fitted.members else ""),
-        ),
+        ("parameters", f"{size:,}" + (f", in {len(fitted.members)} members" if fitted.members else "")),
         ("began", _beginning(fitted, model)),
     ]
     rows = [

@@ -136,6 +136,7 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("  recipe", f"{_known(facts['name'])} {facts['recipe_id'] or ''}".strip()),
         ("  fold", _known(facts["fold"])),
         *_made_of(model),
+        *([("  members", str(facts["members"]))] if facts["members"] else []),
         ("  parameters", "-" if facts["parameters"] is None else f"{facts['parameters']:,}"),
         ("  window", f"{_known(facts['lookback'])} bars of {len(facts['columns'])} columns"),
         ("  columns", ", ".join(facts["columns"])),
