@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
+
+from mnpu.config.blocks import Block
 
 __all__ = ["AlertsConfig"]
 
 Action = Literal["log", "stop", "lower_lr"]
 
 
-class _Rule(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
+class _Rule(Block):
     threshold: float = Field(default=0.0, ge=0, description="Where the alert begins.")
     action: Action = Field(
         default="log",
@@ -73,13 +73,11 @@ def _number(value: Any) -> Any:
     return {"threshold": value} if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
-class AlertsConfig(BaseModel):
+class AlertsConfig(Block):
     """Thresholds of alerts, judged after every epoch by what the instruments read.
 
     A number alone is the threshold, null turns an alert off.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     nan: Annotated[_Nan | None, BeforeValidator(_number)] = Field(
         default=_Nan(), description="Gradients that are not finite; a loss that is not finite always ends the run."
