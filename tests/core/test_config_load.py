@@ -153,6 +153,14 @@ def test_several_errors_are_told_at_once():
             ["policy.by=classes", "compare=[{forecaster: {use: ridge}}]"],
             "policy.by is classes, and compare.0.forecaster (ridge) gives quantiles alone, expected heads that name",
         ),
+        (
+            ["model={lookback: 4, forecaster: {use: ridge}, warm_start: here}", "compare=[{backbone: {use: gru}}]"],
+            "model.warm_start is set, and the judged model is a whole one (ridge), expected a backbone",
+        ),
+        (
+            ["model={lookback: 4, forecaster: {use: ridge}, ensemble: {seeds: 3}}", "compare=[]"],
+            "model.ensemble is set, and every model of the run is a whole one (ridge), expected a backbone",
+        ),
         (["report.formats=[md, md]"], "report.formats.1 is md, which is there twice"),
         (
             ["model.min_present=1.5"],

@@ -387,6 +387,23 @@ def test_the_json_schema_accepts_choices_of_features(entry):
     assert validate(instance) == []
 
 
+@pytest.mark.parametrize(
+    ("train", "accepted"),
+    [
+        ({"instruments": ["norms", {"use": "noise_scale", "every": 2}]}, True),
+        ({"instruments": [{"use": "noise_scale", "evry": 2}]}, False),
+        ({"alerts": {"miscalibration": 0.05, "noise_scale": None, "factor": 0.3}}, True),
+        ({"alerts": {"over_fitting": {"threshold": 0.2, "action": "stop"}}}, True),
+        ({"alerts": {"over_fitting": {"action": "shout"}}}, False),
+        ({"alerts": {"overfitting": 0.2}}, False),
+    ],
+)
+def test_the_json_schema_accepts_of_instruments_and_alerts_what_a_run_does(train, accepted):
+    instance = load_config(RECIPES / "us_equities_daily.yaml", env={}).tree.value
+    instance["train"] = train
+    assert (list(validate(instance)) == []) is accepted
+
+
 def test_the_json_schema_offers_the_tags_that_are_there():
     tag = json_schema(Registry.discover())["$defs"]["feature"]["properties"]["tag"]
     assert {"momentum", "trend"} <= set(tag["examples"])

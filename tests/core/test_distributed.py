@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
+from mnpu.config.models import RuntimeConfig, TrainConfig
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.nn.omni import Omni
+from mnpu.plugins.registry import Registry
 from mnpu.training import Callback, Fitted, Layout
 from mnpu.training.batches import OrderedBatches, ShuffledBatches, gather
+from mnpu.training.instruments.recorder import Recorder
+from mnpu.training.loggers import Csv, LoggedFit, logging_to
 from mnpu.training.loop import Loop
 from tests.core.training_world import World, fit, make_world, settings
 
@@ -117,9 +124,28 @@ def test_a_batch_that_cannot_be_parted_is_refused(world: World, changed: Any, me
         fit(world, train=settings(**changed), layout=Layout(2, "ddp"))
 
 
+def test_what_watches_a_run_can_be_sent_to_a_process(tmp_path: Path) -> None:
+    """Every instrument and the loggers that need no package of their own, as a recipe builds them."""
+    registry = Registry.discover()
+    instruments = {c.name: registry.build("instrument", c.canonical, {}) for c in registry.components("instrument")}
+    assert len(instruments) >= 5
+    recorder = Recorder(instruments, alerts=TrainConfig().alerts, strategy="linear")
+    sent = pickle.loads(pickle.dumps(recorder))
+    assert sent.state() == recorder.state()
+    fit = LoggedFit("run", "linear", 0, tmp_path, {})
+    for logging in logging_to({"csv": Csv()}, fit):
+        assert type(pickle.loads(pickle.dumps(logging))) is type(logging)
+
+
 def test_what_has_no_name_cannot_be_sent(world: World) -> None:
     class Local(Omni):
         pass
 
     with pytest.raises(MnpuError, match=r"cannot be sent to another process .* runtime\.devices: 1"):
         fit(world, backbone=Local, train=settings(), layout=Layout(2, "ddp"))
+
+
+def test_a_strategy_needs_devices_to_share_among() -> None:
+    with pytest.raises(ValidationError, match="strategy: auto, or devices: 2 or more"):
+        RuntimeConfig(strategy="fsdp")
+    assert RuntimeConfig(strategy="fsdp", devices=2).devices == 2

@@ -19,6 +19,7 @@ from mnpu.nn.quantile import Quantile
 from mnpu.training import Callback, Checkpoints, Fitted
 from mnpu.training.checkpoints import Every
 from mnpu.training.ensembles import member_seed
+from mnpu.training.export import export, forecasts_of
 from mnpu.training.loop import Loop
 from tests.core.training_world import FOLD, World, fit, make_world, settings
 
@@ -130,3 +131,15 @@ def test_equal_members_leave_their_own_evidence_and_certain_ones_too() -> None:
         pooled = averaged([one, one, one]).evidence
         assert pooled is not None
         assert float(pooled) == pytest.approx(12.5, rel=1e-6)
+
+
+def test_an_ensemble_is_exported_as_one_network(world: World, tmp_path: Path) -> None:
+    fitted = together(world, 2)
+    facts = export(fitted, tmp_path / "out", kind="torch")
+    assert facts["largest_difference"] < 1e-5
+    windows = torch.randn(5, 8, 4, generator=torch.Generator().manual_seed(0))
+    [said, *_] = forecasts_of((tmp_path / "out" / facts["file"]).read_bytes(), "torch", windows)
+    with torch.no_grad():
+        members = [member.forecast(windows).quantiles for member in fitted.network.members]
+    expected = torch.stack(members).mean(0).numpy() * fitted.target_scale[:, None]
+    np.testing.assert_allclose(said, expected, atol=1e-6)

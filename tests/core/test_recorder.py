@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import pickle
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from mnpu.nn.point import Point
 from mnpu.nn.quantile import Quantile
 from mnpu.nn.tcn import TCN
 from mnpu.training import Callback, Checkpoints, Fitted, Recorder
+from mnpu.training.backends import Backend
 from mnpu.training.checkpoints import Every
 from mnpu.training.fitted import Epoch
 from mnpu.training.instruments.alerts import Judge
@@ -356,3 +358,29 @@ def test_under_a_shift_the_alert_of_miscalibration_fires(world: World) -> None:
     )
     assert list(still["name"]) == []
     assert list(moved["name"]) == ["miscalibration"]
+
+
+def test_a_recorder_may_be_sent_to_another_process_and_its_state_comes_back(world: World) -> None:
+    """As a fit in several processes does: what was recorded there is told here."""
+    there = pickle.loads(pickle.dumps(Recorder(everything(), alerts=AlertsConfig(), strategy="mine", seed=5)))
+    fit(world, callbacks=[there], train=settings(epochs=2, max_steps_per_epoch=6))
+    here = Recorder(everything(), alerts=AlertsConfig(), strategy="mine", seed=5)
+    here.load_state(json.loads(json.dumps(there.state())))
+    for table in ("measurements", "landscape", "alerts"):
+        pd.testing.assert_frame_equal(getattr(here.record(), table), getattr(there.record(), table), check_exact=True)
+
+
+class Several(Backend):
+    """Stands for one of two processes."""
+
+    world = 2
+
+    def total(self, value: Tensor) -> Tensor:
+        return 2 * value
+
+
+def test_in_several_processes_losses_are_recorded_and_no_instrument_looks(world: World) -> None:
+    _, recorder = watched(world, everything(), backend=Several())
+    rows = recorder.record()
+    assert set(rows.measurements["name"]) == {"loss_train", "loss_validation", "lr"}
+    assert rows.landscape.empty

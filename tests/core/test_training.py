@@ -19,6 +19,7 @@ from mnpu.nn.omni import Omni
 from mnpu.nn.quantile import Quantile
 from mnpu.training import Fitted
 from mnpu.training.batches import OrderedBatches, ShuffledBatches, gather
+from mnpu.training.reproducible import n_threads
 from mnpu.types import Fold, Forecast
 from tests.core.training_world import FOLD, World, fit, make_world, rank_ic, settings
 
@@ -49,6 +50,20 @@ def test_windows_are_the_slices_of_their_symbol(rng: np.random.Generator) -> Non
         np.testing.assert_array_equal(batch.x[row].numpy(), scaled[t - 4 : t + 1, a])
     assert batch.y[:, 0].tolist() == [2.0, 0.0, 1.0]
     assert (batch.time.tolist(), batch.symbol.tolist()) == ([4, 4, 29], [2, 0, 3])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_batches_that_are_written_over_the_last_one_are_the_same(rng: np.random.Generator, threads: int) -> None:
+    scaled = rng.standard_normal((50, 3, 4)).astype("float32")
+    time, symbol = (index.ravel() for index in np.indices((50, 3)))
+    windows = gather(scaled, time[time >= 6], symbol[time >= 6], lookback=7, y=np.zeros((44 * 3, 1)))
+    batches = ShuffledBatches(windows, 16, max_steps=None, seed=1)
+    with n_threads(threads):
+        for fresh, written in zip(batches.of_epoch(2, skip=1), batches.of_epoch(2, skip=1, reuse=True), strict=True):
+            assert torch.equal(fresh.x, written.x)
+            for row in range(16):
+                t, a = int(written.time[row]), int(written.symbol[row])
+                np.testing.assert_array_equal(written.x[row].numpy(), scaled[t - 6 : t + 1, a])
 
 
 def test_an_epoch_shows_no_window_twice_and_the_next_has_another_order(rng: np.random.Generator) -> None:

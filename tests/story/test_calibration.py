@@ -152,6 +152,23 @@ def test_a_whole_model_is_calibrated_and_served_like_a_network(small_recipe, reg
         np.testing.assert_allclose(decision.forecast.quantiles[-1], run.result.forecast.quantiles[t], atol=1e-8)
 
 
+def test_an_ensemble_is_calibrated_as_one_and_served_so(small_recipe, registry, tmp_path):
+    from mnpu.agent import replay
+
+    run = _run(small_recipe, registry, tmp_path, *SPLIT, "model.ensemble={seeds: 2}")
+    result = run.result
+    for bundle in _bundles(run):
+        assert len(bundle["calibration"]["temperatures"]) == 1
+    assert np.isfinite(result.forecast.thresholds).all()
+    agent, bars = replay(run.path, registry, sessions=3)
+    for rows, news in bars:
+        decision = agent.step(rows, news)
+        t = result.times.get_loc(decision.time)
+        for name in ("quantiles", "probabilities", "evidence"):
+            served, tested = getattr(decision.forecast, name)[-1], getattr(result.forecast, name)[t]
+            np.testing.assert_allclose(served, tested, rtol=1e-5, atol=1e-8)
+
+
 def test_classes_of_a_direction_are_calibrated_and_scored(small_recipe, registry, tmp_path):
     sets = ("target={use: direction, flat: 0.4, horizons: [5]}", *SPLIT)
     run = _run(small_recipe, registry, tmp_path, *sets)

@@ -56,20 +56,14 @@ def fit_fold(
     }
     backbone, head, whole = forecaster.backbone, forecaster.head, forecaster.whole
     members = 1 if config.model.ensemble is None or whole is not None else config.model.ensemble.seeds
-    recorder = training.Recorder(
-        parts.instruments(),
-        alerts=config.train.alerts,
-        strategy=forecaster.name,
-        fold=fold.number,
-        seed=config.seed,
-    )
+    recorders = [_recorder(parts, forecaster, fold, k) for k in range(members)]
     place = None if kept is None else kept / FITS / _folder(forecaster, fold)
-    loggers = [_loggers(parts, forecaster, fold, k, kept) for k in range(members)]
+    watchers = [[r, *_loggers(parts, forecaster, fold, k, kept)] for k, r in enumerate(recorders)]
 
     def fit(checkpoints: Any) -> Any:
         if whole is not None:  # fitted at once: there is nothing between its begin and its end
             return training.fit_whole(frame, labels, fold, forecaster=whole, **shared)
-        fit_all = training.fit if members == 1 else partial(training.fit_ensemble, members=members, watchers=loggers)
+        fit_all = training.fit if members == 1 else partial(training.fit_ensemble, members=members, watchers=watchers)
         return fit_all(
             frame,
             labels,
@@ -80,7 +74,7 @@ def fit_fold(
             train=config.train,
             device=runtime.device,
             progress=live,
-            callbacks=[recorder, *(loggers[0] if members == 1 else ())],
+            callbacks=watchers[0] if members == 1 else (),
             warm_up=_start(parts, forecaster),
             checkpoints=checkpoints,
             layout=training.Layout(runtime.devices, runtime.strategy),
@@ -90,8 +84,8 @@ def fit_fold(
     def read(folder: Path) -> Any:
         return training.reloaded(folder, backbone, head, whole, device=runtime.device, threads=runtime.threads)
 
-    fitted = training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every, callbacks=[recorder])
-    return fitted if whole is not None else replace(fitted, record=recorder.record())
+    fitted = training.fit_or_resume(place, fit, read, every=config.train.checkpoint_every, callbacks=recorders)
+    return fitted if whole is not None else replace(fitted, record=TrainingRecord.join(r.record() for r in recorders))
 
 
 def training_record(fitted: Mapping[str, Sequence[Any]]) -> TrainingRecord | None:
@@ -116,6 +110,27 @@ def _folder(forecaster: Forecaster, fold: Fold) -> Path:
     return Path(forecaster.name.replace("/", "~")) / f"fold-{fold.number:02d}"
 
 
+def _recorder(parts: Parts, forecaster: Forecaster, fold: Fold, member: int) -> Any:
+    """What instruments read of one fit; the first member is what is fitted without an ensemble."""
+    from mnpu import training  # torch lives only here
+
+    recorder = training.Recorder(
+        parts.instruments(),
+        alerts=parts.config.train.alerts,
+        strategy=forecaster.name,
+        fold=fold.number,
+        seed=parts.config.seed,
+    )
+    recorder.member = member
+    if member:  # what is kept of a fit is kept by the name of what watched it
+        recorder.name = f"{recorder.name}-{member:02d}"
+    return recorder
+
+
+def _member(forecaster: Forecaster, member: int) -> str:
+    return f"{forecaster.name}, member {member + 1}" if member else forecaster.name
+
+
 def _loggers(parts: Parts, forecaster: Forecaster, fold: Fold, member: int, kept: Path | None) -> Sequence[Any]:
     """What tells the recipe's loggers of one fit; the first member is what is fitted without an ensemble."""
     from mnpu import training  # torch lives only here
@@ -123,9 +138,9 @@ def _loggers(parts: Parts, forecaster: Forecaster, fold: Fold, member: int, kept
     if kept is None:
         return []
     settings = parts.config.train.model_dump(mode="json", exclude={"instruments", "alerts", "loggers"})
-    folder, name = kept / LOGS / _folder(forecaster, fold), forecaster.name
+    folder, name = kept / LOGS / _folder(forecaster, fold), _member(forecaster, member)
     if member:
-        folder, name = folder / f"member-{member:02d}", f"{name}, member {member + 1}"
+        folder = folder / f"member-{member:02d}"
     return training.logging_to(parts.loggers(), training.LoggedFit(kept.name, name, fold.number, folder, settings))
 
 

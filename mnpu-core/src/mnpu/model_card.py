@@ -6,7 +6,8 @@ this field.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def _network(fitted: Fitted, result: Result) -> str:
         ("backbone", _use(model.get("backbone"))),
         ("head", _use(model.get("head"))),
         ("parameters", f"{size:,}" + (f", in {len(fitted.members)} members" if fitted.members else "")),
+        ("began", _beginning(fitted, model)),
     ]
     rows = [
         ("forecasts", f"{len(fitted.levels)} quantiles of the target, {_listed(fitted.horizons)} bars ahead"),
@@ -65,6 +67,21 @@ def _network(fitted: Fitted, result: Result) -> str:
         ("inputs", f"{len(fitted.names)} columns: {', '.join(fitted.names)} (features.json)"),
     ]
     return _table(("", ""), rows)
+
+
+def _beginning(fitted: Fitted, model: Mapping[str, Any]) -> str:
+    source = model.get("warm_start")
+    weights = "with random weights" if source is None else f"with the weights of {_path(source)}"
+    if not fitted.pretraining:
+        return weights
+    first, last = fitted.pretraining[0], fitted.pretraining[-1]
+    epochs = f"{len(fitted.pretraining)} epochs of pre-training without labels"
+    return f"{weights}, then {epochs} (loss {first:.4g} to {last:.4g})"
+
+
+def _path(source: Any) -> str:
+    path = source.get("path", "") if isinstance(source, Mapping) else source
+    return f"`{Path(str(path)).name}`"  # a card travels, the folder above does not
 
 
 def _calibration(fitted: Fitted) -> str:

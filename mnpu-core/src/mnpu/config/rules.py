@@ -24,6 +24,7 @@ def check(loaded: LoadedConfig) -> Iterator[ConfigError]:
     yield from _repeated(loaded, ("report", "formats"), loaded.pipeline.report.formats)
     yield from _features(loaded)
     yield from _classes(loaded)
+    yield from _of_networks(loaded)
 
 
 def _dates(loaded: LoadedConfig) -> Iterator[ConfigError]:
@@ -89,6 +90,27 @@ def _horizons(loaded: LoadedConfig) -> Iterator[ConfigError]:
                 ("target", "horizons", i), f"is {horizon!r}", expected="a positive integer, the horizon in bars"
             )
     yield from _repeated(loaded, ("target", "horizons"), horizons)
+
+
+def _of_networks(loaded: LoadedConfig) -> Iterator[ConfigError]:
+    """Settings of networks say nothing where there is none: whoever wrote them expects more than will happen."""
+    config = loaded.pipeline
+    if config.model.forecaster is None:
+        return
+    alone = all(other.backbone is None for other in config.compare)
+    settings: list[tuple[tuple[str, str], bool, str]] = [
+        (("model", "warm_start"), config.model.warm_start is not None, "the judged model"),
+        (("model", "ensemble"), config.model.ensemble is not None and alone, "every model of the run"),
+        (("train", "pretrain"), config.train.pretrain is not None and alone, "every model of the run"),
+    ]
+    for path, without_effect, which in settings:
+        if without_effect:
+            yield loaded.error(
+                path,
+                f"is set, and {which} is a whole one ({config.model.forecaster.use})",
+                expected="a backbone, which has weights to begin with, to average or to pre-train",
+                next_step="Remove it, or take model.backbone.",
+            )
 
 
 def _classes(loaded: LoadedConfig) -> Iterator[ConfigError]:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mnpu.training.reproducible import derived_seed
+from mnpu.training.rows import copy_rows
 from mnpu.types import WindowBatch
 
 __all__ = ["ShuffledBatches", "Windows", "gather"]
@@ -51,10 +52,21 @@ class Windows:
 
         A fresh tensor costs several times what is written into it: the system hands its pages out one by one.
         """
-        rows = torch.index_select(self.rows, 0, self.first.index_select(0, index), out=into)
-        y = None if self.y is None else self.y.index_select(0, index)
+        first = self.first.index_select(0, index)
+        if into is None or into.device.type != "cpu" or torch.get_num_threads() > 1:
+            rows = torch.index_select(self.rows, 0, first, out=None if into is None else into[: len(first)])
+        else:
+            rows = copy_rows(self.rows, first, into)
+        y = None if self.y is None else self._targets(index)
         time, symbol = self.time.index_select(0, index), self.symbol.index_select(0, index)
         return WindowBatch(rows.unflatten(1, (self.lookback, -1)), y, time, symbol)
+
+    def _targets(self, index: Tensor) -> Tensor:
+        """Targets (B, H) at positions ``index``: one horizon as a row of numbers, which is several times as fast."""
+        assert self.y is not None
+        if self.y.shape[1] == 1:
+            return self.y[:, 0].index_select(0, index)[:, None]
+        return self.y.index_select(0, index)
 
     def to(self, device: str) -> Windows:
         """The same windows on a device: every bar moves once, however many windows it is in."""
@@ -153,6 +165,8 @@ class ShuffledBatches:
         into = None
         if reuse:
             rows = self.windows.rows
+            if not 0 <= int(self.windows.first.min()) <= int(self.windows.first.max()) < len(rows):
+                raise IndexError("a window begins outside of the data")
             into = torch.empty(min(self.size, len(self.windows)), rows.shape[1], device=rows.device)
         for index in order.to(self.windows.first.device).split(self.size)[skip:]:
             yield self.windows.batch(index[self._part], into=into)

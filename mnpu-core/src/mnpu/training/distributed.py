@@ -37,6 +37,7 @@ from mnpu.nn.network import Network
 from mnpu.training.backends import Layout
 from mnpu.training.batches import OrderedBatches, ShuffledBatches
 from mnpu.training.callbacks import Callback
+from mnpu.training.checkpoints import plain
 from mnpu.training.fitted import Epoch
 from mnpu.training.loop import Loop, Outcome, TrainSettings
 from mnpu.training.reproducible import derived_seed, reproducible
@@ -183,14 +184,14 @@ def _loop(rank: int, job: Job) -> Loop:
 
 def _write(loop: Loop, folder: Path) -> None:
     save_file({name: tensor.cpu().contiguous() for name, tensor in loop.best.items()}, folder / "best.safetensors")
-    states = {callback.name: dict(callback.state()) for callback in loop.callbacks}
+    states = {callback.name: dict(callback.state()) for callback in loop.callbacks if callback.name}
     told = {"history": [asdict(epoch) for epoch in loop.history], "callbacks": states}
-    (folder / "outcome.json").write_text(json.dumps(told, default=float), encoding="utf-8")
+    (folder / "outcome.json").write_text(json.dumps(told, default=plain), encoding="utf-8")
 
 
 def _outcome(folder: Path, job: Job) -> Outcome:
     told = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
-    for callback in job.callbacks:
+    for callback in (c for c in job.callbacks if c.name):
         callback.load_state(told["callbacks"][callback.name])
     return Outcome(load_file(folder / "best.safetensors"), [Epoch(**epoch) for epoch in told["history"]])
 
