@@ -34,7 +34,8 @@ from mnpu.progress import Silent
 from mnpu.rundir import RunDirectory, list_runs
 
 BEGIN, END = pipeline.fit_and_forecast.__code__, pipeline.decisions.__code__
-STARTED = re.compile(rb'"started_at": "[^"]*"|\| [Ss]tarted \|[^\n]*|"MODEL_CARD.md": "[^"]*"')
+#: When a run was begun, and the hashes of files that say so.
+STARTED = re.compile(rb'"started_at": "[^"]*"|\| [Ss]tarted \|[^\n]*|"(MODEL_CARD.md|origin.json|self)": "[^"]*"')
 
 
 class Counting:
