@@ -40,6 +40,20 @@ def test_one_seed_finds_the_planted_signal_as_its_row_says(name, committed):
     assert again.ic > 0.8 * IC
 
 
+def test_every_model_has_every_seed_on_both_markets(committed):
+    held = {(r.plant, r.model, r.seed) for r in committed}
+    assert held == {(plant, name, seed) for plant in command.PLANTS for name in MODELS for seed in range(SEEDS)}
+
+
+def test_the_median_over_the_seeds_reaches_four_fifths_of_the_known_coefficient(committed):
+    short = [model.name for model in MODELS.values() if not verdict(model, committed).passes]
+    assert short == []
+
+
+def test_in_nothing_as_much_is_found_as_chance_gives(committed):
+    assert nulls(committed).passes
+
+
 def test_the_page_is_that_of_the_rows():
     assert PAGE.read_text(encoding="utf-8") == page(read(Row, ROWS)), "run: nox -s evidence -- page"
 
