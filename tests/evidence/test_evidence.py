@@ -14,7 +14,7 @@ from tests.evidence.fitting import fit
 from tests.evidence.models import IC, MODELS
 from tests.evidence.page import page
 from tests.evidence.rows import ROWS, Row, append, read
-from tests.evidence.verdicts import SEEDS, binomial_band, current, verdict
+from tests.evidence.verdicts import SEEDS, binomial_band, current, nulls, verdict
 
 PAGE = Path(__file__).parents[2] / "docs" / "evidence.md"
 LINEAR = MODELS["linear"]
