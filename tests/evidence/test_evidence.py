@@ -14,7 +14,7 @@ from tests.evidence.fitting import fit
 from tests.evidence.models import IC, MODELS
 from tests.evidence.page import page
 from tests.evidence.rows import ROWS, Row, append, read
-from tests.evidence.verdicts import SEEDS, binomial_band, current, verdict
+from tests.evidence.verdicts import SEEDS, binomial_band, current, nulls, verdict
 
 PAGE = Path(__file__).parents[2] / "docs" / "evidence.md"
 LINEAR = MODELS["linear"]
@@ -38,6 +38,20 @@ def test_one_seed_finds_the_planted_signal_as_its_row_says(name, committed):
     assert again.score_ic == pytest.approx(kept.score_ic, abs=1e-5)  # the market, on any machine
     assert again.ic == pytest.approx(kept.ic, abs=0.02)  # training, but for rounding
     assert again.ic > 0.8 * IC
+
+
+def test_every_model_has_every_seed_on_both_markets(committed):
+    held = {(r.plant, r.model, r.seed) for r in committed}
+    assert held == {(plant, name, seed) for plant in command.PLANTS for name in MODELS for seed in range(SEEDS)}
+
+
+def test_the_median_over_the_seeds_reaches_four_fifths_of_the_known_coefficient(committed):
+    short = [model.name for model in MODELS.values() if not verdict(model, committed).passes]
+    assert short == []
+
+
+def test_in_nothing_as_much_is_found_as_chance_gives(committed):
+    assert nulls(committed).passes
 
 
 def test_the_page_is_that_of_the_rows():
