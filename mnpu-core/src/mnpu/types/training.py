@@ -9,11 +9,10 @@ import pandas as pd
 
 __all__ = ["ALERTS", "LANDSCAPE", "MEASUREMENTS", "TrainingRecord"]
 
-#: Columns of each table, with the type that an empty one has.
+#: Columns of each table, with the type that an empty one has: which fit, when in it, and what was read.
+_FIT = {"strategy": "str", "fold": "int64", "member": "int64"}
 MEASUREMENTS = {
-    "strategy": "str",
-    "fold": "int64",
-    "member": "int64",
+    **_FIT,
     "epoch": "int64",
     "step": "int64",
     "name": "str",
@@ -21,23 +20,14 @@ MEASUREMENTS = {
     "value": "float64",
 }
 LANDSCAPE = {
-    "strategy": "str",
-    "fold": "int64",
-    "member": "int64",
+    **_FIT,
     "kind": "str",
     "a": "float64",
     "b": "float64",
     "loss": "float64",
 }
 ALERTS = {
-    "strategy": "str",
-    "fold": "int64",
-    "member": "int64",
-    "epoch": "int64",
-    "step": "int64",
-    "name": "str",
-    "layer": "str",
-    "value": "float64",
+    **MEASUREMENTS,
     "threshold": "float64",
     "action": "str",
     "message": "str",

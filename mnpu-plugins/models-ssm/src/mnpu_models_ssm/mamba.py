@@ -39,7 +39,7 @@ from mnpu.nn.checks import at_least_one, refuse
 from mnpu_models_ssm.conv import CausalConv
 from mnpu_models_ssm.machine import compilable
 from mnpu_models_ssm.scan import selective_scan, selective_step
-from mnpu_models_ssm.stack import Stack, gated, step_size_bias, wide
+from mnpu_models_ssm.stack import Block, Norm, Stack, gated, step_size_bias, wide
 
 __all__ = ["Mamba", "SelectiveSSM"]
 
@@ -88,9 +88,8 @@ class Mamba(Stack):
         if not 0 < dt_min <= dt_max:
             raise refuse("backbone.dt_min", dt_min, expected=f"a positive number up to dt_max, {dt_max}")
         shape = {"d_inner": expand * d_model, "d_state": d_state, "d_conv": d_conv, "dt_rank": rank}
-        super().__init__(
-            n_features, d_model, (SelectiveSSM(d_model, **shape, dt=(dt_min, dt_max)) for _ in range(depth))
-        )
+        mixers = (SelectiveSSM(d_model, **shape, dt=(dt_min, dt_max)) for _ in range(depth))
+        super().__init__(n_features, d_model, (Block(d_model, mixer) for mixer in mixers), Norm(d_model))
 
 
 class SelectiveSSM(nn.Module):

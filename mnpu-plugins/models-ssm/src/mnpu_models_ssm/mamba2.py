@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from mnpu.nn.checks import at_least_one, refuse
 from mnpu_models_ssm.conv import CausalConv
 from mnpu_models_ssm.ssd import CHUNK, ssd, ssd_step
-from mnpu_models_ssm.stack import Norm, Stack, gated, step_size_bias, wide
+from mnpu_models_ssm.stack import Block, Norm, Stack, gated, step_size_bias, wide
 
 __all__ = ["Mamba2", "DualSSM"]
 
@@ -90,9 +90,8 @@ class Mamba2(Stack):
         if not 0 < dt_min <= dt_max:
             raise refuse("backbone.dt_min", dt_min, expected=f"a positive number up to dt_max, {dt_max}")
         shape = {"d_inner": expand * d_model, "head_dim": head_dim, "d_state": d_state, "d_conv": d_conv}
-        super().__init__(
-            n_features, d_model, (DualSSM(d_model, **shape, chunk=chunk, dt=(dt_min, dt_max)) for _ in range(depth))
-        )
+        mixers = (DualSSM(d_model, **shape, chunk=chunk, dt=(dt_min, dt_max)) for _ in range(depth))
+        super().__init__(n_features, d_model, (Block(d_model, mixer) for mixer in mixers), Norm(d_model))
 
 
 class DualSSM(nn.Module):

@@ -40,12 +40,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mnpu.nn.checks import at_least_one, refuse
-from mnpu.nn.recompute import through
+from mnpu_models_ssm.stack import Stack
 
 __all__ = ["S4D", "DiagonalSSM"]
 
 
-class S4D(nn.Module):
+class S4D(Stack):
     """Diagonal state-space backbone (S4D): long memory as a convolution, or bar by bar with a constant state.
 
     Parameters
@@ -64,9 +64,7 @@ class S4D(nn.Module):
         Range of the initial step size: a channel remembers about 1 / dt bars.
     """
 
-    causal = True
-    streams = True
-    checkpoint_activations = False
+    scales = ("log_dt", "log_decay", "frequency")
 
     def __init__(
         self,
@@ -80,48 +78,11 @@ class S4D(nn.Module):
         dt_min: Annotated[float, Field(gt=0)] = 0.01,
         dt_max: Annotated[float, Field(gt=0)] = 0.5,
     ) -> None:
-        super().__init__()
         at_least_one(
             "backbone", n_features=n_features, lookback=lookback, d_model=d_model, depth=depth, d_state=d_state
         )
-        self.d_out = d_model
-        self.embed = nn.Linear(n_features, d_model)
-        self.blocks = nn.ModuleList(
-            Block(d_model, DiagonalSSM(d_model, d_state, init=init, dt_min=dt_min, dt_max=dt_max)) for _ in range(depth)
-        )
-        self.norm = nn.LayerNorm(d_model)
-
-    @property
-    def no_weight_decay(self) -> frozenset[str]:
-        """Parameters that are time scales: pulling them to zero would change the memory, not the size."""
-        scales = ("log_dt", "log_decay", "frequency")
-        return frozenset(name for name, _ in self.named_parameters() if name.endswith(scales))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, L, F) -> (B, L, D)``."""
-        h = self.embed(x)  # (B, L, D)
-        for block in self.blocks:
-            h = through(self, block, h)  # (B, L, D)
-        return self.norm(h)
-
-    def summary(self, x: Tensor) -> Tensor:
-        """The last step of ``forward``; the last block convolves only that one: ``(B, L, F) -> (B, D)``."""
-        h = self.embed(x)  # (B, L, D)
-        for block in self.blocks[:-1]:
-            h = through(self, block, h)  # (B, L, D)
-        return self.norm(through(self, self.blocks[-1].last, h))  # (B, D)
-
-    def initial_state(self, batch: int) -> list[Tensor]:
-        """Zero states, complex (B, D, N/2), one for each block."""
-        return [block.ssm.initial_state(batch) for block in self.blocks]
-
-    def step(self, x: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        """One bar in constant time: ``(B, F)`` and the states to ``(B, D)`` and the next states."""
-        h, following = self.embed(x), []  # (B, D)
-        for block, before in zip(self.blocks, state, strict=True):
-            h, after = block.step(h, before)  # (B, D)
-            following.append(after)
-        return self.norm(h), following
+        ssms = (DiagonalSSM(d_model, d_state, init=init, dt_min=dt_min, dt_max=dt_max) for _ in range(depth))
+        super().__init__(n_features, d_model, (Block(d_model, ssm) for ssm in ssms), nn.LayerNorm(d_model))
 
 
 class Block(nn.Module):
@@ -140,6 +101,10 @@ class Block(nn.Module):
     def last(self, h: Tensor) -> Tensor:
         """``(B, L, D) -> (B, D)``: the last step of ``forward``."""
         return h[:, -1] + self._mixed(self.ssm.last(self.norm(h)))
+
+    def initial_state(self, batch: int) -> Tensor:
+        """Zeros, complex (B, D, N/2)."""
+        return self.ssm.initial_state(batch)
 
     def step(self, h: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """``(B, D)`` and a state to ``(B, D)`` and the next state."""

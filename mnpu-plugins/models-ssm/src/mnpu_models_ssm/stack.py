@@ -1,4 +1,4 @@
-"""What Mamba and Mamba-2 share: mixers stacked on a residual stream, and how step sizes start.
+"""What state-space backbones share: blocks stacked on a residual stream, and how step sizes start.
 
 Glossary
 --------
@@ -17,33 +17,42 @@ from torch import Tensor, nn
 
 from mnpu.nn.recompute import through
 
-__all__ = ["Norm", "Stack", "gated", "step_size_bias", "wide"]
+__all__ = ["Block", "Norm", "Stack", "gated", "step_size_bias", "wide"]
 
 EPSILON = 1e-5  #: of every norm, as published
 
 
 class Stack(nn.Module):
-    """``h <- h + mixer(norm(h))`` for each mixer, between an embedding of the columns and a last norm.
+    """Blocks, one after the other, between an embedding of the columns and a last norm.
 
-    A mixer maps (B, L, D) to the same; its ``last`` gives the last step alone, its ``step`` one step from a state.
+    A block maps (B, L, D) to the same; its ``last`` gives the last step alone, its ``step`` one step from a state.
+
+    Parameters
+    ----------
+    n_features, d_model : int
+    blocks : iterable of Module
+        Consumed after the embedding is made, so that weights are drawn in the order in which data flows.
+    norm : Module
+        The last one.
     """
 
     causal = True
     streams = True
     checkpoint_activations = False
+    #: How names of parameters end that are time scales or skips, not directions.
+    scales: tuple[str, ...] = ("A_log", ".D", "dt_bias", "dt_proj.bias")
 
-    def __init__(self, n_features: int, d_model: int, mixers: Iterable[nn.Module]) -> None:
+    def __init__(self, n_features: int, d_model: int, blocks: Iterable[nn.Module], norm: nn.Module) -> None:
         super().__init__()
         self.d_out = d_model
         self.embed = nn.Linear(n_features, d_model)
-        self.blocks = nn.ModuleList(Block(d_model, mixer) for mixer in mixers)
-        self.norm = Norm(d_model)
+        self.blocks = nn.ModuleList(blocks)
+        self.norm = norm
 
     @property
     def no_weight_decay(self) -> frozenset[str]:
-        """Parameters that are time scales or skips, not directions: pulling them to zero would change the memory."""
-        scales = ("A_log", ".D", "dt_bias", "dt_proj.bias")
-        return frozenset(name for name, _ in self.named_parameters() if name.endswith(scales))
+        """Parameters that are ``scales``: pulling them to zero would change the memory, not the size."""
+        return frozenset(name for name, _ in self.named_parameters() if name.endswith(self.scales))
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, L, F) -> (B, L, D)``."""
@@ -53,7 +62,7 @@ class Stack(nn.Module):
         return self.norm(h)
 
     def summary(self, x: Tensor) -> Tensor:
-        """The last step of ``forward``, whose last block gates and projects only that one: ``(B, L, F) -> (B, D)``."""
+        """The last step of ``forward``; the last block computes only what that one needs: ``(B, L, F) -> (B, D)``."""
         h = self.embed(x)  # (B, L, D)
         for block in self.blocks[:-1]:
             h = through(self, block, h)  # (B, L, D)
@@ -61,7 +70,7 @@ class Stack(nn.Module):
 
     def initial_state(self, batch: int) -> list[Any]:
         """The state before the first bar, one for each block: zeros, of a size that does not grow."""
-        return [block.mixer.initial_state(batch) for block in self.blocks]
+        return [block.initial_state(batch) for block in self.blocks]
 
     def step(self, x: Tensor, state: list[Any]) -> tuple[Tensor, list[Any]]:
         """One bar in constant time: ``(B, F)`` and the states to ``(B, D)`` and the next states."""
@@ -87,6 +96,10 @@ class Block(nn.Module):
     def last(self, h: Tensor) -> Tensor:
         """``(B, L, D) -> (B, D)``: the last step of ``forward``."""
         return h[:, -1] + self.mixer.last(self.norm(h))
+
+    def initial_state(self, batch: int) -> Any:
+        """That of the mixer."""
+        return self.mixer.initial_state(batch)
 
     def step(self, h: Tensor, state: Any) -> tuple[Tensor, Any]:
         """``(B, D)`` and a state to ``(B, D)`` and the next state."""
