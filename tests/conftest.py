@@ -32,6 +32,20 @@ def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def mnpu(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[object, str, str]]:
+    """Exit code, stdout and stderr of a command line."""
+    from mnpu.cli import main
+
+    def run(*args: object) -> tuple[object, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(arg) for arg in args])
+        captured = capsys.readouterr()
+        return ended.value.code, captured.out, captured.err
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def demo_folder(demo_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same store as a folder of Parquet files; nobody may change it."""

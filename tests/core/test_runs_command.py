@@ -11,23 +11,9 @@ import pandas as pd
 import pytest
 
 from mnpu import ledger
-from mnpu.cli import main
 from mnpu.results_io import write_result
 from mnpu.rundir import RunDirectory
 from mnpu.types import Metric, Positions, Result, Run
-
-
-@pytest.fixture
-def mnpu(capsys):
-    """Exit code, stdout and stderr of a command line."""
-
-    def run(*args):
-        with pytest.raises(SystemExit) as ended:
-            main([str(arg) for arg in args])
-        captured = capsys.readouterr()
-        return ended.value.code, captured.out, captured.err
-
-    return run
 
 
 def a_run(root, recipe_id, sharpe, *, lr):

@@ -13,20 +13,6 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs mnpu-core[train]")
 
-from mnpu.cli import main
-
-
-@pytest.fixture
-def mnpu(capsys):
-    """Exit code, stdout and stderr of a command line."""
-
-    def run(*args):
-        with pytest.raises(SystemExit) as ended:
-            main([str(arg) for arg in args])
-        captured = capsys.readouterr()
-        return ended.value.code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture
