@@ -158,8 +158,8 @@ def _classes(said: dict[str, Forecast], labels: np.ndarray) -> tuple[Block, ...]
     return (
         "The head also says how likely down, flat and up are. In each row of the table are about equally many "
         "forecasts, by the probability of the class that was called likeliest. The calibration error, the mean "
-        f"distance of *came* from *said*, is {error}; probabilities that were right would stay below {percent(now.ece_if_calibrated)} in "
-        "95 of 100 samples of as many independent outcomes.",
+        f"distance of *came* from *said*, is {error}; probabilities that were right would stay below "
+        f"{percent(now.ece_if_calibrated)} in 95 of 100 samples of as many independent outcomes.",
         Figure("Reliability of the likeliest class", tuple(lines), "calibration", "came, %", "said, %"),
         Table(("Said", "Came", "If right, 95% of samples", "Forecasts"), rows),
     )
