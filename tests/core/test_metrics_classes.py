@@ -72,6 +72,19 @@ def test_ece_is_the_mean_over_bins_of_equally_many_cells(rng) -> None:
     assert found.value == pytest.approx(sum(gaps))
 
 
+def test_cells_that_tie_share_a_bin_whatever_their_order(rng) -> None:
+    said, classes = np.tile([0.5, 0.3, 0.2], (1000, 1)), np.repeat([0, 1], 500)
+    assert metrics.ece(said, classes, np.arange(1000)).value == pytest.approx(0.0)  # half were right, as it says
+    two = np.repeat([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]], [400, 600], axis=0)
+    classes = np.concatenate([np.repeat([0, 1], [100, 300]), np.repeat([2, 0], [540, 60])])
+    expected = 0.4 * abs(100 / 400 - 0.5) + 0.6 * abs(540 / 600 - 0.7)
+    for order in (np.arange(1000), rng.permutation(1000)):
+        assert metrics.ece(two[order], classes[order], np.arange(1000)).value == pytest.approx(expected)
+    sure = metrics.reliability(*forecast_of(two, classes))
+    np.testing.assert_array_equal(sure.count, [400, 600])
+    np.testing.assert_allclose(sure.came, [0.25, 0.9])
+
+
 def test_a_calibrated_forecast_keeps_to_the_band_and_a_too_sure_one_does_not(rng) -> None:
     inside = 0
     for _ in range(40):

@@ -282,6 +282,12 @@ def test_miscalibration_must_last_two_epochs() -> None:
     assert [len(judge.judge(readings, FLAT)) for readings in (far, near, far, far, far)] == [0, 0, 0, 1, 0]
 
 
+def test_an_epoch_without_a_look_is_no_epoch_of_calibration() -> None:
+    judge, far = Judge(alerts(miscalibration=0.1)), [Reading("coverage_gap", 0.2)]
+    every_other = [[], far, [], far, [], far]  # {use: calibration, every: 2}
+    assert [len(judge.judge(readings, FLAT)) for readings in every_other] == [0, 0, 0, 1, 0, 0]
+
+
 def test_over_fitting_is_a_validation_loss_that_rises_while_training_gains() -> None:
     falling = [Epoch(1.0, 1.0), Epoch(0.8, 0.9), Epoch(0.6, 1.0)]  # lost 0.1 of 0.4
     assert judged([], falling, over_fitting=0.2) == ["over_fitting"]

@@ -13,6 +13,7 @@ import torch
 
 from mnpu import training
 from mnpu.errors import DataError
+from mnpu.nn.dirichlet_quantile import DirichletQuantile
 from mnpu.nn.linear import Linear
 from mnpu.nn.omni import Omni
 from mnpu.nn.point import Point
@@ -61,6 +62,20 @@ def test_the_backbone_alone_may_be_taken_under_another_head(world: World, earlie
     own = fit(world, head=Point, train=STILL)
     assert equal(fitted, own, "head.")
     assert not equal(fitted, own, "backbone.")
+
+
+def test_classes_are_parted_by_the_fold_and_not_by_the_bundle(world: World, tmp_path: Path) -> None:
+    values = world.labels.values.copy()
+    values[400:] += 0.05  # after all that the bundle has learnt from
+    moved = replace(world, labels=replace(world.labels, values=values))
+    donor = fit(moved, fold=EARLIER, head=DirichletQuantile, train=settings(epochs=1))
+    begun = FromBundle(donor.save(tmp_path / "bundle"))
+    fitted = fit(moved, head=DirichletQuantile, train=STILL, warm_up=begun)
+    assert torch.allclose(fitted.network.head.map.weight, donor.network.head.map.weight, rtol=0, atol=1e-20)
+    known = np.sort(moved.labels.values[7:600].ravel())  # lookback 8: windows lie in the training range with every bar
+    expected = known[[int(len(known) / 3), int(len(known) * 2 / 3)]]
+    np.testing.assert_allclose(fitted.thresholds[0], expected, rtol=1e-6)
+    assert not np.allclose(donor.thresholds[0], expected, rtol=1e-2)
 
 
 def test_a_good_beginning_is_seen_in_the_first_epoch(world: World, bundle: Path) -> None:

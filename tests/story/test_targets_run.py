@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import numpy as np
 import pytest
 
@@ -71,6 +73,23 @@ def test_an_agent_gives_the_same_probabilities(direction_run, registry):
     for rows, news in bars:
         decision = agent.step(rows, news)
         t = first.times.get_loc(rows.times[0])
+        np.testing.assert_allclose(decision.forecast.probabilities[0], first.forecast.probabilities[t], atol=1e-5)
+
+
+def test_an_agent_that_begins_before_the_first_test_range_waits_for_it(direction_run, registry):
+    from mnpu.agent import replay
+
+    first = direction_run.result
+    agent, bars = replay(direction_run.path, registry, sessions=len(first.times) + 3)
+    made = [agent.step(*bar) for bar in islice(bars, 8)]
+    early = [decision for decision in made if decision.time < first.times[0]]
+    assert 3 <= len(early) < 8
+    for decision in early:
+        assert not decision.proposed.any()
+        assert not np.isfinite(decision.forecast.probabilities).any()
+    for t, decision in enumerate(made[len(early) :]):
+        assert decision.time == first.times[t]
+        np.testing.assert_allclose(decision.proposed, first.proposed.weights[t], atol=1e-9)
         np.testing.assert_allclose(decision.forecast.probabilities[0], first.forecast.probabilities[t], atol=1e-5)
 
 

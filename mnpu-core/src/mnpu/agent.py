@@ -154,14 +154,12 @@ class Agent:
         """The forecast of row ``t`` alone, by the network whose turn it is."""
         from mnpu import training  # torch lives only here
 
-        due = [model for model in self._models if model.since <= frame.times[t]]
-        if not due:  # before the first test range there is no network that may decide
-            levels, horizons = self._models[0].fitted.levels, self._models[0].fitted.horizons
-            empty = np.full((1, len(frame.symbols), len(horizons), len(levels)), np.nan)
-            return Forecast(frame.times[t : t + 1], frame.symbols, horizons, levels, empty)
-        fitted = due[-1].fitted
-        made = training.forecast(fitted, frame.only([n for n in frame.names if n in fitted.names]), rows=(t, t + 1))
-        return made.rows(t, t + 1).final
+        due = [model.fitted for model in self._models if model.since <= frame.times[t]]
+        fitted = due[-1] if due else self._models[0].fitted
+        columns = frame.only([n for n in frame.names if n in fitted.names])
+        made = training.forecast(fitted, columns, rows=(t, t + 1) if due else (t, t)).rows(t, t + 1).final
+        # Before the first test range no network may decide; what a later one calls a class is not known either.
+        return made if due else replace(made, thresholds=None)
 
     def _settle(self) -> np.ndarray:
         """Fill the order of the last decision, if any, and return the move (A,) since that fill."""

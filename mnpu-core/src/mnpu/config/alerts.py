@@ -45,7 +45,7 @@ class _Noise(_Rule):
 
 
 class _Miscalibration(_Rule):
-    """Central intervals on validation windows, two epochs in a row."""
+    """Central intervals on validation windows, at two looks in a row."""
 
     threshold: float = Field(default=0.1, ge=0, description="Distance of observed from nominal coverage.")
 

@@ -108,7 +108,8 @@ def ece(probabilities: np.ndarray, classes: np.ndarray, time: np.ndarray, *, blo
 
     Notes
     -----
-    Ten bins of equally many cells (equal mass), so that no bin is empty; a bin counts by its cells. The error of a
+    Ten bins of equally many cells (equal mass), so that no bin is empty; a bin counts by its cells. Cells of one
+    probability share a bin, which may leave fewer and unequal ones: the order of the cells says nothing. The error of a
     calibrated forecast is not zero in a finite sample: `reliability` says how large it would be.
     """
     bins = _binned(probabilities, classes)
@@ -182,9 +183,11 @@ def _binned(probabilities: np.ndarray, classes: np.ndarray) -> _Bins:
     """Each cell's bin by the probability of its likeliest class, that probability, and whether it came."""
     confidence = probabilities.max(axis=1)
     right = (probabilities.argmax(axis=1) == classes).astype(np.float64)
-    place = np.empty(len(confidence), dtype=np.int64)
-    place[np.argsort(confidence, kind="stable")] = np.arange(len(confidence))
-    return _Bins(place * min(BINS, len(confidence)) // len(confidence), confidence, right)
+    # Cells that tie take the place of the first of them: parted by their order, that is by time, a constant forecast
+    # would be charged with every wave in the outcomes.
+    place = np.searchsorted(np.sort(confidence), confidence, side="left")
+    number = np.unique(place * min(BINS, len(confidence)) // len(confidence), return_inverse=True)[1]
+    return _Bins(number, confidence, right)
 
 
 def _cells(forecast: Forecast, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | str:

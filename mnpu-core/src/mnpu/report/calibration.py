@@ -156,10 +156,10 @@ def _classes(said: dict[str, Forecast], labels: np.ndarray) -> tuple[Block, ...]
     measured = classes.class_metrics(said[""], labels)[-1]
     error = NOT_AVAILABLE if measured.value is None else metric_cell(measured)
     return (
-        "The head also says how likely down, flat and up are. In each row of the table are equally many forecasts, by "
-        "the probability of the class that was called likeliest. The calibration error, the mean distance of *came* "
-        f"from *said*, is {error}; probabilities that were right would stay below {percent(now.ece_if_calibrated)} in "
-        "95 of 100 samples of as many independent outcomes.",
+        "The head also says how likely down, flat and up are. In each row of the table are about equally many "
+        "forecasts, by the probability of the class that was called likeliest. The calibration error, the mean "
+        f"distance of *came* from *said*, is {error}; probabilities that were right would stay below "
+        f"{percent(now.ece_if_calibrated)} in 95 of 100 samples of as many independent outcomes.",
         Figure("Reliability of the likeliest class", tuple(lines), "calibration", "came, %", "said, %"),
         Table(("Said", "Came", "If right, 95% of samples", "Forecasts"), rows),
     )

@@ -9,7 +9,7 @@ from torch import nn
 from mnpu.nn.network import Network
 from mnpu.nn.recompute import recompute
 from mnpu.training.backends import Backend, Layout
-from mnpu.training.batches import OrderedBatches, ShuffledBatches
+from mnpu.training.batches import OrderedBatches, ShuffledBatches, Windows
 from mnpu.training.callbacks import Bar, Callback
 from mnpu.training.checkpoints import Checkpoints
 from mnpu.training.device import device_kind
@@ -108,8 +108,7 @@ def fit(
         if checkpoint_activations:
             recompute(body)
         network = Network(body, head(d_in=body.d_out, n_horizons=len(labels.horizons)))
-        if hasattr(network.head, "fit_targets"):
-            network.head.fit_targets(training.y)
+        _fit_targets(network, training)
         batches = ShuffledBatches(
             training,
             train.batch_size,
@@ -126,6 +125,7 @@ def fit(
             with unchanged_streams(cuda=place == "cuda"):
                 if warm_up is not None:
                     warm_up(WarmUp(network.to(place), training, scaler, frame.names, fold, tested_from, where))
+                    _fit_targets(network, training)  # weights of another fit bring the thresholds of its targets
                 if train.pretrain is not None:
                     record.losses = pretrain(
                         network.to(place).backbone,
@@ -180,3 +180,9 @@ def fit(
         pretraining=record.losses,
         tested_from=tested_from,
     )
+
+
+def _fit_targets(network: Network, training: Windows) -> None:
+    """Let the head take from the training targets what it needs of them, where it does."""
+    if hasattr(network.head, "fit_targets"):
+        network.head.fit_targets(training.y)

@@ -86,8 +86,10 @@ class Judge:
                 continue
             answer = question(seen, rule.threshold, history)
             if name == "miscalibration":
-                # A network that has just begun is not calibrated: it must stay so for an epoch more.
-                self._miscalibrated = self._miscalibrated + 1 if answer else 0
+                # A network that has just begun is not calibrated: it must stay so for a look more. An epoch in which
+                # nobody looked says neither.
+                if ("coverage_gap", "") in seen:
+                    self._miscalibrated = self._miscalibrated + 1 if answer else 0
                 answer = answer if self._miscalibrated > 1 else None
             if answer is None or (name in self._said and rule.action != "lower_lr"):
                 continue
