@@ -14,14 +14,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mnpu.atomic import write_atomically
 from mnpu.errors import DataError, MnpuError
 
-__all__ = ["FORMAT", "MANIFEST", "as_json", "parsed", "read_sealed", "seal"]
+__all__ = ["FORMAT", "MANIFEST", "as_json", "parsed", "read_sealed", "seal", "well_formed"]
 
 FORMAT = 2  #: 1 had no hash of itself, and no calibration or card beside the network
 MANIFEST = "manifest.json"
@@ -98,6 +99,29 @@ def parsed(content: bytes, where: str | Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DataError("the bundle is not readable", where=str(where), next_step="Write it again.")
     return value
+
+
+@contextmanager
+def well_formed(where: str | Path) -> Iterator[None]:
+    """Refuse, as the bundle's fault, what cannot be read of a document that is whole and yet not as we write it.
+
+    Hashes find damage, not a stranger's bundle: one that was sealed anew may say anything.
+
+    Raises
+    ------
+    DataError
+        In place of what a missing key, another type or a value without a meaning raises.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        cause = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DataError(
+            f"it is not what a bundle says of itself ({cause})",
+            where=str(where),
+            expected="what mnpu-core writes",
+            next_step=_AGAIN,
+        ) from error
 
 
 def _sealed(hashes: Mapping[str, str]) -> bytes:
