@@ -132,3 +132,19 @@ def test_a_whole_bundle_that_makes_no_sense_is_refused_as_one(bundle: Path, chan
 def test_what_makes_no_sense_is_not_shown(bundle: Path, changed: dict[str, object]) -> None:
     with pytest.raises(DataError, match="it is not what a bundle says of itself"):
         Bundle.open(sealed_anew(bundle, **changed)).facts()
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        {"model": "x"},
+        {"model": {"backbone": 3, "head": {"use": "quantile"}}},
+        {"model": {"backbone": {"use": "omni"}, "head": None}},
+        {"model": {"backbone": {"use": "omni"}, "head": {"use": "quantile"}}, "versions": [1]},
+    ],
+)
+def test_an_origin_that_makes_no_sense_is_refused(fitted: Fitted, tmp_path: Path, origin: dict[str, object]) -> None:
+    opened = Bundle.open(fitted.save(tmp_path / "bundle", extra={"origin.json": json.dumps(origin)}))
+    for ask in (opened.facts, lambda: opened.model):
+        with pytest.raises(DataError, match="it is not what a bundle says of itself"):
+            ask()

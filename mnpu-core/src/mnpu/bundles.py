@@ -70,10 +70,26 @@ class Bundle:
         return parsed(self.files[name], self.folder / name) if name in self.files else {}
 
     @property
+    def origin(self) -> Mapping[str, Any]:
+        """What `ORIGIN` says, empty where an older bundle has none; DataError where a block of it is none."""
+        origin = self.document(ORIGIN)
+        with well_formed(self.folder / ORIGIN):
+            for name in ("model", "versions"):
+                if not isinstance(origin.get(name, {}), dict):
+                    raise TypeError(f"{name} is no map")
+            for kind in ("backbone", "head", "forecaster"):
+                block = origin.get("model", {}).get(kind, None)
+                if block is not None and not isinstance(block, dict):
+                    raise TypeError(f"model.{kind} is no map")
+            if origin.get("model", {}).get("backbone") and not origin["model"].get("head"):
+                raise KeyError("model.head")
+        return origin
+
+    @property
     def model(self) -> Mapping[str, Any]:
         """The ``model`` block of the recipe."""
-        model = self.document(ORIGIN).get("model") or {}
-        if not isinstance(model, dict) or not model:
+        model = self.origin.get("model") or {}
+        if not model:
             raise DataError(
                 "it does not say which components its network is made of",
                 where=str(self.folder),
@@ -84,7 +100,7 @@ class Bundle:
 
     def facts(self) -> dict[str, Any]:
         """What there is to say about it, as plain data."""
-        state, origin = self.document(STATE), self.document(ORIGIN)
+        state, origin = self.document(STATE), self.origin
         with well_formed(self.folder):
             return self._facts(state, origin)
 
