@@ -148,3 +148,17 @@ def test_an_origin_that_makes_no_sense_is_refused(fitted: Fitted, tmp_path: Path
     for ask in (opened.facts, lambda: opened.model):
         with pytest.raises(DataError, match="it is not what a bundle says of itself"):
             ask()
+
+
+@pytest.mark.parametrize("written", ["1", "true"])
+def test_a_manifest_that_calls_itself_older_is_refused(bundle: Path, written: str) -> None:
+    content = (bundle / "manifest.json").read_text()
+    (bundle / "manifest.json").write_text(content.replace('"format": 2', f'"format": {written}'))
+    with pytest.raises(DataError, match=r"manifest\.json has changed|bundle format True"):
+        training.load(bundle, Omni, Quantile)
+
+
+def test_a_manifest_of_the_first_format_is_read(bundle: Path) -> None:
+    files = json.loads((bundle / "manifest.json").read_text())["files"]
+    (bundle / "manifest.json").write_text(json.dumps({"format": 1, "files": files}))
+    assert training.load(bundle, Omni, Quantile).names
