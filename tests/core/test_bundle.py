@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from mnpu import training
+from mnpu.bundles import Bundle
 from mnpu.errors import DataError, MnpuError
+from mnpu.manifest import seal
 from mnpu.nn.linear import Linear
 from mnpu.nn.omni import Omni
 from mnpu.nn.quantile import Quantile
@@ -95,3 +98,67 @@ def test_a_folder_that_holds_something_is_left_alone(fitted: Fitted, tmp_path: P
     with pytest.raises(MnpuError, match="it is not empty"):
         fitted.save(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def sealed_anew(bundle: Path, **changed: object) -> Path:
+    """The bundle of a stranger: other contents, and a manifest that vouches for them."""
+    state = json.loads((bundle / "fitted.json").read_text()) | changed
+    (bundle / "fitted.json").write_text(json.dumps(state))
+    files = {path.name: path.read_bytes() for path in bundle.iterdir() if path.name != "manifest.json"}
+    shutil.rmtree(bundle)
+    return seal(bundle, files)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"scaler": None},
+        {"scaler": [1]},
+        {"history": ["x"]},
+        {"tested_from": "yesterdayy"},
+        {"fold": None},
+        {"members": 3},
+        {"n_columns": 10**12},
+        {"lookback": "8"},
+        {"lookback": -1},
+    ],
+)
+def test_a_whole_bundle_that_makes_no_sense_is_refused_as_one(bundle: Path, changed: dict[str, object]) -> None:
+    with pytest.raises(DataError, match="it is not what a bundle says of itself"):
+        training.load(sealed_anew(bundle, **changed), Omni, Quantile)
+
+
+@pytest.mark.parametrize("changed", [{"scaler": [1]}, {"fold": None}, {"members": 3}, {"history": ["x"]}])
+def test_what_makes_no_sense_is_not_shown(bundle: Path, changed: dict[str, object]) -> None:
+    with pytest.raises(DataError, match="it is not what a bundle says of itself"):
+        Bundle.open(sealed_anew(bundle, **changed)).facts()
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        {"model": "x"},
+        {"model": {"backbone": 3, "head": {"use": "quantile"}}},
+        {"model": {"backbone": {"use": "omni"}, "head": None}},
+        {"model": {"backbone": {"use": "omni"}, "head": {"use": "quantile"}}, "versions": [1]},
+    ],
+)
+def test_an_origin_that_makes_no_sense_is_refused(fitted: Fitted, tmp_path: Path, origin: dict[str, object]) -> None:
+    opened = Bundle.open(fitted.save(tmp_path / "bundle", extra={"origin.json": json.dumps(origin)}))
+    for ask in (opened.facts, lambda: opened.model):
+        with pytest.raises(DataError, match="it is not what a bundle says of itself"):
+            ask()
+
+
+@pytest.mark.parametrize("written", ["1", "true"])
+def test_a_manifest_that_calls_itself_older_is_refused(bundle: Path, written: str) -> None:
+    content = (bundle / "manifest.json").read_text()
+    (bundle / "manifest.json").write_text(content.replace('"format": 2', f'"format": {written}'))
+    with pytest.raises(DataError, match=r"manifest\.json has changed|bundle format True"):
+        training.load(bundle, Omni, Quantile)
+
+
+def test_a_manifest_of_the_first_format_is_read(bundle: Path) -> None:
+    files = json.loads((bundle / "manifest.json").read_text())["files"]
+    (bundle / "manifest.json").write_text(json.dumps({"format": 1, "files": files}))
+    assert training.load(bundle, Omni, Quantile).names

@@ -15,7 +15,7 @@ from torch import Tensor
 from mnpu.errors import DataError
 from mnpu.nn.linear import Linear
 from mnpu.nn.quantile import Quantile
-from mnpu.training import Callback, Checkpoints, Fitted
+from mnpu.training import Callback, Checkpoints, Fitted, fit_or_resume, load
 from mnpu.training.checkpoints import Every
 from mnpu.training.loop import Loop
 from tests.core.training_world import World, fit, make_world, settings
@@ -164,3 +164,34 @@ def test_a_warm_up_is_not_repeated_after_a_resumption(world: World, tmp_path: Pa
     for _ in range(2):
         fit(world, train=settings(epochs=1), checkpoints=checkpoints, warm_up=calls.append)
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("damage", ["none", "flip", "empty", "missing", "list"])
+def test_readings_of_a_finished_fit_are_taken_whole_or_not_at_all(world: World, tmp_path: Path, damage: str) -> None:
+    made = []
+
+    def once(stop: StopAt) -> Fitted:
+        def new(checkpoints: Checkpoints | None) -> Fitted:
+            made.append(stop)
+            return train(world, stop, checkpoints)
+
+        def read(folder: Path) -> Fitted:
+            return load(folder, Linear, Noisy)
+
+        return fit_or_resume(tmp_path, new, read, every="1 epoch", callbacks=[stop])
+
+    first, second = StopAt(), StopAt()
+    fitted = once(first)
+    [watched] = tmp_path.rglob("watched.json")
+    content = watched.read_text()
+    if damage == "missing":
+        watched.unlink()
+    elif damage == "flip":  # one digit of one reading: still JSON, and another number
+        place = content.rindex(next(digit for digit in "123456789" if digit in content))
+        watched.write_text(f"{content[:place]}{int(content[place]) - 1}{content[place + 1 :]}")
+    else:
+        watched.write_text({"none": content, "empty": "", "list": "[]"}[damage])
+    again = once(second)
+    assert len(made) == (1 if damage == "none" else 2)
+    assert same(again, fitted)
+    assert second.seen == first.seen

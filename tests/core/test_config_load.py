@@ -166,6 +166,12 @@ def test_several_errors_are_told_at_once():
             ["model.min_present=1.5"],
             "--set model.min_present: model.min_present is 1.5, expected a number of at most 1",
         ),
+        (["train.batch_size=99999999999999999999"], "expected a number of at most 2147483647"),
+        (
+            ["model.calibration={use: adaptive, memory: 99999999999999999999}"],
+            "expected a number of at most 2147483647",
+        ),
+        (["model.lookback=99999999999999999999"], "expected a number of at most 2147483647"),
         (["train.lr=1e999"], "train.lr is '1e999', expected a number"),
         (["name=a b"], "--set name: name is 'a b', expected up to 64 letters"),
         (["runtime.device=cdua"], "expected auto, cpu or cuda. Did you mean 'cuda'?"),
@@ -175,6 +181,14 @@ def test_several_errors_are_told_at_once():
 )
 def test_rules_between_values_name_the_one_to_change(sets, message):
     assert message in str(refused(sets=sets))
+
+
+@pytest.mark.parametrize("value", ["{}", "{part: backbone}", "{path: '', parts: backbone}"])
+def test_a_block_that_may_be_a_text_is_told_of_as_a_block(value):
+    error = refused(sets=[f"model.warm_start={value}"])
+    assert "model.warm_start.pa" in str(error)
+    assert "text" not in str(error)
+    assert ".str" not in str(error)
 
 
 @pytest.mark.parametrize(

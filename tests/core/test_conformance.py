@@ -10,7 +10,7 @@ from mnpu.plugins.loader import load_plugins
 from mnpu.plugins.registry import Component, Registry
 from mnpu.testing import check_component, check_plugin
 
-NEEDS_TORCH = ("backbone", "forecaster", "head")
+NEEDS_TORCH = ("backbone", "forecaster", "head", "instrument")
 
 
 def first_party() -> Registry:
@@ -35,11 +35,8 @@ COMPONENTS = [component for component in first_party().components() if ours(comp
 def test_it_keeps_the_laws_of_its_kind(component):
     if component.kind in NEEDS_TORCH:
         pytest.importorskip("torch", reason="a network needs the train extra")
-    if component.canonical == "mnpu-core/lightgbm":
-        pytest.importorskip("lightgbm", reason="needs the lightgbm extra")
-    if component.kind == "feature_source":
-        for needed in getattr(first_party().load(component.kind, component.canonical), "REQUIRES", {}):
-            pytest.importorskip(needed, reason=f"{component.name} needs an extra")
+    for needed in getattr(first_party().load(component.kind, component.canonical), "REQUIRES", {}):
+        pytest.importorskip(needed, reason=f"{component.name} needs an extra")
     outcomes = check_component(first_party(), component.kind, component.canonical)
     assert len(outcomes) > 1
     remarked = component.kind == "feature_source"  # our own features earn not even a remark

@@ -36,6 +36,14 @@ class Cap:
             raise DataError("no data for 14")
         if gross == 15:
             raise KeyError("gross")
+        if gross == 16:
+            raise MemoryError
+        if gross == 17:
+            raise RuntimeError(
+                "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 byte"
+            )
+        if gross == 18:
+            raise RuntimeError("broken\nframe #0: <unknown function>\nframe #1: _start")
         self.gross, self.hard = gross, hard
 
 
@@ -174,6 +182,9 @@ def test_a_function_component_is_returned_with_its_parameters_bound(registry):
         ({"gross": 13}, ConfigError, "guardrails[0]: gross is 13, which brings bad luck."),
         ({"gross": 14}, DataError, "no data for 14"),
         ({"gross": 15}, PluginError, "local/cap local could not be constructed: KeyError"),
+        ({"gross": 16}, ConfigError, "guardrails[0]: local/cap asks for more memory than there is"),
+        ({"gross": 17}, ConfigError, "Lower gross."),
+        ({"gross": 18}, PluginError, "RuntimeError: broken. Report it"),
     ],
 )
 def test_what_a_constructor_refuses_is_told_with_its_place(registry, params, error, message):

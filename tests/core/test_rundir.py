@@ -16,6 +16,7 @@ import yaml
 
 from mnpu.config.interpolate import Reference
 from mnpu.errors import ConfigError, DataError, MnpuError
+from mnpu.resuming import reopen
 from mnpu.rundir import RunDirectory, list_runs, open_run, write_atomically
 from mnpu.types import Run
 
@@ -104,6 +105,43 @@ def test_a_process_number_that_was_used_again_does_not_keep_a_run_alive(tmp_path
         pytest.skip("this system does not say when a process began")
     write_atomically(run.path / "run.json", json.dumps({**state, "process_started": 1}).encode())
     assert run.status == "interrupted"
+
+
+def test_a_process_number_beyond_all_numbers_is_that_of_no_process(tmp_path):
+    run = RunDirectory.create(tmp_path, "abc")
+    state = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps({**state, "pid": 10**30}))
+    assert run.status == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("run.trials", None),
+        ("run.trials", "3"),
+        ("run.trials", 0),
+        ("run.started_at", None),
+        ("run.started_at", "some day"),
+        ("run.started_at", 5),
+        ("resumed_at", 3),
+    ],
+)
+def test_a_run_that_does_not_say_how_it_was_begun_is_not_resumed(tmp_path, where, value):
+    directory = RunDirectory.create(tmp_path, "abc")
+    directory.start(RUN, {})
+    directory.fail(KeyboardInterrupt())
+    state = json.loads((directory.path / "run.json").read_text())
+    block, _, key = where.rpartition(".")
+    owner = state[block] if block else state
+    if value is None:
+        del owner[key]
+    else:
+        owner[key] = value
+    (directory.path / "run.json").write_text(json.dumps(state))
+    (directory.path / "report.md").write_text("mine")
+    with pytest.raises(MnpuError, match="does not say how the run was begun"):
+        reopen(directory, RUN)
+    assert (directory.path / "report.md").read_text() == "mine"
 
 
 def test_a_run_of_another_host_is_taken_at_its_word(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,7 @@ import torch
 
 from mnpu import training
 from mnpu.errors import DataError
+from mnpu.manifest import seal
 from mnpu.nn.dirichlet_quantile import DirichletQuantile
 from mnpu.nn.linear import Linear
 from mnpu.nn.omni import Omni
@@ -149,4 +152,17 @@ def test_a_path_without_a_bundle_and_a_changed_bundle_are_refused(world: World, 
     content[-1] ^= 1
     (bundle / "weights.safetensors").write_bytes(content)
     with pytest.raises(DataError, match="has changed since the bundle was written"):
+        fit(world, train=STILL, warm_up=FromBundle(bundle))
+
+
+@pytest.mark.parametrize(
+    "scaler", [None, [], {"fit_end": 5}, {"fit_end": "1990-01-01"}, {"fit_end": "some day"}], ids=str
+)
+def test_a_bundle_that_does_not_say_what_it_has_seen_is_refused(world: World, bundle: Path, scaler: Any) -> None:
+    state = json.loads((bundle / "fitted.json").read_text())
+    state["scaler"] = state["scaler"] | scaler if isinstance(scaler, dict) else scaler
+    weights = (bundle / "weights.safetensors").read_bytes()
+    shutil.rmtree(bundle)
+    seal(bundle, {"fitted.json": json.dumps(state).encode(), "weights.safetensors": weights})
+    with pytest.raises(DataError, match="it is not what a bundle says of itself"):
         fit(world, train=STILL, warm_up=FromBundle(bundle))

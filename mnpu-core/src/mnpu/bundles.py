@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnpu.errors import ConfigError, DataError
-from mnpu.manifest import MANIFEST, as_json, parsed, read_sealed
+from mnpu.manifest import MANIFEST, as_json, parsed, read_sealed, well_formed
 from mnpu.model_card import model_card
 from mnpu.rundir import open_run, run_record
 
@@ -70,10 +70,26 @@ class Bundle:
         return parsed(self.files[name], self.folder / name) if name in self.files else {}
 
     @property
+    def origin(self) -> Mapping[str, Any]:
+        """What `ORIGIN` says, empty where an older bundle has none; DataError where a block of it is none."""
+        origin = self.document(ORIGIN)
+        with well_formed(self.folder / ORIGIN):
+            for name in ("model", "versions"):
+                if not isinstance(origin.get(name, {}), dict):
+                    raise TypeError(f"{name} is no map")
+            for kind in ("backbone", "head", "forecaster"):
+                block = origin.get("model", {}).get(kind, None)
+                if block is not None and not isinstance(block, dict):
+                    raise TypeError(f"model.{kind} is no map")
+            if origin.get("model", {}).get("backbone") and not origin["model"].get("head"):
+                raise KeyError("model.head")
+        return origin
+
+    @property
     def model(self) -> Mapping[str, Any]:
         """The ``model`` block of the recipe."""
-        model = self.document(ORIGIN).get("model") or {}
-        if not isinstance(model, dict) or not model:
+        model = self.origin.get("model") or {}
+        if not model:
             raise DataError(
                 "it does not say which components its network is made of",
                 where=str(self.folder),
@@ -84,7 +100,11 @@ class Bundle:
 
     def facts(self) -> dict[str, Any]:
         """What there is to say about it, as plain data."""
-        state, origin = self.document(STATE), self.document(ORIGIN)
+        state, origin = self.document(STATE), self.origin
+        with well_formed(self.folder):
+            return self._facts(state, origin)
+
+    def _facts(self, state: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, Any]:
         history = state.get("history", [])
         fold = state.get("fold", {})
         best = min(history, key=lambda epoch: epoch["validation"]) if history else {}
@@ -95,7 +115,7 @@ class Bundle:
             "name": origin.get("name"),
             "recipe_id": origin.get("recipe_id"),
             "model": origin.get("model", {}),
-            "parameters": _n_parameters(self.files[WEIGHTS]) if WEIGHTS in self.files else None,
+            "parameters": _n_parameters(self.files[WEIGHTS], self.folder) if WEIGHTS in self.files else None,
             "members": len(state.get("members", ())),
             "lookback": state.get("lookback"),
             "columns": state.get("names", []),
@@ -143,6 +163,7 @@ def find(runs: Path, name: str, *, fold: int | None = None) -> list[Path]:
     return found
 
 
+_WRITE = "Do not use it; write the bundle again."
 _FIND = "Runs are listed by: mnpu runs list"
 
 
@@ -151,14 +172,16 @@ def _looks_like_one(folder: Path) -> bool:
     return (folder / WEIGHTS).is_file() or (folder / STATE).is_file()
 
 
-def _n_parameters(weights: bytes) -> int:
+def _n_parameters(weights: bytes, folder: Path) -> int:
     """Numbers in a safetensors file, from its header alone: eight bytes of length, then JSON with every shape."""
     try:
         (length,) = struct.unpack("<Q", weights[:8])
         header = json.loads(weights[8 : 8 + length])
         shapes: Sequence[Sequence[int]] = [t["shape"] for name, t in header.items() if name != "__metadata__"]
-    except (struct.error, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{WEIGHTS} is not a safetensors file ({error})", where="bundle") from error
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{WEIGHTS} is not a safetensors file ({error})", where=str(folder), expected="tensors", next_step=_WRITE
+        ) from error
     total = 0
     for shape in shapes:
         n = 1

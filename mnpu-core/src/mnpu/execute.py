@@ -125,13 +125,14 @@ def with_store(resolved: Mapping[str, Any], store: str, warm_start: Path | None 
 
     What came from the environment stays the reference that it is.
     """
-    data, model = dict(resolved["data"]), dict(resolved["model"])
-    if warm_start is not None and not isinstance(model["warm_start"], Reference):
-        block = model["warm_start"] if isinstance(model["warm_start"], Mapping) else {}
-        model["warm_start"] = {**block, "path": str(warm_start)}
+    data, found = dict(resolved["data"]), {}
     if not isinstance(data["store"], Reference):
         data["store"] = f"{'parquet' if Path(store).is_dir() else 'sqlite'}:///{store}"
-    return {**resolved, "data": data, "model": model}
+    if warm_start is not None and not isinstance(resolved["model"]["warm_start"], Reference):
+        source = resolved["model"]["warm_start"]
+        block = source if isinstance(source, Mapping) else {}
+        found["model"] = {**resolved["model"], "warm_start": {**block, "path": str(warm_start)}}
+    return {**resolved, "data": data, **found}
 
 
 def describe(parts: Parts, panel: Panel, side: SideTable) -> Run:

@@ -14,14 +14,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mnpu.atomic import write_atomically
 from mnpu.errors import DataError, MnpuError
 
-__all__ = ["FORMAT", "MANIFEST", "as_json", "parsed", "read_sealed", "seal"]
+__all__ = ["FORMAT", "MANIFEST", "as_json", "parsed", "read_sealed", "seal", "well_formed"]
 
 FORMAT = 2  #: 1 had no hash of itself, and no calibration or card beside the network
 MANIFEST = "manifest.json"
@@ -100,6 +101,29 @@ def parsed(content: bytes, where: str | Path) -> dict[str, Any]:
     return value
 
 
+@contextmanager
+def well_formed(where: str | Path) -> Iterator[None]:
+    """Refuse, as the bundle's fault, what cannot be read of a document that is whole and yet not as we write it.
+
+    Hashes find damage, not a stranger's bundle: one that was sealed anew may say anything.
+
+    Raises
+    ------
+    DataError
+        In place of what a missing key, another type or a value without a meaning raises.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        cause = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise DataError(
+            f"it is not what a bundle says of itself ({cause})",
+            where=str(where),
+            expected="what mnpu-core writes",
+            next_step=_AGAIN,
+        ) from error
+
+
 def _sealed(hashes: Mapping[str, str]) -> bytes:
     body = {"format": FORMAT, "files": dict(hashes)}
     return as_json({**body, "self": hashlib.sha256(as_json(body)).hexdigest()})
@@ -115,12 +139,13 @@ def _hashes(content: bytes, folder: Path) -> dict[str, str]:
             expected=f"at most {FORMAT}",
             next_step="Run: pip install --upgrade mnpu-core",
         )
-    if written not in (1, FORMAT):
+    if type(written) is not int or written not in (1, FORMAT):
         raise DataError(f"bundle format {written!r}", where=str(folder), expected=f"1 or {FORMAT}")
     hashes = manifest.get("files")
     if not isinstance(hashes, dict) or not all(_NAME.fullmatch(n) and isinstance(h, str) for n, h in hashes.items()):
         raise DataError("the manifest names no files", where=str(folder), next_step=_AGAIN)
-    if written == FORMAT and content != _sealed(hashes):
+    # format 1 had no hash of itself: one byte would be enough to call a manifest of format 2 that, and skip the hash
+    if content != _sealed(hashes) and (written == FORMAT or "self" in manifest):
         raise _changed(folder, MANIFEST, "the manifest as it was written")
     return hashes
 

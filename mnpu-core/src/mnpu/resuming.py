@@ -55,6 +55,7 @@ def reopen(directory: RunDirectory, run: Run) -> Run:
         raise MnpuError(
             "the run ended before it had begun", where=str(directory.path), next_step="Run its recipe again."
         )
+    started_at, trials = _beginning(directory)
     changed = [name for name in _HASHES if begun.get(name) != getattr(run, name)]
     if changed:
         raise ConfigError(
@@ -65,7 +66,28 @@ def reopen(directory: RunDirectory, run: Run) -> Run:
         )
     _clear(directory.path)
     directory.reopen()
-    return replace(run, run_id=directory.run_id, trials=begun["trials"], started_at=pd.Timestamp(begun["started_at"]))
+    return replace(run, run_id=directory.run_id, trials=trials, started_at=started_at)
+
+
+def _beginning(directory: RunDirectory) -> tuple[pd.Timestamp, int]:
+    """When the run was begun and how many trials it was, which the report repeats; refused where it is not on record.
+
+    Nothing is removed before: a record that somebody edited is no reason to lose what the run has.
+    """
+    state = directory.state
+    begun, resumed_at = state["run"], state.get("resumed_at", [])
+    try:
+        started_at, trials = pd.Timestamp(str(begun["started_at"])), begun["trials"]
+        if type(trials) is not int or trials < 1 or not isinstance(resumed_at, list) or started_at.tzinfo is None:
+            raise ValueError("a number of trials from 1, a list of resumptions, a start with its time zone")
+    except (KeyError, ValueError) as error:
+        raise MnpuError(
+            f"does not say how the run was begun ({type(error).__name__}: {error})",
+            where=str(directory.path / "run.json"),
+            expected="what mnpu-core wrote",
+            next_step="Run its recipe again; what is there was left as it is.",
+        ) from error
+    return started_at, trials
 
 
 def tidy(directory: RunDirectory) -> None:

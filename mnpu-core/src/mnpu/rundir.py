@@ -241,7 +241,7 @@ def _alive(state: Mapping[str, Any]) -> bool:
         return _alive_on_windows(pid)
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # no process has a number that the system cannot count to
         return False
     except PermissionError:
         return True

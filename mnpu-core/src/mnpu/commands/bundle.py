@@ -66,7 +66,7 @@ def verify_command(bundle: str, fold: int | None, runs: Path, as_json: bool) -> 
     for folder in find(runs, bundle, fold=fold):
         opened = Bundle.open(folder)
         _network(opened)
-        origin = opened.document("origin.json")
+        origin = opened.origin
         found.append(
             {
                 "path": str(folder),
@@ -107,7 +107,7 @@ def export_command(bundle: str, fold: int | None, out: Path, kind: str, runs: Pa
     from mnpu.training.export import export
 
     opened = Bundle.open(find(runs, bundle, fold=fold)[-1])
-    written = export(_network(opened), out, kind=kind, origin=opened.document("origin.json"))
+    written = export(_network(opened), out, kind=kind, origin=opened.origin)
     facts = {"path": str(out), "from": str(opened.folder), **written}
 
     def human() -> None:

@@ -43,11 +43,21 @@ def explain(error: ValidationError, tree: Tree, model: type[BaseModel], *, at: P
         if loc in seen:  # the branches of a union all complain about the same value
             continue
         seen.add(loc)
+        if _other_way(fault, faults):
+            continue
         block, key = tuple(fault["loc"][:-1]), str(fault["loc"][-1])
         if fault["type"] == "missing" and any(b == block and get_close_matches(key, [k]) for b, k in unknown):
             continue  # it is there, misspelt
         found.append(_explain(fault, loc, tree, model, at))
     return found
+
+
+def _other_way(fault: Mapping[str, Any], faults: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether it says that a map is no text, of a setting that may be either: then the map's own faults are told."""
+    if fault["type"] != "string_type" or not isinstance(fault["input"], Mapping):
+        return False
+    union = tuple(fault["loc"][:-1])
+    return any(each is not fault and tuple(each["loc"][: len(union)]) == union for each in faults)
 
 
 def first_of(errors: Sequence[MnpuError]) -> MnpuError:

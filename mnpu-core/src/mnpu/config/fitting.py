@@ -21,6 +21,8 @@ __all__ = [
     "WarmStart",
 ]
 
+LARGEST = 2**31 - 1  #: Of a count that compiled code takes: a larger one is a slip, and would overflow there.
+
 
 class EnsembleConfig(Block):
     """Several networks that differ in their seed alone, and forecast as one."""
@@ -51,7 +53,7 @@ class CalibrationConfig(Block):
         default=None, gt=0, description="Of adaptive: how far a working level moves at each decision. Default 0.01."
     )
     memory: int | None = Field(
-        default=None, ge=1, description="Of adaptive: decisions whose outcomes are remembered. Default 250."
+        default=None, ge=1, le=LARGEST, description="Of adaptive: decisions whose outcomes are remembered. Default 250."
     )
 
     @model_validator(mode="before")
@@ -72,7 +74,7 @@ class CalibrationConfig(Block):
 class ModelConfig(Block):
     """What is fitted: windows of features, through a backbone, to a head's distribution; or a whole forecaster."""
 
-    lookback: int = Field(ge=1, description="Bars in a window.")
+    lookback: int = Field(ge=1, le=LARGEST, description="Bars in a window.")
     min_present: float = Field(
         default=0.8, gt=0, le=1, description="Smallest share of a window's cells that must be known for it to be used."
     )
@@ -147,7 +149,7 @@ class TrainConfig(Block):
     """How it is fitted, in every fold anew."""
 
     epochs: int = Field(default=5, ge=1, description="Most passes over the training windows.")
-    batch_size: int = Field(default=512, ge=1, description="Windows in a batch.")
+    batch_size: int = Field(default=512, ge=1, le=LARGEST, description="Windows in a batch.")
     accumulate: int = Field(default=1, ge=1, description="Batches whose gradients make one step, to save memory.")
     max_steps_per_epoch: int | None = Field(default=None, ge=1, description="Steps in an epoch; null for all windows.")
     pretrain: Annotated[MaskedConfig | ContrastiveConfig, Field(discriminator="use")] | None = Field(

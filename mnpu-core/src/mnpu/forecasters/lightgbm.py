@@ -47,6 +47,7 @@ class LightGBM(PointForecaster):
     """
 
     libraries: ClassVar[tuple[str, ...]] = ("lightgbm",)
+    REQUIRES: ClassVar[Mapping[str, str]] = {"lightgbm": "mnpu-core[lightgbm]"}
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class LightGBM(PointForecaster):
         levels: tuple[float, ...] = LEVELS,
     ) -> None:
         super().__init__(inputs=inputs, levels=levels)
-        self._library = required("lightgbm", "mnpu-core[lightgbm]")
+        self._library = required("lightgbm", self.REQUIRES["lightgbm"])
         self.trees, self.patience = trees, patience
         self.settings: dict[str, Any] = {
             "learning_rate": lr,

@@ -19,6 +19,8 @@ from mnpu.plugins.loader import CORE, PluginSet, load_plugins
 
 __all__ = ["KINDS", "Component", "Kind", "Registry", "suggest"]
 
+#: How torch says that a tensor is larger than the memory, or than an integer can count; it has no error of its own.
+_OUT_OF_MEMORY = ("can't allocate memory", "Storage size calculation overflowed", "Overflow when unpacking")
 _TRAIN_EXTRA = ("torch", "lightning", "safetensors")
 
 
@@ -173,8 +175,16 @@ class Registry:
         except ValueError as error:
             raise ConfigError(str(error), where=where) from error
         except Exception as error:
+            cause = str(error).partition("\n")[0]  # compiled code appends its stack, which tells a user nothing
+            if isinstance(error, MemoryError) or any(sign in cause for sign in _OUT_OF_MEMORY):
+                raise ConfigError(
+                    f"{component.canonical} asks for more memory than there is",
+                    where=where,
+                    expected="sizes that fit into it",
+                    next_step=f"Lower {', '.join([*params, *supplied]) or 'them'}.",
+                ) from error
             raise PluginError(
-                f"{component.canonical} {component.version} could not be constructed: {type(error).__name__}: {error}",
+                f"{component.canonical} {component.version} could not be constructed: {type(error).__name__}: {cause}",
                 where=where,
                 next_step=f"Report it to the authors of {component.dist}; MNPU_TRACEBACK=1 shows where it happened.",
             ) from error

@@ -51,16 +51,16 @@ def check_component(registry: Registry, kind: str, name: str) -> list[LawOutcome
     PluginError
         It cannot be imported, or needs what is not installed, so that nothing can be said about it.
     """
+    from mnpu.features.select import require
     from mnpu.testing import general
 
     component = registry.find(kind, name)
     target = registry.load(kind, component.canonical)
+    require(getattr(target, "REQUIRES", {}), component.name)
     outcomes = general.laws(component, target)
     if kind == "feature_source":
-        from mnpu.features.select import require
         from mnpu.testing import features
 
-        require(getattr(target, "REQUIRES", {}), component.name)
         return [*outcomes, *features.laws(target)]
 
     def factory(**supplied: Any) -> Any:

@@ -110,6 +110,7 @@ def _fit(callbacks: list[Any]) -> Fitted:
         patience=5,
         min_delta=0.0,
         precision=32,
+        pretrain=None,
     )
     return training.fit(
         frame,

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from mnpu.data.scaling import Scaler
 from mnpu.errors import DataError
 from mnpu.forecasters import Forecaster
-from mnpu.manifest import as_json, parsed, read_sealed, seal
+from mnpu.manifest import as_json, parsed, read_sealed, seal, well_formed
 from mnpu.nn.ensemble import Ensemble
 from mnpu.nn.network import Network
 from mnpu.nn.whole import Whole
@@ -84,27 +84,38 @@ def load(
     folder = Path(folder)
     contents = read_sealed(folder)
     state = _state_in(contents, folder)
+    with well_formed(folder / STATE):
+        known = _known(state)
     network: Network | Ensemble | Whole
     if forecaster is not None:
         network = _whole(forecaster(), contents, state, folder)
     else:
         network = _network(backbone, head, contents, state, folder)
-    return Fitted(
-        network=network.eval(),
-        scaler=Scaler.from_dict(state["scaler"]),
-        target_scale=np.array(state["target_scale"], dtype=np.float64),
-        names=tuple(state["names"]),
-        horizons=tuple(state["horizons"]),
-        levels=tuple(state["levels"]),
-        lookback=state["lookback"],
-        min_present=state["min_present"],
-        fold=Fold(state["fold"]["number"], *(tuple(state["fold"][k]) for k in ("train", "validation", "test"))),
-        history=tuple(Epoch(**epoch) for epoch in state["history"]),
-        members=tuple(tuple(Epoch(**epoch) for epoch in history) for history in state.get("members", ())),
-        pretraining=tuple(state.get("pretraining", ())),
-        tested_from=pd.Timestamp(state["tested_from"]) if state.get("tested_from") else None,
-        calibration=Calibration.from_dict(state["calibration"]) if state.get("calibration") else None,
-    )
+    return Fitted(network=network.eval(), **known)
+
+
+def _known(state: Mapping[str, Any]) -> dict[str, Any]:
+    """What is written of a fit, but for its network; and all that the network is built from is there."""
+    scaler = Scaler.from_dict(state["scaler"])
+    if not isinstance(state["n_columns"], int) or state["n_columns"] != scaler.n_columns:
+        raise ValueError(f"n_columns {state['n_columns']} of {scaler.n_columns} scaled columns")
+    if not isinstance(state["lookback"], int) or state["lookback"] < 1:
+        raise ValueError(f"lookback {state['lookback']}")
+    return {
+        "scaler": scaler,
+        "target_scale": np.array(state["target_scale"], dtype=np.float64),
+        "names": tuple(state["names"]),
+        "horizons": tuple(state["horizons"]),
+        "levels": tuple(state["levels"]),
+        "lookback": state["lookback"],
+        "min_present": state["min_present"],
+        "fold": Fold(state["fold"]["number"], *(tuple(state["fold"][k]) for k in ("train", "validation", "test"))),
+        "history": tuple(Epoch(**epoch) for epoch in state["history"]),
+        "members": tuple(tuple(Epoch(**epoch) for epoch in history) for history in state.get("members", ())),
+        "pretraining": tuple(state.get("pretraining", ())),
+        "tested_from": pd.Timestamp(state["tested_from"]) if state.get("tested_from") else None,
+        "calibration": Calibration.from_dict(state["calibration"]) if state.get("calibration") else None,
+    }
 
 
 def state_and_tensors(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -134,8 +134,10 @@ class TensorBoard(Logger):
         Scalars of every so many steps, too.
     """
 
+    REQUIRES: ClassVar[Mapping[str, str]] = {"tensorboard": "mnpu-core[tensorboard]"}
+
     def __init__(self, *, every_steps: Steps = 0) -> None:
-        _require("tensorboard")
+        _require(self.REQUIRES)
         self.every_steps = every_steps
 
     def open(self, fit: LoggedFit) -> None:
@@ -166,6 +168,8 @@ class WandB(Logger):
         A row for every so many steps, too.
     """
 
+    REQUIRES: ClassVar[Mapping[str, str]] = {"wandb": "mnpu-core[wandb]"}
+
     def __init__(
         self,
         *,
@@ -173,7 +177,7 @@ class WandB(Logger):
         mode: Literal["online", "offline", "disabled"] = "online",
         every_steps: Steps = 0,
     ) -> None:
-        _require("wandb")
+        _require(self.REQUIRES)
         self.project, self.mode, self.every_steps = project, mode, every_steps
 
     def open(self, fit: LoggedFit) -> None:
@@ -213,8 +217,10 @@ class MLflow(Logger):
         Metrics of every so many steps, too.
     """
 
+    REQUIRES: ClassVar[Mapping[str, str]] = {"mlflow": "mnpu-core[mlflow]"}
+
     def __init__(self, *, experiment: Name = "mnpu", tracking_uri: Name | None = None, every_steps: Steps = 0) -> None:
-        _require("mlflow")
+        _require(self.REQUIRES)
         self.experiment, self.tracking_uri, self.every_steps = experiment, tracking_uri, every_steps
 
     def open(self, fit: LoggedFit) -> None:
@@ -310,10 +316,11 @@ def logging_to(loggers: Mapping[str, Logger], fit: LoggedFit) -> Sequence[Callba
     ]
 
 
-def _require(package: str) -> None:
+def _require(needs: Mapping[str, str]) -> None:
     """Raise what to install where a logger's package is missing: when the recipe is read, not after an hour."""
-    if find_spec(package) is None:
-        raise PluginError(
-            f"the logger {package} needs {package}, which is not installed",
-            next_step=f'Run: pip install "mnpu-core[{package}]"',
-        )
+    for package, requirement in needs.items():
+        if find_spec(package) is None:
+            raise PluginError(
+                f"the logger {package} needs {package}, which is not installed",
+                next_step=f'Run: pip install "{requirement}"',
+            )

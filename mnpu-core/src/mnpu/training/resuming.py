@@ -2,8 +2,7 @@
 
 ::
 
-    FOLDER/bundle/         the finished fit
-    FOLDER/watched.json    what its callbacks knew at the end, written before the bundle
+    FOLDER/bundle/         the finished fit, and in watched.json what its callbacks knew at the end, under one manifest
     FOLDER/progress/       checkpoints of the one in progress; removed when the bundle is whole
 """
 
@@ -17,9 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mnpu.atomic import write_atomically
 from mnpu.errors import DataError
-from mnpu.manifest import MANIFEST
+from mnpu.manifest import MANIFEST, parsed, read_sealed
 from mnpu.training.bundle import load
 from mnpu.training.callbacks import Callback
 from mnpu.training.checkpoints import Checkpoints, Every, plain
@@ -27,6 +25,8 @@ from mnpu.training.device import device_kind
 from mnpu.training.fitted import Fitted
 
 __all__ = ["fit_or_resume", "reloaded"]
+
+WATCHED = "watched.json"
 
 log = logging.getLogger("mnpu.training")
 
@@ -56,29 +56,29 @@ def fit_or_resume(
     """
     if folder is None:
         return fit(checkpoints=None)
-    bundle, watched = folder / "bundle", folder / "watched.json"
+    bundle = folder / "bundle"
     if (bundle / MANIFEST).exists():
         try:
             fitted = read(bundle)
-            _remind(callbacks, watched)
+            _remind(callbacks, bundle)
             return fitted
-        except (DataError, OSError, ValueError, KeyError) as error:
+        except (DataError, OSError) as error:
             log.warning("a finished fit cannot be read and is fitted again: %s", error)
     shutil.rmtree(bundle, ignore_errors=True)
     fitted = fit(checkpoints=None if every is None else Checkpoints(folder / "progress", Every.parse(every)))
-    write_atomically(
-        watched, json.dumps({c.name: dict(c.state()) for c in callbacks if c.name}, default=plain).encode()
-    )
-    fitted.save(bundle)
+    known = json.dumps({c.name: dict(c.state()) for c in callbacks if c.name}, default=plain)
+    fitted.save(bundle, extra={WATCHED: known})
     shutil.rmtree(folder / "progress", ignore_errors=True)
     return fitted
 
 
-def _remind(callbacks: Sequence[Callback], watched: Path) -> None:
-    states = json.loads(watched.read_bytes())
-    for callback in callbacks:
-        if callback.name:
-            callback.load_state(states[callback.name])
+def _remind(callbacks: Sequence[Callback], bundle: Path) -> None:
+    states = parsed(read_sealed(bundle).get(WATCHED, b""), bundle / WATCHED)
+    named = [callback for callback in callbacks if callback.name]
+    if not {callback.name for callback in named} <= set(states):
+        raise DataError("it does not hold what watched the fit", where=str(bundle))
+    for callback in named:
+        callback.load_state(states[callback.name])
 
 
 def reloaded(

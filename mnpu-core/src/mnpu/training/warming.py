@@ -17,10 +17,10 @@ from torch import Tensor
 
 from mnpu.data.scaling import Scaler
 from mnpu.errors import DataError
-from mnpu.manifest import MANIFEST
+from mnpu.manifest import MANIFEST, well_formed
 from mnpu.nn.network import Network
 from mnpu.training.batches import Windows
-from mnpu.training.bundle import state_and_tensors
+from mnpu.training.bundle import STATE, state_and_tensors
 from mnpu.types import Fold
 
 __all__ = ["FromBundle", "WarmUp", "bundles_under", "fingerprint"]
@@ -89,13 +89,15 @@ class FromBundle:
             shape.
         """
         folder, state, tensors = self._chosen(given)
-        _refuse_other_columns(given, state, folder)
+        with well_formed(folder / STATE):
+            _refuse_other_columns(given, state, folder)
+            mine = _of_member(tensors, state, self.member)
         wanted = {
             name: tensor
             for name, tensor in given.network.state_dict().items()
             if self.parts == "network" or name.startswith("backbone.")
         }
-        found = _of_part(_of_member(tensors, state, self.member), self.parts)
+        found = _of_part(mine, self.parts)
         _refuse_other_shapes(wanted, found, folder)
         with torch.no_grad():
             for name, tensor in wanted.items():
@@ -106,7 +108,8 @@ class FromBundle:
         late: list[str] = []
         for folder in reversed(bundles_under(self.path)):
             state, tensors = state_and_tensors(folder)
-            reason = _too_late(state, given)
+            with well_formed(folder / STATE):
+                reason = _too_late(state, given)
             if not reason:
                 return folder, state, tensors
             late.append(f"{folder.name} {reason}")
