@@ -20,6 +20,7 @@ from mnpu.nn.quantile import Quantile
 from mnpu.training import Fitted
 from mnpu.training.batches import OrderedBatches, ShuffledBatches, gather
 from mnpu.training.reproducible import n_threads
+from mnpu.training.rows import copy_rows
 from mnpu.types import Fold, Forecast
 from tests.core.training_world import FOLD, World, fit, make_world, rank_ic, settings
 
@@ -64,6 +65,29 @@ def test_batches_that_are_written_over_the_last_one_are_the_same(rng: np.random.
             for row in range(16):
                 t, a = int(written.time[row]), int(written.symbol[row])
                 np.testing.assert_array_equal(written.x[row].numpy(), scaled[t - 6 : t + 1, a])
+
+
+@pytest.mark.parametrize("width", [1, 5, 127, 128, 130, 1000, 1025, 3001])  # of 4 bytes; pieces are 128 of them
+@pytest.mark.parametrize("step", [1, 3, 4000])
+def test_rows_are_copied_as_numpy_takes_them_and_nothing_else_is_written(
+    rng: np.random.Generator, width: int, step: int
+) -> None:
+    flat = rng.standard_normal(20 * step + width).astype("float32")
+    rows = np.lib.stride_tricks.sliding_window_view(flat, width)[::step]
+    first = rng.integers(0, len(rows), 37)
+    first[:2] = 0, len(rows) - 1
+    into = torch.full((40, width), 7.0)
+    source = torch.from_numpy(flat).as_strided(rows.shape, (step, 1))
+    found = copy_rows(source, torch.from_numpy(first), into)
+    np.testing.assert_array_equal(found.numpy(), rows[first])
+    assert found.data_ptr() == into.data_ptr()
+    assert (into[37:] == 7).all()
+
+
+def test_no_rows_and_empty_rows_are_copied_too() -> None:
+    none, rows = torch.zeros(0, dtype=torch.int64), torch.zeros(4, 3)
+    assert copy_rows(rows, none, torch.zeros(2, 3)).shape == (0, 3)
+    assert copy_rows(rows[:, :0], none.new_tensor([1, 2]), torch.zeros(2, 0)).shape == (2, 0)
 
 
 def test_an_epoch_shows_no_window_twice_and_the_next_has_another_order(rng: np.random.Generator) -> None:

@@ -5,28 +5,9 @@ Torch's ``index_select`` sets up its iterator anew for every row, which for a wi
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-
 from torch import Tensor
 
-from mnpu.data.compiled import compiled
-
 __all__ = ["copy_rows"]
-
-
-@cache
-def _kernel() -> Callable[[int, object, int, int, int], None]:
-    """The loop over rows; the C library copies each, whose addresses go as whole numbers."""
-    from numba import types
-
-    memcpy = types.ExternalFunction("memcpy", types.uintp(types.uintp, types.uintp, types.uintp))
-
-    def copy(source: int, first: object, step: int, size: int, into: int) -> None:
-        for i in range(len(first)):  # type: ignore[arg-type]
-            memcpy(into + i * size, source + first[i] * step, size)  # type: ignore[index]
-
-    return compiled(copy)
 
 
 def copy_rows(rows: Tensor, first: Tensor, into: Tensor) -> Tensor:
@@ -46,8 +27,11 @@ def copy_rows(rows: Tensor, first: Tensor, into: Tensor) -> Tensor:
     Tensor (B, K)
         The rows of ``into`` that were written.
     """
+    from mnpu.training.row_copy import copy_all  # imports the compiler
+
     width = rows.element_size()
     if rows.stride(1) != 1 or not into.is_contiguous() or into.dtype != rows.dtype or len(into) < len(first):
         raise ValueError("rows must be contiguous, and fit into a contiguous tensor of their type")
-    _kernel()(rows.data_ptr(), first.numpy(), width * rows.stride(0), width * rows.shape[1], into.data_ptr())
+    if rows.shape[1]:  # an empty row has no bytes, nor a place among those that follow it
+        copy_all(rows.data_ptr(), first.numpy(), width * rows.stride(0), width * rows.shape[1], into.data_ptr())
     return into[: len(first)]

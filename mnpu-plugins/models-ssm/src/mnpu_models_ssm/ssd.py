@@ -87,4 +87,4 @@ def _digits(x: Tensor) -> torch.dtype:
 
 def _chunks_at_once(x: Tensor, each: int) -> int:
     on_processor = x.device.type == "cpu" and not torch.compiler.is_compiling()
-    return max(1, CACHED // each) if on_processor else max(1, x.shape[1])
+    return max(1, CACHED // max(each, 1)) if on_processor else max(1, x.shape[1])
