@@ -10,7 +10,7 @@ from mnpu.plugins.loader import load_plugins
 from mnpu.plugins.registry import Component, Registry
 from mnpu.testing import check_component, check_plugin
 
-NEEDS_TORCH = ("backbone", "forecaster", "head", "instrument")
+NEEDS_TORCH = ("backbone", "forecaster", "head", "instrument", "logger")
 
 
 def first_party() -> Registry:

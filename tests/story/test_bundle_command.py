@@ -14,7 +14,6 @@ import pytest
 pytest.importorskip("torch", reason="training needs mnpu-core[train]")
 
 
-
 @pytest.fixture
 def bundle(small_run, tmp_path) -> Path:
     """A copy of the last fold's bundle, which a test may damage."""
