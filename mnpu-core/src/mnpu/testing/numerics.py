@@ -54,7 +54,7 @@ def _step(module: nn.Module, trial: Trial, x: Tensor) -> tuple[Tensor, Tensor, s
     h, own = summary_and_loss_of(module, x)
     h = h.float()
     loss = (h * trial.draw(*h.shape, seed=3)).sum()
-    (loss if own is None else loss + own.float()).backward()
+    (loss if own is None else loss + own.float().sum()).backward()  # that it is a scalar is asked by a law of its own
     parameters = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
     missing = [name for name, p in parameters if p.grad is None or not torch.isfinite(p.grad).all()]
     grads = [torch.zeros_like(p) if p.grad is None else p.grad for _, p in parameters]
