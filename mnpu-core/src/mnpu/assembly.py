@@ -101,21 +101,17 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
     def build(kind: str, use: Any, **supplied: Any) -> Any:
         return registry.build(kind, use.use, use.params, **supplied)
 
-    def strategy(backbone: Any, whole: Any) -> Strategy:
-        if whole is not None:
-            made = Forecaster(whole.use, whole=partial(_supply, build, "forecaster", whole))
-        else:
-            parts = partial(_supply, build, "backbone", backbone), partial(_supply, build, "head", config.model.head)
-            made = Forecaster(backbone.use, *parts)
+    def strategy(model: ModelConfig | Compare) -> Strategy:
+        made = _forecaster(model.backbone, config.model.head, model.forecaster, registry)
         return Strategy(made.name, policy, made)
 
     policy = build("policy", config.policy)
-    strategies = [strategy(config.model.backbone, config.model.forecaster)]
+    strategies = [strategy(config.model)]
     for other in config.compare:
         if other.policy is not None:
             strategies.append(Strategy(other.policy.use, build("policy", other.policy), None))
         else:
-            strategies.append(strategy(other.backbone, other.forecaster))
+            strategies.append(strategy(other))
     _refuse_twins([s.name for s in strategies], where="compare", what="strategy")
     _refuse_twins([use.use for use in config.train.loggers], where="train.loggers", what="logger")
     _refuse_twins([use.use for use in config.train.instruments], where="train.instruments", what="instrument")
@@ -152,14 +148,20 @@ def forecaster_of(model: Mapping[str, Any], registry: Registry) -> Forecaster:
     PluginError
         A component is missing or broken.
     """
+    if model.get("forecaster") is not None:
+        return _forecaster(None, None, Use.model_validate(model["forecaster"]), registry)
+    return _forecaster(Use.model_validate(model["backbone"]), Use.model_validate(model["head"]), None, registry)
 
-    def part(kind: str) -> Callable[..., Any]:
-        use = Use.model_validate(model[kind])
+
+def _forecaster(backbone: Any, head: Any, whole: Any, registry: Registry) -> Forecaster:
+    """What builds a ``whole`` model where there is one, and else a ``backbone`` under a ``head``."""
+
+    def part(kind: str, use: Any) -> Callable[..., Any]:
         return partial(registry.build, kind, use.use, use.params)
 
-    if model.get("forecaster") is not None:
-        return Forecaster(str(model["forecaster"]["use"]), whole=part("forecaster"))
-    return Forecaster(str(model["backbone"]["use"]), part("backbone"), part("head"))
+    if whole is not None:
+        return Forecaster(whole.use, whole=part("forecaster", whole))
+    return Forecaster(backbone.use, part("backbone", backbone), part("head", head))
 
 
 def contributors(config: Pipeline, planned: Sequence[PlannedFeature], registry: Registry) -> list[str]:
@@ -189,10 +191,6 @@ def libraries(config: Pipeline, registry: Registry) -> list[str]:
     uses = [m.forecaster.use for m in models if m.forecaster is not None]
     found = {name for use in uses for name in getattr(registry.load("forecaster", use), "libraries", ())}
     return sorted(found)
-
-
-def _supply(build: Callable[..., Any], kind: str, use: Any, **supplied: Any) -> Any:
-    return build(kind, use, **supplied)
 
 
 def store_path(url: str, base: Path) -> str:
