@@ -37,6 +37,7 @@ model:
   lookback: 16
   backbone: {use: toy, width: 8}
   head: {use: toy_head}
+train: {instruments: []}
 policy: {use: rank_long_short}
 """
 
@@ -108,15 +109,16 @@ def test_resolving_does_not_change_the_configuration(registry):
         ("price.momentum", "price.momentun", "p.yaml:5:11: features.1.use: source 'price' has no feature 'momentun'"),
         ("price.momentum", "prices.momentum", "p.yaml:5:11: features.1.use: No feature source named 'prices'"),
         ("rank_long_short", "rank_long_shrot", "Did you mean 'rank_long_short'?"),
-        ("policy:", "train: {instruments: [nroms]}\npolicy:", "train.instruments.0.use: No instrument named 'nroms'"),
-        (
-            "policy:",
-            "train: {instruments: [norms, {use: landscape, points: 4}]}\npolicy:",
+        ("instruments: []", "instruments: [nroms]", "train.instruments.0.use: No instrument named 'nroms'"),
+        pytest.param(
+            "instruments: []",
+            "instruments: [norms, {use: landscape, points: 4}]",
             "landscape.points is 4, expected an odd number",
+            marks=pytest.mark.torch,
         ),
         (
-            "policy:",
-            "train: {alerts: {over_fitting: {action: shout}}}\npolicy:",
+            "instruments: []",
+            "alerts: {over_fitting: {action: shout}}",
             "train.alerts.over_fitting.action is 'shout', expected log, stop or lower_lr",
         ),
     ],
