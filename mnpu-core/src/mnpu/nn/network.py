@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from mnpu.nn.protocols import HeadOutput, output_of, summary_and_loss_of, summary_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["Network"]
 

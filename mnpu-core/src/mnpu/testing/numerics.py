@@ -74,8 +74,10 @@ def _too_far(what: str, half: Tensor, full: Tensor) -> str:
     if not torch.isfinite(half).all():
         return f"in bfloat16 the {what} is not finite"
     error = float((half - full).square().mean(-1).sqrt().median() / full.std().clamp(min=1e-6))
-    return "" if error <= SUMMARY else (
-        f"in bfloat16 the {what} is off by {error:.2g} of its deviation, expected at most {SUMMARY}"
+    return (
+        ""
+        if error <= SUMMARY
+        else (f"in bfloat16 the {what} is off by {error:.2g} of its deviation, expected at most {SUMMARY}")
     )
 
 

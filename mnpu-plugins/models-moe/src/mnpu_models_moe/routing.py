@@ -106,7 +106,7 @@ class Router(nn.Module):
 
 def _mean(values: Tensor) -> Tensor:
     """The mean over tokens, ``(T, ...) -> (...)``; zero where there is none, with a gradient of zero."""
-    return values.mean(0) if len(values) else values.sum(0)
+    return values.mean(0) if values.shape[0] else values.sum(0)  # len would fix the batch of an exported graph
 
 
 def within_capacity(chosen: Tensor, score: Tensor, capacity: int) -> Tensor:

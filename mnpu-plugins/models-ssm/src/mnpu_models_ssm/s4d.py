@@ -159,7 +159,7 @@ class DiagonalSSM(nn.Module):
         with torch.autocast(device_type=u.device.type, enabled=False):
             (u,) = wide(u)
             length = u.shape[1]
-            if _exporting() or not len(u):  # no FFT takes an empty batch
+            if _exporting() or not u.shape[0]:  # no FFT takes an empty batch
                 past = F.pad(u.transpose(1, 2), (length - 1, 0))  # (B, D, 2L-1)
                 taps = self.kernel(length).flip(-1).unsqueeze(1)  # (D, 1, L)
                 y = F.conv1d(past, taps, groups=len(taps)).transpose(1, 2)  # (B, L, D)
