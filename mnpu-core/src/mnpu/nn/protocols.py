@@ -50,7 +50,7 @@ class Backbone(Protocol):
     streams: bool
 
     def __call__(self, x: Tensor) -> Tensor:
-        """``(B, L, F) -> (B, L, D)``; the last step summarises the window."""
+        """``(B, L, F) -> (B, L, D)``; the last step summarises the window. B may be 0."""
         ...
 
 
@@ -125,7 +125,7 @@ class Head(Protocol):
         ...
 
     def forecast(self, h: Tensor) -> Tensor | HeadOutput:
-        """``(B, D) -> (B, H, Q)``: quantiles that never cross, alone or in a `HeadOutput`."""
+        """``(B, D) -> (B, H, Q)``: quantiles that never cross, alone or in a `HeadOutput`. B may be 0."""
         ...
 
 
