@@ -114,17 +114,14 @@ def _recorder(parts: Parts, forecaster: Forecaster, fold: Fold, member: int) -> 
     """What instruments read of one fit; the first member is what is fitted without an ensemble."""
     from mnpu import training  # torch lives only here
 
-    recorder = training.Recorder(
+    return training.Recorder(
         parts.instruments(),
         alerts=parts.config.train.alerts,
         strategy=forecaster.name,
         fold=fold.number,
+        member=member,
         seed=parts.config.seed,
     )
-    recorder.member = member
-    if member:  # what is kept of a fit is kept by the name of what watched it
-        recorder.name = f"{recorder.name}-{member:02d}"
-    return recorder
 
 
 def _member(forecaster: Forecaster, member: int) -> str:

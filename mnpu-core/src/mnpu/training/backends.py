@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
@@ -80,11 +81,11 @@ class Backend:
         if self.scaler is not None:
             self.scaler.unscale_(optimizer)
 
-    def clip(self, network: nn.Module, largest: float | None) -> Tensor:
-        """Shrink all gradients to a norm of at most ``largest``, if any; the norm before, a scalar."""
+    def clip(self, parameters: Sequence[nn.Parameter], largest: float | None) -> Tensor:
+        """Shrink the gradients of ``parameters`` to a norm of at most ``largest``, if any; the norm before, a scalar."""
         if largest is None:
-            return torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
-        return torch.nn.utils.clip_grad_norm_(network.parameters(), largest)
+            return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        return torch.nn.utils.clip_grad_norm_(parameters, largest)
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
         """Move the weights."""

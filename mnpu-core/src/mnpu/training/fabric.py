@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -112,9 +113,9 @@ class Distributed(Backend):
         """Add the gradients of ``loss``, averaged over processes, to what is there."""
         self.fabric.backward(loss if self.scaler is None else self.scaler.scale(loss))
 
-    def clip(self, network: nn.Module, largest: float | None) -> Tensor:
+    def clip(self, parameters: Sequence[nn.Parameter], largest: float | None) -> Tensor:
         """As `Backend.clip`, with the norm over all shards."""
-        norm = super().clip(network, largest)
+        norm = super().clip(parameters, largest)
         return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
     def total(self, value: Tensor) -> Tensor:
@@ -140,6 +141,6 @@ def _sharded(model: nn.Module, mesh: Any) -> nn.Module:
 
     network: nn.Module = model.network  # type: ignore[assignment]
     fully_shard(network, mesh=mesh["data_parallel"])
-    for method in ("losses", "loss", "forecast"):
+    for method in ("losses", "loss_and_summary"):  # what the loop calls
         register_fsdp_forward_method(network, method)
     return model
