@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mnpu.errors import ConfigError
 
-__all__ = ["Backend", "Layout"]
+__all__ = ["Backend", "Layout", "refuse_precision"]
 
 PRECISIONS: dict[str, torch.dtype | None] = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
 
@@ -30,6 +30,17 @@ class Layout:
 
     devices: int = 1
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+
+
+def refuse_precision(precision: int | str, device: str, *, where: str = "") -> None:
+    """Raise ConfigError where networks cannot be trained in ``precision`` on ``device``, ``cpu`` or ``cuda``."""
+    if str(precision) == "16" and device != "cuda":
+        raise ConfigError(
+            f"train.precision is 16 on a {device}",
+            where=where,
+            expected="32 or bf16",
+            next_step="16 bits need a GPU.",
+        )
 
 
 class Backend:
@@ -53,11 +64,8 @@ class Backend:
     def __init__(self, device: str = "cpu", precision: int | str = 32) -> None:
         if str(precision) not in PRECISIONS:
             raise ConfigError(f"train.precision is {precision!r}", expected="32, bf16 or 16")
+        refuse_precision(precision, device)
         self.device, self.dtype = device, PRECISIONS[str(precision)]
-        if self.dtype is torch.float16 and device != "cuda":
-            raise ConfigError(
-                f"train.precision is 16 on a {device}", expected="32 or bf16", next_step="16 bits need a GPU."
-            )
         self.scaler = torch.amp.GradScaler("cuda") if self.dtype is torch.float16 else None
 
     def prepare(self, model: nn.Module) -> nn.Module:

@@ -303,16 +303,10 @@ class Loop:
         """Keep the weights of the best epoch; stop where patience ends."""
         self.history.append(epoch)
         self._refuse_nan(epoch)
-        self._warn_of_collapse(epoch)
         if self.patience.is_best(epoch.validation):
             self.best = self.backend.weights(self.network)
         if self.patience.waited(epoch.validation, self.settings.min_delta) >= self.settings.patience:
             self.stop(f"no better validation loss for {self.settings.patience} epochs")
-
-    def _warn_of_collapse(self, epoch: Epoch) -> None:
-        for name, value in epoch.telemetry.items():
-            if value and name.rpartition(".")[2] == "collapsed":
-                log.warning("%s: %s in epoch %d", self.where, name, len(self.history))
 
     def _refuse_nan(self, epoch: Epoch) -> None:
         for name, value in (("training", epoch.train), ("validation", epoch.validation)):
