@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -79,6 +79,12 @@ class Backend:
     def autocast(self) -> AbstractContextManager[object]:
         """The precision of a forward pass."""
         return nullcontext() if self.dtype is None else torch.autocast(self.device, dtype=self.dtype)
+
+    @contextmanager
+    def inference(self, network: nn.Module) -> Iterator[None]:
+        """Forward passes of ``network`` that no backward pass follows."""
+        with torch.inference_mode():
+            yield
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of ``loss`` to what is there."""

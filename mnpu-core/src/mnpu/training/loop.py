@@ -282,7 +282,7 @@ class Loop:
         on_validation = self._listening("on_validation")
         self.model.eval()
         total, seen = [], 0
-        with torch.inference_mode():
+        with self.backend.inference(self.network):
             for batch in self.validation:
                 with self.backend.autocast():
                     loss, summaries = self.network.loss_and_summary(batch.x, batch.y)
