@@ -168,7 +168,7 @@ def test_several_errors_are_told_at_once():
         (["features.1={use: momentum}"], "features.1.use is 'momentum', expected source.function"),
         (["features.2={use: price.momentum}"], "features.2 repeats features.1"),
         (["compare=[{policy: {use: a}}, {policy: {use: a}}]"], "compare.1 is a, which is there twice, expected each"),
-        (["model={lookback: 4, backbone: {use: a}}", "compare=[{backbone: {use: a}}]"], "compare.0 is a, which is there"),
+        (["model={lookback: 4, backbone: {use: a}}", "compare=[{backbone: {use: a}}]"], "compare.0 is a, which"),
         (["runtime.devices=3"], "train.batch_size is 512, expected a multiple of runtime.devices, 3"),
         (["train.precision=16", "runtime.device=cpu"], "train.precision is 16 on the cpu, expected 32 or bf16"),
         (

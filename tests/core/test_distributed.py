@@ -79,7 +79,7 @@ def test_two_processes_train_what_one_does(strategy: Any, world: World, alone: t
 
 
 def test_an_epoch_that_is_not_the_best_leaves_every_process_its_part() -> None:
-    """There is nothing to learn but noise: the second epoch is validated, and its weights are not gathered to be kept."""
+    """There is nothing to learn but noise: the second epoch is validated, and its weights are not kept."""
     noise = make_world(np.random.default_rng(1), signal=0.0)
     train = settings(epochs=2, max_steps_per_epoch=30, batch_size=64, ema=0.8, lr=0.05)
     one, both = (fit(noise, train=train, layout=Layout(*layout)) for layout in ((1,), (2, "fsdp")))

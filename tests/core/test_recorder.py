@@ -280,9 +280,7 @@ def test_members_of_an_ensemble_are_told_apart(world: World) -> None:
 
     train, usual = settings(epochs=2, max_steps_per_epoch=6), {"lookback": 8, "min_present": 0.8, "device": "cpu"}
     members, parts = [recorder(0), recorder(1)], {"backbone": Linear, "head": Quantile, "train": train}
-    fit_ensemble(
-        world.frame, world.labels, FOLD, members=2, seed=1, watchers=[[m] for m in members], **parts, **usual
-    )
+    fit_ensemble(world.frame, world.labels, FOLD, members=2, seed=1, watchers=[[m] for m in members], **parts, **usual)
     assert len({member.name for member in members}) == 2
     alone = recorder(0)
     fit(world, callbacks=[alone], train=train, seed=member_seed(1, 1))

@@ -96,7 +96,7 @@ class Backend:
             self.scaler.unscale_(optimizer)
 
     def clip(self, parameters: Sequence[nn.Parameter], largest: float | None) -> Tensor:
-        """Shrink the gradients of ``parameters`` to a norm of at most ``largest``, if any; the norm before, a scalar."""
+        """Shrink gradients of ``parameters`` to a norm of at most ``largest``, if any; the norm before, a scalar."""
         if largest is None:
             return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         return torch.nn.utils.clip_grad_norm_(parameters, largest)
