@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,7 +38,7 @@ runtime: {{device: cpu}}
 def test_a_run_in_two_processes_is_that_of_one(
     demo_store: Path, tmp_path: Path, mnpu: Callable[..., tuple[object, str, str]]
 ) -> None:
-    """Weights and forecasts of both members and what was recorded; the hash says that the last bits may differ."""
+    """Weights of both members, forecasts, metrics and what was recorded; the hash says that the last bits may differ."""
     from safetensors.numpy import load_file
 
     from mnpu.rundir import list_runs
@@ -48,15 +49,23 @@ def test_a_run_in_two_processes_is_that_of_one(
         code, out, err = mnpu("run", recipe, "--set", f"runtime.devices={devices}", "--runs", tmp_path / str(devices))
         assert code == 0, out + err
     one, two = (list_runs(tmp_path / str(devices))[0] for devices in (1, 2))
-    assert one.state["config_hash"] == two.state["config_hash"]
-    assert one.state["env_hash"] != two.state["env_hash"]
+    assert one.state["run"]["config_hash"] == two.state["run"]["config_hash"]
+    assert one.state["run"]["env_hash"] != two.state["run"]["env_hash"]
     weights, others = (load_file(next(run.path.glob("bundle/fold-00/*.safetensors"))) for run in (one, two))
     for name, tensor in weights.items():
         np.testing.assert_allclose(others[name], tensor, rtol=1e-4, atol=1e-6, err_msg=name)
     for table in ("forecast", "training"):
         mine, other = (numbers(run.path / f"{table}.parquet") for run in (one, two))
         np.testing.assert_allclose(other, mine, rtol=1e-3, atol=1e-6)
+    found, expected = (metrics(run.path) for run in (two, one))
+    assert found == pytest.approx(expected, rel=1e-3, abs=1e-6)
     assert len(list(two.path.glob("logs/**/log.csv"))) == 2  # a member each
+
+
+def metrics(folder: Path) -> dict[str, float]:
+    """The judged strategy's, where they have a value."""
+    told = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["metrics"]
+    return {name: metric["value"] for name, metric in told.items() if metric["value"] is not None}
 
 
 def numbers(path: Path) -> pd.DataFrame:
