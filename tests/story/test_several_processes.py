@@ -38,7 +38,7 @@ runtime: {{device: cpu}}
 def test_a_run_in_two_processes_is_that_of_one(
     demo_store: Path, tmp_path: Path, mnpu: Callable[..., tuple[object, str, str]]
 ) -> None:
-    """Weights of both members, forecasts, metrics and what was recorded; the hash says that the last bits may differ."""
+    """Weights of both members, forecasts, metrics and records; the hash says that the last bits may differ."""
     from safetensors.numpy import load_file
 
     from mnpu.rundir import list_runs
