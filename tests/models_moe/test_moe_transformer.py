@@ -13,8 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mnpu.config.alerts import AlertsConfig
 from mnpu.errors import ConfigError
 from mnpu.testing.models import backbone_laws
+from mnpu.training import Recorder
 from mnpu_models_moe.moe_transformer import MoeTransformer, _angles
 from tests.core.training_world import FOLD, fit, make_world, rank_ic, settings
 
@@ -208,6 +210,8 @@ def test_a_collapse_in_training_is_recorded_and_said(
                 self.blocks[0].mixture.router.weight[2:] -= 100.0
 
     with caplog.at_level(logging.WARNING, logger="mnpu.training"):
-        fitted = fit(make_world(rng), backbone=Collapsed, train=settings(epochs=1, max_steps_per_epoch=3))
+        watching = [Recorder({}, alerts=AlertsConfig())]
+        train = settings(epochs=1, max_steps_per_epoch=3)
+        fitted = fit(make_world(rng), backbone=Collapsed, train=train, callbacks=watching)
     assert fitted.history[0].telemetry["blocks.0.collapsed"] == 1.0
-    assert "fold 4: blocks.0.collapsed in epoch 1" in caplog.text
+    assert "fold 4, epoch 1: a part of the network is no longer used in blocks.0.collapsed" in caplog.text

@@ -63,7 +63,9 @@ def fit_fold(
     def fit(checkpoints: Any) -> Any:
         if whole is not None:  # fitted at once: there is nothing between its begin and its end
             return training.fit_whole(frame, labels, fold, forecaster=whole, **shared)
-        fit_all = training.fit if members == 1 else partial(training.fit_ensemble, members=members, watchers=watchers)
+        fit_all = partial(training.fit, callbacks=watchers[0])
+        if members > 1:
+            fit_all = partial(training.fit_ensemble, members=members, watchers=watchers)
         return fit_all(
             frame,
             labels,
@@ -74,7 +76,6 @@ def fit_fold(
             train=config.train,
             device=runtime.device,
             progress=live,
-            callbacks=watchers[0] if members == 1 else (),
             warm_up=_start(parts, forecaster),
             checkpoints=checkpoints,
             layout=training.Layout(runtime.devices, runtime.strategy),
@@ -114,17 +115,14 @@ def _recorder(parts: Parts, forecaster: Forecaster, fold: Fold, member: int) -> 
     """What instruments read of one fit; the first member is what is fitted without an ensemble."""
     from mnpu import training  # torch lives only here
 
-    recorder = training.Recorder(
+    return training.Recorder(
         parts.instruments(),
         alerts=parts.config.train.alerts,
         strategy=forecaster.name,
         fold=fold.number,
+        member=member,
         seed=parts.config.seed,
     )
-    recorder.member = member
-    if member:  # what is kept of a fit is kept by the name of what watched it
-        recorder.name = f"{recorder.name}-{member:02d}"
-    return recorder
 
 
 def _member(forecaster: Forecaster, member: int) -> str:

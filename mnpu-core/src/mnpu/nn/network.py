@@ -29,9 +29,14 @@ class Network(nn.Module):
 
     def loss(self, x: Tensor, y: Tensor) -> Tensor:
         """The head's loss for windows ``x`` (B, L, F) and scaled targets ``y`` (B, H), a scalar."""
+        return self.loss_and_summary(x, y)[0]
+
+    def loss_and_summary(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The same loss, and the summaries (B, D) that the head took it of: its forecast costs little from there."""
         h = summary_of(self.backbone, x)  # (B, D)
         with torch.autocast(device_type=h.device.type, enabled=False):
-            return self.head.loss(self._for_head(h), y)
+            h = self._for_head(h)
+            return self.head.loss(h, y), h
 
     def losses(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
         """The head's loss, and the backbone's own where it has one: training minimises their sum."""

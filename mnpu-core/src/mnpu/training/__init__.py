@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mnpu.training.backends import Layout as Layout
+    from mnpu.training.backends import refuse_precision as refuse_precision
     from mnpu.training.bundle import load as load
     from mnpu.training.callbacks import Callback as Callback
     from mnpu.training.checkpoints import Checkpoints as Checkpoints
@@ -50,6 +51,7 @@ __all__ = [
     "kept_back",
     "load",
     "logging_to",
+    "refuse_precision",
     "reloaded",
 ]
 
@@ -73,6 +75,7 @@ _HOMES = {
     "kept_back": "mnpu.training.fold_calibration",
     "load": "mnpu.training.bundle",
     "logging_to": "mnpu.training.loggers",
+    "refuse_precision": "mnpu.training.backends",
     "reloaded": "mnpu.training.resuming",
 }
 

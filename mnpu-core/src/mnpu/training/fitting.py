@@ -75,7 +75,8 @@ def fit(
     progress : bool, default=False
         Draw a bar on standard error, if that is a terminal.
     callbacks : sequence of Callback, optional
-        They watch the training; see `mnpu.training.callbacks`.
+        They watch the training; see `mnpu.training.callbacks`. Alerts come from a `mnpu.training.Recorder` among them;
+        without one, what a backbone reports is in the ``telemetry`` of the history alone.
     warm_up : callable, optional
         Called once with the network as it was initialised, before pre-training and the first step: it may set weights.
         The random numbers of the training do not depend on what it draws.
