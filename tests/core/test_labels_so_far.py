@@ -26,7 +26,8 @@ TARGETS = [ForwardReturn(HORIZONS), VolScaledReturn(HORIZONS, window=6), TripleB
     now=st.integers(20, N - 1),
 )
 def test_the_last_bars_tell_every_label_that_has_ended_and_no_other(make_panel, seed, target, fill, holes, now):
-    panel = market(make_panel, np.random.default_rng(seed), n=N, holes=holes)
+    # The data goes on until every label has ended: where it stops, a barrier that was reached counts for nothing.
+    panel = market(make_panel, np.random.default_rng(seed), n=N + AHEAD, holes=holes)
     whole, lookback = target(panel, fill), target.lookback
     first = now - AHEAD  # the oldest decision whose label can still be open
     few = labels_so_far(target, panel.rows(first - lookback, now + 1), fill, ahead=AHEAD)
