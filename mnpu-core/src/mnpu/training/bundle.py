@@ -114,6 +114,7 @@ def _known(state: Mapping[str, Any]) -> dict[str, Any]:
         "members": tuple(tuple(Epoch(**epoch) for epoch in history) for history in state.get("members", ())),
         "pretraining": tuple(state.get("pretraining", ())),
         "tested_from": pd.Timestamp(state["tested_from"]) if state.get("tested_from") else None,
+        "follows_from": pd.Timestamp(state["follows_from"]) if state.get("follows_from") else None,
         "calibration": Calibration.from_dict(state["calibration"]) if state.get("calibration") else None,
     }
 
@@ -188,6 +189,7 @@ def _state(fitted: Fitted) -> dict[str, Any]:
         "calibration": fitted.calibration.to_dict() if fitted.calibration is not None else None,
         "pretraining": list(fitted.pretraining),
         "tested_from": fitted.tested_from.isoformat() if fitted.tested_from is not None else None,
+        "follows_from": fitted.follows_from.isoformat() if fitted.follows_from is not None else None,
         "members": [[asdict(epoch) for epoch in history] for history in fitted.members],
     }
 

@@ -65,6 +65,8 @@ class Fitted:
         Mean loss of each epoch of pre-training; empty without it.
     tested_from : Timestamp or None
         First decision of the test range: all that the fit has seen lies before it. None for a bundle that does not say.
+    follows_from : Timestamp or None
+        First decision that adaptive calibration learns the outcome of; None where the recipe has no such calibration.
     """
 
     network: Network | Ensemble | Whole
@@ -83,6 +85,7 @@ class Fitted:
     members: tuple[tuple[Epoch, ...], ...] = ()
     pretraining: tuple[float, ...] = ()
     tested_from: pd.Timestamp | None = None
+    follows_from: pd.Timestamp | None = None
 
     @property
     def thresholds(self) -> np.ndarray | None:

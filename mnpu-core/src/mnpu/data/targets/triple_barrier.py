@@ -68,6 +68,7 @@ class TripleBarrier:
                 next_step="Set target.profit or target.stop, or take forward_return.",
             )
         self.profit, self.stop, self.window = profit, stop, window
+        self.lookback = window
 
     def __call__(self, panel: Panel, fill: str = "next_close") -> Labels:
         """Labels of every decision of ``panel``, (T, A, H), for orders filled by the rule ``fill``."""

@@ -37,6 +37,7 @@ class VolScaledReturn:
     def __init__(self, horizons: tuple[int, ...] = (5,), window: Annotated[int, Field(ge=2, le=2000)] = 20) -> None:
         self._returns = ForwardReturn(horizons)
         self.horizons, self.window = self._returns.horizons, window
+        self.lookback = window
 
     def __call__(self, panel: Panel, fill: str = "next_close") -> Labels:
         """Labels of every decision of ``panel``, (T, A, H), for orders filled by the rule ``fill``."""
