@@ -123,6 +123,7 @@ class Bundle:
             "levels": state.get("levels", []),
             "trained_from": state.get("scaler", {}).get("fit_start"),
             "trained_until": state.get("scaler", {}).get("fit_end"),
+            "seen_until": (state.get("seen") or {}).get("until"),
             "calibrated_since": (state.get("calibration") or {}).get("since"),
             "epochs": len(history),
             "validation_loss": best.get("validation"),

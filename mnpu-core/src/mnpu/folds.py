@@ -27,6 +27,7 @@ def fit_fold(
     labels: Labels,
     fold: Fold,
     *,
+    calibration: tuple[int, int] | None = None,
     live: bool = False,
     kept: Path | None = None,
 ) -> Any:
@@ -40,6 +41,8 @@ def fit_fold(
         The columns that the fold learns from.
     labels : Labels
     fold : Fold
+    calibration : (start, stop), optional
+        Rows that are kept back to calibrate it.
     live : bool, default=False
         Draw a bar.
     kept : Path, optional
@@ -75,6 +78,7 @@ def fit_fold(
             device=runtime.device,
             progress=live,
             callbacks=watchers[0] if members == 1 else (),
+            calibration=calibration,
             warm_up=_start(parts, forecaster),
             checkpoints=checkpoints,
             layout=training.Layout(runtime.devices, runtime.strategy),
