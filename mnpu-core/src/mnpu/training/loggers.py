@@ -73,8 +73,8 @@ class Logger:
 
     Notes
     -----
-    Of each fit one logger is told, built for it alone: ``open`` first, rows in the order of their steps, ``close`` last,
-    and once, also where the fit fails or ``log`` has raised. Numbers may be NaN or infinite.
+    Each fit has a logger of its own: ``open`` comes first, then rows in the order of their steps, then ``close``, once,
+    also where the fit fails or ``log`` has raised. Numbers may be NaN or infinite.
     """
 
     OFFLINE: ClassVar[Mapping[str, Any]] = {}
@@ -204,7 +204,7 @@ class WandB(Logger):
             group=fit.run_id,
             resume="allow",
             reinit="create_new",  # a run that is open in this process is another's
-            settings=wandb.Settings(console="off"),  # what is printed is not ours to send
+            settings=wandb.Settings(console="off", init_timeout=30),  # what is printed is not ours to send
             dir=str(fit.folder),
             config=dict(fit.settings),
         )
@@ -225,8 +225,8 @@ class MLflow(Logger):
     ----------
     experiment : str, default="mnpu"
     tracking_uri : str or None
-        Where MLflow keeps it, as ``http://host:5000`` or ``sqlite:///mlflow.db``; None for what MLFLOW_TRACKING_URI says,
-        or else for MLflow's own default: ``mlflow.db`` in the working directory.
+        Where MLflow keeps it, as ``http://host:5000`` or ``sqlite:///mlflow.db``; None for what MLFLOW_TRACKING_URI
+        says, or else for MLflow's own default: ``mlflow.db`` in the working directory.
     every_steps : int, default=0
         Metrics of every so many steps, too.
     """
