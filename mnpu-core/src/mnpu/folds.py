@@ -27,6 +27,7 @@ def fit_fold(
     labels: Labels,
     fold: Fold,
     *,
+    calibration: tuple[int, int] | None = None,
     live: bool = False,
     kept: Path | None = None,
 ) -> Any:
@@ -40,6 +41,8 @@ def fit_fold(
         The columns that the fold learns from.
     labels : Labels
     fold : Fold
+    calibration : (start, stop), optional
+        Rows that are kept back to calibrate it.
     live : bool, default=False
         Draw a bar.
     kept : Path, optional
@@ -76,6 +79,7 @@ def fit_fold(
             train=config.train,
             device=runtime.device,
             progress=live,
+            calibration=calibration,
             warm_up=_start(parts, forecaster),
             checkpoints=checkpoints,
             layout=training.Layout(runtime.devices, runtime.strategy),

@@ -71,4 +71,7 @@ def joined(fits: Sequence[Fitted]) -> Fitted:
     if len(fits) == 1:
         return first
     network = Ensemble([one.network for one in fits]).eval()
-    return replace(first, network=network, members=tuple(one.history for one in fits))
+    seen = first.seen
+    for one in fits[1:]:
+        seen = seen.with_(one.seen) if seen is not None else one.seen
+    return replace(first, network=network, members=tuple(one.history for one in fits), seen=seen)
