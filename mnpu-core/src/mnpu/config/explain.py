@@ -132,7 +132,7 @@ def _expected(fault: Mapping[str, Any], field: FieldInfo | None) -> str:
     }
     if kind in bounds:
         limit = next(iter(context.values()))
-        whole = field is None or field.annotation is not float
+        whole = field is None or float not in (field.annotation, *get_args(field.annotation))
         if (
             whole
             and isinstance(fault["input"], int)
