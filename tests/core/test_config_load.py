@@ -200,6 +200,8 @@ def test_several_errors_are_told_at_once():
             "expected a number of at most 2147483647",
         ),
         (["model.lookback=99999999999999999999"], "expected a number of at most 2147483647"),
+        (["model.calibration={use: adaptive, rate: 1e308}"], "rate is 1e+308, expected a number of at most 1"),
+        (["train.clip=0"], "train.clip is 0, expected a number above 0"),
         (["train.lr=1e999"], "train.lr is '1e999', expected a number"),
         (["name=a b"], "--set name: name is 'a b', expected up to 64 letters"),
         (["runtime.device=cdua"], "expected auto, cpu or cuda. Did you mean 'cuda'?"),

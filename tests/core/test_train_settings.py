@@ -11,17 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from mnpu.config.load import load_text
+from mnpu.config.models import ContrastiveConfig
 from mnpu.errors import MnpuError
 from mnpu.execute import execute
+from mnpu.nn.linear import Linear
 from mnpu.nn.quantile import Quantile
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Silent
-from mnpu.training import Callback
+from mnpu.training import Callback, forecast
 from mnpu.training.averages import Average
 from mnpu.training.loop import Loop
 from mnpu.training.optimizers import make_optimizer
 from mnpu.training.schedules import factor
-from tests.core.training_world import World, fit, make_world, settings
+from tests.core.training_world import FOLD, World, fit, make_world, settings
 
 
 @pytest.fixture
@@ -230,3 +232,22 @@ def test_half_precision_without_a_gpu_is_refused_before_any_data_is_read(
     loaded = load_text(RECIPE.replace("MODEL", model), name="half.yaml")
     with pytest.raises(MnpuError, match=message):
         execute(loaded, Registry.discover(), runs=tmp_path, progress=Silent())
+
+
+def test_too_little_memory_before_and_after_training_names_the_settings_too(world: World) -> None:
+    class Large(Linear):
+        large = False
+
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) + (torch.empty(2**50).sum() if Large.large else 0.0)
+
+        def summary(self, x: Tensor) -> Tensor:
+            return self.forward(x)[:, -1]
+
+    fitted = fit(world, backbone=Large, train=settings(epochs=1))
+    Large.large = True
+    with pytest.raises(MnpuError, match=r"fold 4: out of memory in a forecast \(512 windows x model.lookback"):
+        forecast(fitted, world.frame, rows=FOLD.test)
+    pretrain = ContrastiveConfig(use="contrastive", epochs=1)
+    with pytest.raises(MnpuError, match=r"fold 4: out of memory in pre-training \(train.batch_size 128 x model.look"):
+        fit(world, backbone=Large, train=settings(epochs=1, pretrain=pretrain))

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from mnpu.data.targets.forward_return import ForwardReturn
+from mnpu.data.targets.horizons import require_bars
 from mnpu.data.targets.trailing import trailing_volatility
 from mnpu.types import Labels, Panel
 
@@ -41,6 +42,7 @@ class VolScaledReturn:
 
     def __call__(self, panel: Panel, fill: str = "next_close") -> Labels:
         """Labels of every decision of ``panel``, (T, A, H), for orders filled by the rule ``fill``."""
+        require_bars(len(panel.times), self.horizons[-1], window=self.window)
         labels = self._returns(panel, fill)
         usual = trailing_volatility(panel, window=self.window)[:, :, None] * np.sqrt(self.horizons)  # (T, A, H)
         return replace(labels, values=labels.values / usual, name="vol_scaled_return")
