@@ -50,20 +50,27 @@ def _alerts(record: TrainingRecord) -> list[Block]:
     alerts = record.alerts
     if alerts.empty:
         return ["No alert was raised."]
+    fits = alerts.groupby(["strategy", "fold", "member", "name"], sort=False)
+    epochs = fits["epoch"].agg(["min", "max", "size"])
     rows = tuple(
         (
             alert["strategy"],
             f"{alert['fold'] + 1}" + (f", member {alert['member'] + 1}" if alert["member"] else ""),
-            f"{alert['epoch']}",
+            _epochs(*epochs.loc[(alert["strategy"], alert["fold"], alert["member"], alert["name"])]),
             alert["name"].replace("_", " "),
             alert["message"] + (f" (`{alert['layer']}`)" if alert["layer"] else ""),
             f"{alert['threshold']:g}",
             {"log": "", "stop": "stopped", "lower_lr": "lr lowered"}.get(alert["action"], alert["action"]),
         )
-        for alert in alerts.to_dict("records")
+        for alert in fits.head(1).to_dict("records")
     )
-    said = f"{len(rows)} alerts were raised." if len(rows) > 1 else "One alert was raised."
+    said = f"{len(alerts)} alerts were raised" if len(alerts) > 1 else "One alert was raised"
+    said += "." if len(rows) == len(alerts) else "; of those that came again in a fit the first is shown."
     return [f"> {said}", Table(("Model", "Fold", "Epoch", "Alert", "What was seen", "Threshold", "Action"), rows)]
+
+
+def _epochs(first: int, last: int, times: int) -> str:
+    return f"{first}" if times == 1 else f"{first} to {last}, {times} times"
 
 
 def _summary(rows: pd.DataFrame) -> Table:
@@ -155,14 +162,20 @@ def _values(rows: pd.DataFrame, name: str) -> np.ndarray:
 
 
 def _by_epoch(rows: pd.DataFrame, name: str) -> pd.Series:
-    """Mean over folds of a reading of the whole network, by epoch."""
+    """Mean over folds of a reading of the whole network, by epoch.
+
+    A fold that has stopped keeps its last reading, as its network does: else the mean would jump where the folds that
+    it is of change.
+    """
     own = rows[(rows["name"] == name) & (rows["layer"] == "") & (rows["epoch"] > 0) & np.isfinite(rows["value"])]
-    return own.groupby("epoch")["value"].mean()
+    return own.pivot_table(index="epoch", columns="fold", values="value").ffill().mean(axis=1)
 
 
-def _figure(rows: pd.DataFrame, title: str, names: dict[str, str], y_label: str, *, log_y: bool = False) -> list[Block]:
-    """Readings by epoch, means over the folds that came so far; nothing where there are not two epochs."""
-    found = {label: _by_epoch(rows, name) for name, label in names.items()}
+def _figure(
+    rows: pd.DataFrame, title: str, names: dict[str, str], y_label: str, *, scale: float = 1, log_y: bool = False
+) -> list[Block]:
+    """Readings by epoch, means over the folds; nothing where there are not two epochs."""
+    found = {label: scale * _by_epoch(rows, name) for name, label in names.items()}
     lines = tuple(Line(label, s.index.to_numpy(), s.to_numpy()) for label, s in found.items() if len(s) > 1)
     if not lines:
         return []
@@ -172,7 +185,9 @@ def _figure(rows: pd.DataFrame, title: str, names: dict[str, str], y_label: str,
 
 def _curves(judged: pd.DataFrame) -> list[Block]:
     coverage = sorted({n for n in judged["name"] if n.startswith("coverage_0")}, reverse=True)
+    epochs = judged[judged["epoch"] > 0].groupby("fold")["epoch"].max()
     return [
+        *(["In the curves, a fold that stopped early keeps its last value."] if epochs.nunique() > 1 else []),
         *_figure(
             judged, "Loss by epoch, mean of the folds", {"loss_validation": "validation", "loss_train": "training"}, ""
         ),
@@ -180,11 +195,12 @@ def _curves(judged: pd.DataFrame) -> list[Block]:
             judged,
             "Coverage of validation windows by epoch, mean of the folds",
             {name: f"{float(name.removeprefix('coverage_')):.0%} interval" for name in coverage},
-            "share inside",
+            "share inside, %",
+            scale=100,
         ),
         *_figure(
             judged,
-            "Norms of the gradient and of the update by epoch, mean of the folds",
+            "Norms of the gradient and of the update by epoch (logarithmic), mean of the folds",
             {"gradient_norm": "gradient, before clipping", "update_norm": "update"},
             "norm",
             log_y=True,
