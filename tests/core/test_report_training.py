@@ -145,6 +145,15 @@ def test_what_a_backbone_reports_is_a_row_for_each_part(name: str) -> None:
     assert table.rows == (("`blocks.0`", "0.250", "0.750", "0.000"), ("`blocks.1`", "1.000", "0.000", "1.000"))
 
 
+def test_of_many_experts_the_smallest_and_the_largest_load_are_shown(name: str) -> None:
+    """A column for each of 32 would run over the edge of the page."""
+    shares = [0.0625, *[0.03125] * 30, 0.0]
+    loads = {f"telemetry@blocks.0.load.{e}": [share] for e, share in enumerate(shares)}
+    table = tables(result(*rows(name, 0, {**LOSSES, **loads, "telemetry@blocks.0.use": [0.5]})))[-1]
+    assert table.columns == ("Part", "smallest load", "largest load", "use")
+    assert table.rows == (("`blocks.0`", "0.000", "0.062", "0.500"),)
+
+
 PARTS = [{"load.0": 0.25, "load.1": 0.75, "collapsed": 0.0}, {"load.0": 1.0, "load.1": 0.0, "collapsed": 1.0}]
 
 

@@ -13,6 +13,7 @@ from mnpu.types import Block, Figure, Line, Result, Section, Table, TrainingReco
 __all__ = ["training"]
 
 _LAYERS = 12  #: More than this and the table names those with the largest gradients.
+_LOADS = 8  #: More experts than this and the table gives the smallest and the largest load of each part.
 _CURVES = 5  #: Folds that a figure shows one by one.
 
 
@@ -237,6 +238,10 @@ def _experts(judged: pd.DataFrame) -> list[Block]:
         layer[len(part) :].lstrip(".") for layer, part in zip(last["layer"], last["part"].fillna(""), strict=True)
     ]
     table = last.pivot_table(index="part", columns="what", values="value", aggfunc="mean", sort=False)
+    loads = [name for name in table.columns if str(name).startswith("load.")]
+    if len(loads) > _LOADS:
+        ends = pd.DataFrame({"smallest load": table[loads].min(axis=1), "largest load": table[loads].max(axis=1)})
+        table = pd.concat([ends, table.drop(columns=loads)], axis=1)
     rows = tuple((f"`{part}`", *(number(float(v), 3) for v in row)) for part, row in table.iterrows())
     columns = ("Part", *(str(name).replace("load.", "load of ") for name in table.columns))
     return ["What the backbone reports on itself, in each fold's last epoch, means over folds:", Table(columns, rows)]
