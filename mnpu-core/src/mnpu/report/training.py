@@ -52,12 +52,12 @@ def _alerts(record: TrainingRecord) -> list[Block]:
     if alerts.empty:
         return ["No alert was raised."]
     fits = alerts.groupby(["strategy", "fold", "member", "name"], sort=False)
-    epochs = fits["epoch"].agg(["min", "max", "size"])
+    epochs = {key: (int(of.min()), int(of.max()), len(of)) for key, of in fits["epoch"]}
     rows = tuple(
         (
             alert["strategy"],
             f"{alert['fold'] + 1}" + (f", member {alert['member'] + 1}" if alert["member"] else ""),
-            _epochs(*epochs.loc[(alert["strategy"], alert["fold"], alert["member"], alert["name"])]),
+            _epochs(*epochs[alert["strategy"], alert["fold"], alert["member"], alert["name"]]),
             alert["name"].replace("_", " "),
             alert["message"] + (f" (`{alert['layer']}`)" if alert["layer"] else ""),
             f"{alert['threshold']:g}",
