@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from mnpu.data.scaling import Scaler
 from mnpu.nn.ensemble import Ensemble
