@@ -27,7 +27,9 @@ def test_eta_of_an_autoregression_is_its_closed_form(rho, q):
 
 def test_eta_is_the_root_of_q_over_the_variance_ratio():
     rho = np.array([0.3, -0.1, 0.05])
-    covariance = np.array([[1.0 if i == j else (rho[abs(i - j) - 1] if abs(i - j) < 4 else 0.0) for j in range(6)] for i in range(6)])
+    covariance = np.array(
+        [[1.0 if i == j else (rho[abs(i - j) - 1] if abs(i - j) < 4 else 0.0) for j in range(6)] for i in range(6)]
+    )
     assert metrics.eta(rho, 6) == pytest.approx(6 / np.sqrt(covariance.sum()))
     assert metrics.eta(rho, 1) == 1.0
     assert np.isnan(metrics.eta(np.array([-0.9]), 12))

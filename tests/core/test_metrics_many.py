@@ -132,7 +132,17 @@ def test_numbers_equal_those_of_quantstats_where_it_is_right(strategies):
     # Not compared: its value at risk and shortfall are parametric in part, its moments have another denominator.
     stats = pytest.importorskip("quantstats.stats")
     found = many.simple_statistics(strategies[:3], periods_per_year=Q, years=2520 / 252)
-    names = ("total_return_net", "cagr", "ann_vol", "sharpe", "sortino", "calmar", "max_drawdown", "omega", "tail_ratio")
+    names = (
+        "total_return_net",
+        "cagr",
+        "ann_vol",
+        "sharpe",
+        "sortino",
+        "calmar",
+        "max_drawdown",
+        "omega",
+        "tail_ratio",
+    )
     theirs = ("comp", "cagr", "volatility", "sharpe", "sortino", "calmar", "max_drawdown", "omega", "tail_ratio")
     series = pd.Series(strategies[2], index=pd.bdate_range("2010-01-04", periods=2520))
     for ours, other in zip(names, theirs, strict=True):

@@ -9,8 +9,8 @@ from scipy import integrate, stats
 from mnpu.errors import MnpuError
 from mnpu.metrics import significance as metrics
 
-#: "The deflated Sharpe ratio" (2014), the numerical example: five years of days, 250 a year, an annual ratio of 2.5, the
-#: variance of the trials' annual ratios 1/2.
+#: "The deflated Sharpe ratio" (2014), the numerical example: five years of days, 250 a year, an annual ratio of 2.5,
+#: and 1/2 for the variance of the trials' annual ratios.
 EXAMPLE = {"sharpe_bar": 2.5 / np.sqrt(250), "n": 1250}
 VARIANCE = 0.5 / 250
 
@@ -106,7 +106,9 @@ def test_of_returns_with_units_and_reasons(rng):
     ratio = r.mean() / r.std(ddof=1)
     assert found.value == pytest.approx(stats.norm.cdf(ratio * np.sqrt(999) / np.sqrt(1 + ratio**2 / 2)), abs=5e-3)
     assert (found.unit, length.unit) == ("probability", "bars")
-    assert length.value == pytest.approx(metrics.min_track_record(ratio, stats.skew(r), stats.kurtosis(r, fisher=False)))
+    assert length.value == pytest.approx(
+        metrics.min_track_record(ratio, stats.skew(r), stats.kurtosis(r, fisher=False))
+    )
     assert metrics.min_trl(-r).reason == "the Sharpe ratio is not above zero: no length would do"
     assert metrics.psr(np.zeros(100)).reason == "the returns do not vary"
     assert metrics.min_trl(np.array([0.1])).reason == "fewer than three returns"

@@ -100,7 +100,11 @@ def from_the_peak(equity: np.ndarray) -> float:
 
 def test_d11_drawdown_compounds_and_starts_at_the_start() -> None:
     drawdown_compounds(ours)
-    drawdown_compounds(lambda r: float(many.simple_statistics(np.tile(np.append(r, 0.0), (2, 1)), periods_per_year=Q, years=1.0)["max_drawdown"][1]))
+    drawdown_compounds(
+        lambda r: float(
+            many.simple_statistics(np.tile(np.append(r, 0.0), (2, 1)), periods_per_year=Q, years=1.0)["max_drawdown"][1]
+        )
+    )
 
 
 @pytest.mark.parametrize(
@@ -203,9 +207,7 @@ def best(r: np.ndarray) -> tuple[float, int, float, float, np.ndarray]:
 
 def deflated(r: np.ndarray) -> float:
     *of_the_best, ratios = best(r)
-    return significance.deflated_sharpe(
-        *of_the_best, trials_sharpe_variance=float(ratios.var(ddof=1)), n_trials=len(r)
-    )
+    return significance.deflated_sharpe(*of_the_best, trials_sharpe_variance=float(ratios.var(ddof=1)), n_trials=len(r))
 
 
 def deflated_by_clusters(r: np.ndarray) -> float:

@@ -68,7 +68,9 @@ def stationary_bootstrap_interval(
     """
     returns = np.asarray(returns, dtype=np.float64)
     if returns.ndim != 1 or len(returns) < LEAST or not np.isfinite(returns).all():
-        raise MnpuError(f"returns of shape {returns.shape} cannot be resampled", expected=f"{LEAST} finite ones or more")
+        raise MnpuError(
+            f"returns of shape {returns.shape} cannot be resampled", expected=f"{LEAST} finite ones or more"
+        )
     whole = many.moments(returns)
     if not whole.deviation > many.FLAT:
         raise MnpuError("the returns do not vary", expected="some that do", next_step="They have no interval.")

@@ -55,7 +55,7 @@ def autocorrelations(values: np.ndarray, *, lags: int) -> np.ndarray:
 
     Notes
     -----
-    ``sum((x_t - m)(x_{t-k} - m)) / sum((x_t - m)^2)`` with the mean of the whole series: a lag near its end counts little.
+    ``sum((x_t - m)(x_{t-k} - m)) / sum((x_t - m)^2)`` with the mean of the whole series.
     """
     centred = values - values.mean()
     total = centred @ centred

@@ -3,8 +3,8 @@
 These are the definitions. ``metrics.returns`` gives the same numbers of one series with a unit, and with a reason where
 there is none; here the undefined is NaN, and so is every number of a series that holds a NaN.
 
-Sources: Mertens (2002) for the error of the Sharpe ratio, Sortino and Price (1994) for the downside deviation over all
-bars, Keating and Shadwick (2002) for omega, Rockafellar and Uryasev (2002) for the exact tail of the expected shortfall.
+Sources: Mertens (2002) for the error of the Sharpe ratio, Sortino and Price (1994) for the downside deviation over
+all bars, Keating and Shadwick (2002) for omega, Rockafellar and Uryasev (2002) for the exact tail of the expected shortfall.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def stability(value: np.ndarray) -> np.ndarray:
 
 
 def value_at_risk(ordered: np.ndarray, *, tail: float = TAIL) -> np.ndarray:
-    """Loss at the ``tail`` quantile of returns in ascending order (..., T), loss positive; historical, linear between."""
+    """Loss at the ``tail`` quantile of returns in ascending order (..., T), loss positive; linear between two bars."""
     return 0.0 - _quantile(ordered, tail)
 
 
@@ -197,7 +197,9 @@ def simple_statistics(returns: np.ndarray, *, periods_per_year: float, years: fl
     """
     returns = np.ascontiguousarray(returns, dtype=np.float64)
     if returns.ndim != 2 or returns.shape[1] < 3:
-        raise ValueError(f"returns have the shape {returns.shape}, expected (strategies, bars) with three bars or more.")
+        raise ValueError(
+            f"returns have the shape {returns.shape}, expected (strategies, bars) with three bars or more."
+        )
     step = max(1, CELLS // returns.shape[1])
     parts = [
         _chunk(returns[first : first + step], periods_per_year, years) for first in range(0, len(returns), step)

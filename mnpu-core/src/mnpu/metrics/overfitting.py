@@ -38,8 +38,8 @@ class Overfitting:
     chosen : int64 ndarray (C,)
         Which strategy it was.
     slope : float
-        Of the line through ``out_of_sample`` over ``in_sample``: the degradation of performance; NaN where all in-sample
-        ratios are one number.
+        Of the line through ``out_of_sample`` over ``in_sample``: the degradation of performance; NaN where all
+        in-sample ratios are one number.
     probability_of_loss : float
         Share of halves whose best strategy lost in the other half.
     blocks : int
@@ -74,8 +74,8 @@ def pbo(returns: np.ndarray, *, blocks: int = BLOCKS) -> Overfitting:
     Raises
     ------
     MnpuError
-        Fewer than two strategies, fewer than two bars a block, an odd number of blocks or more than 24, or a return that
-        is not finite.
+        Fewer than two strategies, fewer than two bars a block, an odd number of blocks or more than 24, or a return
+        that is not finite.
     """
     returns = np.asarray(returns, dtype=np.float64)
     _check(returns, blocks)
@@ -90,9 +90,9 @@ def pbo(returns: np.ndarray, *, blocks: int = BLOCKS) -> Overfitting:
         rows = np.array(list(islice(choices, min(step, half - first))))
         picked = np.zeros((len(rows), blocks))
         np.put_along_axis(picked, rows, 1.0, axis=1)
-        parts = picked @ sums, picked @ squares, (picked @ count)[:, None]
-        one = _sharpe(*parts, mean)
-        other = _sharpe(*(total - part for total, part in zip(totals, parts, strict=True)), mean)
+        part = picked @ sums, picked @ squares, (picked @ count)[:, None]
+        one = _sharpe(part[0], part[1], part[2], mean)
+        other = _sharpe(totals[0] - part[0], totals[1] - part[1], totals[2] - part[2], mean)
         at = np.arange(first, first + len(rows))
         found[:, at], found[:, 2 * half - 1 - at] = _judged(one, other), _judged(other, one)
     logits, inside, outside, chosen = found

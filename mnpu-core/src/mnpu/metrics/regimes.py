@@ -92,11 +92,16 @@ def reliability_by_regime(
 
 def _rows(forecast: Forecast, rows: np.ndarray) -> Forecast:
     """The decisions of ``rows``, which need not be neighbours."""
-    picked = {
-        name: None if (values := getattr(forecast, name)) is None else values[rows]
-        for name in ("quantiles", "probabilities", "evidence", "thresholds")
-    }
-    return replace(forecast, times=forecast.times[rows], uncalibrated=None, **picked)
+    cut = lambda x: None if x is None else x[rows]  # noqa: E731
+    return replace(
+        forecast,
+        times=forecast.times[rows],
+        quantiles=forecast.quantiles[rows],
+        probabilities=cut(forecast.probabilities),
+        evidence=cut(forecast.evidence),
+        thresholds=cut(forecast.thresholds),
+        uncalibrated=None,
+    )
 
 
 def _name(regime: object) -> str:

@@ -1,7 +1,7 @@
 """Whether a Sharpe ratio is more than luck: how probable it is, after how many trials, and how long it takes to know.
 
-Everything is per bar, and kurtosis is that of the fourth moment, 3 for a normal law. Sources: Bailey and Lopez de Prado
-(2012), "The Sharpe ratio efficient frontier", for the probabilistic ratio and the minimum track record; the same (2014),
+Everything is per bar, and kurtosis is that of the fourth moment, 3 for a normal law. Sources: Bailey and Lopez de
+Prado (2012), "The Sharpe ratio efficient frontier", for the probabilistic ratio and the minimum track record; the same (2014),
 "The deflated Sharpe ratio"; Bailey, Borwein, Lopez de Prado and Zhu (2014), "Pseudo-mathematics and financial
 charlatanism", for the minimum backtest length.
 """
@@ -32,9 +32,7 @@ EULER = float(np.euler_gamma)
 _NORMAL = NormalDist()
 
 
-def probabilistic_sharpe(
-    sharpe_bar: float, n: float, skew: float, kurtosis: float, *, benchmark: float = 0.0
-) -> float:
+def probabilistic_sharpe(sharpe_bar: float, n: float, skew: float, kurtosis: float, *, benchmark: float = 0.0) -> float:
     """Probability that the true Sharpe ratio exceeds ``benchmark``, both per bar: the PSR.
 
     ``Phi((SR - SR*) / se)`` with the error of Mertens.
@@ -83,7 +81,7 @@ def deflated_sharpe(
 ) -> float:
     """Probability that the true Sharpe ratio of the best of many trials exceeds zero: the DSR.
 
-    The probabilistic Sharpe ratio with the ratio that the best of ``n_trials`` worthless trials would have as benchmark:
+    The probabilistic Sharpe ratio whose benchmark is what the best of ``n_trials`` worthless trials would have:
     ``sqrt(V) * expected_best(N)``.
 
     Parameters

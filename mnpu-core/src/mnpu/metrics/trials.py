@@ -63,7 +63,9 @@ def effective_trials(returns: np.ndarray, *, alike: float = ALIKE) -> Trials:
     """
     returns = np.asarray(returns, dtype=np.float64)
     if returns.ndim != 2 or not len(returns) or returns.shape[1] < 5:
-        raise MnpuError(f"the returns of the trials have the shape {returns.shape}", expected="(trials, five bars or more)")
+        raise MnpuError(
+            f"the returns of the trials have the shape {returns.shape}", expected="(trials, five bars or more)"
+        )
     if not np.isfinite(returns).all():
         bad = int(np.flatnonzero(~np.isfinite(returns).all(axis=1))[0])
         raise MnpuError(f"trial {bad} has a return that is not finite", expected="trials on the same bars")
