@@ -3,8 +3,8 @@
 These are the definitions. ``metrics.returns`` gives the same numbers of one series with a unit, and with a reason where
 there is none; here the undefined is NaN, and so is every number of a series that holds a NaN.
 
-Sources: Mertens (2002) for the error of the Sharpe ratio, Sortino and Price (1994) for the downside deviation over
-all bars, Keating and Shadwick (2002) for omega, Rockafellar and Uryasev (2002) for the exact tail of the expected shortfall.
+Sources: Mertens (2002) for the error of the Sharpe ratio, Sortino and Price (1994) for the downside deviation over all
+bars, Keating and Shadwick (2002) for omega, Rockafellar and Uryasev (2002) for the exact tail of the shortfall.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Whether a Sharpe ratio is more than luck: how probable it is, after how many trials, and how long it takes to know.
 
 Everything is per bar, and kurtosis is that of the fourth moment, 3 for a normal law. Sources: Bailey and Lopez de
-Prado (2012), "The Sharpe ratio efficient frontier", for the probabilistic ratio and the minimum track record; the same (2014),
-"The deflated Sharpe ratio"; Bailey, Borwein, Lopez de Prado and Zhu (2014), "Pseudo-mathematics and financial
+Prado (2012), "The Sharpe ratio efficient frontier", for the probabilistic ratio and the minimum track record; the same
+(2014), "The deflated Sharpe ratio"; Bailey, Borwein, Lopez de Prado and Zhu (2014), "Pseudo-mathematics and financial
 charlatanism", for the minimum backtest length.
 """
 
