@@ -100,6 +100,17 @@ def test_minimum_backtest_length_of_the_published_example():
         metrics.min_backtest_length(10, sharpe=0)
 
 
+def test_the_deflated_ratio_of_returns_is_that_of_their_moments(rng):
+    r = 0.001 + 0.01 * rng.standard_t(5, 800)
+    counted = {"trials_sharpe_variance": 1e-3, "n_trials": 12}
+    found = metrics.dsr(r, **counted)
+    shape = stats.skew(r), stats.kurtosis(r, fisher=False)
+    assert found.value == pytest.approx(metrics.deflated_sharpe(r.mean() / r.std(ddof=1), 800, *shape, **counted))
+    assert (found.name, found.unit) == ("dsr", "probability")
+    assert metrics.dsr(r, trials_sharpe_variance=0.0, n_trials=1).value == metrics.psr(r).value
+    assert metrics.dsr(np.zeros(50), **counted).reason == "the returns do not vary"
+
+
 def test_of_returns_with_units_and_reasons(rng):
     r = 0.001 + 0.01 * rng.standard_normal(1000)
     found, length = metrics.psr(r), metrics.min_trl(r)

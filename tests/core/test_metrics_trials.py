@@ -75,6 +75,13 @@ def test_clusters_are_those_of_average_linkage(level, rng):
         np.testing.assert_array_equal(ours[:, None] == ours, theirs[:, None] == theirs)
 
 
+def test_trials_known_by_their_ratios_all_count_and_those_that_failed_have_none():
+    found = metrics.counted_trials(np.array([0.1, np.nan, -0.02, 0.04]))
+    assert (found.n, found.n_effective) == (4, 4)
+    assert found.sharpe_variance == pytest.approx(np.var([0.1, -0.02, 0.04], ddof=1))
+    assert metrics.counted_trials(np.array([0.1])).sharpe_variance == 0.0
+
+
 def test_bad_trials_are_named(rng):
     r = rng.standard_normal((4, 50))
     r[2, 7] = np.nan

@@ -19,6 +19,7 @@ from mnpu.types import Metric
 
 __all__ = [
     "deflated_sharpe",
+    "dsr",
     "expected_best",
     "min_backtest_length",
     "min_track_record",
@@ -75,7 +76,6 @@ def deflated_sharpe(
     n: float,
     skew: float,
     kurtosis: float,
-    *,
     trials_sharpe_variance: float,
     n_trials: float,
 ) -> float:
@@ -144,6 +144,21 @@ def psr(returns: np.ndarray) -> Metric:
     if np.isnan(found):
         return Metric("psr", None, "probability", reason="the returns take two values only")
     return Metric("psr", found, "probability")
+
+
+def dsr(returns: np.ndarray, *, trials_sharpe_variance: float, n_trials: float) -> Metric:
+    """Probability that the true Sharpe ratio of returns (T,), the best of many trials, is above zero.
+
+    Parameters and errors are those of `deflated_sharpe`.
+    """
+    known = _sharpe(returns)
+    if isinstance(known, str):
+        return Metric("dsr", None, "probability", reason=known)
+    ratio, skew, kurtosis = known
+    found = deflated_sharpe(ratio, len(returns), skew, kurtosis, trials_sharpe_variance, n_trials)
+    if np.isnan(found):
+        return Metric("dsr", None, "probability", reason="the returns take two values only")
+    return Metric("dsr", found, "probability")
 
 
 def min_trl(returns: np.ndarray) -> Metric:

@@ -17,7 +17,7 @@ import numpy as np
 from mnpu.errors import MnpuError
 from mnpu.metrics import many
 
-__all__ = ["Trials", "clusters", "effective_trials"]
+__all__ = ["Trials", "clusters", "counted_trials", "effective_trials"]
 
 ALIKE = 0.5  #: Mean correlation from which trials count as one.
 CHANCE = 0.05  #: Probability that any pair of independent trials reaches the level by chance, at most.
@@ -43,6 +43,19 @@ class Trials:
     n_effective: int
     labels: np.ndarray
     sharpe_variance: float
+
+
+def counted_trials(sharpe_bar: np.ndarray) -> Trials:
+    """Trials of which only the ratios are known: every one counts as independent.
+
+    Parameters
+    ----------
+    sharpe_bar : float64 ndarray (N,)
+        Sharpe ratios per bar, all of bars of one length; NaN for a trial that failed, which counts but has none.
+    """
+    known = sharpe_bar[np.isfinite(sharpe_bar)]
+    spread = float(known.var(ddof=1)) if len(known) > 1 else 0.0
+    return Trials(len(sharpe_bar), len(sharpe_bar), np.arange(len(sharpe_bar)), spread)
 
 
 def effective_trials(returns: np.ndarray, *, alike: float = ALIKE) -> Trials:

@@ -51,6 +51,7 @@ _LOOKS = {
     "sharpe_bar": _Look("Sharpe a bar ± se", "fine"),
     "sharpe_lo": _Look("Sharpe by Lo ± se", "ratio"),
     "psr": _Look("Probability of a Sharpe above 0", "percent"),
+    "dsr": _Look("The same, of the best of all trials", "percent"),
     "min_trl": _Look("Bars to show a Sharpe above 0", "count"),
     "sortino": _Look("Sortino", "ratio"),
     "calmar": _Look("Calmar", "ratio"),
