@@ -118,13 +118,15 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
     if config.data.symbols:  # else they are known when the store has been asked for its universe
         refuse_few_symbols(config.data.symbols, strategies)
     planned = plan(config.features, registry)
+    target = build("target", config.target)
+    _refuse_other_units(config.target.use, target, strategies)
     return Parts(
         config=config,
         resolved=resolved,
         store=store_path(config.data.store, base),
         planned=planned,
         validators=[build("validator", use) for use in config.validators],
-        target=build("target", config.target),
+        target=target,
         strategies=strategies,
         chain=Chain([build("guardrail", use) for use in config.guardrails]),
         costs=CostModel(**config.costs.model_dump()),
@@ -219,6 +221,18 @@ def _refuse_twins(names: Sequence[str], *, where: str, what: str) -> None:
                 expected=f"each {what} once",
                 next_step="Remove the repetition.",
             )
+
+
+def _refuse_other_units(name: str, target: Any, strategies: Sequence[Strategy]) -> None:
+    """Raise ConfigError where a policy reads returns and the target is something else about the future."""
+    readers = [s.policy for s in strategies if getattr(s.policy, "reads_returns", False)]
+    if readers and not getattr(target, "of_returns", False):
+        raise ConfigError(
+            f"{name} forecasts no returns, and {type(readers[0]).__name__} sizes bets by their mean and variance",
+            where="target",
+            expected="a target whose labels are returns, as forward_return",
+            next_step="Take forward_return, or a policy that only ranks or signs: rank_long_short, signed_quantile.",
+        )
 
 
 def refuse_few_symbols(symbols: Sequence[str], strategies: Sequence[Strategy]) -> None:

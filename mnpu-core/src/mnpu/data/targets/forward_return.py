@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -25,6 +27,8 @@ class ForwardReturn:
     Dividends count as cash, and a share that is delisted meanwhile as what it became.
     NaN: where the price of the fill or of the end is missing, and in the last rows.
     """
+
+    of_returns: ClassVar[bool] = True  #: Labels are returns, so a policy may size a bet by their mean and variance.
 
     def __init__(self, horizons: tuple[int, ...] = (5,)) -> None:
         self.horizons = checked_horizons(horizons)
