@@ -67,6 +67,7 @@ class Agent:
 
     def __init__(self, parts: Parts, models: Sequence[FoldModel], history: Panel, side: SideTable) -> None:
         _refuse_adaptive(parts)
+        _refuse_crossed(models)
         need = self.needs(parts)
         if len(history.times) < need:
             raise DataError(
@@ -188,6 +189,16 @@ def _refuse_adaptive(parts: Parts) -> None:
             where="agent",
             expected="split, or no calibration: both are served as they were tested",
             next_step="Run the recipe with model.calibration: {use: split} and serve that run.",
+        )
+
+
+def _refuse_crossed(models: Sequence[FoldModel]) -> None:
+    if any(model.fitted.fold.crossed for model in models):
+        raise ConfigError(
+            "the networks are of cross-validation: each has learnt from what is later than its test",
+            where="agent",
+            expected="networks of folds that train on the past alone",
+            next_step="Run the recipe with split: {use: walk_forward, ...} and serve that run.",
         )
 
 

@@ -64,7 +64,8 @@ class Fitted:
     pretraining : tuple of float
         Mean loss of each epoch of pre-training; empty without it.
     tested_from : Timestamp or None
-        First decision of the test range: all that the fit has seen lies before it. None for a bundle that does not say.
+        First decision of the test range: all that the fit has seen lies before it. None for a bundle
+        that does not say, and for a fold of cross-validation, which has seen what lies after.
     """
 
     network: Network | Ensemble | Whole

@@ -178,7 +178,7 @@ def fit(
         history=tuple(done.history),
         threads=threads,
         pretraining=record.losses,
-        tested_from=tested_from,
+        tested_from=None if fold.crossed else tested_from,  # it has seen what lies after
     )
 
 
