@@ -60,13 +60,14 @@ def test_a_forecast_is_that_of_its_own_folds_network(by_kfold, registry):
         judged = parts.forecasters[0]
         fitted = training.load(by_kfold.path / "bundle" / f"fold-{fold.number:02d}", judged.backbone, judged.head)
         assert fitted.fold == fold
-        assert fitted.tested_from is None
+        assert (fitted.tested_from is None) == fold.crossed == (fold.number < 2)
         start, stop = fold.test
         said = training.forecast(fitted, prepared.frame, rows=fold.test).quantiles[start:stop]
         kept = by_kfold.result.forecast.quantiles[start:stop]
         np.testing.assert_allclose(said[: len(kept)], kept, rtol=1e-6, atol=1e-9)
-        with pytest.raises(DataError, match="decisions outside every training range"):
-            training.forecast(fitted, prepared.frame, rows=(start, fold.train[0] + 1 if start == 0 else stop + 200))
+        late, expected = (stop + 200, "outside every training range") if fold.crossed else (stop, "after the training")
+        with pytest.raises(DataError, match=expected):
+            training.forecast(fitted, prepared.frame, rows=(start if fold.crossed else fold.train[1] - 1, late))
 
 
 def test_a_scaler_knows_its_training_ranges_alone(by_kfold, registry):
@@ -132,15 +133,17 @@ def test_calibration_and_later_weights_are_refused(by_kfold, small_recipe, regis
     with pytest.raises(ConfigError, match=r"model\.calibration is split, and split\.use is purged_kfold"):
         _run(small_recipe, registry, tmp_path, KFOLD, calibrated)
     begun = f"model={{lookback: 8, backbone: {{use: linear}}, warm_start: {by_kfold.path}}}"
-    with pytest.raises(DataError, match="does not say what it has seen"):
+    with pytest.raises(DataError, match=r"no bundle under model\.warm_start may be used"):
         _run(small_recipe, registry, tmp_path, begun)
+    with pytest.raises(DataError, match="fold-01 does not say what it has seen"):
+        _run(small_recipe, registry, tmp_path, begun, KFOLD)
 
 
 def test_a_locked_range_is_not_read_and_every_look_is_counted(small_recipe, registry, tmp_path):
     from click.testing import CliRunner
 
     from mnpu import ledger
-    from mnpu.cli import main
+    from mnpu.commands.runs import show_command
 
     blind = _run(small_recipe, registry, tmp_path, LOCKED).result
     assert blind.folds.times[-1] < pd.Timestamp("2013-07-01", tz="UTC")
@@ -163,6 +166,6 @@ def test_a_locked_range_is_not_read_and_every_look_is_counted(small_recipe, regi
     assert rows.looks.tolist() == [0, 1, 2]
     later = _run(small_recipe, registry, tmp_path, LOCKED, "seed=8")
     assert later.result.run.looks == 2
-    shown = CliRunner().invoke(main, ["runs", "show", later.path.name, "--runs", str(tmp_path)])
+    shown = CliRunner().invoke(show_command, [later.path.name, "--runs", str(tmp_path)])
     assert "looks        2" in shown.output
     assert json.loads((later.path / "run.json").read_text())["run"]["looks"] == 2
