@@ -113,6 +113,13 @@ def _networks(run: RunDirectory, parts: Parts, prepared: Prepared) -> tuple[list
             expected="split, or no calibration",
             next_step="Run the recipe with model.calibration: {use: split}.",
         )
+    if prepared.split.paths:
+        raise ConfigError(
+            "split.use is cpcv: every decision was forecast by several networks",
+            where=run.run_id,
+            expected="a split that forecasts each decision once",
+            next_step="Run the recipe with split: {use: purged_kfold, ...} or {use: walk_forward, ...}.",
+        )
     for fold in prepared.split.folds:
         folder = run.path / "bundle" / f"fold-{fold.number:02d}"
         fitted = training.load(folder, judged.backbone, judged.head, judged.whole)
