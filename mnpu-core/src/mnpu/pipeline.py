@@ -45,7 +45,6 @@ from mnpu.types import (
     Fold,
     Forecast,
     GateOutcome,
-    History,
     Labels,
     Metric,
     Panel,
@@ -55,7 +54,7 @@ from mnpu.types import (
     Result,
     SideTable,
     Split,
-    join_forecasts,
+    join_history,
 )
 from mnpu.validation.findings import Context, log_findings, refuse_errors
 
@@ -216,10 +215,7 @@ def learnable(prepared: Prepared, fold: Fold) -> FeatureFrame:
 def fit_and_forecast(
     parts: Parts, prepared: Prepared, forecaster: Forecaster, progress: Progress, *, kept: Path | None = None
 ) -> tuple[list[Any], Forecast]:
-    """Refit on each fold's training range, calibrate where the recipe says so, and forecast what it tests.
-
-    Where a split has several histories, the forecast is that of the first.
-    """
+    """Refit on each fold's training ranges, calibrate where the recipe says so, and forecast the first history."""
     fitted, forecasts = fit_and_forecast_paths(parts, prepared, forecaster, progress, kept=kept)
     return fitted, forecasts[0]
 
@@ -242,7 +238,7 @@ def fit_and_forecast_paths(
             fitted.append(model)
             pieces.append(piece)
         say_alerts(model, progress)
-    return fitted, [_join(pieces, history) for history in prepared.split.histories]
+    return fitted, [join_history(pieces, history) for history in prepared.split.histories]
 
 
 def decisions(prepared: Prepared, forecasts: Sequence[Forecast]) -> PolicyContext:
@@ -293,15 +289,12 @@ def along_paths(
     """The judged strategy on every history of the split, the first of which it was judged on; empty where it is one."""
     if not others:
         return ()
-    outcomes_ = [PathOutcome(0, judged.net, judged.metrics)]
-    strategy = parts.strategies[0]
-    assert strategy.forecaster is not None
+    strategy, found = parts.strategies[0], [judged]
     for path, forecast in enumerate(others, start=1):
         own = replace(prepared, labels=outcomes(prepared.labels, prepared.learnt, prepared.split, path=path))
         known = replace(context, tradable=context.tradable & forecast.available)
-        result = evaluate(parts, own, strategy, {strategy.forecaster.name: forecast}, known)
-        outcomes_.append(PathOutcome(path, result.net, result.metrics))
-    return tuple(outcomes_)
+        found.append(evaluate(parts, own, strategy, {parts.forecasters[0].name: forecast}, known))
+    return tuple(PathOutcome(path, result.net, result.metrics) for path, result in enumerate(found))
 
 
 def plugin_metrics(parts: Parts, result: Result) -> dict[str, Metric]:
@@ -393,18 +386,6 @@ def _span(prepared: Prepared, fold: Fold) -> str:
     times = prepared.panel.times
     spans = (f"{times[start]:%Y-%m} to {times[stop - 1]:%Y-%m}" for start, stop in fold.testing)
     return f"test {' and '.join(spans)}"
-
-
-def _join(pieces: Sequence[Forecast], history: History) -> Forecast:
-    """Each fold's forecast over what it tests in a history, NaN elsewhere; the folds' numbers are their places."""
-
-    def own_rows(parts: list[np.ndarray]) -> np.ndarray:
-        joined = np.full_like(parts[0], np.nan)
-        for number, rows in history:
-            joined[slice(*rows)] = parts[number][slice(*rows)]
-        return joined
-
-    return join_forecasts(pieces, own_rows)
 
 
 def _rows(positions: Positions, first: int, stop: int) -> Positions:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
-import numpy as np
 import pandas as pd
 
 from mnpu.errors import ConfigError
 from mnpu.training.calibrating import adapt, carve, fit_calibration
 from mnpu.training.fitted import Fitted
 from mnpu.training.forecasting import forecast
-from mnpu.types import FeatureFrame, Fold, Forecast, Labels, join_forecasts
+from mnpu.types import FeatureFrame, Fold, Forecast, Labels, join_history
 
 __all__ = ["CalibrationSettings", "calibrated", "kept_back", "tested"]
 
@@ -62,14 +61,7 @@ def tested(fitted: Fitted, frame: FeatureFrame) -> Forecast:
     """The forecast of all that a network's fold tests, NaN elsewhere."""
     ranges = fitted.fold.testing
     pieces = [forecast(fitted, frame, rows=rows) for rows in ranges]
-
-    def own_rows(parts: list[np.ndarray]) -> np.ndarray:
-        joined = np.full_like(parts[0], np.nan)
-        for part, rows in zip(parts, ranges, strict=True):
-            joined[slice(*rows)] = part[slice(*rows)]
-        return joined
-
-    return pieces[0] if len(pieces) == 1 else join_forecasts(pieces, own_rows)
+    return pieces[0] if len(pieces) == 1 else join_history(pieces, tuple(enumerate(ranges)))
 
 
 def calibrated(

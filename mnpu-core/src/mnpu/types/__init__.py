@@ -12,7 +12,7 @@ All instants are UTC with nanosecond resolution. Missing is NaN, never filled.
 from __future__ import annotations
 
 from mnpu.types.features import FeatureFrame, FeatureSpec
-from mnpu.types.forecasts import Fold, Forecast, History, Labels, Split, WindowBatch, join_forecasts
+from mnpu.types.forecasts import Fold, Forecast, History, Labels, Split, WindowBatch, join_forecasts, join_history
 from mnpu.types.levels import LEVELS, levels_are_sound
 from mnpu.types.positions import Action, Book, Decision, PolicyContext, Positions, Violation
 from mnpu.types.prices import DatasetInfo, Panel
@@ -53,6 +53,7 @@ __all__ = [
     "Violation",
     "WindowBatch",
     "join_forecasts",
+    "join_history",
     "levels_are_sound",
     "table_of",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["Fold", "Forecast", "History", "Labels", "Split", "WindowBatch", "join_forecasts"]
+__all__ = ["Fold", "Forecast", "History", "Labels", "Split", "WindowBatch", "join_forecasts", "join_history"]
 
 
 @dataclass(frozen=True)
@@ -178,3 +178,15 @@ def join_forecasts(forecasts: Sequence[Forecast], join: Callable[[list[np.ndarra
     if any(forecast.uncalibrated is not None for forecast in forecasts):
         joined["uncalibrated"] = join_forecasts([forecast.uncalibrated or forecast for forecast in forecasts], join)
     return replace(forecasts[-1], **joined)
+
+
+def join_history(forecasts: Sequence[Forecast], history: History) -> Forecast:
+    """One forecast over the ranges of a history, each from the forecast at its number; NaN elsewhere."""
+
+    def own_rows(parts: list[np.ndarray]) -> np.ndarray:
+        joined = np.full_like(parts[0], np.nan)
+        for number, rows in history:
+            joined[slice(*rows)] = parts[number][slice(*rows)]
+        return joined
+
+    return join_forecasts(forecasts, own_rows)
