@@ -114,7 +114,11 @@ def test_a_value_knows_where_it_was_written():
             "test: 1m",
             "p.yaml:11:62: split.test is '1m', expected a whole number and y, mo, w or d, as in 5y, 6mo, 2w or 30d.",
         ),
-        ("use: walk_forward", "use: shuffled", "p.yaml:11:14: split.use is 'shuffled', expected walk_forward."),
+        (
+            "use: walk_forward",
+            "use: shuffled",
+            "p.yaml:11:14: split.use is 'shuffled', expected walk_forward or purged_kfold or cpcv.",
+        ),
         (
             "policy: {use: rank_long_short}",
             "policy: rank",

@@ -33,7 +33,7 @@ from mnpu.plugins.registry import Registry
 from mnpu.progress import Silent
 from mnpu.rundir import RunDirectory, list_runs
 
-BEGIN, END = pipeline.fit_and_forecast.__code__, pipeline.decisions.__code__
+BEGIN, END = pipeline.fit_and_forecast_paths.__code__, pipeline.decisions.__code__
 #: When a run was begun, and the hashes of files that say so.
 STARTED = re.compile(rb'"started_at": "[^"]*"|\| [Ss]tarted \|[^\n]*|"(MODEL_CARD.md|origin.json|self)": "[^"]*"')
 

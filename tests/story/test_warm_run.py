@@ -71,7 +71,7 @@ def test_an_unknown_objective_and_a_misspelt_setting_name_what_there_is(small_re
     from mnpu.config import load_config
     from mnpu.errors import ConfigError
 
-    with pytest.raises(ConfigError, match=r"train\.pretrain is a map, expected a map with use: masked or contrastive"):
+    with pytest.raises(ConfigError, match=r"train\.pretrain\.use is 'maskd', expected masked or contrastive"):
         load_config(small_recipe, sets=["train.pretrain={use: maskd}"])
     with pytest.raises(ConfigError, match=r"train\.pretrain\.temprature is not a known key.*'temperature'"):
         load_config(small_recipe, sets=["train.pretrain={use: contrastive, temprature: 0.1}"])

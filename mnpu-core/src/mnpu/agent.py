@@ -22,7 +22,7 @@ from mnpu.config.load import load_config
 from mnpu.config.resolve import resolve
 from mnpu.data.actions import settlements
 from mnpu.data.fills import next_prices
-from mnpu.errors import DataError
+from mnpu.errors import ConfigError, DataError
 from mnpu.features.stream import Stream
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Silent
@@ -57,6 +57,7 @@ class Agent:
     """
 
     def __init__(self, parts: Parts, models: Sequence[FoldModel], history: Panel, side: SideTable) -> None:
+        _refuse_crossed(models)
         need = self.needs(parts)
         if len(history.times) < need:
             raise DataError(
@@ -156,6 +157,16 @@ class Agent:
         self._account.fill(self._pending.targets, self._pending.sent & fillable, self._parts.costs)
         self._value = value
         return np.nan_to_num(last_two["close"][-1] / value - 1.0)
+
+
+def _refuse_crossed(models: Sequence[FoldModel]) -> None:
+    if any(model.fitted.fold.crossed for model in models):
+        raise ConfigError(
+            "the networks are of cross-validation: each has learnt from what is later than its test",
+            where="agent",
+            expected="networks of folds that train on the past alone",
+            next_step="Run the recipe with split: {use: walk_forward, ...} and serve that run.",
+        )
 
 
 def replay(run: Path, registry: Registry, *, sessions: int) -> tuple[Agent, Iterator[tuple[Panel, SideTable]]]:

@@ -115,13 +115,15 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
     if config.data.symbols:  # else they are known when the store has been asked for its universe
         refuse_few_symbols(config.data.symbols, strategies)
     planned = plan(config.features, registry)
+    target = build("target", config.target)
+    _refuse_other_units(config.target.use, target, strategies)
     return Parts(
         config=config,
         resolved=resolved,
         store=store_path(config.data.store, base),
         planned=planned,
         validators=[build("validator", use) for use in config.validators],
-        target=build("target", config.target),
+        target=target,
         strategies=strategies,
         chain=Chain([build("guardrail", use) for use in config.guardrails]),
         costs=CostModel(**config.costs.model_dump()),
@@ -205,6 +207,18 @@ def store_path(url: str, base: Path) -> str:
 def _absolute(text: str, base: Path) -> Path:
     path = Path(text).expanduser()
     return path if path.is_absolute() else (base / path).resolve()
+
+
+def _refuse_other_units(name: str, target: Any, strategies: Sequence[Strategy]) -> None:
+    """Raise ConfigError where a policy reads returns and the target is something else about the future."""
+    readers = [s.policy for s in strategies if getattr(s.policy, "reads_returns", False)]
+    if readers and not getattr(target, "of_returns", False):
+        raise ConfigError(
+            f"{name} forecasts no returns, and {type(readers[0]).__name__} sizes bets by their mean and variance",
+            where="target",
+            expected="a target whose labels are returns, as forward_return",
+            next_step="Take forward_return, or a policy that only ranks or signs: rank_long_short, signed_quantile.",
+        )
 
 
 def refuse_few_symbols(symbols: Sequence[str], strategies: Sequence[Strategy]) -> None:

@@ -21,6 +21,7 @@ from mnpu.assembly import Parts, assemble
 from mnpu.config.interpolate import Reference
 from mnpu.config.load import LoadedConfig
 from mnpu.config.resolve import resolve
+from mnpu.data.split_by import locked_from
 from mnpu.errors import GateVeto, MnpuError
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Progress
@@ -40,7 +41,13 @@ class Executed:
 
 
 def execute(
-    loaded: LoadedConfig, registry: Registry, *, runs: Path, progress: Progress, resume: RunDirectory | None = None
+    loaded: LoadedConfig,
+    registry: Registry,
+    *,
+    runs: Path,
+    progress: Progress,
+    resume: RunDirectory | None = None,
+    unlock: bool = False,
 ) -> Executed:
     """Run a configuration from start to end and keep everything that it takes to do it again.
 
@@ -54,6 +61,9 @@ def execute(
     resume : RunDirectory, optional
         A run that did not finish, whose resolved configuration ``loaded`` is: its fits are read, or taken up.
 
+    unlock : bool, default=False
+        Whether ``split.unlocked`` is meant: a recipe that says so is refused without it.
+
     Raises
     ------
     GateVeto
@@ -62,6 +72,13 @@ def execute(
         The run to resume has finished or still goes on, its recipe is no longer the same, or this machine lacks the
         device that the recipe wants.
     """
+    if loaded.pipeline.split.unlocked and not unlock and resume is None:
+        raise loaded.error(
+            ("split", "unlocked"),
+            "is true, which spends a look at the locked range",
+            expected="a run that says so",
+            next_step="Run it with --unlock, or remove the line.",
+        )
     resolved = resolve(loaded, registry)
     parts = assemble(loaded.pipeline, resolved, registry, base=loaded.path.parent)
     refuse_machine(parts, loaded)
@@ -70,6 +87,7 @@ def execute(
     if resume is None:
         directory = RunDirectory.create(runs, run.recipe_id)
         run = replace(run, run_id=directory.run_id, trials=ledger.n_trials(runs, run) + 1)
+        run = replace(run, looks=ledger.n_looks(runs, run) + run.unlocked)
     else:
         directory, runs = resume, resume.path.parent
         run = resuming.reopen(directory, run)
@@ -173,7 +191,19 @@ def describe(parts: Parts, panel: Panel, side: SideTable) -> Run:
         versions=hashing.versions(parts.distributions, libraries=parts.libraries),
         config=parts.resolved,
         started_at=pd.Timestamp.now("UTC"),
+        locked=locked_range(parts),
+        unlocked=parts.config.split.unlocked,
     )
+
+
+def locked_range(parts: Parts) -> str:
+    """First and last day of the locked range, and a hash of whose it is; empty where nothing is locked."""
+    data = parts.config.data
+    begins = locked_from(parts.config.split, data)
+    if begins is None:
+        return ""
+    whose = hashing.hash_config({"symbols": sorted(data.symbols), "universe": data.universe})
+    return f"{begins}..{data.end} {whose[:12]}"
 
 
 def keep(
@@ -231,6 +261,9 @@ def row(run: Run, status: str, seconds: float, *, result: Result | None = None, 
         "data_hash": run.data_hash,
         "code_hash": run.code_hash,
         "env_hash": run.env_hash,
+        "locked": run.locked,
+        "unlocked": run.unlocked,
+        "looks": run.looks,
         "started_at": run.started_at,
         "seconds": seconds,
         "strategy": result.name if result else "",

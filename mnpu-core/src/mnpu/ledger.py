@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mnpu.types import Run
 
-__all__ = ["LedgerWarning", "append", "n_trials", "read", "read_rows"]
+__all__ = ["LedgerWarning", "append", "n_looks", "n_trials", "read", "read_rows"]
 
 _FOLDER = "ledger"
 
@@ -110,6 +110,19 @@ def n_trials(root: str | Path, run: Run) -> int:
     tried: list[Mapping[str, Any]] = [*rows, *(_begun(directory) for directory in list_runs(root))]
     same = (row for row in tried if row.get("name") == run.name or row.get("data_hash") == run.data_hash)
     return len({row.get("recipe_id") for row in same} - {run.recipe_id, None})
+
+
+def n_looks(root: str | Path, run: Run) -> int:
+    """How many other runs were judged on this run's locked range, or on that of its name or data: every look counts.
+
+    A repeat is another look, and so is a run that failed or was killed: nobody knows what was seen of it.
+    """
+    rows, _ = read_rows(root)
+    looked: list[Mapping[str, Any]] = [*rows]
+    looked += [{**_begun(directory), "run_id": directory.run_id} for directory in list_runs(root)]
+    keys = ("name", "data_hash", "locked")
+    same = (row for row in looked if row.get("unlocked") and any(row.get(k) == getattr(run, k) for k in keys))
+    return len({row["run_id"] for row in same} - {run.run_id})
 
 
 def _begun(directory: RunDirectory) -> Mapping[str, Any]:

@@ -104,7 +104,12 @@ def _data(fitted: Fitted, result: Result) -> str:
         times = folds.times
         spans = [
             (name, f"{times[rows[0]]:%Y-%m-%d}", f"{times[min(rows[1], len(times)) - 1]:%Y-%m-%d}")
-            for name, rows in (("training", fold.train), ("validation", fold.validation), ("test", fold.test))
+            for name, ranges in (
+                ("training", fold.training),
+                ("validation", (fold.validation,)),
+                ("test", fold.testing),
+            )
+            for rows in ranges
         ]
         lines.append(_table(("range", "from", "until"), spans))
     symbols = result.positions.symbols

@@ -23,11 +23,10 @@ import pandas as pd
 from mnpu import gates
 from mnpu.assembly import Forecaster, Parts, Strategy, refuse_few_symbols
 from mnpu.config.models import DataConfig
-from mnpu.config.periods import parse_period
 from mnpu.data.actions import bar_returns, delistings
 from mnpu.data.cache import folder
 from mnpu.data.fills import Fills, fill_prices, marks
-from mnpu.data.splits import walk_forward
+from mnpu.data.split_by import data_in_sight, locked_from, split_by
 from mnpu.data.store import Store
 from mnpu.data.targets import fold_labels, outcomes
 from mnpu.data.universe import belonging, membership
@@ -38,6 +37,7 @@ from mnpu.features.leaks import choose_cuts, choose_nearby, longest_warmup
 from mnpu.features.plan import PlannedFeature, series_needed
 from mnpu.folds import fit_fold, say_alerts, training_record
 from mnpu.metrics.compute import compute as compute_metrics
+from mnpu.metrics.paths import path_metrics
 from mnpu.progress import Progress
 from mnpu.simulation.simulate import simulate
 from mnpu.types import (
@@ -48,12 +48,13 @@ from mnpu.types import (
     Labels,
     Metric,
     Panel,
+    PathOutcome,
     PolicyContext,
     Positions,
     Result,
     SideTable,
     Split,
-    join_forecasts,
+    join_history,
 )
 from mnpu.validation.findings import Context, log_findings, refuse_errors
 
@@ -107,15 +108,18 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress, kept
     prepared = prepare(parts, panel, side, progress)
     forecasts: dict[str, Forecast] = {}
     fitted: dict[str, list[Any]] = {}
+    others: list[Forecast] = []  # of the judged model, on the other paths
     for forecaster in parts.forecasters:
-        fitted[forecaster.name], forecasts[forecaster.name] = fit_and_forecast(
+        fitted[forecaster.name], (forecasts[forecaster.name], *more) = fit_and_forecast_paths(
             parts, prepared, forecaster, progress, kept=kept
         )
+        others = others or more
     context = decisions(prepared, list(forecasts.values()))
     results = []
     with progress.stage(f"simulating {len(parts.strategies)} strategies on the same decisions"):
         for strategy in parts.strategies:
             results.append(evaluate(parts, prepared, strategy, forecasts, context))
+        paths = along_paths(parts, prepared, results[0], others, context)
     with progress.stage("four honesty gates"):
         outcomes = judge(parts, prepared, forecasts[results[0].name].final, context)
     judged = replace(
@@ -128,13 +132,15 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress, kept
         features=prepared.frame.specs,
         folds=prepared.split,
         training=training_record(fitted),
+        paths=paths,
+        metrics={**results[0].metrics, **path_metrics(paths)},
     )
     return Study(judged, fitted, prepared)
 
 
 def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
     """Prices and side series of the recipe, as known at each decision."""
-    panel, side = read(parts.config.data, parts.store, parts.planned, progress)
+    panel, side = read(data_in_sight(parts.config.split, parts.config.data), parts.store, parts.planned, progress)
     refuse_few_symbols(panel.symbols, parts.strategies)
     return panel, side
 
@@ -187,17 +193,10 @@ def prepare(parts: Parts, panel: Panel, side: SideTable, progress: Progress) -> 
     with progress.stage(f"computing {len(parts.planned)} features", bar=True):
         frame = compute_features(parts.planned, panel, side, engine=parts.engine, progress=progress, cache=folder())
     labels = parts.target(panel, config.fill)
-    split = walk_forward(
-        panel.times,
-        labels,
-        train=parse_period(config.split.train),
-        validation=parse_period(config.split.validation),
-        test=parse_period(config.split.test),
-        anchored=config.split.anchored,
-    )
+    split = split_by(config.split, panel.times, labels, locked=locked_from(config.split, config.data))
     fills = fill_prices(panel, config.fill)
     stop = int(np.flatnonzero(fills.times.notna())[-1])  # the last fill has no later one to hold to
-    rows = (split.folds[0].test[0], min(split.folds[-1].test[1], stop))
+    rows = (split.tested[0], min(split.tested[1], stop))
     unseen = unseen_columns(frame, split) if config.model.unseen == "leave_out" else {}
     for note in unseen_notes(unseen):
         progress.say(f"warning: {note}")
@@ -216,7 +215,15 @@ def learnable(prepared: Prepared, fold: Fold) -> FeatureFrame:
 def fit_and_forecast(
     parts: Parts, prepared: Prepared, forecaster: Forecaster, progress: Progress, *, kept: Path | None = None
 ) -> tuple[list[Any], Forecast]:
-    """Refit on each fold's training range, calibrate where the recipe says so, and forecast its test range."""
+    """Refit on each fold's training ranges, calibrate where the recipe says so, and forecast the first history."""
+    fitted, forecasts = fit_and_forecast_paths(parts, prepared, forecaster, progress, kept=kept)
+    return fitted, forecasts[0]
+
+
+def fit_and_forecast_paths(
+    parts: Parts, prepared: Prepared, forecaster: Forecaster, progress: Progress, *, kept: Path | None = None
+) -> tuple[list[Any], list[Forecast]]:
+    """As `fit_and_forecast`, with the forecast of every history of the split; each fold is fitted once."""
     from mnpu import training  # torch lives only here
 
     config, folds = parts.config, prepared.split.folds
@@ -231,7 +238,7 @@ def fit_and_forecast(
             fitted.append(model)
             pieces.append(piece)
         say_alerts(model, progress)
-    return fitted, _join(pieces, folds)
+    return fitted, [join_history(pieces, history) for history in prepared.split.histories]
 
 
 def decisions(prepared: Prepared, forecasts: Sequence[Forecast]) -> PolicyContext:
@@ -274,6 +281,20 @@ def evaluate(
         fills=as_quoted(outcome.fills, prepared),
     )
     return replace(result, metrics={**compute_metrics(result), **plugin_metrics(parts, result)})
+
+
+def along_paths(
+    parts: Parts, prepared: Prepared, judged: Result, others: Sequence[Forecast], context: PolicyContext
+) -> tuple[PathOutcome, ...]:
+    """The judged strategy on every history of the split, the first of which it was judged on; empty where it is one."""
+    if not others:
+        return ()
+    strategy, found = parts.strategies[0], [judged]
+    for path, forecast in enumerate(others, start=1):
+        own = replace(prepared, labels=outcomes(prepared.labels, prepared.learnt, prepared.split, path=path))
+        known = replace(context, tradable=context.tradable & forecast.available)
+        found.append(evaluate(parts, own, strategy, {parts.forecasters[0].name: forecast}, known))
+    return tuple(PathOutcome(path, result.net, result.metrics) for path, result in enumerate(found))
 
 
 def plugin_metrics(parts: Parts, result: Result) -> dict[str, Metric]:
@@ -363,19 +384,8 @@ def notes(panel: Panel) -> tuple[str, ...]:
 
 def _span(prepared: Prepared, fold: Fold) -> str:
     times = prepared.panel.times
-    return f"test {times[fold.test[0]]:%Y-%m} to {times[fold.test[1] - 1]:%Y-%m}"
-
-
-def _join(pieces: Sequence[Forecast], folds: Sequence[Fold]) -> Forecast:
-    """Each fold's forecast over its own test range, NaN elsewhere."""
-
-    def own_rows(parts: list[np.ndarray]) -> np.ndarray:
-        joined = np.full_like(parts[0], np.nan)
-        for part, fold in zip(parts, folds, strict=True):
-            joined[slice(*fold.test)] = part[slice(*fold.test)]
-        return joined
-
-    return join_forecasts(pieces, own_rows)
+    spans = (f"{times[start]:%Y-%m} to {times[stop - 1]:%Y-%m}" for start, stop in fold.testing)
+    return f"test {' and '.join(spans)}"
 
 
 def _rows(positions: Positions, first: int, stop: int) -> Positions:

@@ -111,9 +111,13 @@ def mnpu_policies():
     return {
         "buy_and_hold": "mnpu.policies.buy_and_hold:BuyAndHold",
         "equal_weight": "mnpu.policies.equal_weight:EqualWeight",
+        "kelly_fraction": "mnpu.policies.kelly_fraction:KellyFraction",
+        "mean_variance": "mnpu.policies.mean_variance:MeanVariance",
         "momentum": "mnpu.policies.momentum:Momentum",
         "rank_long_short": "mnpu.policies.rank_long_short:RankLongShort",
+        "risk_parity": "mnpu.policies.risk_parity:RiskParity",
         "signed_quantile": "mnpu.policies.signed_quantile:SignedQuantile",
+        "volatility_scaled": "mnpu.policies.volatility_scaled:VolatilityScaled",
     }
 
 

@@ -37,7 +37,7 @@ from mnpu.results_read import read_metrics, read_result
 from mnpu.results_tables import UNCALIBRATED, cell_keys, quantile_name, repeated, texts, utc_ns, write_table
 from mnpu.results_training import write_training
 from mnpu.rundir import run_record
-from mnpu.types import Forecast, Metric, Panel, Result, Split
+from mnpu.types import Forecast, Metric, Panel, PathOutcome, Result, Split
 
 __all__ = ["read_metrics", "read_result", "write_result"]
 
@@ -65,6 +65,8 @@ def write_result(run_dir: str | Path, result: Result, *, fills: Mapping[str, Any
         write_table(folder / "panel.parquet", [_panel(result.panel)])
     if result.folds is not None and result.folds.times is not None:
         write_table(folder / "bars.parquet", [{"time": utc_ns(result.folds.times)}])
+    if result.paths:
+        write_table(folder / "paths.parquet", [_path(path, result) for path in result.paths])
     if result.training is not None:
         write_training(folder, result.training)
     if fills is not None:
@@ -79,6 +81,7 @@ def _metrics_record(result: Result) -> dict[str, Any]:
         "strategy": result.name,
         "metrics": _metrics(result.metrics),
         "comparisons": {other.name: _metrics(other.metrics) for other in result.comparisons},
+        **({"paths": [_metrics(path.metrics) for path in result.paths]} if result.paths else {}),
         "gates": [{"name": g.name, "passed": bool(g.passed), "detail": g.detail} for g in result.gates],
     }
 
@@ -153,6 +156,14 @@ def _diagnostics(result: Result) -> dict[str, Any]:
         "equity": result.equity[1:],
         "turnover_oneway": result.turnover_oneway,
         **{f"cost.{kind}": values for kind, values in result.costs.items()},
+    }
+
+
+def _path(path: PathOutcome, result: Result) -> dict[str, Any]:
+    return {
+        "path": np.full(len(path.net), path.number),
+        "time": utc_ns(result.times),
+        "net": path.net,
     }
 
 
@@ -256,8 +267,13 @@ def _panel_record(panel: Panel) -> dict[str, Any]:
 def _folds_record(split: Split) -> dict[str, Any]:
     return {
         "folds": [
-            {k: _whole(getattr(fold, k)) for k in ("number", "train", "validation", "test")} for fold in split.folds
+            {
+                **{k: _whole(getattr(fold, k)) for k in ("number", "train", "validation", "test")},
+                **{k: [_whole(rows) for rows in getattr(fold, k)] for k in ("also_train", "also_test")},
+            }
+            for fold in split.folds
         ],
+        "paths": [[[int(number), _whole(rows)] for number, rows in path] for path in split.paths],
         "purge_bars": int(split.purge_bars),
         "embargo_bars": int(split.embargo_bars),
         "times": split.times is not None,

@@ -22,6 +22,7 @@ from mnpu.types import (
     GateOutcome,
     Metric,
     Panel,
+    PathOutcome,
     Positions,
     Result,
     Run,
@@ -70,6 +71,7 @@ def read_result(run_dir: str | Path) -> Result:
             features=tuple(_feature(spec) for spec in record["features"]),
             folds=_split(record["folds"], folder) if record["folds"] else None,
             training=read_training(folder),
+            paths=_paths(folder, metrics.get("paths", [])),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise MnpuError(
@@ -113,7 +115,7 @@ def _strategy(own: Mapping[str, Any], tables: Mapping[str, pa.Table | None], met
         periods_per_year=own["periods_per_year"],
         forecast=_read_forecast(own["forecast"], Rows(tables["forecast"], name)) if own["forecast"] else None,
         labels=_read_labels(own, Rows(tables["labels"], name), shape) if own["labels"] == "own" else None,
-        metrics={key: Metric(**metric) for key, metric in measured.items()},
+        metrics=_measured(measured),
     )
 
 
@@ -185,10 +187,25 @@ def _feature(spec: Mapping[str, Any]) -> FeatureSpec:
     return FeatureSpec(**{**spec, **{name: tuple(spec.get(name, ())) for name in lists}})
 
 
+def _measured(own: Mapping[str, Any]) -> dict[str, Metric]:
+    return {key: Metric(**metric) for key, metric in own.items()}
+
+
+def _paths(folder: Path, measured: Sequence[Mapping[str, Any]]) -> tuple[PathOutcome, ...]:
+    if not measured:
+        return ()
+    rows = Rows(read_table(folder / "paths.parquet"), None)
+    returns = rows.floats("net").reshape(len(measured), -1)
+    return tuple(
+        PathOutcome(k, net, _measured(own)) for k, (net, own) in enumerate(zip(returns, measured, strict=True))
+    )
+
+
 def _split(own: Mapping[str, Any], folder: Path) -> Split:
-    folds = [Fold(f["number"], *(tuple(f[part]) for part in ("train", "validation", "test"))) for f in own["folds"]]
+    folds = [Fold.of(state) for state in own["folds"]]
+    paths = tuple(tuple((number, (a, b)) for number, (a, b) in path) for path in own.get("paths", ()))
     times = Rows(read_table(folder / "bars.parquet"), None).instants("time") if own["times"] else None
-    return Split(tuple(folds), own["purge_bars"], own["embargo_bars"], times)
+    return Split(tuple(folds), own["purge_bars"], own["embargo_bars"], times, paths)
 
 
 def _run(own: Mapping[str, Any]) -> Run:

@@ -55,7 +55,7 @@ def reopen(directory: RunDirectory, run: Run) -> Run:
         raise MnpuError(
             "the run ended before it had begun", where=str(directory.path), next_step="Run its recipe again."
         )
-    started_at, trials = _beginning(directory)
+    started_at, trials, looks = _beginning(directory)
     changed = [name for name in _HASHES if begun.get(name) != getattr(run, name)]
     if changed:
         raise ConfigError(
@@ -66,10 +66,10 @@ def reopen(directory: RunDirectory, run: Run) -> Run:
         )
     _clear(directory.path)
     directory.reopen()
-    return replace(run, run_id=directory.run_id, trials=trials, started_at=started_at)
+    return replace(run, run_id=directory.run_id, trials=trials, looks=looks, started_at=started_at)
 
 
-def _beginning(directory: RunDirectory) -> tuple[pd.Timestamp, int]:
+def _beginning(directory: RunDirectory) -> tuple[pd.Timestamp, int, int]:
     """When the run was begun and how many trials it was, which the report repeats; refused where it is not on record.
 
     Nothing is removed before: a record that somebody edited is no reason to lose what the run has.
@@ -78,6 +78,7 @@ def _beginning(directory: RunDirectory) -> tuple[pd.Timestamp, int]:
     begun, resumed_at = state["run"], state.get("resumed_at", [])
     try:
         started_at, trials = pd.Timestamp(str(begun["started_at"])), begun["trials"]
+        looks = int(begun.get("looks", 0))
         if type(trials) is not int or trials < 1 or not isinstance(resumed_at, list) or started_at.tzinfo is None:
             raise ValueError("a number of trials from 1, a list of resumptions, a start with its time zone")
     except (KeyError, ValueError) as error:
@@ -87,7 +88,7 @@ def _beginning(directory: RunDirectory) -> tuple[pd.Timestamp, int]:
             expected="what mnpu-core wrote",
             next_step="Run its recipe again; what is there was left as it is.",
         ) from error
-    return started_at, trials
+    return started_at, trials, looks
 
 
 def tidy(directory: RunDirectory) -> None:

@@ -27,6 +27,7 @@ def leaks(file: Path, overlays: tuple[Path, ...], sets: tuple[str, ...], as_json
     from mnpu import pipeline
     from mnpu.assembly import store_path
     from mnpu.config.load import load_config
+    from mnpu.data.split_by import data_in_sight
     from mnpu.features.examination import LAWS, examine
     from mnpu.features.plan import plan
     from mnpu.plugins.registry import Registry
@@ -35,7 +36,7 @@ def leaks(file: Path, overlays: tuple[Path, ...], sets: tuple[str, ...], as_json
     loaded = load_config(file, overlays=overlays, sets=sets)
     progress = Silent() if as_json else Progress()
     planned = plan(loaded.pipeline.features, Registry.discover())
-    data = loaded.pipeline.data
+    data = data_in_sight(loaded.pipeline.split, loaded.pipeline.data)
     panel, side = pipeline.read(data, store_path(data.store, loaded.path.parent), planned, progress)
     with progress.stage(f"holding {len(planned)} features to {len(LAWS)} laws"):
         found = examine(planned, panel, side, seed=loaded.pipeline.seed)

@@ -13,10 +13,17 @@ from mnpu.commands._shared import config_options, emit, json_option, runs_option
 @click.command()
 @partial(config_options, required=False)
 @click.option("--resume", metavar="RUN", help="Go on with a run that was killed, stopped or failed, in place of FILE.")
+@click.option("--unlock", is_flag=True, help="Judge on the locked range (split.locked); the ledger counts the look.")
 @runs_option
 @json_option
 def command(
-    file: Path | None, overlays: tuple[Path, ...], sets: tuple[str, ...], resume: str | None, runs: Path, as_json: bool
+    file: Path | None,
+    overlays: tuple[Path, ...],
+    sets: tuple[str, ...],
+    resume: str | None,
+    unlock: bool,
+    runs: Path,
+    as_json: bool,
 ) -> None:
     """Run the pipeline that FILE declares and keep everything in a new run directory.
 
@@ -34,13 +41,17 @@ def command(
     from mnpu.rundir import open_run
 
     _refuse_both(file, overlays, sets, resume)
+    if resume is not None and unlock:
+        raise click.UsageError("--resume goes on with the run's own recipe: it is unlocked or not.")
     directory = None if resume is None else open_run(runs, resume)
     if directory is not None:
         file = directory.path / "resolved.yaml"
     assert file is not None
+    if unlock:
+        sets = (*sets, "split.unlocked=true")
     loaded = load_config(file, overlays=overlays, sets=sets)
     progress = Silent() if as_json else Progress()
-    executed = execute(loaded, Registry.discover(), runs=runs, progress=progress, resume=directory)
+    executed = execute(loaded, Registry.discover(), runs=runs, progress=progress, resume=directory, unlock=unlock)
     emit(as_json, outcome_json(executed), lambda: print_outcome(executed))
 
 

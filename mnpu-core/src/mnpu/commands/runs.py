@@ -56,7 +56,19 @@ def show_command(run: str, runs: Path, as_json: bool) -> None:
     def human() -> None:
         click.echo(f"{found['run_id']}  {found['status']}")
         click.echo(f"  path         {found['path']}")
-        for name in ("name", "seed", "recipe_id", "config_hash", "data_hash", "code_hash", "env_hash", "trials"):
+        for name in (
+            "name",
+            "seed",
+            "recipe_id",
+            "config_hash",
+            "data_hash",
+            "code_hash",
+            "env_hash",
+            "trials",
+            "locked",
+            "unlocked",
+            "looks",
+        ):
             if name in found["run"]:
                 click.echo(f"  {name:<12} {found['run'][name]}")
         for name in ("started_at", "ended_at"):

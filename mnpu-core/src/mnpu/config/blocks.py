@@ -23,10 +23,11 @@ from pydantic_core import PydanticCustomError
 
 from mnpu.config.periods import PERIOD
 
-__all__ = ["Block", "Dataset", "Date", "Every", "FeatureUse", "Name", "NamedUse", "Period", "Symbol", "Use"]
+__all__ = ["Block", "Dataset", "Date", "Every", "FeatureUse", "Locked", "Name", "NamedUse", "Period", "Symbol", "Use"]
 
 
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+LOCKED = rf"{PERIOD}|^[0-9]{{4}}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 _EVERY = r"^[1-9][0-9]* (epoch|step)s?$"
 _SYMBOL = r"^\S{1,32}$"
 
@@ -90,6 +91,11 @@ Period = Annotated[
     str,
     AfterValidator(_matching(PERIOD, "a whole number and y, mo, w or d, as in 5y, 6mo, 2w or 30d")),
     _pattern(PERIOD),
+]
+Locked = Annotated[
+    str,
+    AfterValidator(_matching(LOCKED, "a period before data.end, as in 2y, or the date it begins on, as in 2020-01-01")),
+    _pattern(LOCKED),
 ]
 Every = Annotated[
     str, AfterValidator(_matching(_EVERY, "a number and a unit, as in 1 epoch or 500 steps")), _pattern(_EVERY)

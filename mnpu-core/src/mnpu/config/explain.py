@@ -87,6 +87,8 @@ def show(value: Any) -> str:
 
 def _explain(fault: Mapping[str, Any], loc: Path, tree: Tree, model: type[BaseModel], at: Path) -> ConfigError:
     path, kind = (*at, *loc), fault["type"]
+    if kind == "union_tag_invalid" and isinstance(fault["input"], Mapping):
+        path = (*path, str(fault["ctx"]["discriminator"]).strip("'"))  # the wrong name, not the map that it stands in
     field = _field(model, fault["loc"])
     if kind == "missing":
         return ConfigError(
@@ -144,7 +146,9 @@ def _expected(fault: Mapping[str, Any], field: FieldInfo | None) -> str:
         return f"{'at least' if kind.endswith('short') else 'at most'} {limit} {unit if limit != 1 else unit[:-1]}"
     if kind in ("literal_error", "enum"):
         return str(context["expected"]).replace("'", "")
-    if kind in ("union_tag_invalid", "union_tag_not_found"):
+    if kind == "union_tag_invalid":
+        return str(context["expected_tags"]).replace("'", "").replace(", ", " or ")
+    if kind == "union_tag_not_found":
         tags = str(context.get("expected_tags", "one of its names")).replace("'", "").replace(", ", " or ")
         return f"a map with {str(context['discriminator']).replace(chr(39), '')}: {tags}"
     return str(fault["msg"])

@@ -5,12 +5,13 @@ These models are strict (no text becomes a number) and frozen, and refuse unknow
 
 from __future__ import annotations
 
-from typing import Literal
+from math import comb
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from mnpu.config.blocks import Block, Dataset, Date, FeatureUse, Name, NamedUse, Period, Symbol, Use
+from mnpu.config.blocks import Block, Dataset, Date, FeatureUse, Locked, Name, NamedUse, Period, Symbol, Use
 from mnpu.config.fitting import (
     CalibrationConfig,
     ContrastiveConfig,
@@ -22,8 +23,11 @@ from mnpu.config.fitting import (
 )
 from mnpu.frequencies import Frequency
 
+MOST_FOLDS = 1000  #: Of one split: each is a fit.
+
 __all__ = [
     "CalibrationConfig",
+    "CombinatorialPurged",
     "Compare",
     "ContrastiveConfig",
     "CostsConfig",
@@ -33,8 +37,10 @@ __all__ = [
     "MaskedConfig",
     "ModelConfig",
     "Pipeline",
+    "PurgedKFold",
     "ReportConfig",
     "RuntimeConfig",
+    "SplitConfig",
     "TrainConfig",
     "Use",
     "WalkForward",
@@ -78,14 +84,66 @@ class DataConfig(Block):
     )
 
 
-class WalkForward(Block):
+class Splitting(Block):
+    """What every way to split has."""
+
+    validation: Period = Field(description="Range that decides when training stops; never tested, and purged.")
+    locked: Locked | None = Field(
+        default=None,
+        description="Last range of the data, a period or the date it begins on; no run reads it unless unlocked.",
+    )
+    unlocked: bool = Field(
+        default=False, description="Judge on the locked range: `mnpu run --unlock` sets it, and the ledger counts it."
+    )
+
+    @model_validator(mode="after")
+    def _something_locked(self) -> Splitting:
+        if self.unlocked and self.locked is None:
+            raise PydanticCustomError("locked", "split.locked, the range that is to be unlocked")
+        return self
+
+
+class WalkForward(Splitting):
     """Folds in time order. Purge and embargo follow from the intervals that the target's labels span."""
 
-    use: Literal["walk_forward"] = Field(description="The only way to split.")
+    use: Literal["walk_forward"] = Field(description="Train on the past, test on what follows.")
     train: Period = Field(description="Training range, as in 5y, 6mo, 2w or 30d; the shortest one if anchored.")
-    validation: Period = Field(description="Range that decides when training stops.")
     test: Period = Field(description="Range that is forecast and judged; the folds' test ranges follow each other.")
     anchored: bool = Field(default=True, description="Every fold trains from the first bar on.")
+
+
+class Crossing(Splitting):
+    """What both kinds of cross-validation have."""
+
+    embargo: Period | None = Field(
+        default=None, description="Time after a test range without training, where longer than the longest label."
+    )
+
+
+class PurgedKFold(Crossing):
+    """Groups of decisions, each tested by what learnt from the others, earlier and later ones."""
+
+    use: Literal["purged_kfold"] = Field(description="Each group is tested once.")
+    folds: int = Field(default=5, ge=2, le=1000, description="Groups.")
+
+
+class CombinatorialPurged(Crossing):
+    """Every choice of some groups is tested by what learnt from the others, which makes several whole histories."""
+
+    use: Literal["cpcv"] = Field(description="Each group is tested by several folds.")
+    groups: int = Field(default=6, ge=2, le=100, description="Groups, N.")
+    test_groups: int = Field(default=2, ge=1, le=99, description="Groups that a fold tests, k: C(N, k) k / N paths.")
+
+    @model_validator(mode="after")
+    def _some_left(self) -> CombinatorialPurged:
+        if self.test_groups >= self.groups:
+            raise PydanticCustomError("groups", "test_groups below groups: something must be left to learn from")
+        if comb(self.groups, self.test_groups) > MOST_FOLDS:
+            raise PydanticCustomError("groups", f"at most {MOST_FOLDS} folds; groups choose test_groups are more")
+        return self
+
+
+SplitConfig = WalkForward | PurgedKFold | CombinatorialPurged
 
 
 class CostsConfig(Block):
@@ -158,7 +216,9 @@ class Pipeline(Block):
         default=Use.model_validate({"use": "forward_return", "horizons": [5]}), description="What is forecast."
     )
     fill: Literal["next_close", "next_open"] = Field(default="next_close", description="Price that an order gets.")
-    split: WalkForward
+    split: Annotated[SplitConfig, Field(discriminator="use")] = Field(
+        description="What is trained on, and what is tested."
+    )
     model: ModelConfig
     train: TrainConfig = TrainConfig()
     policy: Use = Field(description="From forecasts to weights.")

@@ -28,6 +28,7 @@ def check(loaded: LoadedConfig) -> Iterator[ConfigError]:
     yield from _watching(loaded)
     yield from _strategies(loaded)
     yield from _of_devices(loaded)
+    yield from _crossed(loaded)
 
 
 def _dates(loaded: LoadedConfig) -> Iterator[ConfigError]:
@@ -37,6 +38,8 @@ def _dates(loaded: LoadedConfig) -> Iterator[ConfigError]:
     if data.start >= data.end:
         yield loaded.error(("data", "start"), f"is {data.start}", expected=f"a date before data.end, {data.end}")
         return
+    if split.use != "walk_forward":
+        return  # groups are parts of what there is
     first_fold = pd.Timestamp(data.start)
     for period in (split.train, split.validation, split.test):
         first_fold = first_fold + parse_period(period)
@@ -114,6 +117,19 @@ def _of_networks(loaded: LoadedConfig) -> Iterator[ConfigError]:
                 expected="a backbone, which has weights to begin with, to average or to pre-train",
                 next_step="Remove it, or take model.backbone.",
             )
+
+
+def _crossed(loaded: LoadedConfig) -> Iterator[ConfigError]:
+    """Folds of cross-validation know what came later, so what walks forward in time cannot be done in them."""
+    config = loaded.pipeline
+    if config.split.use != "walk_forward" and config.model.calibration is not None:
+        yield loaded.error(
+            ("model", "calibration"),
+            f"is {config.model.calibration.use}, and split.use is {config.split.use}, whose folds learn from what is "
+            "later than their tests",
+            expected="folds that train on the past alone, or no calibration",
+            next_step="Take split: {use: walk_forward, ...}, or remove it.",
+        )
 
 
 def _classes(loaded: LoadedConfig) -> Iterator[ConfigError]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -31,6 +31,10 @@ class Scaler:
         Features with missing values in the training range: each brings a mask column.
     fit_start, fit_end : Timestamp
         First and last decision of the training range.
+    around : tuple of (Timestamp, Timestamp)
+        First and last decision of each training range of a fold of cross-validation, which lie around what it tests:
+        such a scaler scores whatever is in none of them. Empty for a fold that trains on the past alone, which scores
+        what is later.
     """
 
     mean: np.ndarray
@@ -38,6 +42,7 @@ class Scaler:
     has_gaps: np.ndarray
     fit_start: pd.Timestamp
     fit_end: pd.Timestamp
+    around: tuple[tuple[pd.Timestamp, pd.Timestamp], ...] = ()
 
     @classmethod
     def fit(
@@ -46,9 +51,11 @@ class Scaler:
         *,
         times: pd.DatetimeIndex,
         rows: tuple[int, int],
+        also: Sequence[tuple[int, int]] = (),
+        crossed: bool = False,
         where: np.ndarray | None = None,
     ) -> Scaler:
-        """Fit on the bars ``rows[0] <= t < rows[1]`` of ``values`` (T, A, F) and on nothing else.
+        """Fit on the bars ``rows[0] <= t < rows[1]`` of ``values`` (T, A, F) and on nothing else but ``also``.
 
         Parameters
         ----------
@@ -56,6 +63,10 @@ class Scaler:
             NaN where missing.
         times : DatetimeIndex (T,)
         rows : (start, stop)
+        also : sequence of (start, stop), optional
+            Further ranges, later, in time order.
+        crossed : bool, default=False
+            What is not fitted on may be scored even where it is earlier: cross-validation.
         where : bool ndarray (T, A), optional
             Cells that count, usually where a symbol is tradable: a symbol that is not listed yet is no gap.
 
@@ -64,9 +75,14 @@ class Scaler:
         DataError
             If a feature has no finite value in the range.
         """
-        start, stop = rows
-        used = values[start:stop]
-        counted = np.ones(used.shape[:2], dtype=bool) if where is None else where[start:stop]
+        ranges = (rows, *also)
+        start, stop = rows[0], ranges[-1][1]
+
+        def joined(array: np.ndarray) -> np.ndarray:
+            return array[start:stop] if not also else np.concatenate([array[a:b] for a, b in ranges])
+
+        used = joined(values)
+        counted = np.ones(used.shape[:2], dtype=bool) if where is None else joined(where)
         n, mean, variance = (np.concatenate(part) for part in zip(*_moments(used, counted), strict=True))
         if (n == 0).any():
             column = int(np.argmin(n))
@@ -79,7 +95,8 @@ class Scaler:
         std = np.sqrt(variance)
         constant = std <= 1e-12 * np.maximum(np.abs(mean), 1e-300)
         gaps = n < np.count_nonzero(counted)
-        return cls(mean, np.where(constant, 1.0, std), gaps, times[start], times[stop - 1])
+        around = tuple((times[a], times[b - 1]) for a, b in ranges) if crossed else ()
+        return cls(mean, np.where(constant, 1.0, std), gaps, times[start], times[stop - 1], around)
 
     @property
     def n_columns(self) -> int:
@@ -115,7 +132,10 @@ class Scaler:
         return self.scale(values)
 
     def check_scoring(self, times: pd.DatetimeIndex) -> None:
-        """Raise DataError unless every decision in ``times`` is after the training range."""
+        """Raise DataError unless every decision in ``times`` is after the training range, or ``around`` it."""
+        if self.around:
+            self._check_between(utc(times))
+            return
         early = utc(times) <= self.fit_end
         if early.any():
             raise DataError(
@@ -123,6 +143,16 @@ class Scaler:
                 where="scaling",
                 expected="decisions after the training range",
             )
+
+    def _check_between(self, times: pd.DatetimeIndex) -> None:
+        for first, last in self.around:
+            inside = (times >= first) & (times <= last)
+            if inside.any():
+                raise DataError(
+                    f"a decision at {times[inside][0]} would be scored with a scaler fitted on {first} to {last}",
+                    where="scaling",
+                    expected="decisions outside every training range",
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers and text, exact for float64, for a JSON file."""
@@ -132,6 +162,7 @@ class Scaler:
             "has_gaps": self.has_gaps.tolist(),
             "fit_start": self.fit_start.isoformat(),
             "fit_end": self.fit_end.isoformat(),
+            **({"around": [[a.isoformat(), b.isoformat()] for a, b in self.around]} if self.around else {}),
         }
 
     @classmethod
@@ -143,6 +174,7 @@ class Scaler:
             np.asarray(state["has_gaps"], dtype=bool),
             pd.Timestamp(state["fit_start"]),
             pd.Timestamp(state["fit_end"]),
+            tuple((pd.Timestamp(a), pd.Timestamp(b)) for a, b in state.get("around", ())),
         )
 
 

@@ -1,4 +1,7 @@
-"""Walk-forward folds, purged and embargoed by time; there is no other way to split."""
+"""Walk-forward folds, purged and embargoed by time, and what a locked range is judged by; nothing is ever shuffled.
+
+Folds around their test ranges are in ``cross_validation``.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from mnpu.data.clock import utc
 from mnpu.errors import ConfigError
 from mnpu.types import Fold, Labels, Split
 
-__all__ = ["walk_forward"]
+__all__ = ["first_known_after", "last_use", "locked_fold", "longest_label", "purged", "walk_forward"]
 
 
 def walk_forward(
@@ -49,37 +52,37 @@ def walk_forward(
     times = utc(times)
     if not len(times):
         raise ConfigError("there are no bars", where="split", expected="some")
-    last_use = _last_use(times, labels)
-    embargo = _longest_label(times, last_use)
+    until = last_use(times, labels)
+    embargo = longest_label(times, until)
     folds: list[Fold] = []
-    purged = 0
+    most = 0
     for number, (train_from, validate_from, test_from, test_to) in enumerate(
         _boundaries(times, train, validation, test, anchored)
     ):
         a, b, c, d = (int(times.searchsorted(x)) for x in (train_from, validate_from, test_from, test_to))
-        purge_b, purge_c = _purge(times, last_use, b), _purge(times, last_use, c)
-        purged = max(purged, b - purge_b, c - purge_c)
+        purge_b, purge_c = purged(times, until, b), purged(times, until, c)
+        most = max(most, b - purge_b, c - purge_c)
         fold = Fold(number, (a, purge_b - embargo), (b, purge_c - embargo), (c, d))
         _check_room(fold, b - purge_b + embargo, c - purge_c + embargo)
         folds.append(fold)
-    return Split(tuple(folds), purge_bars=purged, embargo_bars=embargo, times=times)
+    return Split(tuple(folds), purge_bars=most, embargo_bars=embargo, times=times)
 
 
-def _last_use(times: pd.DatetimeIndex, labels: Labels) -> np.ndarray:
+def last_use(times: pd.DatetimeIndex, labels: Labels) -> np.ndarray:
     """Latest instant (ns) inside any label of the decisions up to each bar; unknown ends reach to the end of time."""
     forever = np.iinfo("int64").max
     ends = np.stack([np.where(end.isna(), forever, utc(end).asi8) for end in labels.end])
     return np.maximum.accumulate(np.maximum(ends.max(axis=0), times.asi8))
 
 
-def _longest_label(times: pd.DatetimeIndex, last_use: np.ndarray) -> int:
+def longest_label(times: pd.DatetimeIndex, until: np.ndarray) -> int:
     """Bars from a decision to the last price in its longest label."""
-    known = last_use < np.iinfo("int64").max
+    known = until < np.iinfo("int64").max
     if not known.any():
         raise ConfigError(
             f"no label ends within the {len(times)} bars", where="split", expected="labels shorter than the data"
         )
-    return int((np.searchsorted(times.asi8, last_use[known], side="left") - np.flatnonzero(known)).max())
+    return int((np.searchsorted(times.asi8, until[known], side="left") - np.flatnonzero(known)).max())
 
 
 def _boundaries(
@@ -112,9 +115,54 @@ def _boundaries(
     return edges
 
 
-def _purge(times: pd.DatetimeIndex, last_use: np.ndarray, boundary: int) -> int:
+def purged(times: pd.DatetimeIndex, until: np.ndarray, boundary: int) -> int:
     """First bar whose label, or an earlier one's, reaches the decision at ``boundary``."""
-    return min(boundary, int(np.searchsorted(last_use, times.asi8[boundary], side="left")))
+    return min(boundary, int(np.searchsorted(until, times.asi8[boundary], side="left")))
+
+
+def first_known_after(times: pd.DatetimeIndex, instant: int) -> int:
+    """First bar whose decision is later than an instant (ns)."""
+    return int(np.searchsorted(times.asi8, instant, side="right"))
+
+
+def locked_fold(
+    times: pd.DatetimeIndex,
+    labels: Labels,
+    *,
+    locked: pd.Timestamp,
+    validation: pd.DateOffset,
+    train: pd.DateOffset | None = None,
+) -> Split:
+    """One fold that is tested on everything from ``locked`` on, and learns from what is earlier.
+
+    Parameters
+    ----------
+    times : DatetimeIndex (T,)
+    labels : Labels
+    locked : Timestamp
+        Where the locked range begins.
+    validation : DateOffset
+        The last range before it.
+    train : DateOffset, optional
+        Length of the training range; everything before validation by default.
+
+    Raises
+    ------
+    ConfigError
+        If a range has no room.
+    """
+    times = utc(times)
+    until = last_use(times, labels)
+    embargo = longest_label(times, until)
+    begins = locked - validation
+    b, c = int(times.searchsorted(begins)), int(times.searchsorted(locked))
+    if c >= len(times):
+        raise ConfigError(f"no bar lies in the locked range from {locked:%Y-%m-%d} on", where="split.locked")
+    a = 0 if train is None else int(times.searchsorted(begins - train))
+    purge_b, purge_c = purged(times, until, b), purged(times, until, c)
+    fold = Fold(0, (a, purge_b - embargo), (b, purge_c - embargo), (c, len(times)))
+    _check_room(fold, b - purge_b + embargo, c - purge_c + embargo)
+    return Split((fold,), purge_bars=max(b - purge_b, c - purge_c), embargo_bars=embargo, times=times)
 
 
 def _check_room(fold: Fold, gap_train: int, gap_validation: int) -> None:

@@ -37,7 +37,7 @@ def unseen_columns(frame: FeatureFrame, split: Split) -> dict[int, tuple[str, ..
     seen = np.array([_varies(column, frame.tradable, split) for column in columns]).T  # (folds, F)
     never = ~seen.any(axis=0)
     if never.any():
-        end = frame.times[split.folds[-1].train[1] - 1]
+        end = frame.times[split.folds[-1].training[-1][1] - 1]
         raise DataError(
             f"{frame.names[int(never.argmax())]} has fewer than two different values in the training range of any "
             f"fold, the last of which ends on {end:%Y-%m-%d}",
@@ -55,7 +55,7 @@ def unseen_columns(frame: FeatureFrame, split: Split) -> dict[int, tuple[str, ..
 def _varies(column: np.ndarray, tradable: np.ndarray, split: Split) -> list[bool]:
     """Whether a column (T, A) has two different finite values in the training range of each fold."""
     values = np.where(tradable & np.isfinite(column), column, np.nan)
-    ranges = [values[slice(*fold.train)] for fold in split.folds]
+    ranges = [fold.trained(values) for fold in split.folds]
     lowest = [np.fmin.reduce(cells, axis=None, initial=np.inf) for cells in ranges]
     return [low < np.fmax.reduce(cells, axis=None, initial=-np.inf) for low, cells in zip(lowest, ranges, strict=True)]
 

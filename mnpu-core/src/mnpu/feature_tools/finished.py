@@ -137,6 +137,13 @@ def _networks(run: RunDirectory, parts: Parts, prepared: Prepared) -> dict[str, 
 
     judged, calibration = parts.forecasters[0], parts.config.model.calibration
     found: dict[str, list[Any]] = {"inputs": [], "names": [], "before": []}
+    if prepared.split.paths:
+        raise ConfigError(
+            "split.use is cpcv: every decision was forecast by several networks",
+            where=run.run_id,
+            expected="a split that forecasts each decision once",
+            next_step="Run the recipe with split: {use: purged_kfold, ...} or {use: walk_forward, ...}.",
+        )
     for fold in prepared.split.folds:
         folder = run.path / "bundle" / f"fold-{fold.number:02d}"
         fitted = training.load(folder, judged.backbone, judged.head, judged.whole)

@@ -16,9 +16,8 @@ import pandas as pd
 from mnpu import pipeline
 from mnpu.assembly import store_path
 from mnpu.config.load import LoadedConfig
-from mnpu.config.periods import parse_period
 from mnpu.data.clock import parse_date
-from mnpu.data.splits import walk_forward
+from mnpu.data.split_by import data_in_sight, locked_from, split_by
 from mnpu.errors import ConfigError, DataError
 from mnpu.features.compute import compute
 from mnpu.features.plan import PlannedFeature, plan
@@ -133,7 +132,9 @@ def look(
         raise ConfigError(f"--until {until} and --all contradict each other", expected="one of the two")
     planned = choose_columns(plan(config.features, registry), columns)
     target = registry.build("target", config.target.use, config.target.params)
-    panel, side = pipeline.read(config.data, store_path(config.data.store, loaded.path.parent), planned, progress)
+    panel, side = pipeline.read(
+        data_in_sight(config.split, config.data), store_path(config.data.store, loaded.path.parent), planned, progress
+    )
     with progress.stage(f"computing {len(planned)} features"):
         frame = compute(planned, panel, side)
     labels = target(panel, config.fill)
@@ -210,9 +211,15 @@ def _horizon(labels: Labels, horizon: int | None) -> int:
 
 def _first_fold(loaded: LoadedConfig, panel: Panel, labels: Labels, *, required: bool) -> Fold | None:
     split = loaded.pipeline.split
-    lengths = {name: parse_period(getattr(split, name)) for name in ("train", "validation", "test")}
     try:
-        return walk_forward(panel.times, labels, **lengths, anchored=split.anchored).folds[0]
+        if split.use != "walk_forward":
+            raise ConfigError(
+                f"split.use is {split.use}, which tests every decision",
+                where="split",
+                expected="walk_forward, whose first test range leaves decisions before it",
+            )
+        locked = locked_from(split, loaded.pipeline.data)
+        return split_by(split, panel.times, labels, locked=locked).folds[0]
     except ConfigError as error:
         if not required:
             return None

@@ -10,7 +10,7 @@ import numpy as np
 from mnpu.errors import ConfigError, DataError
 from mnpu.types import Forecast, PolicyContext, Positions
 
-__all__ = ["Policy", "require_symbols", "rows_agree"]
+__all__ = ["Policy", "require_symbols", "rows_agree", "within_limits"]
 
 
 class Policy(Protocol):
@@ -29,6 +29,9 @@ class Policy(Protocol):
         Fewest symbols that it can work with.
     uses_forecast : bool
         False for rules (equal weight, momentum) that never look at the forecast.
+
+    A policy that needs forecasts in units of returns, and not of something else about the future, has
+    ``reads_returns = True``; other targets are then refused when the recipe is checked.
     """
 
     gross: float
@@ -70,3 +73,10 @@ def rows_agree(forecast: Forecast, context: PolicyContext) -> None:
             where="policy",
             expected="the same times and symbols in both",
         )
+
+
+def within_limits(books: np.ndarray, *, per_symbol: float, gross: float) -> np.ndarray:
+    """Every weight cut at ``per_symbol``, then every row scaled down to ``gross`` where it sums to more, (T, A)."""
+    cut = np.clip(books, -per_symbol, per_symbol)
+    size = np.abs(cut).sum(axis=1, keepdims=True)
+    return cut * np.divide(gross, size, out=np.ones_like(size), where=size > gross)

@@ -61,6 +61,12 @@ def headline(result: Result) -> Section:
             f"> **This run failed.** The honesty gate {', '.join(f'`{name}`' for name in failed)} did not pass, so the "
             "numbers below say nothing about the forecasts."
         )
+    if result.run is not None and result.run.unlocked:
+        times = "the first time" if result.run.looks == 1 else f"for look number {result.run.looks}"
+        blocks.append(
+            f"> **The locked range was unlocked**, {times}. Only the first look is out of sample; choosing after one "
+            "makes every later one a part of the search."
+        )
     blocks.append(Table(columns=("Measure", "Value"), rows=tiles, kind="tiles"))
     blocks.append("> **Survivorship and hindsight.** " + " ".join(_hindsight(result)))
     blocks.extend(missing_reasons(shown))

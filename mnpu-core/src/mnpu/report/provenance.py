@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mnpu.report.format import NOT_AVAILABLE, count, date, number, percent, period, stamp
-from mnpu.types import DatasetInfo, FeatureSpec, Fold, Panel, Result, Section, SeriesInfo, Split, Table, table_of
+from mnpu.types import DatasetInfo, FeatureSpec, Fold, Panel, Result, Run, Section, SeriesInfo, Split, Table, table_of
 
 __all__ = ["costs", "data", "features", "folds", "reproducibility"]
 
@@ -118,14 +118,29 @@ def folds(result: Result) -> Section:
         return Section("Folds", ("Nothing was fitted, so there are no folds.",))
     split = result.folds
     rows = tuple(
-        (str(i), *(_dates(result, split, getattr(fold, part)) for part in ("train", "validation", "test")))
+        (
+            str(i),
+            *(
+                "; ".join(_dates(result, split, rows) for rows in ranges)
+                for ranges in (fold.training, (fold.validation,), fold.testing)
+            ),
+        )
         for i, fold in enumerate(split.folds, start=1)
+    )
+    crossed = (
+        (
+            "> **Cross-validation, not a history that anyone could have traded.** Folds learn from what is later than "
+            "their test, so the numbers say how a method does on such data, and no network of this run may be served.",
+        )
+        if any(fold.crossed for fold in split.folds)
+        else ()
     )
     return Section(
         "Folds",
         (
             f"{len(rows)} folds; each refits the network, its scaling included. {split.purge_bars} bars are left out "
             f"before validation and test so that no label reaches into them, and {split.embargo_bars} more as embargo.",
+            *crossed,
             Table(("Fold", "Train", "Validation", "Test"), rows),
         ),
     )
@@ -146,6 +161,7 @@ def reproducibility(result: Result) -> Section:
         ("Seed", str(run.seed)),
         ("Started", stamp(run.started_at)),
         ("Recipes tried so far", count(run.trials)),
+        *_locked(run),
     )
     versions = ", ".join(f"{name} {version}" for name, version in sorted(run.versions.items()))
     return Section(
@@ -230,6 +246,17 @@ def _known(spec: FeatureSpec) -> str:
     said = [f"{lag} ({basis})" if lag else basis for lag, basis in zip(spec.release_lags, spec.bases, strict=True)]
     prices = ["the bar's close"] if spec.fields or not spec.series else []
     return "; ".join(dict.fromkeys([*prices, *said])) or NOT_AVAILABLE
+
+
+def _locked(run: Run) -> list[tuple[str, str]]:
+    """What is locked, whether this run has seen it, and how often it was looked at."""
+    if not run.locked:
+        return []
+    seen = "this run was judged on it" if run.unlocked else "this run has not read it"
+    return [
+        ("Locked range", f"{run.locked.partition(' ')[0].replace('..', ' to ')}; {seen}"),
+        ("Looks at it so far", count(run.looks)),
+    ]
 
 
 def _days(age: pd.Timedelta) -> str:

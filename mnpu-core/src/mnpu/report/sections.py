@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mnpu.report import calibration, charts, evidence, headline, provenance, training
+from mnpu.report import calibration, charts, evidence, headline, paths, provenance, training
 from mnpu.types import Result, Section
 
 if TYPE_CHECKING:
@@ -26,10 +26,11 @@ def title(result: Result) -> str:
 
 def sections(result: Result, *, added: Sequence[Section] = ()) -> tuple[Section, ...]:
     """Everything that core has to say about a result, with the sections that plugins ``added``."""
-    fitted = training.training(result)
+    fitted, histories = training.training(result), paths.paths(result)
     return (
         headline.headline(result),
         headline.luck(result),
+        *([] if histories is None else [histories]),
         charts.charts(result),
         headline.comparison(result),
         *added,

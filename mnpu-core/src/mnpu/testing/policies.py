@@ -156,7 +156,10 @@ def _looks_back_as_stated(factory: Callable[..., Any], forecast: Forecast, conte
 
 
 def _mirrors(factory: Callable[..., Any], forecast: Forecast, context: PolicyContext) -> str:
-    """Mirrors its bet when the forecast is mirrored."""
+    """Mirrors its bet when the forecast is mirrored.
+
+    A long-only policy may instead lean to the other side.
+    """
     # A forecast without an opinion gives the neutral book: flat, or the benchmark of a long-only policy.
     width = forecast.width()[..., None, None] * np.linspace(-0.5, 0.5, len(forecast.levels))
     no_opinion = replace(forecast, quantiles=np.broadcast_to(width, forecast.quantiles.shape).copy())
@@ -164,6 +167,9 @@ def _mirrors(factory: Callable[..., Any], forecast: Forecast, context: PolicyCon
     bet = factory()(forecast, context).weights - neutral
     opposite = factory()(mirrored(forecast), context).weights - neutral
     worst = float(np.abs(bet + opposite).max())
+    if worst > TOLERANCE and factory().long_only:  # what cannot be sold short is not the other bet turned round
+        leaning = float((np.nan_to_num(forecast.median()) * (bet - opposite)).sum())
+        return "" if leaning > 0 else f"it leans against its forecast, by {leaning:.3g}"
     return f"the two bets do not cancel, by up to {worst:.3g}" if worst > TOLERANCE else ""
 
 

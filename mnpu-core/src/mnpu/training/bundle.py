@@ -110,7 +110,7 @@ def _known(state: Mapping[str, Any]) -> dict[str, Any]:
         "levels": tuple(state["levels"]),
         "lookback": state["lookback"],
         "min_present": state["min_present"],
-        "fold": Fold(state["fold"]["number"], *(tuple(state["fold"][k]) for k in ("train", "validation", "test"))),
+        "fold": Fold.of(state["fold"]),
         "history": tuple(Epoch(**epoch) for epoch in state["history"]),
         "members": tuple(tuple(Epoch(**epoch) for epoch in history) for history in state.get("members", ())),
         "pretraining": tuple(state.get("pretraining", ())),

@@ -7,12 +7,13 @@ from typing import Any, Protocol
 
 import pandas as pd
 
+from mnpu.errors import ConfigError
 from mnpu.training.calibrating import adapt, carve, fit_calibration
 from mnpu.training.fitted import Fitted
 from mnpu.training.forecasting import forecast
-from mnpu.types import FeatureFrame, Fold, Forecast, Labels
+from mnpu.types import FeatureFrame, Fold, Forecast, Labels, join_history
 
-__all__ = ["CalibrationSettings", "adaptive_settings", "calibrated", "kept_back"]
+__all__ = ["CalibrationSettings", "adaptive_settings", "calibrated", "kept_back", "tested"]
 
 
 class CalibrationSettings(Protocol):
@@ -38,8 +39,29 @@ class CalibrationSettings(Protocol):
 def kept_back(
     settings: CalibrationSettings | None, fold: Fold, labels: Labels, times: pd.DatetimeIndex
 ) -> tuple[Fold, tuple[int, int] | None]:
-    """The fold that may be fitted, and the rows that calibration keeps back from it; None without a calibration."""
+    """The fold that may be fitted, and the rows that calibration keeps back from it; None without a calibration.
+
+    Raises
+    ------
+    ConfigError
+        The validation range has no room, or the fold is one of cross-validation: what is found on later outcomes was
+        not known at the decisions that it would move.
+    """
+    if settings is not None and fold.crossed:
+        raise ConfigError(
+            f"model.calibration is {settings.use}, and the fold learns from what is later than its test",
+            where=f"fold {fold.number + 1}",
+            expected="folds that train on the past alone",
+            next_step="Take split: {use: walk_forward, ...}, or no calibration.",
+        )
     return (fold, None) if settings is None else carve(fold, labels, times=times, share=settings.share)
+
+
+def tested(fitted: Fitted, frame: FeatureFrame) -> Forecast:
+    """The forecast of all that a network's fold tests, NaN elsewhere."""
+    ranges = fitted.fold.testing
+    pieces = [forecast(fitted, frame, rows=rows) for rows in ranges]
+    return pieces[0] if len(pieces) == 1 else join_history(pieces, tuple(enumerate(ranges)))
 
 
 def calibrated(
@@ -71,7 +93,7 @@ def calibrated(
     """
     fold = fitted.fold
     if settings is None or rows is None:
-        return fitted, forecast(fitted, frame, rows=fold.test)
+        return fitted, tested(fitted, frame)
     if settings.use == "split":
         calibration = fit_calibration(forecast(fitted, frame, rows=rows), labels, fold, rows)
         fitted = replace(fitted, calibration=calibration)

@@ -15,6 +15,8 @@ from mnpu.types import FeatureFrame, Fold, Labels
 
 __all__ = ["Learnable", "every_window", "learnable"]
 
+Ranges = tuple[tuple[int, int], ...]
+
 
 @dataclass(frozen=True)
 class Learnable:
@@ -50,47 +52,68 @@ def learnable(
     scaler = _scaler(frame, fold, where)
     scaled = scaler.scale(frame.values)
 
-    def windows(kind: str, rows: tuple[int, int], scale: np.ndarray | None) -> tuple[Windows, np.ndarray]:
-        time, symbol = window_index(
-            frame.values, labels, frame.tradable, rows=rows, lookback=lookback, min_present=min_present
-        )
+    def windows(kind: str, ranges: Ranges, scale: np.ndarray | None) -> tuple[Windows, np.ndarray]:
+        time, symbol = _indexed(frame, labels, ranges, lookback=lookback, min_present=min_present)
         if not len(time):
-            raise _no_window(kind, rows, frame, labels, where=where, lookback=lookback, min_present=min_present)
+            longest = max(ranges, key=lambda rows: rows[1] - rows[0])
+            raise _no_window(kind, longest, frame, labels, where=where, lookback=lookback, min_present=min_present)
         y = labels.values[time, symbol]  # (N, H)
         scale = _target_scale(y, labels, where) if scale is None else scale
         return gather(scaled, time, symbol, lookback=lookback, y=y / scale, device=device), scale
 
-    training, target_scale = windows("training", (fold.train[0] + lookback - 1, fold.train[1]), None)
-    validation, _ = windows("validation", fold.validation, target_scale)
+    training, target_scale = windows("training", _ends(fold, lookback), None)
+    validation, _ = windows("validation", (fold.validation,), target_scale)
     return Learnable(scaler, target_scale, training, validation)
 
 
 def every_window(frame: FeatureFrame, fold: Fold, learnt: Learnable, *, min_present: float) -> Windows:
     """All windows of the training range, whether their labels are known or not, without labels."""
     of = learnt.training
-    rows = (fold.train[0] + of.lookback - 1, fold.train[1])
-    time, symbol = window_index(
-        frame.values, None, frame.tradable, rows=rows, lookback=of.lookback, min_present=min_present
-    )
+    time, symbol = _indexed(frame, None, _ends(fold, of.lookback), lookback=of.lookback, min_present=min_present)
     device = of.first.device
     ends, owners = torch.from_numpy(time).to(device), torch.from_numpy(symbol).to(device)
     first = owners * len(frame.times) + ends - (of.lookback - 1)
     return replace(of, first=first, y=None, time=ends, symbol=owners)
 
 
+def _ends(fold: Fold, lookback: int) -> Ranges:
+    """Where windows of the training ranges may end, so that every bar of each lies in one range."""
+    return tuple((start + lookback - 1, stop) for start, stop in fold.training)
+
+
+def _indexed(
+    frame: FeatureFrame, labels: Labels | None, ranges: Ranges, *, lookback: int, min_present: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Bar and symbol of the usable windows that end in some ranges, in time order."""
+    found = [
+        window_index(frame.values, labels, frame.tradable, rows=rows, lookback=lookback, min_present=min_present)
+        for rows in ranges
+    ]
+    return np.concatenate([time for time, _ in found]), np.concatenate([symbol for _, symbol in found])
+
+
 def _scaler(frame: FeatureFrame, fold: Fold, where: str) -> Scaler:
-    rows = slice(*fold.train)
-    listed = frame.tradable[rows]
-    missing = [name for f, name in enumerate(frame.names) if not (np.isfinite(frame.values[rows, :, f]) & listed).any()]
+    listed = fold.trained(frame.tradable)
+    columns = (fold.trained(frame.values[..., f]) for f in range(len(frame.names)))
+    missing = [
+        name for name, values in zip(frame.names, columns, strict=True) if not (np.isfinite(values) & listed).any()
+    ]
     if missing:
         raise DataError(
-            f"{missing[0]} has no value in the training range {_span(frame, fold.train)}",
+            f"{missing[0]} has no value in the training range {_span(frame, (fold.train[0], fold.training[-1][1]))}",
             where=where,
             expected="at least one",
             next_step="Start data.start later, make split.train longer, drop the feature, or leave it out of the folds "
             "that have not seen it with model.unseen: leave_out.",
         )
-    return Scaler.fit(frame.values, times=frame.times, rows=fold.train, where=frame.tradable)
+    return Scaler.fit(
+        frame.values,
+        times=frame.times,
+        rows=fold.train,
+        also=fold.also_train,
+        crossed=fold.crossed,
+        where=frame.tradable,
+    )
 
 
 def _target_scale(y: np.ndarray, labels: Labels, where: str) -> np.ndarray:

@@ -53,7 +53,7 @@ class Seen:
     @classmethod
     def of(cls, fold: Fold, labels: Labels, times: pd.DatetimeIndex) -> Seen:
         """What a fit on ``fold`` sees by itself; its ranges are rows of ``times`` (T,) and of ``labels``."""
-        trained = _known(fold.train, labels, times)
+        trained = max(_known(rows, labels, times) for rows in fold.training)
         return cls(trained, max(trained, _known(fold.validation, labels, times)))
 
     def with_(self, other: Seen | None) -> Seen:

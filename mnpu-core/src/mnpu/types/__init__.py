@@ -12,12 +12,12 @@ All instants are UTC with nanosecond resolution. Missing is NaN, never filled.
 from __future__ import annotations
 
 from mnpu.types.features import FeatureFrame, FeatureSpec
-from mnpu.types.forecasts import Fold, Forecast, Labels, Split, WindowBatch, join_forecasts
+from mnpu.types.forecasts import Fold, Forecast, History, Labels, Split, WindowBatch, join_forecasts, join_history
 from mnpu.types.levels import LEVELS, levels_are_sound
 from mnpu.types.positions import Action, Book, Decision, PolicyContext, Positions, Violation
 from mnpu.types.prices import DatasetInfo, Panel
 from mnpu.types.reports import Block, Figure, Line, Section, Table
-from mnpu.types.results import GateOutcome, Metric, Result, Run
+from mnpu.types.results import GateOutcome, Metric, PathOutcome, Result, Run
 from mnpu.types.side import SeriesInfo, SideTable, table_of
 from mnpu.types.training import TrainingRecord
 
@@ -33,11 +33,13 @@ __all__ = [
     "Figure",
     "Fold",
     "Forecast",
+    "History",
     "GateOutcome",
     "Labels",
     "Line",
     "Metric",
     "Panel",
+    "PathOutcome",
     "PolicyContext",
     "Positions",
     "Result",
@@ -51,6 +53,7 @@ __all__ = [
     "Violation",
     "WindowBatch",
     "join_forecasts",
+    "join_history",
     "levels_are_sound",
     "table_of",
 ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-__all__ = ["Fold", "Forecast", "Labels", "Split", "WindowBatch", "join_forecasts"]
+__all__ = ["Fold", "Forecast", "History", "Labels", "Split", "WindowBatch", "join_forecasts", "join_history"]
 
 
 @dataclass(frozen=True)
@@ -29,29 +29,76 @@ class Labels:
 
 @dataclass(frozen=True)
 class Fold:
-    """Three half-open ranges of bar indices, in time order, already purged and embargoed.
+    """Half-open ranges of bar indices that are trained on, validated on and tested, already purged and embargoed.
 
-    No label of ``train`` ends at or after the first decision of ``validation``, none of ``validation`` at or
-    after the first decision of ``test``.
+    Of a walk-forward fold there is one of each, in time order: no label of ``train`` ends at or after the first
+    decision of ``validation``, none of ``validation`` at or after the first decision of ``test``. In cross-validation
+    training lies around what is tested: the further ranges, in time order, are in ``also_train`` and ``also_test``,
+    and no label of a range that is learnt from intersects one of a range that is tested.
     """
 
     number: int
     train: tuple[int, int]
     validation: tuple[int, int]
     test: tuple[int, int]
+    also_train: tuple[tuple[int, int], ...] = ()
+    also_test: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def training(self) -> tuple[tuple[int, int], ...]:
+        """Every range that is trained on, in time order."""
+        return (self.train, *self.also_train)
+
+    @property
+    def testing(self) -> tuple[tuple[int, int], ...]:
+        """Every range that is tested, in time order."""
+        return (self.test, *self.also_test)
+
+    @property
+    def crossed(self) -> bool:
+        """Whether something that is learnt from is later than something that is tested: nobody could have had it."""
+        return max(self.training[-1][1], self.validation[1]) > self.test[0]
+
+    def trained(self, values: np.ndarray) -> np.ndarray:
+        """The rows of ``values`` (T, ...) that are trained on; a view where they lie together."""
+        parts = [values[start:stop] for start, stop in self.training]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    @classmethod
+    def of(cls, state: Mapping[str, Any]) -> Fold:
+        """A fold from its fields as plain lists; one of an older version has single ranges."""
+        train, validation, test = ((state[name][0], state[name][1]) for name in ("train", "validation", "test"))
+        also_train, also_test = (tuple((a, b) for a, b in state.get(name, ())) for name in ("also_train", "also_test"))
+        return cls(state["number"], train, validation, test, also_train, also_test)
+
+
+#: A whole out-of-sample history: the number of the fold that forecasts each range, in time order.
+History = tuple[tuple[int, tuple[int, int]], ...]
 
 
 @dataclass(frozen=True)
 class Split:
     """Ordered folds over ``times``; a shuffled split cannot be expressed.
 
-    ``times`` are the decision times that the ranges of the folds index, None where they are not recorded.
+    ``times`` are the decision times that the ranges of the folds index, None where they are not recorded. ``paths`` are
+    the histories of a split that tests every decision several times, empty where there is one.
     """
 
     folds: tuple[Fold, ...]
     purge_bars: int
     embargo_bars: int
     times: pd.DatetimeIndex | None = None
+    paths: tuple[History, ...] = ()
+
+    @property
+    def histories(self) -> tuple[History, ...]:
+        """Every out-of-sample history; each decision that is tested is in each of them once."""
+        return self.paths or (tuple((fold.number, rows) for fold in self.folds for rows in fold.testing),)
+
+    @property
+    def tested(self) -> tuple[int, int]:
+        """From the first row that is tested to the last."""
+        return min(fold.test[0] for fold in self.folds), max(fold.testing[-1][1] for fold in self.folds)
 
 
 @dataclass(frozen=True)
@@ -131,3 +178,15 @@ def join_forecasts(forecasts: Sequence[Forecast], join: Callable[[list[np.ndarra
     if any(forecast.uncalibrated is not None for forecast in forecasts):
         joined["uncalibrated"] = join_forecasts([forecast.uncalibrated or forecast for forecast in forecasts], join)
     return replace(forecasts[-1], **joined)
+
+
+def join_history(forecasts: Sequence[Forecast], history: History) -> Forecast:
+    """One forecast over the ranges of a history, each from the forecast at its number; NaN elsewhere."""
+
+    def own_rows(parts: list[np.ndarray]) -> np.ndarray:
+        joined = np.full_like(parts[0], np.nan)
+        for number, rows in history:
+            joined[slice(*rows)] = parts[number][slice(*rows)]
+        return joined
+
+    return join_forecasts(forecasts, own_rows)

@@ -16,7 +16,7 @@ from mnpu.types.prices import Panel
 from mnpu.types.side import SeriesInfo
 from mnpu.types.training import TrainingRecord
 
-__all__ = ["GateOutcome", "Metric", "Result", "Run"]
+__all__ = ["GateOutcome", "Metric", "PathOutcome", "Result", "Run"]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,11 @@ class GateOutcome:
 
 @dataclass(frozen=True)
 class Run:
-    """Enough to do it again. ``recipe_id`` hashes the four hashes; ``run_id`` is the recipe and a counter."""
+    """Enough to do it again. ``recipe_id`` hashes the four hashes; ``run_id`` is the recipe and a counter.
+
+    ``locked`` names the locked range and whose it is, empty where there is none; ``unlocked`` runs are judged on it,
+    and ``looks`` counts the runs that were, this one included.
+    """
 
     run_id: str
     recipe_id: str
@@ -55,6 +59,18 @@ class Run:
     config: Mapping[str, Any]
     started_at: pd.Timestamp
     trials: int = 1
+    locked: str = ""
+    unlocked: bool = False
+    looks: int = 0
+
+
+@dataclass(frozen=True)
+class PathOutcome:
+    """The judged strategy on one of several whole out-of-sample histories: its number, net returns (T,) and metrics."""
+
+    number: int
+    net: np.ndarray
+    metrics: Mapping[str, Metric]
 
 
 @dataclass(frozen=True)
@@ -98,6 +114,8 @@ class Result:
     folds : Split or None
     training : TrainingRecord or None
         What instruments read while the networks of the run were fitted.
+    paths : tuple of PathOutcome
+        Every history of a split that has several; this result is of the first.
     fills : DataFrame or None
         One row per trade: ``time``, ``symbol``, ``weight_before``, ``weight_after``, ``price`` (as quoted), ``cost``.
     """
@@ -126,3 +144,4 @@ class Result:
     folds: Split | None = None
     fills: pd.DataFrame | None = None
     training: TrainingRecord | None = None
+    paths: tuple[PathOutcome, ...] = ()

@@ -17,7 +17,7 @@ class FoldTarget(Protocol):
     """A target whose labels depend on the fold; other targets have no such method."""
 
     def for_fold(self, labels: Labels, fold: Fold) -> Labels:
-        """``labels`` as ``fold`` sees them: what is learnt for it comes from ``labels.values[slice(*fold.train)]``.
+        """``labels`` as ``fold`` sees them: what is learnt for it comes from ``fold.trained(labels.values)``.
 
         Shape and intervals stay as they are.
         """
@@ -30,8 +30,8 @@ def fold_labels(target: object, labels: Labels, fold: Fold) -> Labels:
     return labels if own is None else own(labels, fold)
 
 
-def outcomes(labels: Labels, learnt: Mapping[int, Labels], split: Split) -> Labels:
-    """What all folds are judged by: each one's own labels over its test range, NaN elsewhere.
+def outcomes(labels: Labels, learnt: Mapping[int, Labels], split: Split, *, path: int = 0) -> Labels:
+    """What the folds of a history are judged by: each one's own labels over what it tests in it, NaN elsewhere.
 
     Parameters
     ----------
@@ -40,10 +40,12 @@ def outcomes(labels: Labels, learnt: Mapping[int, Labels], split: Split) -> Labe
     learnt : mapping of int to Labels
         Labels of each fold by its number; empty for a target whose labels are the same in every fold.
     split : Split
+    path : int, default=0
+        Which of the split's histories.
     """
     if not learnt:
         return labels
     values = np.full(labels.values.shape, np.nan)
-    for fold in split.folds:
-        values[slice(*fold.test)] = learnt[fold.number].values[slice(*fold.test)]
+    for number, rows in split.histories[path]:
+        values[slice(*rows)] = learnt[number].values[slice(*rows)]
     return replace(labels, values=values)

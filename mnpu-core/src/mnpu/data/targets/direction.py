@@ -53,14 +53,14 @@ class Direction:
         classes = np.full(labels.values.shape, np.nan)
         for i, h in enumerate(labels.horizons):
             returns = labels.values[:, :, i]
-            known = returns[slice(*fold.train)]
+            known = fold.trained(returns)
             known = known[np.isfinite(known)]
             if not len(known):
                 raise self._refused(fold, f"its training range has no return over {h} bars", "at least one")
             low, high = np.quantile(known, [(1 - self.flat) / 2, (1 + self.flat) / 2])
             which = (returns > high) * 1.0 - (returns < low) * 1.0
             classes[:, :, i] = np.where(np.isfinite(returns), which, np.nan)
-            here = np.unique(classes[slice(*fold.train), :, i])
+            here = np.unique(fold.trained(classes)[:, :, i])
             absent = [name for value, name in NAMES.items() if value not in here]
             if absent:
                 what = f"no return over {h} bars of its training range is {absent[0]} ({low:.3g} to {high:.3g} is flat)"

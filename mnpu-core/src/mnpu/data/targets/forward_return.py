@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
@@ -27,6 +29,7 @@ class ForwardReturn:
     """
 
     lookback = 0
+    of_returns: ClassVar[bool] = True  #: Labels are returns, so a policy may size a bet by their mean and variance.
 
     def __init__(self, horizons: tuple[int, ...] = (5,)) -> None:
         self.horizons = checked_horizons(horizons)
