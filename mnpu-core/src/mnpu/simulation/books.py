@@ -15,6 +15,7 @@ stops, in cash.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,25 @@ from mnpu.simulation.costs import CostModel
 from mnpu.simulation.market import Market
 from mnpu.types import Positions, Violation
 
-__all__ = ["Books", "closed_books", "is_path_free", "stepped_books"]
+__all__ = ["Books", "Orders", "closed_books", "is_path_free", "stepped_books"]
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Every order that reached the market, in the order of time.
+
+    Attributes
+    ----------
+    row, symbol : int64 (N,)
+        Of the decision, and the column of the symbol.
+    asked, filled : float64 (N,)
+        What was to be traded and what was, fractions of the equity before the trade.
+    """
+
+    row: np.ndarray
+    symbol: np.ndarray
+    asked: np.ndarray
+    filled: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -44,6 +63,10 @@ class Books:
     violations : tuple of Violation
     lost_at : int or None
         Row in which the account was lost.
+    kinds : mapping of str to float64 (T,) or None
+        Costs by kind, fraction of equity before the trade, where they do not follow from ``traded`` alone.
+    orders : Orders or None
+        Where orders may be filled in part.
     """
 
     targets: np.ndarray
@@ -55,6 +78,8 @@ class Books:
     net: np.ndarray
     violations: tuple[Violation, ...]
     lost_at: int | None
+    kinds: Mapping[str, np.ndarray] | None = None
+    orders: Orders | None = None
 
 
 def is_path_free(positions: Positions, allowed: Positions, market: Market, chain: Chain) -> bool:

@@ -13,6 +13,8 @@ from mnpu.errors import MnpuError
 from mnpu.guard import Chain
 from mnpu.simulation.books import Books, closed_books, is_path_free, stepped_books
 from mnpu.simulation.costs import CostModel
+from mnpu.simulation.execution import Conditions, Execution
+from mnpu.simulation.ledger import ledger_books
 from mnpu.simulation.market import Market, market_for
 from mnpu.types import Positions
 
@@ -69,6 +71,8 @@ def simulate(
     ended: np.ndarray | None = None,
     chain: Chain | None = None,
     costs: CostModel | None = None,
+    execution: Execution | None = None,
+    conditions: Conditions | None = None,
     method: Literal["auto", "closed", "stepped"] = "auto",
 ) -> SimulationOutcome:
     """Trade the positions through the guardrails at the fill prices, starting from cash.
@@ -93,6 +97,10 @@ def simulate(
         Guardrails; default none.
     costs : CostModel, optional
         Default: free of cost.
+    execution : Execution, optional
+        What the size of the account limits. Default: orders of any size are filled whole.
+    conditions : Conditions, optional
+        What that depends on, and what loans cost.
     method : {"auto", "closed", "stepped"}, default="auto"
         ``closed`` handles all of time at once and refuses what depends on the path. ``auto`` takes it where it can.
 
@@ -108,7 +116,11 @@ def simulate(
     chain = chain or Chain()
     costs = costs or CostModel(0.0, 0.0)
     market = market_for(positions, prices, fill_times, tradable=tradable, marks=marks, cash=cash, ended=ended)
-    books, taken = _run(positions, market, chain, costs, method)
+    if execution is not None or conditions is not None or costs.sized:
+        held = (execution or Execution(), conditions or Conditions())
+        books, taken = ledger_books(positions, market, chain, costs, *held), "stepped"
+    else:
+        books, taken = _run(positions, market, chain, costs, method)
     return _outcome(positions, market, costs, books, taken)
 
 
@@ -140,7 +152,7 @@ def _outcome(
         net=books.net,
         equity=np.concatenate([[1.0], np.cumprod(1.0 + books.net)]),
         turnover_oneway=np.abs(books.traded).sum(axis=1) / 2,
-        costs=costs.by_kind(books.traded),
+        costs=costs.by_kind(books.traded) if books.kinds is None else books.kinds,
         targets=targets,
         positions=replace(targets, weights=books.after),
         fills=_fills(positions, market, costs, books),
