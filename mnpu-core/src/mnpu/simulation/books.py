@@ -86,6 +86,8 @@ def is_path_free(positions: Positions, allowed: Positions, market: Market, chain
     """Whether ``allowed``, limited as if from cash, is what a step by step account would hold after each fill."""
     if chain.path_dependent or not positions.rebalance.all() or not np.isfinite(positions.weights).all():
         return False
+    if market.fillable.all():
+        return True  # nothing that is held ever fails to trade
     before = np.zeros(allowed.weights.shape, dtype=bool)
     before[1:] = (allowed.weights[:-1] != 0) & ~market.gone[:-1]
     stuck = ((allowed.weights != 0) | before) & ~market.fillable
@@ -95,11 +97,16 @@ def is_path_free(positions: Positions, allowed: Positions, market: Market, chain
 
 def closed_books(allowed: Positions, market: Market, costs: CostModel) -> Books:
     """All of time at once; right only where ``is_path_free``."""
-    weights, returns = np.where(market.gone, 0.0, allowed.weights), market.returns
-    gross = np.maximum((weights * (returns + market.income)).sum(axis=1), -1.0)
-    before = np.zeros_like(weights)
+    weights, returns = allowed.weights, market.returns
+    if market.gone.any():
+        weights = np.where(market.gone, 0.0, weights)
+    earned = returns + market.income if market.income.any() else returns
+    gross = np.maximum(np.einsum("ta,ta->t", weights, earned), -1.0)
     growth = np.where(gross > -1.0, 1.0 + gross, 1.0)[:-1, None]
-    before[1:] = weights[:-1] * (1.0 + returns[:-1]) / growth
+    before = np.zeros_like(weights)
+    drifted = np.add(returns[:-1], 1.0, out=before[1:])
+    drifted *= weights[:-1]
+    drifted /= growth
     traded = weights - before
     cost = total_cost(costs, traded)
     net = np.maximum((1.0 - cost) * (1.0 + gross) - 1.0, -1.0)

@@ -96,10 +96,14 @@ def market_for(
     cash, ended = _payments(cash, ended, prices.shape)
     gone = np.logical_or.accumulate(ended, axis=0)
     known = np.isfinite(prices) & ~gone
-    value = _last_known(prices, known)
-    returns = np.where(np.isfinite(value[:-1]), value[1:] / value[:-1] - 1.0, 0.0)
-    returns[ended[1:]] = -1.0
-    income = np.where(np.isfinite(value[:-1]) & ~gone[:-1], cash[1:] / value[:-1], 0.0)
+    value = prices if known.all() else _last_known(prices, known)
+    worth = np.isfinite(value[:-1])
+    returns = value[1:] / value[:-1]
+    returns -= 1.0
+    returns[~worth], returns[ended[1:]] = 0.0, -1.0
+    income = np.zeros_like(returns)
+    if cash.any():
+        np.divide(cash[1:], value[:-1], out=income, where=worth & ~gone[:-1])
     tradable = known[:-1] if tradable is None else np.asarray(tradable, dtype=bool)
     _expect_shape("tradable", tradable.shape, (n_rows, n_assets), "one row per decision")
     marks = np.zeros((n_rows, n_assets)) if marks is None else np.nan_to_num(np.asarray(marks, dtype=np.float64))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -40,8 +41,6 @@ class SimulationOutcome:
     positions : Positions
         What is held after each fill, same violations. It differs from ``targets`` where an order could not be filled
         and where none was sent.
-    fills : DataFrame
-        One row per trade: ``time``, ``symbol``, ``weight_before``, ``weight_after``, ``price``, ``cost``.
     method : {"closed", "stepped"}
         Which route was taken; they agree.
     notes : tuple of str
@@ -55,9 +54,14 @@ class SimulationOutcome:
     costs: Mapping[str, np.ndarray]
     targets: Positions
     positions: Positions
-    fills: pd.DataFrame
     method: Literal["closed", "stepped"]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    _table: Callable[[], pd.DataFrame] = field(repr=False, compare=False)
+
+    @cached_property
+    def fills(self) -> pd.DataFrame:
+        """One row per trade: ``time``, ``symbol``, ``weight_before``, ``weight_after``, ``price``, ``cost``."""
+        return self._table()
 
 
 def simulate(
@@ -155,9 +159,9 @@ def _outcome(
         costs=costs.by_kind(books.traded) if books.kinds is None else books.kinds,
         targets=targets,
         positions=replace(targets, weights=books.after),
-        fills=_fills(positions, market, costs, books),
         method=method,
         notes=_notes(positions, market, books),
+        _table=partial(_fills, positions, market, costs, books),
     )
 
 
@@ -170,7 +174,7 @@ def _fills(positions: Positions, market: Market, costs: CostModel, books: Books)
             "weight_before": books.before[row, column],
             "weight_after": books.after[row, column],
             "price": market.prices[row, column],
-            "cost": np.abs(books.traded[row, column]) * costs.bps / 1e4,
+            "cost": np.abs(books.traded[row, column]) * costs.bps / 1e4,  # commission and spread
         }
     )
 
@@ -179,8 +183,10 @@ def _notes(positions: Positions, market: Market, books: Books) -> tuple[str, ...
     notes = []
     if books.lost_at is not None:
         notes.append(f"The account was lost on {positions.times[books.lost_at]:%Y-%m-%d} and stops there.")
-    stuck = int(((books.after != 0) & ~market.fillable).sum())
-    closed = int(((books.before == 0) & market.gone & _held_before(books.after)).sum())
+    stuck = 0 if market.fillable.all() else int(((books.after != 0) & ~market.fillable).sum())
+    closed = 0
+    if market.gone.any():
+        closed = int(((books.before == 0) & market.gone & _held_before(books.after)).sum())
     if closed:
         notes.append(f"{closed} positions were closed by a delisting, at what it returned.")
     if stuck:
