@@ -176,6 +176,23 @@ class Noisy(Faulty):
         return super().forward(x) + 0.01 * torch.randn(8)
 
 
+class NeedsWindows(Faulty):
+    """Divides by the number of windows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, L, F) -> (B, L, D)``."""
+        return super().forward(x) * (len(x) // len(x))
+
+
+class LossOfNothing(Faulty):
+    """Has a loss of its own that is no number where there are no windows."""
+
+    def summary_and_loss(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, L, F) -> (B, D), ()``."""
+        h = self(x)[:, -1]
+        return h, h.square().mean()
+
+
 class WrongWidth(Faulty):
     """Says another width than it has."""
 
@@ -200,6 +217,8 @@ def test_the_backbone_that_the_faults_depart_from_is_sound() -> None:
         (ForgetfulStep, "steps equal the whole window"),
         (Noisy, "gives the same output again"),
         (WrongWidth, "maps (B, L, F)"),
+        (NeedsWindows, "gives nothing for no windows"),
+        (LossOfNothing, "gives nothing for no windows"),
     ],
 )
 def test_a_planted_fault_breaks_its_law(fault: type[nn.Module], law: str) -> None:

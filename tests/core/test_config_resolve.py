@@ -127,6 +127,14 @@ def test_a_wrong_component_or_parameter_is_found_where_it_is_written(registry, o
     assert message in refused(registry, text=TEXT.replace(old, new))
 
 
+@pytest.mark.torch
+def test_classes_of_a_head_without_any_are_refused_before_anything_is_fitted(registry):
+    text = TEXT.replace("toy_head", "quantile").replace("rank_long_short", "rank_long_short, by: classes")
+    message = "p.yaml:12:36: policy.by is classes, and model.head (quantile) gives quantiles alone, expected a head"
+    assert refused(registry, text=text).startswith(message)
+    resolved(registry, text=text.replace("use: quantile", "use: dirichlet_quantile"))
+
+
 def test_an_override_is_named_as_the_place(registry):
     assert refused(registry, "model.backbone.width=0").startswith(
         "--set model.backbone.width: model.backbone.width is 0, expected"

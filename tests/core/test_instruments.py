@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mnpu.nn.quantile import pinball
 from mnpu.training.instruments.calibration import class_error, coverage_gaps, crps, pit_distance
 from mnpu.training.instruments.curvature import Products, extremes
 from mnpu.training.instruments.landscape import filter_normalised, losses_around, quadratic
@@ -206,6 +207,20 @@ def test_a_layer_that_only_seems_differentiable_twice_is_found_out():
     v = products.unit(generator(1))
     torch.testing.assert_close(products(v), (2 + 6e-3 * weight.detach()) * v, rtol=1e-6, atol=0)
     assert torch.equal(weight, before)
+
+
+def test_the_curvature_of_a_pinball_loss_is_found_in_its_kinks():
+    """Of quantiles q of a normal law the Hessian is diagonal: its density at q, divided by the number of levels."""
+    levels = torch.tensor([0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])
+    q = nn.Parameter(torch.special.ndtri(levels))
+    truth = 1 / math.sqrt(2 * math.pi) / len(levels)
+    tops = []
+    for seed in range(10):
+        y = torch.randn(256, generator=generator(seed))
+        products = Products(lambda y=y: pinball(q.expand(len(y), -1), y, levels).mean(), [q], generator(seed))
+        assert not products.exact
+        tops.append(extremes(products, products.unit(generator(seed)), iterations=7).top)
+    assert np.mean(tops) == pytest.approx(truth, rel=0.25)  # the largest of noisy ones is somewhat too large
 
 
 # Calibration.

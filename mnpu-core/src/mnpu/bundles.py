@@ -81,6 +81,8 @@ class Bundle:
                 block = origin.get("model", {}).get(kind, None)
                 if block is not None and not isinstance(block, dict):
                     raise TypeError(f"model.{kind} is no map")
+                if block is not None and not isinstance(block.get("use"), str):
+                    raise TypeError(f"model.{kind} names no component")
             if origin.get("model", {}).get("backbone") and not origin["model"].get("head"):
                 raise KeyError("model.head")
         return origin
@@ -123,6 +125,7 @@ class Bundle:
             "levels": state.get("levels", []),
             "trained_from": state.get("scaler", {}).get("fit_start"),
             "trained_until": state.get("scaler", {}).get("fit_end"),
+            "seen_until": (state.get("seen") or {}).get("until"),
             "calibrated_since": (state.get("calibration") or {}).get("since"),
             "epochs": len(history),
             "validation_loss": best.get("validation"),
@@ -146,14 +149,30 @@ def find(runs: Path, name: str, *, fold: int | None = None) -> list[Path]:
     Raises
     ------
     ConfigError
-        There is no such run, or it has no such bundle.
+        There is no such run, or it has no such bundle; or it is a file.
+    DataError
+        It may not be read.
     """
     folder = Path(name)
-    if (folder / MANIFEST).is_file() or _looks_like_one(folder):
-        return [folder.resolve()]
-    if folder.is_dir() and not (folder / "run.json").exists():
-        raise ConfigError(f"holds no {MANIFEST}", where=name, expected="a bundle, or a run", next_step=_FIND)
-    run = open_run(runs, name)
+    try:
+        if (folder / MANIFEST).is_file() or _looks_like_one(folder):
+            return [folder.resolve()]
+        if folder.is_file():
+            raise ConfigError("it is a file", where=name, expected="the folder of a bundle, or a run", next_step=_FIND)
+        if folder.is_dir() and not (folder / "run.json").exists():
+            raise ConfigError(f"holds no {MANIFEST}", where=name, expected="a bundle, or a run", next_step=_FIND)
+        run = open_run(runs, name)
+    except PermissionError as error:
+        raise DataError(
+            f"it cannot be read ({error.strerror})",
+            where=name,
+            expected="a folder that you may read",
+            next_step=f"Run: chmod -R u+rX {name}",
+        ) from error
+    except OSError as error:  # a name that no file can have
+        raise ConfigError(
+            f"no bundle has such a name ({error.strerror})", where=f"{name[:80]}...", next_step=_FIND
+        ) from error
     found = sorted(path for path in (run.path / "bundle").glob("fold-*") if path.is_dir())
     if fold is not None:
         found = [path for path in found if path.name == f"fold-{fold:02d}"]
@@ -177,8 +196,11 @@ def _n_parameters(weights: bytes, folder: Path) -> int:
     try:
         (length,) = struct.unpack("<Q", weights[:8])
         header = json.loads(weights[8 : 8 + length])
-        shapes: Sequence[Sequence[int]] = [t["shape"] for name, t in header.items() if name != "__metadata__"]
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
+        shapes: Sequence[Sequence[int]] = [tensor["shape"] for tensor in tensors]
+        if 8 + length + max((tensor["data_offsets"][1] for tensor in tensors), default=0) != len(weights):
+            raise ValueError(f"{len(weights):,} bytes")
+    except (struct.error, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
             f"{WEIGHTS} is not a safetensors file ({error})", where=str(folder), expected="tensors", next_step=_WRITE
         ) from error

@@ -85,6 +85,11 @@ def _path(source: Any) -> str:
 
 
 def _calibration(fitted: Fitted) -> str:
+    if fitted.follows_from is not None:
+        return (
+            "adaptive: shifts of its quantiles anew at each decision, from outcomes since "
+            f"{fitted.follows_from:%Y-%m-%d}; not in the weights"
+        )
     if fitted.calibration is None:
         return "none kept with the network"
     hot = fitted.calibration.temperatures

@@ -226,7 +226,7 @@ def fit_and_forecast(
         span, frame, labels = _span(prepared, fold), learnable(prepared, fold), prepared.labels_of(fold)
         own, rows = training.kept_back(calibration, fold, labels, prepared.panel.times)
         with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)} ({span})", bar=True):
-            model = fit_fold(parts, forecaster, frame, labels, own, live=progress.live, kept=kept)
+            model = fit_fold(parts, forecaster, frame, labels, own, calibration=rows, live=progress.live, kept=kept)
             model, piece = training.calibrated(model, frame, labels, rows, calibration)
             fitted.append(model)
             pieces.append(piece)

@@ -143,6 +143,7 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("  horizons", _joined(facts["horizons"])),
         ("  levels", _joined(facts["levels"])),
         ("  trained", f"{_known(facts['trained_from'])} to {_known(facts['trained_until'])}"),
+        ("  seen", f"until {_known(facts['seen_until'])}"),
         (
             "  calibrated",
             "no" if facts["calibrated_since"] is None else f"for decisions from {facts['calibrated_since']}",

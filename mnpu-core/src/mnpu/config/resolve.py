@@ -66,6 +66,7 @@ def resolve(loaded: LoadedConfig, registry: Registry) -> dict[str, Any]:
     if errors:
         raise first_of(errors)
     _refuse_repeated_columns(loaded, registry)
+    _refuse_no_classes(loaded, registry)
     for block, use, found in zip(resolved["features"], loaded.pipeline.features, features, strict=True):
         if not _chooses_several(use):
             block.update(found[0])
@@ -184,6 +185,28 @@ def _refuse_repeated_columns(loaded: LoadedConfig, registry: Registry) -> None:
     except ConfigError as error:
         match = re.match(r"features\.(\d+)", error.where)
         raise _placed(error, loaded, ("features", int(match[1])) if match else ("features",)) from error
+
+
+def _refuse_no_classes(loaded: LoadedConfig, registry: Registry) -> None:
+    """``by: classes`` needs class probabilities, by convention, whichever policy takes it: here of the head."""
+    config = loaded.pipeline
+    if config.policy.params.get("by") != "classes" or config.model.backbone is None:
+        return
+    import torch
+
+    from mnpu.nn.protocols import output_of
+
+    supplied = _supplied(loaded, "head")
+    head = registry.build("head", config.model.head.use, config.model.head.params, **supplied)
+    with torch.no_grad():
+        said = output_of(head, torch.zeros(1, supplied["d_in"]))
+    if said.probabilities is None:
+        raise loaded.error(
+            ("policy", "by"),
+            f"is classes, and model.head ({config.model.head.use}) gives quantiles alone",
+            expected="a head that names classes, as dirichlet_quantile",
+            next_step="Set model.head: {use: dirichlet_quantile}, or policy.by: median.",
+        )
 
 
 def _fault(problem: Problem, loaded: LoadedConfig, path: Path) -> ConfigError:

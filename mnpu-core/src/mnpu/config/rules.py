@@ -25,6 +25,9 @@ def check(loaded: LoadedConfig) -> Iterator[ConfigError]:
     yield from _features(loaded)
     yield from _classes(loaded)
     yield from _of_networks(loaded)
+    yield from _watching(loaded)
+    yield from _strategies(loaded)
+    yield from _of_devices(loaded)
 
 
 def _dates(loaded: LoadedConfig) -> Iterator[ConfigError]:
@@ -128,6 +131,44 @@ def _classes(loaded: LoadedConfig) -> Iterator[ConfigError]:
                 expected="heads that name classes, as dirichlet_quantile",
                 next_step="Rank by the median, or take a backbone.",
             )
+
+
+def _watching(loaded: LoadedConfig) -> Iterator[ConfigError]:
+    """What an instrument or a logger says is kept by its name, so there is one of each."""
+    train = loaded.pipeline.train
+    yield from _repeated(loaded, ("train", "instruments"), [use.use for use in train.instruments])
+    yield from _repeated(loaded, ("train", "loggers"), [use.use for use in train.loggers])
+
+
+def _strategies(loaded: LoadedConfig) -> Iterator[ConfigError]:
+    """Strategies are told apart by the names of what they compare."""
+    config = loaded.pipeline
+    judged = config.model.forecaster or config.model.backbone
+    seen = [judged.use] if judged is not None else []
+    for i, other in enumerate(config.compare):
+        use = other.policy or other.backbone or other.forecaster
+        if use is not None and use.use in seen:
+            yield loaded.error(
+                ("compare", i),
+                f"is {use.use}, which is there twice",
+                expected="each strategy once, the judged one included",
+                next_step="Remove one.",
+            )
+        seen += [] if use is None else [use.use]
+
+
+def _of_devices(loaded: LoadedConfig) -> Iterator[ConfigError]:
+    """What no machine can do; what this one cannot is known when the run begins."""
+    train, runtime = loaded.pipeline.train, loaded.pipeline.runtime
+    if train.batch_size % runtime.devices:
+        yield loaded.error(
+            ("train", "batch_size"),
+            f"is {train.batch_size}",
+            expected=f"a multiple of runtime.devices, {runtime.devices}",
+        )
+    if train.precision == 16 and (runtime.device == "cpu" or runtime.strategy == "fsdp"):
+        place = "on the cpu" if runtime.device == "cpu" else "under runtime.strategy: fsdp"
+        yield loaded.error(("train", "precision"), f"is 16 {place}", expected="32 or bf16")
 
 
 def _features(loaded: LoadedConfig) -> Iterator[ConfigError]:

@@ -22,6 +22,8 @@ plain numpy: a service calibrates without torch.
 
 Departure: where ``a_t`` asks for more than every score in memory, the paper's interval is infinite. A forecast must be
 finite, so the most extreme score stands in; the memory, which then fills with scores of the new kind, does the rest.
+An infinite interval is never missed, which keeps the paper's ``a_t`` within ``g`` of [0, 1] (lemma 4.1); ours is held
+there, or misses that are known late would wind it up and leave intervals too wide for as long as it takes to unwind.
 
 Does not include: scores relative to a local spread, groups by symbol (all symbols share their shifts), weights that
 fade with age (Barber et al. 2023), several rates at once (Gibbs and Candes 2024).
@@ -114,8 +116,8 @@ class Adaptive:
     """
 
     def __init__(self, levels: Sequence[float], n_horizons: int, *, rate: float = 0.01, memory: int = 250) -> None:
-        if not rate > 0:
-            raise ConfigError(f"model.calibration.rate is {rate}", expected="a positive number")
+        if not 0 < rate <= 1:
+            raise ConfigError(f"model.calibration.rate is {rate}", expected="a number above 0 and of at most 1")
         if memory < 1:
             raise ConfigError(f"model.calibration.memory is {memory}", expected="a positive integer")
         self.levels, self.rate = np.asarray(levels, dtype=np.float64), rate
@@ -145,7 +147,8 @@ class Adaptive:
         outcome = outcomes[known, None]
         self._scores[horizon].append(outcome - raw[known])
         if np.isfinite(calibrated[known]).all():
-            self.working[horizon] += self.rate * (self.levels - (outcome <= calibrated[known]).mean(axis=0))
+            moved = self.working[horizon] + self.rate * (self.levels - (outcome <= calibrated[known]).mean(axis=0))
+            self.working[horizon] = np.clip(moved, -self.rate, 1 + self.rate)
         self._shifts[horizon] = None
 
     def _shift(self, horizon: int) -> np.ndarray:

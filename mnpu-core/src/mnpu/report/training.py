@@ -13,6 +13,7 @@ from mnpu.types import Block, Figure, Line, Result, Section, Table, TrainingReco
 __all__ = ["training"]
 
 _LAYERS = 12  #: More than this and the table names those with the largest gradients.
+_LOADS = 8  #: More experts than this and the table gives the smallest and the largest load of each part.
 _CURVES = 5  #: Folds that a figure shows one by one.
 
 
@@ -50,20 +51,27 @@ def _alerts(record: TrainingRecord) -> list[Block]:
     alerts = record.alerts
     if alerts.empty:
         return ["No alert was raised."]
+    fits = alerts.groupby(["strategy", "fold", "member", "name"], sort=False)
+    epochs = {key: (int(of.min()), int(of.max()), len(of)) for key, of in fits["epoch"]}
     rows = tuple(
         (
             alert["strategy"],
             f"{alert['fold'] + 1}" + (f", member {alert['member'] + 1}" if alert["member"] else ""),
-            f"{alert['epoch']}",
+            _epochs(*epochs[alert["strategy"], alert["fold"], alert["member"], alert["name"]]),
             alert["name"].replace("_", " "),
             alert["message"] + (f" (`{alert['layer']}`)" if alert["layer"] else ""),
             f"{alert['threshold']:g}",
             {"log": "", "stop": "stopped", "lower_lr": "lr lowered"}.get(alert["action"], alert["action"]),
         )
-        for alert in alerts.to_dict("records")
+        for alert in fits.head(1).to_dict("records")
     )
-    said = f"{len(rows)} alerts were raised." if len(rows) > 1 else "One alert was raised."
+    said = f"{len(alerts)} alerts were raised" if len(alerts) > 1 else "One alert was raised"
+    said += "." if len(rows) == len(alerts) else "; of those that came again in a fit the first is shown."
     return [f"> {said}", Table(("Model", "Fold", "Epoch", "Alert", "What was seen", "Threshold", "Action"), rows)]
+
+
+def _epochs(first: int, last: int, times: int) -> str:
+    return f"{first}" if times == 1 else f"{first} to {last}, {times} times"
 
 
 def _summary(rows: pd.DataFrame) -> Table:
@@ -155,14 +163,20 @@ def _values(rows: pd.DataFrame, name: str) -> np.ndarray:
 
 
 def _by_epoch(rows: pd.DataFrame, name: str) -> pd.Series:
-    """Mean over folds of a reading of the whole network, by epoch."""
+    """Mean over folds of a reading of the whole network, by epoch.
+
+    A fold that has stopped keeps its last reading, as its network does: else the mean would jump where the folds that
+    it is of change.
+    """
     own = rows[(rows["name"] == name) & (rows["layer"] == "") & (rows["epoch"] > 0) & np.isfinite(rows["value"])]
-    return own.groupby("epoch")["value"].mean()
+    return own.pivot_table(index="epoch", columns="fold", values="value").ffill().mean(axis=1)
 
 
-def _figure(rows: pd.DataFrame, title: str, names: dict[str, str], y_label: str, *, log_y: bool = False) -> list[Block]:
-    """Readings by epoch, means over the folds that came so far; nothing where there are not two epochs."""
-    found = {label: _by_epoch(rows, name) for name, label in names.items()}
+def _figure(
+    rows: pd.DataFrame, title: str, names: dict[str, str], y_label: str, *, scale: float = 1, log_y: bool = False
+) -> list[Block]:
+    """Readings by epoch, means over the folds; nothing where there are not two epochs."""
+    found = {label: scale * _by_epoch(rows, name) for name, label in names.items()}
     lines = tuple(Line(label, s.index.to_numpy(), s.to_numpy()) for label, s in found.items() if len(s) > 1)
     if not lines:
         return []
@@ -172,7 +186,9 @@ def _figure(rows: pd.DataFrame, title: str, names: dict[str, str], y_label: str,
 
 def _curves(judged: pd.DataFrame) -> list[Block]:
     coverage = sorted({n for n in judged["name"] if n.startswith("coverage_0")}, reverse=True)
+    epochs = judged[judged["epoch"] > 0].groupby("fold")["epoch"].max()
     return [
+        *(["In the curves, a fold that stopped early keeps its last value."] if epochs.nunique() > 1 else []),
         *_figure(
             judged, "Loss by epoch, mean of the folds", {"loss_validation": "validation", "loss_train": "training"}, ""
         ),
@@ -180,11 +196,12 @@ def _curves(judged: pd.DataFrame) -> list[Block]:
             judged,
             "Coverage of validation windows by epoch, mean of the folds",
             {name: f"{float(name.removeprefix('coverage_')):.0%} interval" for name in coverage},
-            "share inside",
+            "share inside, %",
+            scale=100,
         ),
         *_figure(
             judged,
-            "Norms of the gradient and of the update by epoch, mean of the folds",
+            "Norms of the gradient and of the update by epoch (logarithmic), mean of the folds",
             {"gradient_norm": "gradient, before clipping", "update_norm": "update"},
             "norm",
             log_y=True,
@@ -221,6 +238,10 @@ def _experts(judged: pd.DataFrame) -> list[Block]:
         layer[len(part) :].lstrip(".") for layer, part in zip(last["layer"], last["part"].fillna(""), strict=True)
     ]
     table = last.pivot_table(index="part", columns="what", values="value", aggfunc="mean", sort=False)
+    loads = [name for name in table.columns if str(name).startswith("load.")]
+    if len(loads) > _LOADS:
+        ends = pd.DataFrame({"smallest load": table[loads].min(axis=1), "largest load": table[loads].max(axis=1)})
+        table = pd.concat([ends, table.drop(columns=loads)], axis=1)
     rows = tuple((f"`{part}`", *(number(float(v), 3) for v in row)) for part, row in table.iterrows())
     columns = ("Part", *(str(name).replace("load.", "load of ") for name in table.columns))
     return ["What the backbone reports on itself, in each fold's last epoch, means over folds:", Table(columns, rows)]

@@ -3,7 +3,7 @@
 ::
 
     weights.safetensors   the network's tensors; a whole model has its own files, forecaster-*
-    fitted.json           scaler, target scale, columns, horizons, levels, fold, history
+    fitted.json           scaler, target scale, columns, horizons, levels, fold, history, what was seen
     ...                   whatever the caller adds: the resolved recipe, features, metrics, versions, a card
     manifest.json         sha256 of every file above; without it the bundle is unfinished (`mnpu.manifest`)
 
@@ -33,6 +33,7 @@ from mnpu.nn.network import Network
 from mnpu.nn.whole import Whole
 from mnpu.training.calibrating import Calibration
 from mnpu.training.fitted import Epoch, Fitted
+from mnpu.training.seen import Seen
 from mnpu.types import Fold
 
 __all__ = ["load", "save", "state_and_tensors"]
@@ -113,7 +114,8 @@ def _known(state: Mapping[str, Any]) -> dict[str, Any]:
         "history": tuple(Epoch(**epoch) for epoch in state["history"]),
         "members": tuple(tuple(Epoch(**epoch) for epoch in history) for history in state.get("members", ())),
         "pretraining": tuple(state.get("pretraining", ())),
-        "tested_from": pd.Timestamp(state["tested_from"]) if state.get("tested_from") else None,
+        "seen": Seen.from_dict(state["seen"]) if state.get("seen") else None,
+        "follows_from": pd.Timestamp(state["follows_from"]) if state.get("follows_from") else None,
         "calibration": Calibration.from_dict(state["calibration"]) if state.get("calibration") else None,
     }
 
@@ -187,7 +189,8 @@ def _state(fitted: Fitted) -> dict[str, Any]:
         "history": [asdict(epoch) for epoch in fitted.history],
         "calibration": fitted.calibration.to_dict() if fitted.calibration is not None else None,
         "pretraining": list(fitted.pretraining),
-        "tested_from": fitted.tested_from.isoformat() if fitted.tested_from is not None else None,
+        "seen": fitted.seen.to_dict() if fitted.seen is not None else None,
+        "follows_from": fitted.follows_from.isoformat() if fitted.follows_from is not None else None,
         "members": [[asdict(epoch) for epoch in history] for history in fitted.members],
     }
 

@@ -20,8 +20,9 @@ import pandas as pd
 
 from mnpu.errors import ConfigError, DataError
 from mnpu.metrics.classes import outcome_classes
-from mnpu.nn.conformal import Adaptive, shifted, split_shifts
+from mnpu.nn.conformal import shifted, split_shifts
 from mnpu.nn.temperature import fit_temperature, tempered
+from mnpu.training.following import Follower, Outcomes
 from mnpu.types import Fold, Forecast, Labels
 
 __all__ = ["Calibration", "adapt", "carve", "fit_calibration"]
@@ -179,18 +180,11 @@ def adapt(
         NaN outside ``since <= t < stop``. Probabilities and evidence are what the head said: a temperature is of split
         calibration.
     """
-    start, stop = rows
-    follower = Adaptive(forecast.levels, len(forecast.horizons), rate=rate, memory=memory)
-    known_at = _known_at(labels, forecast.times)
+    follower = Follower(forecast.levels, len(forecast.horizons), rate=rate, memory=memory)
+    outcomes = Outcomes.of(labels, forecast.times.as_unit("ns").asi8)
     calibrated = np.full_like(forecast.quantiles, np.nan)
-    waiting = [start] * len(forecast.horizons)  # for each horizon the oldest decision whose outcome is not observed
-    for t in range(start, stop):
-        for i in range(len(forecast.horizons)):
-            while waiting[i] < t and known_at[waiting[i], i] <= t:  # equality is visible
-                s = waiting[i]
-                follower.observe(i, forecast.quantiles[s, :, i], calibrated[s, :, i], labels.values[s, :, i])
-                waiting[i] += 1
-        calibrated[t] = follower.calibrate(forecast.quantiles[t])
+    for t in range(*rows):
+        calibrated[t] = follower.decide(outcomes.made_at[t], forecast.quantiles[t], outcomes)
     later = np.arange(len(forecast.times)) >= since
     shown = _hidden(forecast, later)
     return replace(shown, quantiles=_only(later, calibrated), uncalibrated=shown)

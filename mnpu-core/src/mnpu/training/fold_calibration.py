@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -12,7 +12,7 @@ from mnpu.training.fitted import Fitted
 from mnpu.training.forecasting import forecast
 from mnpu.types import FeatureFrame, Fold, Forecast, Labels
 
-__all__ = ["CalibrationSettings", "calibrated", "kept_back"]
+__all__ = ["CalibrationSettings", "adaptive_settings", "calibrated", "kept_back"]
 
 
 class CalibrationSettings(Protocol):
@@ -64,7 +64,8 @@ def calibrated(
     Returns
     -------
     fitted : Fitted
-        With its split calibration, so that it is saved with the network and served with it.
+        With its split calibration, or where its adaptive one begins, so that it is saved with the network and served
+        with it.
     forecast : Forecast
         Over the test range, NaN elsewhere.
     """
@@ -75,9 +76,13 @@ def calibrated(
         calibration = fit_calibration(forecast(fitted, frame, rows=rows), labels, fold, rows)
         fitted = replace(fitted, calibration=calibration)
         return fitted, forecast(fitted, frame, rows=fold.test)
-    start, stop = rows[0], fold.test[1]
-    said = forecast(fitted, frame, rows=(start, stop))
+    followed = (rows[0], fold.test[1])
+    said = forecast(fitted, frame, rows=followed)
+    made = adapt(said, labels, followed, since=fold.test[0], **adaptive_settings(settings))
+    return replace(fitted, follows_from=frame.times[rows[0]]), made
+
+
+def adaptive_settings(settings: CalibrationSettings) -> dict[str, Any]:
+    """What a recipe says of adaptive calibration, as `adapt` and `Follower` take it."""
     given = {name: getattr(settings, name) for name in ("rate", "memory")}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    made = adapt(said, labels, (start, stop), since=fold.test[0], **chosen)
-    return fitted, made
+    return {name: value for name, value in given.items() if value is not None}
