@@ -53,7 +53,7 @@ def cases(draw) -> Case:
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     shape = n_rows, n_assets = draw(st.integers(1, 10)), draw(st.integers(1, 4))
     prices = rng.uniform(5, 200, n_assets) * np.cumprod(rng.uniform(0.7, 1.4, (n_rows + 1, n_assets)), axis=0)
-    maybe = lambda value, other: value if rng.random() < 0.5 else other  # noqa: E731
+    maybe = lambda value, other: value if rng.random() < 0.5 else other
     moves = prices[1:] / prices[:-1] - 1
     return Case(
         weights=rng.uniform(-0.9, 0.9, shape) * (rng.random(shape) < 0.8),
@@ -342,7 +342,8 @@ def test_guardrails_limit_what_earlier_orders_still_want():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"capital": 0.0}, {"participation": -0.1}, {"lot": float("nan")}, {"min_notional": -1.0}, {"maintenance": 0}]
+    "wrong",
+    [{"capital": 0.0}, {"participation": -0.1}, {"lot": float("nan")}, {"min_notional": -1.0}, {"maintenance": 0}],
 )
 def test_settings_that_cannot_be_are_refused(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):

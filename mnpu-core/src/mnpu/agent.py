@@ -22,7 +22,7 @@ from mnpu.config.load import load_config
 from mnpu.config.resolve import resolve
 from mnpu.data.actions import settlements
 from mnpu.data.fills import next_prices
-from mnpu.errors import DataError
+from mnpu.errors import ConfigError, DataError
 from mnpu.features.stream import Stream
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Silent
@@ -57,6 +57,13 @@ class Agent:
     """
 
     def __init__(self, parts: Parts, models: Sequence[FoldModel], history: Panel, side: SideTable) -> None:
+        if parts.execution is not None or parts.costs.sized or parts.config.costs.funding is not None:
+            raise ConfigError(
+                "this recipe simulates fills that depend on the account's size",
+                where="agent",
+                expected="orders that are filled whole, as the account of an agent has them",
+                next_step="Leave execution and the costs of impact, loans and funding out of a copy of the recipe.",
+            )
         need = self.needs(parts)
         if len(history.times) < need:
             raise DataError(

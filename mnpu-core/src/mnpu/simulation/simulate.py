@@ -121,11 +121,11 @@ def simulate(
     costs = costs or CostModel(0.0, 0.0)
     market = market_for(positions, prices, fill_times, tradable=tradable, marks=marks, cash=cash, ended=ended)
     if execution is not None or conditions is not None or costs.sized:
-        held = (execution or Execution(), conditions or Conditions())
-        books, taken = ledger_books(positions, market, chain, costs, *held), "stepped"
-    else:
-        books, taken = _run(positions, market, chain, costs, method)
-    return _outcome(positions, market, costs, books, taken)
+        if method == "closed":
+            raise _depends_on_the_path()
+        given = (execution or Execution(), conditions or Conditions())
+        return _outcome(positions, market, costs, ledger_books(positions, market, chain, costs, *given), "stepped")
+    return _outcome(positions, market, costs, *_run(positions, market, chain, costs, method))
 
 
 def _run(
@@ -138,13 +138,17 @@ def _run(
         if is_path_free(positions, allowed, market, chain):
             return closed_books(allowed, market, costs), "closed"
     if method == "closed":
-        raise MnpuError(
-            "these positions depend on the path",
-            where="simulation",
-            expected="an order in every row, fills for everything held, and guardrails that do not look back",
-            next_step="Use method 'auto'.",
-        )
+        raise _depends_on_the_path()
     return stepped_books(positions, market, chain, costs), "stepped"
+
+
+def _depends_on_the_path() -> MnpuError:
+    return MnpuError(
+        "these positions depend on the path",
+        where="simulation",
+        expected="an order in every row, fills for everything held, and neither guardrails nor fills that look back",
+        next_step="Use method 'auto'.",
+    )
 
 
 def _outcome(
