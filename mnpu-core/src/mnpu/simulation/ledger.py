@@ -217,4 +217,7 @@ def _books(
     costs[:, 3:] *= (1.0 - np.minimum(cost, 1.0))[:, None]
     kinds = {kind: costs[:, k] for k, kind in enumerate(KINDS)}
     lost = None if lost_at < 0 else lost_at
-    return Books(targets, before, after, traded, cost, gross, net, violations, lost, kinds=kinds, orders=orders)
+    notional = np.abs(traded).sum(axis=1)
+    return Books(
+        targets, before, after, traded, notional, cost, gross, net, violations, lost, kinds=kinds, orders=orders
+    )

@@ -12,7 +12,7 @@ import pandas as pd
 
 from mnpu.errors import MnpuError
 from mnpu.guard import Chain
-from mnpu.simulation.books import Books, closed_books, is_path_free, stepped_books
+from mnpu.simulation.books import Books, Orders, closed_books, is_path_free, stepped_books
 from mnpu.simulation.costs import CostModel
 from mnpu.simulation.execution import Conditions, Execution
 from mnpu.simulation.ledger import ledger_books
@@ -45,6 +45,8 @@ class SimulationOutcome:
         Which route was taken; they agree.
     notes : tuple of str
         What a reader must know: a lost account, books that stood still for want of a price.
+    orders : Orders or None
+        Every order with what was filled of it, where the account has a size.
     """
 
     gross: np.ndarray
@@ -57,6 +59,7 @@ class SimulationOutcome:
     method: Literal["closed", "stepped"]
     notes: tuple[str, ...]
     _table: Callable[[], pd.DataFrame] = field(repr=False, compare=False)
+    orders: Orders | None = None
 
     @cached_property
     def fills(self) -> pd.DataFrame:
@@ -159,13 +162,14 @@ def _outcome(
         gross=books.gross,
         net=books.net,
         equity=np.concatenate([[1.0], np.cumprod(1.0 + books.net)]),
-        turnover_oneway=np.abs(books.traded).sum(axis=1) / 2,
-        costs=costs.by_kind(books.traded) if books.kinds is None else books.kinds,
+        turnover_oneway=books.notional / 2,
+        costs=costs.of_notional(books.notional) if books.kinds is None else books.kinds,
         targets=targets,
         positions=replace(targets, weights=books.after),
         method=method,
         notes=_notes(positions, market, books),
         _table=partial(_fills, positions, market, costs, books),
+        orders=books.orders,
     )
 
 
