@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import data, experts, features, memory, scan, startup, strategies, training, windows
+from tests.bench import data, experts, features, memory, scan, simulation, startup, strategies, training, windows
 from tests.bench.rows import keep, table
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +16,7 @@ TOPICS = {
     "features": features.measure,
     "memory": memory.measure,
     "scan": scan.measure,
+    "simulation": simulation.measure,
     "startup": startup.measure,
     "statistics": strategies.measure,
     "training": training.measure,

@@ -58,6 +58,13 @@ class Agent:
 
     def __init__(self, parts: Parts, models: Sequence[FoldModel], history: Panel, side: SideTable) -> None:
         _refuse_crossed(models)
+        if parts.execution is not None or parts.costs.sized or parts.config.costs.funding is not None:
+            raise ConfigError(
+                "this recipe simulates fills that depend on the account's size",
+                where="agent",
+                expected="orders that are filled whole, as the account of an agent has them",
+                next_step="Leave execution and the costs of impact, loans and funding out of a copy of the recipe.",
+            )
         need = self.needs(parts)
         if len(history.times) < need:
             raise DataError(

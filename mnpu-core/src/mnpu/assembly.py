@@ -15,6 +15,7 @@ from mnpu.features.plan import PlannedFeature, plan
 from mnpu.guard import Chain
 from mnpu.plugins.registry import Registry
 from mnpu.simulation.costs import CostModel
+from mnpu.simulation.execution import Execution
 from mnpu.types import Metric, Result
 
 __all__ = ["Forecaster", "Parts", "Strategy", "assemble", "contributors", "forecaster_of"]
@@ -71,6 +72,7 @@ class Parts:
     libraries: Sequence[str] = ()
     engine: Engine = field(default_factory=LocalEngine)
     warm_start: Path | None = None
+    execution: Execution | None = None
 
     @property
     def forecasters(self) -> list[Forecaster]:
@@ -126,7 +128,8 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         target=target,
         strategies=strategies,
         chain=Chain([build("guardrail", use) for use in config.guardrails]),
-        costs=CostModel(**config.costs.model_dump()),
+        costs=CostModel(**config.costs.model_dump(exclude={"funding"})),
+        execution=None if config.execution is None else Execution(**config.execution.model_dump()),
         metrics={c.name: registry.build("metric", c.canonical, {}) for c in registry.components("metric")},
         distributions=contributors(config, planned, registry),
         loggers=lambda: {use.use: build("logger", use) for use in config.train.loggers},

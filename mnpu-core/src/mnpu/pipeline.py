@@ -25,6 +25,7 @@ from mnpu.assembly import Forecaster, Parts, Strategy, refuse_few_symbols
 from mnpu.config.models import DataConfig
 from mnpu.data.actions import bar_returns, delistings
 from mnpu.data.cache import folder
+from mnpu.data.conditions import execution_arrays, funding_paid
 from mnpu.data.fills import Fills, fill_prices, marks
 from mnpu.data.split_by import data_in_sight, locked_from, split_by
 from mnpu.data.store import Store
@@ -39,6 +40,7 @@ from mnpu.folds import fit_fold, say_alerts, training_record
 from mnpu.metrics.compute import compute as compute_metrics
 from mnpu.metrics.paths import path_metrics
 from mnpu.progress import Progress
+from mnpu.simulation.execution import Conditions
 from mnpu.simulation.simulate import simulate
 from mnpu.types import (
     FeatureFrame,
@@ -140,13 +142,22 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress, kept
 
 def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
     """Prices and side series of the recipe, as known at each decision."""
-    panel, side = read(data_in_sight(parts.config.split, parts.config.data), parts.store, parts.planned, progress)
+    config = parts.config
+    also = () if config.costs.funding is None else (config.costs.funding,)
+    panel, side = read(data_in_sight(config.split, config.data), parts.store, parts.planned, progress, also=also)
     refuse_few_symbols(panel.symbols, parts.strategies)
     return panel, side
 
 
-def read(data: DataConfig, path: str, planned: Sequence[PlannedFeature], progress: Progress) -> tuple[Panel, SideTable]:
-    """Prices and the side series that the columns read, from the store at ``path``."""
+def read(
+    data: DataConfig,
+    path: str,
+    planned: Sequence[PlannedFeature],
+    progress: Progress,
+    *,
+    also: Sequence[str] = (),
+) -> tuple[Panel, SideTable]:
+    """Prices and the side series that the columns read, and ``also`` those, from the store at ``path``."""
     years = f"{data.start:%Y} to {data.end:%Y}"
     what = f"{len(data.symbols)} symbols" if data.symbols else f"universe {data.universe}"
     with progress.stage(f"loading {what}, {years}"):
@@ -167,7 +178,7 @@ def read(data: DataConfig, path: str, planned: Sequence[PlannedFeature], progres
             panel = replace(panel, member=membership(panel.times, panel.symbols, members))
         needed = series_needed(planned)
         require_series(planned, store.series(), where=path)
-        side = store.side(needed, end=panel.times[-1])
+        side = store.side([*needed, *(name for name in also if name not in needed)], end=panel.times[-1])
         if unknown := set(needed) - set(side.series.tolist()):
             refuse_unknown(planned, store.side(sorted(unknown)))
         return panel, side
@@ -261,7 +272,7 @@ def evaluate(
     source = strategy.forecaster.name if strategy.forecaster else parts.forecasters[0].name
     proposed = _rows(strategy.policy(forecasts[source].final, context), first, stop)
     chain = None if strategy.is_rule else parts.chain
-    outcome = simulate(proposed, **market(prepared), chain=chain, costs=parts.costs)
+    outcome = simulate(proposed, **market(prepared), chain=chain, **account(parts, prepared))
     forecast = None if strategy.is_rule else forecasts[source].rows(first, stop)
     result = Result(
         name=strategy.name,
@@ -333,6 +344,20 @@ def market(prepared: Prepared) -> dict[str, Any]:
         "cash": prepared.fills.cash[first : stop + 1],
         "ended": prepared.fills.ended[first : stop + 1],
     }
+
+
+def account(parts: Parts, prepared: Prepared) -> dict[str, Any]:
+    """What trading costs and, where the recipe says so, what the account's size limits, as the simulator takes it."""
+    funding, costs = parts.config.costs.funding, parts.costs
+    if parts.execution is None and funding is None and not costs.sized:
+        return {"costs": costs}
+    panel, fills, (first, stop) = prepared.panel, prepared.fills, prepared.rows
+    volumes = costs.impact > 0 or (parts.execution is not None and parts.execution.participation is not None)
+    known = execution_arrays(panel, fills, parts.config.fill, volumes=volumes)
+    if funding is not None:
+        known["funding"] = funding_paid(prepared.side, funding, panel.symbols, fills.times)
+    conditions = Conditions(**{name: values[first:stop] for name, values in known.items()})
+    return {"costs": costs, "execution": parts.execution, "conditions": conditions}
 
 
 def judge(parts: Parts, prepared: Prepared, forecast: Forecast, context: PolicyContext) -> tuple[GateOutcome, ...]:

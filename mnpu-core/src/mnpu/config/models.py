@@ -31,6 +31,7 @@ __all__ = [
     "Compare",
     "ContrastiveConfig",
     "CostsConfig",
+    "ExecutionConfig",
     "DataConfig",
     "EnsembleConfig",
     "FeatureUse",
@@ -151,6 +152,32 @@ class CostsConfig(Block):
 
     commission_bps: float = Field(default=1.0, ge=0, description="Commission.")
     half_spread_bps: float = Field(default=2.0, ge=0, description="Half of the bid-ask spread.")
+    impact: float = Field(
+        default=0.0, ge=0, description="What a trade as large as a usual bar moves the price by, in volatilities a bar."
+    )
+    borrow_bps: float = Field(default=0.0, ge=0, description="Borrowed shares, a year, of the value of shorts.")
+    liquidation_bps: float = Field(default=0.0, ge=0, description="What is closed for want of margin, beside the rest.")
+    funding: str | None = Field(
+        default=None, min_length=1, description="Side series of the rates that perpetuals settle, as funding_rate."
+    )
+
+
+class ExecutionConfig(Block):
+    """What the size of the account limits: fills in parts, lots, margin."""
+
+    capital: float = Field(default=1_000_000.0, gt=0, description="Money to start with, in the currency of the prices.")
+    participation: float | None = Field(
+        default=None, gt=0, le=1, description="Largest share of the value traded in the bar of the fill."
+    )
+    carry: bool = Field(default=True, description="Try in the next bars what a bar's volume did not allow.")
+    lot: float | None = Field(default=None, gt=0, description="Whole multiples of it are traded, in adjusted shares.")
+    min_notional: float = Field(default=0.0, ge=0, description="Smaller orders are not sent.")
+    maintenance: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Smallest equity over the size of all positions; below it, all close.",
+    )
 
 
 class Compare(Block):
@@ -224,6 +251,9 @@ class Pipeline(Block):
     policy: Use = Field(description="From forecasts to weights.")
     guardrails: list[Use] = Field(default=[], description="Limits on the weights, applied in this order.")
     costs: CostsConfig = CostsConfig()
+    execution: ExecutionConfig | None = Field(
+        default=None, description="Null: orders of any size are filled whole, and no one asks for margin."
+    )
     compare: list[Compare] = Field(default=[], description="Strategies beside the judged one.")
     report: ReportConfig = ReportConfig()
     runtime: RuntimeConfig = RuntimeConfig()

@@ -91,7 +91,8 @@ class Measurer:
         rows = slice(self.first, self.stop)
         positions = Positions(proposed.times[rows], proposed.symbols, proposed.weights[rows], proposed.rebalance[rows])
         parts = finished.parts
-        return simulate(positions, **pipeline.market(finished.prepared), chain=parts.chain, costs=parts.costs).net
+        moves, account = pipeline.market(finished.prepared), pipeline.account(parts, finished.prepared)
+        return simulate(positions, **moves, **account, chain=parts.chain).net
 
 
 def block_length(finished: Finished) -> int:

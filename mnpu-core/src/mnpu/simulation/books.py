@@ -15,17 +15,40 @@ stops, in cash.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from mnpu.guard import Chain
-from mnpu.simulation.account import Account, order, total_cost
+from mnpu.simulation.account import Account, order
 from mnpu.simulation.costs import CostModel
 from mnpu.simulation.market import Market
 from mnpu.types import Positions, Violation
 
-__all__ = ["Books", "closed_books", "is_path_free", "stepped_books"]
+__all__ = ["Books", "Orders", "closed_books", "is_path_free", "stepped_books"]
+
+
+#: Rows that are worked on at a time.
+BLOCK = 64
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Every order that reached the market, in the order of time.
+
+    Attributes
+    ----------
+    row, symbol : int64 (N,)
+        Of the decision, and the column of the symbol.
+    asked, filled : float64 (N,)
+        What was to be traded and what was, fractions of the equity before the trade.
+    """
+
+    row: np.ndarray
+    symbol: np.ndarray
+    asked: np.ndarray
+    filled: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -40,27 +63,38 @@ class Books:
         Weights just before and after the fill.
     traded : float64 (T, A)
         Bought (positive) or sold, fraction of equity before the trade; the cost is charged on it.
+    notional : float64 (T,)
+        Sum of what was bought and sold.
     cost, gross, net : float64 (T,)
     violations : tuple of Violation
     lost_at : int or None
         Row in which the account was lost.
+    kinds : mapping of str to float64 (T,) or None
+        Costs by kind, fraction of equity before the trade, where they do not follow from ``traded`` alone.
+    orders : Orders or None
+        Where orders may be filled in part.
     """
 
     targets: np.ndarray
     before: np.ndarray
     after: np.ndarray
     traded: np.ndarray
+    notional: np.ndarray
     cost: np.ndarray
     gross: np.ndarray
     net: np.ndarray
     violations: tuple[Violation, ...]
     lost_at: int | None
+    kinds: Mapping[str, np.ndarray] | None = None
+    orders: Orders | None = None
 
 
 def is_path_free(positions: Positions, allowed: Positions, market: Market, chain: Chain) -> bool:
     """Whether ``allowed``, limited as if from cash, is what a step by step account would hold after each fill."""
     if chain.path_dependent or not positions.rebalance.all() or not np.isfinite(positions.weights).all():
         return False
+    if market.fillable.all():
+        return True  # nothing that is held ever fails to trade
     before = np.zeros(allowed.weights.shape, dtype=bool)
     before[1:] = (allowed.weights[:-1] != 0) & ~market.gone[:-1]
     stuck = ((allowed.weights != 0) | before) & ~market.fillable
@@ -70,16 +104,26 @@ def is_path_free(positions: Positions, allowed: Positions, market: Market, chain
 
 def closed_books(allowed: Positions, market: Market, costs: CostModel) -> Books:
     """All of time at once; right only where ``is_path_free``."""
-    weights, returns = np.where(market.gone, 0.0, allowed.weights), market.returns
-    gross = np.maximum((weights * (returns + market.income)).sum(axis=1), -1.0)
-    before = np.zeros_like(weights)
-    growth = np.where(gross > -1.0, 1.0 + gross, 1.0)[:-1, None]
-    before[1:] = weights[:-1] * (1.0 + returns[:-1]) / growth
-    traded = weights - before
-    cost = total_cost(costs, traded)
+    weights, returns = allowed.weights, market.returns
+    if market.gone.any():
+        weights = np.where(market.gone, 0.0, weights)
+    earned = returns + market.income if market.income.any() else returns
+    before, traded = np.zeros_like(weights), np.empty_like(weights)
+    gross, notional = np.empty(len(weights)), np.empty(len(weights))
+    for start in range(0, len(weights), BLOCK):  # what is read and written in a block stays in the processor's cache
+        rows = slice(start, start + BLOCK)
+        gross[rows] = np.maximum(np.einsum("ta,ta->t", weights[rows], earned[rows]), -1.0)
+        growth = np.where(gross[rows] > -1.0, 1.0 + gross[rows], 1.0)[:, None]
+        later = before[start + 1 : start + 1 + BLOCK]
+        drifted = np.add(returns[rows][: len(later)], 1.0, out=later)
+        drifted *= weights[rows][: len(later)]
+        drifted /= growth[: len(later)]
+        np.subtract(weights[rows], before[rows], out=traded[rows])
+        notional[rows] = np.abs(traded[rows]).sum(axis=1)
+    cost: np.ndarray = sum(costs.of_notional(notional).values())  # type: ignore[assignment]
     net = np.maximum((1.0 - cost) * (1.0 + gross) - 1.0, -1.0)
     lost = np.flatnonzero((net <= -1.0) | (cost >= 1.0))
-    books = Books(allowed.weights, before, weights, traded, cost, gross, net, allowed.violations, None)
+    books = Books(allowed.weights, before, weights, traded, notional, cost, gross, net, allowed.violations, None)
     return _stopped(books, int(lost[0]), allowed) if len(lost) else books
 
 
@@ -92,8 +136,8 @@ def _stopped(books: Books, lost_at: int, allowed: Positions) -> Books:
         gross[lost_at], after[lost_at] = 0.0, 0.0
     violations = tuple(v for v in books.violations if v.time <= allowed.times[lost_at])
     return Books(
-        cut(books.targets), cut(books.before), after, cut(books.traded), cut(books.cost), gross, net,
-        violations, lost_at,
+        cut(books.targets), cut(books.before), after, cut(books.traded), cut(books.notional), cut(books.cost), gross,
+        net, violations, lost_at,
     )  # fmt: skip
 
 
@@ -103,7 +147,7 @@ def stepped_books(positions: Positions, market: Market, chain: Chain, costs: Cos
     targets, before, after, traded = (np.zeros((n_rows, n_assets)) for _ in range(4))
     cost, gross, net = np.zeros(n_rows), np.zeros(n_rows), np.zeros(n_rows)
     violations: list[Violation] = list(positions.violations)
-    account = Account(n_assets)
+    account, lost_at = Account(n_assets), None
     for t in range(n_rows):
         book = account.seen(market.marks[t], market.tradable[t], positions.times[t], positions.symbols)
         sent, targets[t], reasons = order(positions.weights[t], bool(positions.rebalance[t]), chain, book)
@@ -115,5 +159,7 @@ def stepped_books(positions: Positions, market: Market, chain: Chain, costs: Cos
         else:
             gross[t], net[t] = account.hold(market.returns[t], market.income[t])
         if account.lost:
-            return Books(targets, before, after, traded, cost, gross, net, tuple(violations), t)
-    return Books(targets, before, after, traded, cost, gross, net, tuple(violations), None)
+            lost_at = t
+            break
+    notional = np.abs(traded).sum(axis=1)
+    return Books(targets, before, after, traded, notional, cost, gross, net, tuple(violations), lost_at)

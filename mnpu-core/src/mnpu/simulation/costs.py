@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from array_api_compat import array_namespace
@@ -14,26 +14,43 @@ __all__ = ["CostModel"]
 
 @dataclass(frozen=True)
 class CostModel:
-    """Charge commission and half the spread on traded notional, never on what is held.
+    """Charge trades on traded notional and loans on what is borrowed, never a trade's cost on what is held.
 
     Parameters
     ----------
     commission_bps, half_spread_bps : float
         Basis points of the traded notional, at least 0.
+    impact : float
+        Coefficient of the square-root law: a trade as large as a usual bar's value moves the price by ``impact``
+        times the volatility of a bar. 0 for none.
+    borrow_bps : float
+        Basis points a year of the value of short positions.
+    liquidation_bps : float
+        Basis points of what is closed when a broker steps in, beside commission and spread.
     """
 
     commission_bps: float = 1.0
     half_spread_bps: float = 2.0
+    impact: float = 0.0
+    borrow_bps: float = 0.0
+    liquidation_bps: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, value in (("commission_bps", self.commission_bps), ("half_spread_bps", self.half_spread_bps)):
+        for field in fields(self):
+            value = getattr(self, field.name)
             if not 0 <= value < float("inf"):
-                raise ConfigError(f"{name} is {value}", where="costs", expected="a number of basis points, at least 0")
+                unit = "a number" if field.name == "impact" else "a number of basis points"
+                raise ConfigError(f"{field.name} is {value}", where="costs", expected=f"{unit}, at least 0")
 
     @property
     def bps(self) -> float:
         """Cost of one unit of traded notional, basis points."""
         return self.commission_bps + self.half_spread_bps
+
+    @property
+    def sized(self) -> bool:
+        """Whether costs depend on more than what is traded, fraction of equity: on its size, or on what is held."""
+        return self.impact > 0 or self.borrow_bps > 0
 
     def by_kind(self, traded: Any) -> dict[str, Any]:
         """Cost of each kind, fraction of equity before the trade.
@@ -49,7 +66,10 @@ class CostModel:
             ``commission`` and ``half_spread``.
         """
         xp = array_namespace(traded)
-        notional = xp.sum(xp.abs(traded), axis=-1)
+        return self.of_notional(xp.sum(xp.abs(traded), axis=-1))
+
+    def of_notional(self, notional: Any) -> dict[str, Any]:
+        """The same for the sum of all that is traded, (...,)."""
         return {
             "commission": notional * (self.commission_bps / 1e4),
             "half_spread": notional * (self.half_spread_bps / 1e4),

@@ -84,7 +84,11 @@ def market_for(
     n_rows, n_assets = positions.weights.shape
     prices = np.asarray(prices, dtype=np.float64)
     _expect_shape("prices", prices.shape, (n_rows + 1, n_assets), "one row per decision and one more to value the last")
-    if (prices <= 0).any() or np.isinf(prices).any():
+    lowest, highest = prices.min(), prices.max()  # NaN where one is; then what ignores it, which is slower
+    whole = bool(np.isfinite(lowest + highest))
+    if not whole:
+        lowest, highest = np.fmin.reduce(prices, axis=None), np.fmax.reduce(prices, axis=None)
+    if lowest <= 0 or highest == np.inf:
         t, i = np.argwhere((prices <= 0) | np.isinf(prices))[0]
         raise DataError(
             f"the fill price of {positions.symbols[i]} is {prices[t, i]} in row {t}",
@@ -94,12 +98,17 @@ def market_for(
     if len(fill_times) not in (n_rows, n_rows + 1):
         _expect_shape("fill_times", (len(fill_times),), (n_rows,), "one per decision")
     cash, ended = _payments(cash, ended, prices.shape)
-    gone = np.logical_or.accumulate(ended, axis=0)
-    known = np.isfinite(prices) & ~gone
-    value = _last_known(prices, known)
-    returns = np.where(np.isfinite(value[:-1]), value[1:] / value[:-1] - 1.0, 0.0)
-    returns[ended[1:]] = -1.0
-    income = np.where(np.isfinite(value[:-1]) & ~gone[:-1], cash[1:] / value[:-1], 0.0)
+    whole, paid = whole and not ended.any(), cash.any()
+    gone = ended if whole else np.logical_or.accumulate(ended, axis=0)
+    known = np.ones(prices.shape, dtype=bool) if whole else np.isfinite(prices) & ~gone
+    value = prices if whole else _last_known(prices, known)
+    returns = value[1:] / value[:-1]
+    returns -= 1.0
+    income = np.zeros_like(returns)
+    if not whole or paid:
+        worth = np.isfinite(value[:-1])
+        returns[~worth], returns[ended[1:]] = 0.0, -1.0
+        np.divide(cash[1:], value[:-1], out=income, where=worth & ~gone[:-1])
     tradable = known[:-1] if tradable is None else np.asarray(tradable, dtype=bool)
     _expect_shape("tradable", tradable.shape, (n_rows, n_assets), "one row per decision")
     marks = np.zeros((n_rows, n_assets)) if marks is None else np.nan_to_num(np.asarray(marks, dtype=np.float64))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Literal
 
 import numpy as np
@@ -11,8 +12,10 @@ import pandas as pd
 
 from mnpu.errors import MnpuError
 from mnpu.guard import Chain
-from mnpu.simulation.books import Books, closed_books, is_path_free, stepped_books
+from mnpu.simulation.books import Books, Orders, closed_books, is_path_free, stepped_books
 from mnpu.simulation.costs import CostModel
+from mnpu.simulation.execution import Conditions, Execution
+from mnpu.simulation.ledger import ledger_books
 from mnpu.simulation.market import Market, market_for
 from mnpu.types import Positions
 
@@ -38,12 +41,12 @@ class SimulationOutcome:
     positions : Positions
         What is held after each fill, same violations. It differs from ``targets`` where an order could not be filled
         and where none was sent.
-    fills : DataFrame
-        One row per trade: ``time``, ``symbol``, ``weight_before``, ``weight_after``, ``price``, ``cost``.
     method : {"closed", "stepped"}
         Which route was taken; they agree.
     notes : tuple of str
         What a reader must know: a lost account, books that stood still for want of a price.
+    orders : Orders or None
+        Every order with what was filled of it, where the account has a size.
     """
 
     gross: np.ndarray
@@ -53,9 +56,15 @@ class SimulationOutcome:
     costs: Mapping[str, np.ndarray]
     targets: Positions
     positions: Positions
-    fills: pd.DataFrame
     method: Literal["closed", "stepped"]
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    _table: Callable[[], pd.DataFrame] = field(repr=False, compare=False)
+    orders: Orders | None = None
+
+    @cached_property
+    def fills(self) -> pd.DataFrame:
+        """One row per trade: ``time``, ``symbol``, ``weight_before``, ``weight_after``, ``price``, ``cost``."""
+        return self._table()
 
 
 def simulate(
@@ -69,6 +78,8 @@ def simulate(
     ended: np.ndarray | None = None,
     chain: Chain | None = None,
     costs: CostModel | None = None,
+    execution: Execution | None = None,
+    conditions: Conditions | None = None,
     method: Literal["auto", "closed", "stepped"] = "auto",
 ) -> SimulationOutcome:
     """Trade the positions through the guardrails at the fill prices, starting from cash.
@@ -93,6 +104,10 @@ def simulate(
         Guardrails; default none.
     costs : CostModel, optional
         Default: free of cost.
+    execution : Execution, optional
+        What the size of the account limits. Default: orders of any size are filled whole.
+    conditions : Conditions, optional
+        What that depends on, and what loans cost.
     method : {"auto", "closed", "stepped"}, default="auto"
         ``closed`` handles all of time at once and refuses what depends on the path. ``auto`` takes it where it can.
 
@@ -108,8 +123,12 @@ def simulate(
     chain = chain or Chain()
     costs = costs or CostModel(0.0, 0.0)
     market = market_for(positions, prices, fill_times, tradable=tradable, marks=marks, cash=cash, ended=ended)
-    books, taken = _run(positions, market, chain, costs, method)
-    return _outcome(positions, market, costs, books, taken)
+    if execution is not None or conditions is not None or costs.sized:
+        if method == "closed":
+            raise _depends_on_the_path()
+        given = (execution or Execution(), conditions or Conditions())
+        return _outcome(positions, market, costs, ledger_books(positions, market, chain, costs, *given), "stepped")
+    return _outcome(positions, market, costs, *_run(positions, market, chain, costs, method))
 
 
 def _run(
@@ -122,13 +141,17 @@ def _run(
         if is_path_free(positions, allowed, market, chain):
             return closed_books(allowed, market, costs), "closed"
     if method == "closed":
-        raise MnpuError(
-            "these positions depend on the path",
-            where="simulation",
-            expected="an order in every row, fills for everything held, and guardrails that do not look back",
-            next_step="Use method 'auto'.",
-        )
+        raise _depends_on_the_path()
     return stepped_books(positions, market, chain, costs), "stepped"
+
+
+def _depends_on_the_path() -> MnpuError:
+    return MnpuError(
+        "these positions depend on the path",
+        where="simulation",
+        expected="an order in every row, fills for everything held, and neither guardrails nor fills that look back",
+        next_step="Use method 'auto'.",
+    )
 
 
 def _outcome(
@@ -139,13 +162,14 @@ def _outcome(
         gross=books.gross,
         net=books.net,
         equity=np.concatenate([[1.0], np.cumprod(1.0 + books.net)]),
-        turnover_oneway=np.abs(books.traded).sum(axis=1) / 2,
-        costs=costs.by_kind(books.traded),
+        turnover_oneway=books.notional / 2,
+        costs=costs.of_notional(books.notional) if books.kinds is None else books.kinds,
         targets=targets,
         positions=replace(targets, weights=books.after),
-        fills=_fills(positions, market, costs, books),
         method=method,
         notes=_notes(positions, market, books),
+        _table=partial(_fills, positions, market, costs, books),
+        orders=books.orders,
     )
 
 
@@ -158,7 +182,7 @@ def _fills(positions: Positions, market: Market, costs: CostModel, books: Books)
             "weight_before": books.before[row, column],
             "weight_after": books.after[row, column],
             "price": market.prices[row, column],
-            "cost": np.abs(books.traded[row, column]) * costs.bps / 1e4,
+            "cost": np.abs(books.traded[row, column]) * costs.bps / 1e4,  # commission and spread
         }
     )
 
@@ -167,8 +191,10 @@ def _notes(positions: Positions, market: Market, books: Books) -> tuple[str, ...
     notes = []
     if books.lost_at is not None:
         notes.append(f"The account was lost on {positions.times[books.lost_at]:%Y-%m-%d} and stops there.")
-    stuck = int(((books.after != 0) & ~market.fillable).sum())
-    closed = int(((books.before == 0) & market.gone & _held_before(books.after)).sum())
+    stuck = 0 if market.fillable.all() else int(((books.after != 0) & ~market.fillable).sum())
+    closed = 0
+    if market.gone.any():
+        closed = int(((books.before == 0) & market.gone & _held_before(books.after)).sum())
     if closed:
         notes.append(f"{closed} positions were closed by a delisting, at what it returned.")
     if stuck:

@@ -1,0 +1,88 @@
+"""How orders are executed: how large the account is, what a bar's volume allows, and when a broker steps in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from mnpu.errors import ConfigError, DataError
+
+__all__ = ["Conditions", "Execution"]
+
+
+@dataclass(frozen=True)
+class Execution:
+    """Limits of execution that depend on the size of the account.
+
+    Parameters
+    ----------
+    capital : float
+        What the account starts with, in the currency of the prices.
+    participation : float or None
+        Largest share of the value traded in the bar of the fill; None for no limit.
+    carry : bool
+        What the bar's volume did not allow is tried again in the next bars, until another order replaces it.
+    lot : float or None
+        Shares are traded in whole multiples of it, but for what closes a position; None for fractions of a share.
+    min_notional : float
+        An order of a smaller value is not sent, but for what closes a position.
+    maintenance : float or None
+        Smallest equity over the size of all positions; below it all of them are closed. None: no one is liquidated
+        before the account is lost.
+    """
+
+    capital: float = 1_000_000.0
+    participation: float | None = None
+    carry: bool = True
+    lot: float | None = None
+    min_notional: float = 0.0
+    maintenance: float | None = None
+
+    def __post_init__(self) -> None:
+        limits = {"capital": self.capital, "participation": self.participation, "lot": self.lot}
+        for name, value in {**limits, "maintenance": self.maintenance}.items():
+            if value is not None and not 0 < value < float("inf"):
+                raise ConfigError(f"{name} is {value}", where="execution", expected="a positive number")
+        if not 0 <= self.min_notional < float("inf"):
+            raise ConfigError(f"min_notional is {self.min_notional}", where="execution", expected="at least 0")
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What execution depends on beside prices, for T decisions over A symbols; None where it is not known.
+
+    Attributes
+    ----------
+    volume : float64 (T, A) or None
+        Value traded in the bar of the fill, in the currency of the capital. Nothing is filled where it is NaN and
+        participation is limited.
+    usual, volatility : float64 (T, A) or None
+        Value traded in a usual bar and volatility a bar, as known at the decision: what impact is measured by.
+    funding : float64 (T, A) or None
+        What a long position pays from fill t to fill t + 1, fraction of its value; negative where it receives.
+    years : float64 (T,) or None
+        Between the two fills: what is borrowed costs by the year.
+    low, high : float64 (T, A) or None
+        Return from fill t to the lowest and to the highest price up to fill t + 1.
+    """
+
+    volume: np.ndarray | None = None
+    usual: np.ndarray | None = None
+    volatility: np.ndarray | None = None
+    funding: np.ndarray | None = None
+    years: np.ndarray | None = None
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+
+    def check(self, shape: tuple[int, int]) -> None:
+        """Refuse what is not about (T, A) decisions, and funding that is not finite (DataError)."""
+        for field in fields(self):
+            values = getattr(self, field.name)
+            expected = shape[:1] if field.name == "years" else shape
+            if values is not None and np.shape(values) != expected:
+                raise DataError(
+                    f"{field.name} has the shape {np.shape(values)}", where="simulation", expected=f"{expected}"
+                )
+        if self.funding is not None and not np.isfinite(self.funding).all():
+            raise DataError("funding that is not finite", where="simulation", expected="0 where none is paid")

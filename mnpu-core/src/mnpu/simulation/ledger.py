@@ -1,0 +1,223 @@
+"""Accounts whose orders depend on their size: partial fills, lots, impact, borrowed shares, funding, liquidation.
+
+The arithmetic of a bar is that of `mnpu.simulation.order_loops`. Without guardrails all bars run as machine code; with
+them the same code runs a bar at a time, and the guardrails see the account as it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mnpu.guard import Chain
+from mnpu.simulation.account import ROUNDING, Account, order
+from mnpu.simulation.books import Books, Orders
+from mnpu.simulation.costs import CostModel
+from mnpu.simulation.execution import Conditions, Execution
+from mnpu.simulation.market import Market
+from mnpu.types import Book, Positions, Violation
+
+__all__ = ["SizedAccount", "ledger_books"]
+
+#: Kinds of cost, in the order of `mnpu.simulation.order_loops.SETTINGS`.
+KINDS = ("commission", "half_spread", "impact", "borrow", "funding", "liquidation")
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What the loops read beside the positions; arrays of one row stand for all of time."""
+
+    market: tuple[np.ndarray, ...]
+    conditions: tuple[np.ndarray, ...]
+    settings: np.ndarray
+
+    @classmethod
+    def of(cls, market: Market, costs: CostModel, execution: Execution, conditions: Conditions) -> _Rows:
+        n_rows, n_assets = market.returns.shape
+        conditions.check((n_rows, n_assets))
+        unknown, zero = np.full((1, n_assets), np.nan), np.zeros((1, n_assets))
+        held = {"low": market.returns, "high": market.returns}
+        kept = []
+        for name, default in {
+            "volume": unknown,
+            "usual": unknown,
+            "volatility": unknown,
+            "funding": zero,
+            **held,
+        }.items():
+            values = getattr(conditions, name)
+            kept.append(np.ascontiguousarray(default if values is None else values, dtype=np.float64))
+        years = np.zeros(n_rows) if conditions.years is None else np.asarray(conditions.years, dtype=np.float64)
+        settings = [
+            costs.commission_bps, costs.half_spread_bps, costs.impact, costs.borrow_bps, 0.0, costs.liquidation_bps,
+            execution.participation or 0.0, execution.lot or 0.0, execution.min_notional, float(execution.carry),
+            execution.maintenance or 0.0,
+        ]  # fmt: skip
+        arrays = (market.prices, market.fillable, market.returns, market.income)
+        return cls(tuple(map(np.ascontiguousarray, arrays)), (*kept, years), np.array(settings))
+
+
+def ledger_books(
+    positions: Positions, market: Market, chain: Chain, costs: CostModel, execution: Execution, conditions: Conditions
+) -> Books:
+    """Bar by bar, with the size of the account in view.
+
+    Parameters
+    ----------
+    positions : Positions
+    market : Market
+    chain : Chain
+    costs : CostModel
+    execution : Execution
+    conditions : Conditions
+
+    Returns
+    -------
+    books : Books
+        With its costs by kind, and every order.
+    """
+    rows = _Rows.of(market, costs, execution, conditions)
+    run = _compiled if not chain.guardrails else _guarded
+    return run(positions, market, rows, execution.capital, chain)
+
+
+def _compiled(positions: Positions, market: Market, rows: _Rows, capital: float, chain: Chain) -> Books:
+    from mnpu.simulation.order_loops import run_rows  # imports the compiler
+
+    shape = positions.weights.shape
+    before, after, filled = (np.zeros(shape) for _ in range(3))
+    costs, path = np.zeros((shape[0], len(KINDS))), np.zeros((3, shape[0]))
+    most = int(np.prod(shape))
+    orders = (np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most), np.empty(most))
+    weights = np.ascontiguousarray(positions.weights, dtype=np.float64)
+    lost_at, n = run_rows(
+        weights, positions.rebalance, rows.market, rows.conditions, capital, rows.settings,
+        (before, after, filled), costs, path, orders,
+    )  # fmt: skip
+    readable = positions.rebalance & np.isfinite(weights).all(axis=1)
+    targets = np.where(readable[:, None], weights, before)
+    made = Orders(*(column[:n].copy() for column in orders))
+    violations = chain.apply(positions, market.tradable).violations if not readable.all() else positions.violations
+    return _books((targets, before, after, filled), path, costs, violations, lost_at, made)
+
+
+def _guarded(positions: Positions, market: Market, rows: _Rows, capital: float, chain: Chain) -> Books:
+    account = SizedAccount(rows, capital)
+    shape = positions.weights.shape
+    targets, before, after, filled = (np.zeros(shape) for _ in range(4))
+    costs, path = np.zeros((shape[0], len(KINDS))), np.zeros((3, shape[0]))
+    violations: list[Violation] = list(positions.violations)
+    orders: list[tuple[int, int, float, float]] = []
+    lost_at = -1
+    for t in range(shape[0]):
+        book = account.seen(market.marks[t], market.tradable[t], positions.times[t], positions.symbols)
+        if positions.rebalance[t] or not account.pending.any():
+            sent, targets[t], reasons = order(positions.weights[t], bool(positions.rebalance[t]), chain, book)
+        else:  # what earlier orders still want is a proposal like any other
+            awaited = account.awaited(book, market.marks[t])
+            decided = chain.decide(awaited, book)
+            sent, targets[t], reasons = (
+                np.abs(decided.weights - awaited) > ROUNDING,
+                decided.weights,
+                decided.violations,
+            )
+        violations += reasons
+        before[t] = account.drifted
+        path[0, t], asked, filled[t] = account.trade(t, targets[t], sent)
+        after[t] = account.weights
+        orders += [(t, int(i), asked[i], filled[t, i]) for i in np.flatnonzero(asked)]
+        if account.lost:
+            path[2, t] = -1.0
+        else:
+            path[1, t], path[2, t] = account.keep(t)
+        costs[t] = account.costs
+        if account.lost:
+            lost_at = t
+            break
+    columns = [np.array([entry[k] for entry in orders]) for k in range(4)] if orders else [np.zeros(0)] * 4
+    made = Orders(columns[0].astype(np.int64), columns[1].astype(np.int64), columns[2], columns[3])
+    return _books((targets, before, after, filled), path, costs, tuple(violations), lost_at, made)
+
+
+class SizedAccount(Account):
+    """An account of a size: it knows what a market can take, and which orders are not done yet.
+
+    Attributes
+    ----------
+    pending : float64 (A,)
+        Shares that earlier orders still want.
+    costs : float64 (6,)
+        Of the last bar, by kind, fractions of the equity before its trade.
+    """
+
+    def __init__(self, rows: _Rows, capital: float) -> None:
+        n_assets = rows.market[0].shape[1]
+        super().__init__(n_assets)
+        self.pending, self.costs = np.zeros(n_assets), np.zeros(len(KINDS))
+        self._rows, self._capital, self._last = rows, capital, np.zeros(n_assets)
+
+    def awaited(self, book: Book, marks: np.ndarray) -> np.ndarray:
+        """The book (A,) that would be held if all that is pending were filled at the decision's prices."""
+        prices = self._last * (1.0 + marks)
+        return np.asarray(book.weights) + self.pending * prices / (float(book.equity) * self._capital)
+
+    def trade(self, t: int, targets: np.ndarray, sent: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+        """Send orders toward ``targets`` (A,) where ``sent`` (A,); the cost, what was asked for and what was filled."""
+        from mnpu.simulation.order_loops import fill_row
+
+        price, fillable, _, _ = self._rows.market
+        volume, usual, volatility = (_at(values, t) for values in self._rows.conditions[:3])
+        after, asked, filled = (np.zeros_like(self.weights) for _ in range(3))
+        self._cost = fill_row(
+            self.drifted, targets, sent, fillable[t], self._equity * self._capital, price[t], volume, usual, volatility,
+            self.pending, self._rows.settings, after, asked, filled, self.costs,
+        )  # fmt: skip
+        self.lost = self._cost >= 1.0
+        self.weights = np.zeros_like(after) if self.lost else after
+        self._at_fill = self._equity * (1.0 - self._cost)
+        self._last = np.where(np.isfinite(price[t]), price[t], self._last)
+        return self._cost, asked, filled
+
+    def keep(self, t: int) -> tuple[float, float]:
+        """Hold the book up to the next fill: its gross return, and the return of the account."""
+        from mnpu.simulation.order_loops import hold_row
+
+        _, _, returns, income = self._rows.market
+        funding, low, high = (_at(values, t) for values in self._rows.conditions[3:6])
+        drifted, years = np.zeros_like(self.weights), float(self._rows.conditions[6][t])
+        gross, growth, liquidated = hold_row(
+            self.weights, returns[t], income[t], funding, years, low, high, self._rows.settings, drifted, self.costs
+        )
+        if liquidated:
+            self.pending[:] = 0.0
+        net = max((1.0 - self._cost) * growth - 1.0, -1.0)
+        self.drifted, self.lost = drifted, growth <= 0.0
+        self._equity *= 1.0 + net
+        return gross, net
+
+
+def _at(values: np.ndarray, t: int) -> np.ndarray:
+    """Row ``t``, or the one that stands for all."""
+    return values[t if len(values) > 1 else 0]
+
+
+def _books(
+    books: Sequence[np.ndarray],
+    path: np.ndarray,
+    costs: np.ndarray,
+    violations: tuple[Violation, ...],
+    lost_at: int,
+    orders: Orders,
+) -> Books:
+    """What is paid after the trade is brought to the equity before it, as all costs are."""
+    targets, before, after, traded = books
+    cost, gross, net = path
+    costs[:, 3:] *= (1.0 - np.minimum(cost, 1.0))[:, None]
+    kinds = {kind: costs[:, k] for k, kind in enumerate(KINDS)}
+    lost = None if lost_at < 0 else lost_at
+    notional = np.abs(traded).sum(axis=1)
+    return Books(
+        targets, before, after, traded, notional, cost, gross, net, violations, lost, kinds=kinds, orders=orders
+    )

@@ -1,0 +1,357 @@
+"""Accounts of a size against a ledger of money and shares, kept by hand, one symbol at a time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mnpu.errors import ConfigError, DataError
+from mnpu.guard import Chain, GrossCap
+from mnpu.simulation.costs import CostModel
+from mnpu.simulation.execution import Conditions, Execution
+from mnpu.simulation.simulate import simulate
+from mnpu.types import Positions
+
+
+@dataclass
+class Case:
+    """One market with everything in it, and an account."""
+
+    weights: np.ndarray
+    prices: np.ndarray
+    rebalance: np.ndarray
+    tradable: np.ndarray
+    cash: np.ndarray
+    costs: CostModel
+    execution: Execution
+    conditions: Conditions = field(default_factory=Conditions)
+
+    def run(self, **options):
+        times = pd.date_range("2020-01-01 21:00", periods=len(self.weights), freq="D", tz="UTC").as_unit("ns")
+        names = tuple("ABCDEF"[: self.weights.shape[1]])
+        return simulate(
+            Positions(times, names, self.weights, self.rebalance),
+            self.prices,
+            times + pd.Timedelta(days=1),
+            tradable=self.tradable,
+            cash=self.cash,
+            costs=self.costs,
+            execution=self.execution,
+            conditions=self.conditions,
+            **options,
+        )
+
+
+@st.composite
+def cases(draw) -> Case:
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shape = n_rows, n_assets = draw(st.integers(1, 10)), draw(st.integers(1, 4))
+    prices = rng.uniform(5, 200, n_assets) * np.cumprod(rng.uniform(0.7, 1.4, (n_rows + 1, n_assets)), axis=0)
+    maybe = lambda value, other: value if rng.random() < 0.5 else other
+    moves = prices[1:] / prices[:-1] - 1
+    return Case(
+        weights=rng.uniform(-0.9, 0.9, shape) * (rng.random(shape) < 0.8),
+        prices=prices,
+        rebalance=rng.random(n_rows) < 0.7,
+        tradable=rng.random(shape) < 0.9,
+        cash=prices * maybe(rng.uniform(0, 0.05, prices.shape) * (rng.random(prices.shape) < 0.3), 0.0),
+        costs=CostModel(3.0, 7.0, impact=maybe(0.8, 0.0), borrow_bps=maybe(300.0, 0.0), liquidation_bps=50.0),
+        execution=Execution(
+            capital=10_000.0,
+            participation=maybe(0.2, None),
+            carry=bool(rng.random() < 0.5),
+            lot=maybe(2.0, None),
+            min_notional=maybe(300.0, 0.0),
+            maintenance=maybe(0.6, None),
+        ),
+        conditions=Conditions(
+            volume=np.where(rng.random(shape) < 0.1, np.nan, rng.uniform(1e3, 6e4, shape)),
+            usual=np.where(rng.random(shape) < 0.1, np.nan, rng.uniform(1e3, 6e4, shape)),
+            volatility=np.where(rng.random(shape) < 0.1, np.nan, rng.uniform(0.0, 0.05, shape)),
+            funding=maybe(rng.uniform(-0.01, 0.01, shape), None),
+            years=rng.uniform(1 / 365, 4 / 365, n_rows),
+            low=maybe(np.minimum(moves, 0) - rng.uniform(0, 0.2, shape), None),
+            high=maybe(np.maximum(moves, 0) + rng.uniform(0, 0.2, shape), None),
+        ),
+    )
+
+
+class Ledger:
+    """Money and shares of one account, with nothing vectorised."""
+
+    def __init__(self, case: Case) -> None:
+        self.case, n_assets = case, case.weights.shape[1]
+        self.money, self.shares, self.waiting = case.execution.capital, [0.0] * n_assets, [0.0] * n_assets
+        self.equity, self.filled, self.liquidated = [self.money], [], []
+
+    def rate(self, value: float, t: int, i: int) -> float:
+        """Money that a trade of a value costs, per unit of it."""
+        costs, conditions = self.case.costs, self.case.conditions
+        rate = (costs.commission_bps + costs.half_spread_bps) / 10_000
+        if costs.impact:
+            usual, volatility = conditions.usual[t, i], conditions.volatility[t, i]
+            if math.isnan(volatility):
+                rate += costs.impact * 0.05
+            elif math.isnan(usual):
+                rate += costs.impact * volatility
+            else:
+                rate += costs.impact * volatility * math.sqrt(value / usual)
+        return rate
+
+    def allowed(self, shares: float, closing: bool, t: int, i: int) -> tuple[float, float]:
+        """Shares that are sent, and those that the bar fills."""
+        execution, price = self.case.execution, self.case.prices[t, i]
+        sign, size = math.copysign(1, shares), abs(shares)
+        if not closing:
+            if execution.lot:
+                size = math.floor(size / execution.lot + 1e-9) * execution.lot
+            if size * price < execution.min_notional:
+                size = 0.0
+        filled = size
+        if execution.participation:
+            volume = self.case.conditions.volume[t, i]
+            most = 0.0 if math.isnan(volume) else execution.participation * volume / price
+            if size > most:
+                filled = math.floor(most / execution.lot + 1e-9) * execution.lot if execution.lot else most
+        return sign * size, sign * filled
+
+    def trade(self, t: int) -> bool:
+        """Fill the orders of a bar; whether anything is left."""
+        case = self.case
+        equity = self.money + sum(s * p for s, p in zip(self.shares, case.prices[t], strict=True))
+        sums, orders = 0.0, []
+        for i, price in enumerate(case.prices[t]):
+            if case.rebalance[t]:
+                self.waiting[i] = 0.0
+                wanted = case.weights[t, i] * equity - self.shares[i] * price
+            else:
+                wanted = self.waiting[i] * price
+            if case.tradable[t, i] and wanted:
+                sums += abs(wanted) * self.rate(abs(wanted), t, i)
+                orders.append((i, price, wanted))
+        left, paid, filled = equity - sums, 0.0, [0.0] * len(self.shares)
+        for i, price, wanted in orders:
+            order = case.weights[t, i] * left - self.shares[i] * price if case.rebalance[t] else wanted
+            sent, got = self.allowed(order / price, bool(case.rebalance[t]) and case.weights[t, i] == 0, t, i)
+            part = got / (order / price)
+            self.waiting[i] = sent - got if case.execution.carry else 0.0
+            paid += abs(wanted * part) * self.rate(abs(wanted * part), t, i)
+            filled[i] = wanted * part / equity
+            self.money -= got * price
+            self.shares[i] += got
+        self.money -= paid
+        self.filled.append(filled)
+        return paid < equity
+
+    def hold(self, t: int) -> bool:
+        """Up to the next fill; whether anything is left."""
+        case, conditions = self.case, self.case.conditions
+        now, following = case.prices[t], case.prices[t + 1]
+        for i, s in enumerate(self.shares):
+            self.money += s * case.cash[t + 1, i]
+            self.money -= s * now[i] * (0 if conditions.funding is None else conditions.funding[t, i])
+            self.money -= max(-s, 0) * now[i] * conditions.years[t] * case.costs.borrow_bps / 10_000
+        worst = list(following)
+        for i, s in enumerate(self.shares):
+            extreme = conditions.low if s > 0 else conditions.high
+            if extreme is not None:
+                worst[i] = now[i] * (1 + extreme[t, i])
+        size = sum(abs(s * p) for s, p in zip(self.shares, worst, strict=True))
+        equity = self.money + sum(s * p for s, p in zip(self.shares, worst, strict=True))
+        margin = case.execution.maintenance
+        if margin and size > 0 and equity < margin * size:
+            self.liquidated.append(t)
+            rate = (case.costs.commission_bps + case.costs.half_spread_bps + case.costs.liquidation_bps) / 10_000
+            self.money = max(equity - rate * size, 0.0)
+            self.shares = [0.0] * len(self.shares)
+            self.waiting = [0.0] * len(self.shares)
+            self.equity.append(self.money)
+        else:
+            self.equity.append(max(self.money + sum(s * p for s, p in zip(self.shares, following, strict=True)), 0.0))
+        return self.equity[-1] > 0
+
+    def keep(self) -> None:
+        """All bars, to the end or until nothing is left."""
+        for t in range(len(self.case.weights)):
+            alive = self.trade(t)
+            if not alive:
+                self.equity.append(0.0)
+            elif self.hold(t):
+                continue
+            self.equity += [0.0] * (len(self.case.weights) + 1 - len(self.equity))
+            self.filled += [[0.0] * len(self.shares)] * (len(self.case.weights) - len(self.filled))
+            return
+
+
+@given(cases())
+@settings(max_examples=300, deadline=None)
+def test_the_account_equals_a_ledger_of_money_and_shares(case):
+    ledger = Ledger(case)
+    ledger.keep()
+    outcome = case.run()
+    np.testing.assert_allclose(outcome.equity * case.execution.capital, ledger.equity, rtol=1e-9, atol=1e-6)
+    alive = outcome.equity[:-1] > 0
+    np.testing.assert_allclose(2 * outcome.turnover_oneway[alive], np.abs(ledger.filled).sum(1)[alive], atol=1e-9)
+
+
+class Anything:
+    """Allows every book, and has to see each of them."""
+
+    path_dependent = True
+
+    def limit(self, proposed, book):
+        return proposed
+
+    def explain(self, proposed, allowed, book):
+        return []
+
+
+@given(cases())
+@settings(max_examples=100, deadline=None)
+def test_bar_by_bar_under_guardrails_that_allow_everything_is_the_same(case):
+    alone, guarded = case.run(), case.run(chain=Chain([Anything()]))
+    np.testing.assert_allclose(guarded.equity, alone.equity, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(guarded.positions.weights, alone.positions.weights, rtol=1e-9, atol=1e-12)
+    for kind, paid in alone.costs.items():
+        np.testing.assert_allclose(guarded.costs[kind], paid, atol=1e-12)
+
+
+@given(cases())
+@settings(max_examples=100, deadline=None)
+def test_the_costs_by_kind_are_what_the_equity_has_lost(case):
+    """Net is gross without what was paid, kind by kind, but for an account that was closed or lost."""
+    outcome = case.run()
+    paid = sum(outcome.costs.values())
+    trade = sum(outcome.costs[kind] for kind in ("commission", "half_spread", "impact"))
+    expected = (1 - trade) * (1 + outcome.gross) - (paid - trade) - 1
+    alive = outcome.equity[1:] > 0
+    np.testing.assert_allclose(outcome.net[alive], expected[alive], atol=1e-9)
+
+
+def flat(n_rows: int, **options) -> Case:
+    ones = np.ones((n_rows, 1))
+    plain = {"weights": 0 * ones, "prices": np.full((n_rows + 1, 1), 100.0), "cash": np.zeros((n_rows + 1, 1))}
+    rest = {"rebalance": ones[:, 0] > 0, "tradable": ones > 0, "costs": CostModel(0, 0), "execution": Execution()}
+    return Case(**{**plain, **rest, **options})
+
+
+def test_a_short_pays_for_the_shares_it_borrows():
+    """10,000 short half: 5,000 borrowed at 10 % a year over a tenth of a year, 50 a bar."""
+    case = flat(
+        1,
+        weights=np.array([[-0.5]]),
+        costs=CostModel(0, 0, borrow_bps=1000),
+        execution=Execution(capital=10_000),
+        conditions=Conditions(years=np.array([0.1])),
+    )
+    outcome = case.run()
+    assert 10_000 * outcome.equity[-1] == pytest.approx(9_950.00, abs=0.005)
+    assert outcome.costs["borrow"].tolist() == pytest.approx([0.005])
+
+
+def test_funding_moves_from_long_to_short():
+    """1 % of 5,000 at a bar: 50 paid by who is long, and received by who is short."""
+    for weight, ends_with in ((0.5, 9_950.00), (-0.5, 10_050.00)):
+        case = flat(
+            1,
+            weights=np.array([[weight]]),
+            execution=Execution(capital=10_000),
+            conditions=Conditions(funding=np.array([[0.01]])),
+        )
+        assert 10_000 * case.run().equity[-1] == pytest.approx(ends_with, abs=0.005)
+
+
+def test_an_order_larger_than_the_bar_is_filled_over_several():
+    """100 shares of 100 wanted, 40 a bar allowed: 40, 40, 20 where it is carried, 40 where it is not."""
+    for carry, held in ((True, [0.4, 0.8, 1.0, 1.0]), (False, [0.4, 0.4, 0.4, 0.4])):
+        case = flat(
+            4,
+            weights=np.ones((4, 1)),
+            rebalance=np.array([True, False, False, False]),
+            execution=Execution(capital=10_000, participation=0.1, carry=carry),
+            conditions=Conditions(volume=np.full((4, 1), 40_000.0)),
+        )
+        assert case.run().positions.weights[:, 0].tolist() == pytest.approx(held)
+
+
+def test_whole_lots_and_no_small_orders():
+    """9,999 buy 90 shares in lots of 10 at 100; the other 9.99 are not worth an order."""
+    case = flat(2, weights=np.full((2, 1), 0.9999), execution=Execution(capital=10_000, lot=10, min_notional=1_500))
+    assert case.run().positions.weights[:, 0].tolist() == pytest.approx([0.9, 0.9])
+
+
+def test_what_closes_a_position_is_sent_as_it_is():
+    """Three shares are no lot of ten, and worth less than the minimum."""
+    prices = np.array([[100.0], [30.0], [30.0]])
+    weights = np.array([[0.1], [0.0]])
+    bought = flat(2, prices=prices, weights=weights, execution=Execution(capital=10_000, lot=10, min_notional=500))
+    assert bought.run().positions.weights[:, 0].tolist() == pytest.approx([0.1, 0.0])
+
+
+def test_impact_follows_the_square_root_of_the_size():
+    """A trade as large as a usual bar at a volatility of 2 % costs 2 %, one of a quarter of it costs 1 %."""
+    paid = []
+    for usual in (10_000.0, 40_000.0):
+        case = flat(
+            1,
+            weights=np.ones((1, 1)),
+            costs=CostModel(0, 0, impact=1.0),
+            execution=Execution(capital=10_000),
+            conditions=Conditions(usual=np.full((1, 1), usual), volatility=np.full((1, 1), 0.02)),
+        )
+        paid.append(case.run().costs["impact"][0])
+    assert paid == pytest.approx([0.02, 0.01])
+
+
+def test_a_position_is_closed_where_the_margin_is_gone():
+    """Long 4 x 10,000 at 100 with 5 % maintenance: the low of 80 leaves 2,000 for 32,000, above; that of 78 does not.
+
+    10,000 - 40,000 * 0.22 = 1,200 < 5 % of 31,200 = 1,560: closed at 78 for 1 % of 31,200: 888 are left, although the
+    bar ends at 100.
+    """
+    for low, ends_with in ((-0.20, 10_000.0), (-0.22, 888.0)):
+        case = flat(
+            2,
+            weights=np.full((2, 1), 4.0),
+            rebalance=np.array([True, False]),
+            costs=CostModel(0, 0, liquidation_bps=100),
+            execution=Execution(capital=10_000, maintenance=0.05),
+            conditions=Conditions(low=np.array([[low], [0.0]]), high=np.zeros((2, 1))),
+        )
+        outcome = case.run()
+        assert 10_000 * outcome.equity[1:] == pytest.approx([ends_with] * 2, abs=0.005)
+
+
+def test_guardrails_limit_what_earlier_orders_still_want():
+    """The cap of one half holds, whatever is carried over."""
+    case = flat(
+        5,
+        weights=np.ones((5, 1)),
+        rebalance=np.array([True, False, False, False, False]),
+        execution=Execution(capital=10_000, participation=0.1),
+        conditions=Conditions(volume=np.full((5, 1), 20_000.0)),
+    )
+    held = case.run(chain=Chain([GrossCap(gross=0.5)])).positions.weights[:, 0]
+    assert held.tolist() == pytest.approx([0.2, 0.4, 0.5, 0.5, 0.5])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"capital": 0.0}, {"participation": -0.1}, {"lot": float("nan")}, {"min_notional": -1.0}, {"maintenance": 0}],
+)
+def test_settings_that_cannot_be_are_refused(wrong):
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        Execution(**wrong)
+
+
+def test_conditions_of_another_shape_are_refused():
+    with pytest.raises(DataError, match="volume has the shape"):
+        flat(3, conditions=Conditions(volume=np.ones((2, 1)))).run()
+    with pytest.raises(DataError, match="funding that is not finite"):
+        flat(1, conditions=Conditions(funding=np.array([[np.nan]]))).run()
