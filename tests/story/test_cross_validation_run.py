@@ -60,7 +60,7 @@ def test_a_forecast_is_that_of_its_own_folds_network(by_kfold, registry):
         judged = parts.forecasters[0]
         fitted = training.load(by_kfold.path / "bundle" / f"fold-{fold.number:02d}", judged.backbone, judged.head)
         assert fitted.fold == fold
-        later = fitted.seen.until > done.result.folds.times[fold.test[0]]
+        later = fitted.seen.until > prepared.panel.times[fold.test[0]]
         assert later == fold.crossed == (fold.number < 2)
         start, stop = fold.test
         said = training.forecast(fitted, prepared.frame, rows=fold.test).quantiles[start:stop]
