@@ -136,7 +136,7 @@ def test_calibration_and_later_weights_are_refused(by_kfold, small_recipe, regis
     begun = f"model={{lookback: 8, backbone: {{use: linear}}, warm_start: {by_kfold.path}}}"
     with pytest.raises(DataError, match=r"no bundle under model\.warm_start may be used"):
         _run(small_recipe, registry, tmp_path, begun)
-    with pytest.raises(DataError, match="fold-01 does not say what it has seen"):
+    with pytest.raises(DataError, match="fold-01 has seen all up to 2014-12-31"):
         _run(small_recipe, registry, tmp_path, begun, KFOLD)
 
 
