@@ -129,6 +129,43 @@ def test_a_whole_bundle_that_makes_no_sense_is_refused_as_one(bundle: Path, chan
         training.load(sealed_anew(bundle, **changed), Omni, Quantile)
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"levels": [0.1, 0.5, 0.9]}, "levels are [0.1, 0.5, 0.9], expected those of its network, [0.05,"),
+        ({"target_scale": [float("nan")]}, "target_scale is nan, expected a positive number"),
+        ({"target_scale": [-0.5]}, "target_scale is -0.5, expected a positive number"),
+        ({"target_scale": [1.0, 1.0]}, "target_scale has the shape (2,), expected a number for each of its 1 horizons"),
+        ({"lookback": 10**12}, "lookback is 1000000000000, expected at most 600, the bars of its training range"),
+        ({"names": ["noise.f0"]}, "scaler.mean has the shape (4,), expected a number for each of its 1 names"),
+        ({"names": ["noise.f0"] * 4}, "names are ['noise.f0', 'noise.f0', 'noise.f0', 'noise.f0'], expected one of"),
+        ({"horizons": [0]}, "horizons are [0], expected positive numbers of bars"),
+        ({"min_present": float("nan")}, "min_present is nan, expected a fraction from 0 to 1"),
+        (
+            {"fold": {"number": 3, "train": [0, 600], "validation": [500, 725], "test": [730, 900]}},
+            "fold.validation is [500, 725], expected a range that begins at 600, where train ends, or later",
+        ),
+        (
+            {"calibration": {"shifts": [[0.0]], "temperatures": [], "rows": [725, 730], "since": "2002-01-01"}},
+            "calibration.shifts has the shape (1, 1), expected (1, ",
+        ),
+    ],
+)
+def test_a_state_that_contradicts_itself_or_its_network_is_refused(
+    bundle: Path, changed: dict[str, object], message: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        training.load(sealed_anew(bundle, **changed), Omni, Quantile)
+    assert f"fitted.json: {message}" in str(caught.value)
+
+
+@pytest.mark.parametrize(("std", "first"), [(0.0, "0.0"), (float("inf"), "inf")])
+def test_a_scaler_that_divides_by_nothing_is_refused(bundle: Path, std: float, first: str) -> None:
+    scaler = json.loads((bundle / "fitted.json").read_text())["scaler"]
+    with pytest.raises(DataError, match=f"scaler.std is {first}, expected positive numbers"):
+        training.load(sealed_anew(bundle, scaler={**scaler, "std": [std] * 4}), Omni, Quantile)
+
+
 @pytest.mark.parametrize("changed", [{"scaler": [1]}, {"fold": None}, {"members": 3}, {"history": ["x"]}])
 def test_what_makes_no_sense_is_not_shown(bundle: Path, changed: dict[str, object]) -> None:
     with pytest.raises(DataError, match="it is not what a bundle says of itself"):

@@ -132,6 +132,18 @@ def test_weights_of_another_network_are_refused_though_every_hash_is_right(mnpu,
     assert "not those of the network" in err
 
 
+def test_levels_of_another_head_are_refused_though_every_hash_is_right(mnpu, bundle):
+    from mnpu.manifest import read_sealed, seal
+
+    files = read_sealed(bundle)
+    state = json.loads(files["fitted.json"])
+    state["levels"][0] /= 2
+    forged = seal(bundle.parent / "forged", {**files, "fitted.json": json.dumps(state).encode()})
+    error = refused(mnpu, "verify", forged)
+    assert error["exit_code"] == 3
+    assert error["expected"].startswith("those of its network")
+
+
 class Trap:
     """What a pickle would run when it is read."""
 
