@@ -61,6 +61,13 @@ def test_show_tells_the_network_from_its_run(mnpu, small_run):
     assert "fold-01" in mnpu("bundle", "show", small_run.path / "bundle" / "fold-01")[1]
 
 
+def test_the_card_and_show_count_the_same_parameters(mnpu, small_run):
+    for folder in sorted((small_run.path / "bundle").iterdir()):
+        _, out, _ = mnpu("bundle", "show", folder, "--json")
+        n = json.loads(out)["bundles"][0]["parameters"]
+        assert f"| parameters | {n:,} |" in (folder / "MODEL_CARD.md").read_text()
+
+
 def test_verify_checks_all_folds_of_a_run(mnpu, small_run):
     code, out, _ = mnpu("bundle", "verify", small_run.path)
     assert code == 0

@@ -50,12 +50,11 @@ def model_card(fitted: Fitted, result: Result) -> str:
 
 def _network(fitted: Fitted, result: Result) -> str:
     model: dict[str, Any] = dict(result.run.config.get("model", {})) if result.run else {}
-    size = sum(p.numel() for p in fitted.network.parameters())
     parts = [("forecaster", _use(model["forecaster"]))] if model.get("forecaster") else []
     parts = parts or [
         ("backbone", _use(model.get("backbone"))),
         ("head", _use(model.get("head"))),
-        ("parameters", f"{size:,}" + (f", in {len(fitted.members)} members" if fitted.members else "")),
+        ("parameters", f"{fitted.n_parameters:,}" + (f", in {len(fitted.members)} members" if fitted.members else "")),
         ("began", _beginning(fitted, model)),
     ]
     rows = [

@@ -14,8 +14,8 @@ __all__ = ["FED_BY", "OWN", "AlertsConfig"]
 Action = Literal["log", "stop", "lower_lr"]
 
 OWN = ("calibration", "curvature", "dead_units", "landscape", "noise_scale", "norms", "throughput")
-#: The instrument of core that reads what an alert asks; over_fitting asks the losses, which are always there. A backbone
-#: may feed collapse as well, by what it reports on itself.
+#: The instrument of core that reads what an alert asks; over_fitting asks the losses, which are always there. A
+#: backbone may feed collapse as well, by what it reports on itself.
 FED_BY: Mapping[str, str] = {
     "nan": "norms",
     "exploding_gradients": "norms",

@@ -34,7 +34,7 @@ from mnpu.nn.whole import Whole
 from mnpu.training.calibrating import Calibration
 from mnpu.training.fitted import Epoch, Fitted
 from mnpu.training.seen import Seen
-from mnpu.training.soundness import check_levels, check_state
+from mnpu.training.soundness import check_levels, check_size, check_state
 from mnpu.types import Fold
 
 __all__ = ["load", "save", "state_and_tensors"]
@@ -96,7 +96,9 @@ def load(
     else:
         network = _network(backbone, head, contents, state, folder)
     check_levels(fitted.levels, network, where=str(folder / STATE))
-    return replace(fitted, network=network.eval())
+    fitted = replace(fitted, network=network.eval())
+    check_size(fitted, state.get("n_parameters", fitted.n_parameters), where=str(folder / STATE))
+    return fitted
 
 
 def _known(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,6 +184,7 @@ def _whole(model: Forecaster, contents: Mapping[str, bytes], state: Mapping[str,
 def _state(fitted: Fitted) -> dict[str, Any]:
     return {
         "n_columns": fitted.scaler.n_columns,
+        "n_parameters": fitted.n_parameters,
         "lookback": fitted.lookback,
         "min_present": fitted.min_present,
         "names": list(fitted.names),

@@ -1,4 +1,4 @@
-"""Whether what a bundle says of a fit agrees with itself and with its network: hashes vouch for bytes, not for sense."""
+"""Whether what a bundle says of a fit agrees with itself and with its network: hashes vouch for bytes alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mnpu.nn.whole import Whole
 from mnpu.training.fitted import Fitted
 from mnpu.types import Fold
 
-__all__ = ["check_levels", "check_state"]
+__all__ = ["check_levels", "check_size", "check_state"]
 
 _NEXT = "Do not use it; write the bundle again."
 _Fault = tuple[str, str]
@@ -51,6 +51,23 @@ def check_levels(levels: tuple[float, ...], network: Network | Ensemble | Whole,
             f"levels are {list(levels)}",
             where=where,
             expected=f"those of its network, {list(own)}",  # type: ignore[arg-type]
+            next_step=_NEXT,
+        )
+
+
+def check_size(fitted: Fitted, n_parameters: int, *, where: str) -> None:
+    """Refuse a number of parameters that is not the network's: it is shown to whoever cannot count them.
+
+    Raises
+    ------
+    DataError
+        They differ.
+    """
+    if n_parameters != fitted.n_parameters:
+        raise DataError(
+            f"n_parameters is {n_parameters}",
+            where=where,
+            expected=f"those of its network, {fitted.n_parameters}",
             next_step=_NEXT,
         )
 
