@@ -58,7 +58,13 @@ def test_show_tells_the_network_from_its_run(mnpu, small_run):
     levels = len(small_run.result.forecast.levels)
     assert found[0]["parameters"] == 8 * 8 * 32 + 32 + 32 * levels + levels
     assert found[0]["model"]["backbone"]["use"] == "linear"
-    assert "fold-01" in mnpu("bundle", "show", small_run.path / "bundle" / "fold-01")[1]
+
+
+def test_people_count_folds_from_1_and_machines_from_0(mnpu, small_run):
+    folder = small_run.path / "bundle" / "fold-01"
+    assert "  fold        2 (kept as fold-01)" in mnpu("bundle", "show", folder)[1]
+    assert (folder / "MODEL_CARD.md").read_text().startswith("# small, fold 2\n")
+    assert json.loads((folder / "fitted.json").read_text())["fold"]["number"] == 1
 
 
 def test_the_card_and_show_count_the_same_parameters(mnpu, small_run):

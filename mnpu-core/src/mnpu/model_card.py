@@ -34,7 +34,7 @@ def model_card(fitted: Fitted, result: Result) -> str:
         Of the run that it was part of, with ``run``, ``folds``, ``features`` and ``gates``.
     """
     parts = [
-        f"# {result.run.name if result.run else result.name}, fold {fitted.fold.number}",
+        f"# {result.run.name if result.run else result.name}, fold {fitted.fold.number + 1}",
         _network(fitted, result),
         "## What it learnt from",
         _data(fitted, result),

@@ -134,7 +134,7 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [
         ("  run", _known(facts["run_id"])),
         ("  recipe", f"{_known(facts['name'])} {facts['recipe_id'] or ''}".strip()),
-        ("  fold", _known(facts["fold"])),
+        ("  fold", "-" if facts["fold"] is None else f"{facts['fold'] + 1} (kept as fold-{facts['fold']:02d})"),
         *_made_of(model),
         *([("  members", str(facts["members"]))] if facts["members"] else []),
         ("  parameters", "-" if facts["parameters"] is None else f"{facts['parameters']:,}"),
