@@ -43,6 +43,7 @@ def test_the_card_tells_what_it_learnt_from_and_how_it_did(small_run):
     times, train = folds.times, folds.folds[0].train
     assert f"| training | {times[train[0]]:%Y-%m-%d} | {times[train[1] - 1]:%Y-%m-%d} |" in card
     assert run.run_id in card
+    assert "| calibration | " not in card.partition("## What it learnt from")[2]
     assert f"mnpu-core {run.versions['mnpu-core']}" in card
     sharpe = small_run.result.metrics["sharpe"]
     assert f"| sharpe | {sharpe.value:.4g} | {sharpe.se:.2g} |" in card
@@ -65,6 +66,14 @@ def test_people_count_folds_from_1_and_machines_from_0(mnpu, small_run):
     assert "  fold        2 (kept as fold-01)" in mnpu("bundle", "show", folder)[1]
     assert (folder / "MODEL_CARD.md").read_text().startswith("# small, fold 2\n")
     assert json.loads((folder / "fitted.json").read_text())["fold"]["number"] == 1
+
+
+def test_the_card_and_show_say_which_epoch_was_kept(mnpu, small_run):
+    for folder in sorted((small_run.path / "bundle").iterdir()):
+        losses = [epoch["validation"] for epoch in json.loads((folder / "fitted.json").read_text())["history"]]
+        best = int(np.argmin(losses)) + 1
+        assert f"Epoch {best} of 2 was kept: loss " in (folder / "MODEL_CARD.md").read_text()
+        assert f"{best} of 2 was kept, validation loss" in mnpu("bundle", "show", folder)[1]
 
 
 def test_the_card_and_show_count_the_same_parameters(mnpu, small_run):

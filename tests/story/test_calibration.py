@@ -59,6 +59,14 @@ def test_what_was_kept_back_lies_between_validation_and_test(calibrated):
         assert stop - start == round(0.6 * (fold.validation[1] - fold.validation[0]))
 
 
+def test_the_card_shows_the_range_that_was_kept_back(calibrated):
+    times = calibrated.result.folds.times
+    for folder in sorted(calibrated.path.glob("bundle/*")):
+        start, stop = json.loads((folder / "fitted.json").read_text())["calibration"]["rows"]
+        row = f"| calibration | {times[start]:%Y-%m-%d} | {times[stop - 1]:%Y-%m-%d} |"
+        assert row in (folder / "MODEL_CARD.md").read_text()
+
+
 def test_a_calibrated_run_reads_back_and_says_which_class_each_outcome_was(calibrated):
     from mnpu.results_io import read_result
 
@@ -140,7 +148,10 @@ def test_adaptive_calibration_moves_every_test_decision(adaptive):
     assert np.ptp(shifts[:, 0], axis=0).min() > 0  # another one in time
     assert "adaptive: shifts of its quantiles" in next(adaptive.path.glob("bundle/*/MODEL_CARD.md")).read_text()
     for bundle, fold in zip(_bundles(adaptive), adaptive.result.folds.folds, strict=True):
-        begins = adaptive.result.folds.times.get_loc(bundle["follows_from"])
+        times = adaptive.result.folds.times
+        begins = times.get_loc(bundle["follows_from"])
+        row = f"| calibration | {times[begins]:%Y-%m-%d} | {times[fold.validation[1] - 1]:%Y-%m-%d} |"
+        assert row in (adaptive.path / f"bundle/fold-{fold.number:02d}/MODEL_CARD.md").read_text()
         assert bundle["fold"]["validation"][1] <= begins < fold.test[0]
 
 

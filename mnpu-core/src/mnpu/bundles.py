@@ -131,6 +131,7 @@ class Bundle:
             "seen_until": (state.get("seen") or {}).get("until"),
             "calibrated_since": (state.get("calibration") or {}).get("since"),
             "epochs": len(history),
+            "kept_epoch": history.index(best) + 1 if history else None,
             "validation_loss": best.get("validation"),
             "versions": origin.get("versions", {}),
             "files": {name: len(content) for name, content in sorted(self.files.items())},
