@@ -91,6 +91,13 @@ def test_an_epoch_that_tells_nothing_by_itself_leaves_the_average_a_finite_error
     assert GradientNoise(tuple(draws[1])).scale_se == math.inf
 
 
+def test_a_quadratic_of_too_few_finite_losses_is_not_known():
+    side = np.linspace(-1, 1, 5)
+    assert np.isnan(quadratic([side], np.full(5, np.inf)).hessian).all()
+    assert np.isnan(quadratic([side], np.array([np.inf, np.inf, 0.5, 1.0, np.inf])).hessian).all()
+    assert quadratic([side], np.array([np.inf, 0.25, 0.0, 0.25, np.inf])).hessian == pytest.approx(np.array([[2.0]]))
+
+
 def test_a_gradient_of_nothing_but_noise_has_an_infinite_or_a_huge_scale(rng):
     x = torch.from_numpy(rng.standard_normal((4096, 50)))
     x = x - x.mean(dim=0)
