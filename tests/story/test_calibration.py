@@ -122,6 +122,16 @@ def test_a_run_that_goes_on_calibrates_what_it_had_fitted(calibrated, small_reci
         assert (stopped.parent / name).read_bytes() == (calibrated.path / name).read_bytes()
 
 
+def test_too_few_outcomes_are_refused_before_anything_is_fitted(small_recipe, registry, tmp_path, monkeypatch):
+    from mnpu import pipeline
+
+    monkeypatch.setattr(pipeline, "fit_fold", None)  # it would be called
+    sets = ["compare=[]", "model.calibration={use: split, share: 0.02}", "model.head={use: quantile, levels: [%s]}"]
+    levels = "0.001, 0.5, 0.999"
+    with pytest.raises(DataError, match=r"fold 1: \d+ labels of horizon number 1 are known in .*at least 999 for a"):
+        _run(small_recipe, registry, tmp_path, *sets[:2], sets[2] % levels)
+
+
 def test_without_a_calibration_nothing_is_kept_back(small_run):
     assert small_run.result.forecast.uncalibrated is None
     assert all(bundle["calibration"] is None for bundle in _bundles(small_run))
