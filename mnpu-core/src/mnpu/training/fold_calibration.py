@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 import pandas as pd
 
-from mnpu.training.calibrating import adapt, carve, fit_calibration
+from mnpu.training.calibrating import adapt, carve, fit_calibration, refuse_few_outcomes
 from mnpu.training.fitted import Fitted
 from mnpu.training.forecasting import forecast
 from mnpu.types import FeatureFrame, Fold, Forecast, Labels
 
-__all__ = ["CalibrationSettings", "adaptive_settings", "calibrated", "kept_back"]
+__all__ = ["CalibrationSettings", "adaptive_settings", "calibrated", "kept_back", "refuse_uncalibrated"]
 
 
 class CalibrationSettings(Protocol):
@@ -40,6 +41,27 @@ def kept_back(
 ) -> tuple[Fold, tuple[int, int] | None]:
     """The fold that may be fitted, and the rows that calibration keeps back from it; None without a calibration."""
     return (fold, None) if settings is None else carve(fold, labels, times=times, share=settings.share)
+
+
+def refuse_uncalibrated(
+    settings: CalibrationSettings | None,
+    folds: Iterable[tuple[Fold, Labels]],
+    levels: Sequence[float],
+    times: pd.DatetimeIndex,
+) -> None:
+    """Refuse folds whose calibration is going to fail, each with its labels, before the first of them is fitted.
+
+    Raises
+    ------
+    ConfigError
+        If validation or calibration is left without a bar.
+    DataError
+        If split calibration has too few outcomes for ``levels``.
+    """
+    for fold, labels in folds:
+        own, rows = kept_back(settings, fold, labels, times)
+        if settings is not None and rows is not None and settings.use == "split":
+            refuse_few_outcomes(levels, labels, own, rows, times=times)
 
 
 def calibrated(
