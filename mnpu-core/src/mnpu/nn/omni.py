@@ -175,7 +175,8 @@ class PatchAttention(nn.Module):
     def __init__(self, d_model: int, resolutions: Sequence[int], n_heads: int, lookback: int) -> None:
         super().__init__()
         self.n_heads = n_heads
-        self.sizes = [(r, min(PATCHES, -(-lookback // (POINTS * r)))) for r in resolutions]  # M: fewer in a short window
+        n_patches = [min(PATCHES, -(-lookback // (POINTS * r))) for r in resolutions]  # M: fewer in a short window
+        self.sizes = list(zip(resolutions, n_patches, strict=True))
         self.embed = nn.ModuleList(nn.Linear(POINTS * d_model, d_model, bias=False) for _ in resolutions)
         self.position = nn.Parameter(0.02 * torch.randn(sum(m for _, m in self.sizes), d_model))
         self.norm = nn.LayerNorm(d_model)
