@@ -80,7 +80,7 @@ def patches(part: nn.Module, h: np.ndarray, h0: np.ndarray, t: int, resolutions:
                 bars = [h0[bar] for bar in range(newest - r + 1, newest + 1) if bar >= 0]
                 points.append(sum(bars, np.zeros_like(h)) / r)
             token = weights(part.embed[i].weight) @ np.concatenate(points)
-            tokens.append(token + weights(part.position)[place])
+            tokens.append(normal(part.token_norm, token + weights(part.position)[place]))
     both = [affine(part.key_value, token) for token in tokens]
     keys, values = [k[: len(h)] for k in both], [k[len(h) :] for k in both]
     query = affine(part.query, normal(part.norm, h))

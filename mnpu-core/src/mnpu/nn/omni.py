@@ -17,7 +17,8 @@ The blocks, in reading order, for each step t on its own, from ``h_t = h0_t = E 
 After ``depth`` of these blocks, once, the patches:
 
 5. ``p_{r,i}(t) = mean of h0 over the bars t-(i+1)r+1 ... t-ir``: the i-th point of r bars back from step t
-6. ``u_{r,j}(t) = W_r [p_{r,jP+P-1}(t) ... p_{r,jP}(t)] + b_{r,j}``: the j-th patch back from step t is a token [4]
+6. ``u_{r,j}(t) = LayerNorm(W_r [p_{r,jP+P-1}(t) ... p_{r,jP}(t)] + b_{r,j})``: the j-th patch back from step t is a
+   token [4]; normalised, because a mean of many bars is small beside a bar, and would not be heard
 7. ``h_t <- h_t + GLU(M' sum_{r,j} a_{t,r,j} V u_{r,j}(t))`` with ``a = softmax_{r,j}(<q'(z_t), K u_{r,j}(t)> /
    sqrt(D/A))``: every step asks the patches of all resolutions at once, residual
 
@@ -179,7 +180,7 @@ class PatchAttention(nn.Module):
         self.sizes = list(zip(resolutions, n_patches, strict=True))
         self.embed = nn.ModuleList(nn.Linear(POINTS * d_model, d_model, bias=False) for _ in resolutions)
         self.position = nn.Parameter(0.02 * torch.randn(sum(m for _, m in self.sizes), d_model))
-        self.norm = nn.LayerNorm(d_model)
+        self.norm, self.token_norm = nn.LayerNorm(d_model), nn.LayerNorm(d_model)
         self.query = nn.Linear(d_model, d_model, bias=False)
         self.key_value = nn.Linear(d_model, 2 * d_model, bias=False)
         self.mix = nn.Linear(d_model, 2 * d_model)
@@ -218,7 +219,7 @@ class PatchAttention(nn.Module):
 
     def _attend(self, h: Tensor, tokens: Tensor, present: Tensor | None) -> Tensor:
         query = _by_head(self.query(self.norm(h)), self.n_heads).unsqueeze(2)  # (B, T, 1, A, D/A)
-        key, value = (_by_head(part, self.n_heads) for part in self.key_value(tokens).chunk(2, dim=-1))
+        key, value = (_by_head(part, self.n_heads) for part in self.key_value(self.token_norm(tokens)).chunk(2, dim=-1))
         score = (query * key).sum(-1) / math.sqrt(query.shape[-1])  # (B, T, N, A)
         if present is not None:
             score = score.masked_fill(~present.unsqueeze(-1), -math.inf)  # never all: the newest patch has step t
