@@ -80,6 +80,10 @@ def test_omni_uses_the_scales_that_fit_the_lookback(lookback: int) -> None:
         (lambda: Omni(3, 8, scales=(1, 8)), r"backbone.scales is \[1, 8\], expected scales shorter than the lookback"),
         (lambda: Omni(3, 8, scales=(0,)), "backbone.scales is 0"),
         (lambda: Omni(3, 8, scales=()), r"backbone.scales is \[\]"),
+        (lambda: Omni(3, 8, resolutions=()), r"backbone.resolutions is \[\]"),
+        (lambda: Omni(3, 8, resolutions=(1, 3)), r"backbone.resolutions is \[1, 3\], expected patches of 4 points"),
+        (lambda: Omni(3, 8, resolutions=(2, 2)), r"backbone.resolutions is \[2, 2\], expected resolutions that do not"),
+        (lambda: Omni(3, 8, resolutions=(True,)), "backbone.resolutions is True"),
     ],
 )
 def test_impossible_sizes_are_refused_by_name(build: Callable[[], nn.Module], setting: str) -> None:

@@ -350,6 +350,15 @@ def test_experts_that_nobody_is_sent_to_are_a_collapse() -> None:
     assert [(a.name, a.layer) for a in found] == [("collapse", "blocks.1.collapsed")]
 
 
+def test_a_collapse_has_the_number_and_the_threshold_of_the_part_that_says_so() -> None:
+    told = {"r.use": 0.1, "r.collapse_below": 0.25, "r.collapsed": 1.0}
+    for telemetry, numbers in ((told, (0.1, 0.25)), ({"r.collapsed": 1.0}, (1.0, 0.0))):
+        (alert,) = Judge(alerts(collapse=1e-6)).judge([], [Epoch(1.0, 1.0, telemetry)])
+        assert (alert.value, alert.threshold) == numbers
+    (spread,) = Judge(alerts(collapse=1e-6)).judge([Reading("forecast_spread", 1e-7)], FLAT)
+    assert (spread.value, spread.threshold) == (1e-7, 1e-6)
+
+
 def test_an_alert_speaks_once_unless_it_lowers_the_learning_rate_each_time() -> None:
     readings = [Reading("gradient_norm_max", 1e3)]
     once = Judge(alerts(exploding_gradients=1))

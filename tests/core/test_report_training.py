@@ -157,6 +157,31 @@ def test_of_many_experts_the_smallest_and_the_largest_load_are_shown(name: str) 
 PARTS = [{"load.0": 0.25, "load.1": 0.75, "collapsed": 0.0}, {"load.0": 1.0, "load.1": 0.0, "collapsed": 1.0}]
 
 
+def test_a_landscape_without_a_finite_loss_around_the_weights_is_said_and_not_drawn(name: str) -> None:
+    steps = (-1.0, 0.0, 1.0)
+    plane = tuple((name, 0, 0, "plane", a, b, 0.5 if a == b == 0 else math.inf) for a in steps for b in steps)
+    lines = tuple((name, fold, 0, "line", a, 0.0, math.inf if fold else a**2) for fold in (0, 1) for a in steps)
+    section = training(result(*rows(name, 0, LOSSES), landscape=plane + lines))
+    assert section is not None
+    shown = [block for block in section.blocks if isinstance(block, Figure) and "best weights" in block.title]
+    assert [[line.label for line in figure.lines] for figure in shown] == [["fold 1"]]
+    said = text(result(*rows(name, 0, LOSSES), landscape=plane + lines))
+    assert "best weights of fold 2 the training loss is not finite along a filter-normalised direction" in said
+    assert "best weights of fold 1 the training loss is not finite on a plane" in said
+    assert "lowest" not in said
+
+
+def test_the_curvature_is_told_with_its_error(name: str) -> None:
+    measured = [
+        row
+        for fold, top, error in ((0, 2.0, 0.125), (1, 3.0, 0.5))
+        for row in rows(name, fold, {**LOSSES, "hessian_top": [top], "hessian_top_error": [error]})
+        + rows(name, fold, {"hessian_bottom": [-1.0], "hessian_exact": [1.0]})
+    ]
+    said = text(result(*measured))
+    assert "is 2.00 to 3.00 over the folds, each within 0.500 of one (its residual), the smallest" in said
+
+
 def test_a_plane_is_a_surface_and_its_lowest_point_is_told_in_text(name: str) -> None:
     steps = (-1.0, 0.0, 1.0)
     plane = tuple((name, 0, 0, "plane", a, b, 2 * a**2 + (b - 1) ** 2) for a in steps for b in steps)

@@ -215,3 +215,5 @@ def test_a_collapse_in_training_is_recorded_and_said(
         fitted = fit(make_world(rng), backbone=Collapsed, train=train, callbacks=watching)
     assert fitted.history[0].telemetry["blocks.0.collapsed"] == 1.0
     assert "fold 4, epoch 1: a part of the network is no longer used in blocks.0.collapsed" in caplog.text
+    (alert,) = watching[0].record().alerts.itertuples()
+    assert (alert.value, alert.threshold) == (fitted.history[0].telemetry["blocks.0.use"], 0.25)

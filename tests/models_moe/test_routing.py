@@ -136,6 +136,7 @@ def test_even_use_is_full_use() -> None:
         "entropy": pytest.approx(1.0),
         "use": pytest.approx(1.0),
         "dropped": 0.1,
+        "collapse_below": 0.25,
         "collapsed": 0.0,
     }
 

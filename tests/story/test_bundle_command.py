@@ -43,6 +43,7 @@ def test_the_card_tells_what_it_learnt_from_and_how_it_did(small_run):
     times, train = folds.times, folds.folds[0].train
     assert f"| training | {times[train[0]]:%Y-%m-%d} | {times[train[1] - 1]:%Y-%m-%d} |" in card
     assert run.run_id in card
+    assert "| calibration | " not in card.partition("## What it learnt from")[2]
     assert f"mnpu-core {run.versions['mnpu-core']}" in card
     sharpe = small_run.result.metrics["sharpe"]
     assert f"| sharpe | {sharpe.value:.4g} | {sharpe.se:.2g} |" in card
@@ -58,7 +59,28 @@ def test_show_tells_the_network_from_its_run(mnpu, small_run):
     levels = len(small_run.result.forecast.levels)
     assert found[0]["parameters"] == 8 * 8 * 32 + 32 + 32 * levels + levels
     assert found[0]["model"]["backbone"]["use"] == "linear"
-    assert "fold-01" in mnpu("bundle", "show", small_run.path / "bundle" / "fold-01")[1]
+
+
+def test_people_count_folds_from_1_and_machines_from_0(mnpu, small_run):
+    folder = small_run.path / "bundle" / "fold-01"
+    assert "  fold        2 (kept as fold-01)" in mnpu("bundle", "show", folder)[1]
+    assert (folder / "MODEL_CARD.md").read_text().startswith("# small, fold 2\n")
+    assert json.loads((folder / "fitted.json").read_text())["fold"]["number"] == 1
+
+
+def test_the_card_and_show_say_which_epoch_was_kept(mnpu, small_run):
+    for folder in sorted((small_run.path / "bundle").iterdir()):
+        losses = [epoch["validation"] for epoch in json.loads((folder / "fitted.json").read_text())["history"]]
+        best = int(np.argmin(losses)) + 1
+        assert f"Epoch {best} of 2 was kept: loss " in (folder / "MODEL_CARD.md").read_text()
+        assert f"{best} of 2 was kept, validation loss" in mnpu("bundle", "show", folder)[1]
+
+
+def test_the_card_and_show_count_the_same_parameters(mnpu, small_run):
+    for folder in sorted((small_run.path / "bundle").iterdir()):
+        _, out, _ = mnpu("bundle", "show", folder, "--json")
+        n = json.loads(out)["bundles"][0]["parameters"]
+        assert f"| parameters | {n:,} |" in (folder / "MODEL_CARD.md").read_text()
 
 
 def test_verify_checks_all_folds_of_a_run(mnpu, small_run):
@@ -130,6 +152,18 @@ def test_weights_of_another_network_are_refused_though_every_hash_is_right(mnpu,
     code, _, err = mnpu("bundle", "verify", forged)
     assert code == 3
     assert "not those of the network" in err
+
+
+def test_levels_of_another_head_are_refused_though_every_hash_is_right(mnpu, bundle):
+    from mnpu.manifest import read_sealed, seal
+
+    files = read_sealed(bundle)
+    state = json.loads(files["fitted.json"])
+    state["levels"][0] /= 2
+    forged = seal(bundle.parent / "forged", {**files, "fitted.json": json.dumps(state).encode()})
+    error = refused(mnpu, "verify", forged)
+    assert error["exit_code"] == 3
+    assert error["expected"].startswith("those of its network")
 
 
 class Trap:

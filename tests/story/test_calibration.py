@@ -59,6 +59,14 @@ def test_what_was_kept_back_lies_between_validation_and_test(calibrated):
         assert stop - start == round(0.6 * (fold.validation[1] - fold.validation[0]))
 
 
+def test_the_card_shows_the_range_that_was_kept_back(calibrated):
+    times = calibrated.result.folds.times
+    for folder in sorted(calibrated.path.glob("bundle/*")):
+        start, stop = json.loads((folder / "fitted.json").read_text())["calibration"]["rows"]
+        row = f"| calibration | {times[start]:%Y-%m-%d} | {times[stop - 1]:%Y-%m-%d} |"
+        assert row in (folder / "MODEL_CARD.md").read_text()
+
+
 def test_a_calibrated_run_reads_back_and_says_which_class_each_outcome_was(calibrated):
     from mnpu.results_io import read_result
 
@@ -114,6 +122,16 @@ def test_a_run_that_goes_on_calibrates_what_it_had_fitted(calibrated, small_reci
         assert (stopped.parent / name).read_bytes() == (calibrated.path / name).read_bytes()
 
 
+def test_too_few_outcomes_are_refused_before_anything_is_fitted(small_recipe, registry, tmp_path, monkeypatch):
+    from mnpu import pipeline
+
+    monkeypatch.setattr(pipeline, "fit_fold", None)  # it would be called
+    sets = ["compare=[]", "model.calibration={use: split, share: 0.02}", "model.head={use: quantile, levels: [%s]}"]
+    levels = "0.001, 0.5, 0.999"
+    with pytest.raises(DataError, match=r"fold 1: \d+ labels of horizon number 1 are known in .*at least 999 for a"):
+        _run(small_recipe, registry, tmp_path, *sets[:2], sets[2] % levels)
+
+
 def test_without_a_calibration_nothing_is_kept_back(small_run):
     assert small_run.result.forecast.uncalibrated is None
     assert all(bundle["calibration"] is None for bundle in _bundles(small_run))
@@ -140,7 +158,10 @@ def test_adaptive_calibration_moves_every_test_decision(adaptive):
     assert np.ptp(shifts[:, 0], axis=0).min() > 0  # another one in time
     assert "adaptive: shifts of its quantiles" in next(adaptive.path.glob("bundle/*/MODEL_CARD.md")).read_text()
     for bundle, fold in zip(_bundles(adaptive), adaptive.result.folds.folds, strict=True):
-        begins = adaptive.result.folds.times.get_loc(bundle["follows_from"])
+        times = adaptive.result.folds.times
+        begins = times.get_loc(bundle["follows_from"])
+        row = f"| calibration | {times[begins]:%Y-%m-%d} | {times[fold.validation[1] - 1]:%Y-%m-%d} |"
+        assert row in (adaptive.path / f"bundle/fold-{fold.number:02d}/MODEL_CARD.md").read_text()
         assert bundle["fold"]["validation"][1] <= begins < fold.test[0]
 
 

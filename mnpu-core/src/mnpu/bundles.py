@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +108,8 @@ class Bundle:
             return self._facts(state, origin)
 
     def _facts(self, state: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, Any]:
+        if WEIGHTS in self.files:
+            _check_weights(self.files[WEIGHTS], self.folder)
         history = state.get("history", [])
         fold = state.get("fold", {})
         best = min(history, key=lambda epoch: epoch["validation"]) if history else {}
@@ -117,7 +120,7 @@ class Bundle:
             "name": origin.get("name"),
             "recipe_id": origin.get("recipe_id"),
             "model": origin.get("model", {}),
-            "parameters": _n_parameters(self.files[WEIGHTS], self.folder) if WEIGHTS in self.files else None,
+            "parameters": index(state["n_parameters"]) if WEIGHTS in self.files and "n_parameters" in state else None,
             "members": len(state.get("members", ())),
             "lookback": state.get("lookback"),
             "columns": state.get("names", []),
@@ -128,6 +131,7 @@ class Bundle:
             "seen_until": (state.get("seen") or {}).get("until"),
             "calibrated_since": (state.get("calibration") or {}).get("since"),
             "epochs": len(history),
+            "kept_epoch": history.index(best) + 1 if history else None,
             "validation_loss": best.get("validation"),
             "versions": origin.get("versions", {}),
             "files": {name: len(content) for name, content in sorted(self.files.items())},
@@ -191,23 +195,15 @@ def _looks_like_one(folder: Path) -> bool:
     return (folder / WEIGHTS).is_file() or (folder / STATE).is_file()
 
 
-def _n_parameters(weights: bytes, folder: Path) -> int:
-    """Numbers in a safetensors file, from its header alone: eight bytes of length, then JSON with every shape."""
+def _check_weights(weights: bytes, folder: Path) -> None:
+    """Refuse what is no safetensors file by its header: eight bytes of length, then JSON with each tensor's place."""
     try:
         (length,) = struct.unpack("<Q", weights[:8])
         header = json.loads(weights[8 : 8 + length])
-        tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
-        shapes: Sequence[Sequence[int]] = [tensor["shape"] for tensor in tensors]
-        if 8 + length + max((tensor["data_offsets"][1] for tensor in tensors), default=0) != len(weights):
+        ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+        if 8 + length + max(ends, default=0) != len(weights):
             raise ValueError(f"{len(weights):,} bytes")
     except (struct.error, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
             f"{WEIGHTS} is not a safetensors file ({error})", where=str(folder), expected="tensors", next_step=_WRITE
         ) from error
-    total = 0
-    for shape in shapes:
-        n = 1
-        for size in shape:
-            n *= size
-        total += n
-    return total

@@ -108,6 +108,7 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress, kept
     """
     validate(parts, panel, side, progress)
     prepared = prepare(parts, panel, side, progress)
+    refuse_uncalibrated(parts, prepared)
     forecasts: dict[str, Forecast] = {}
     fitted: dict[str, list[Any]] = {}
     others: list[Forecast] = []  # of the judged model, on the other paths
@@ -221,6 +222,22 @@ def learnable(prepared: Prepared, fold: Fold) -> FeatureFrame:
     """The features of one fold: all of them, but for those that are left out of it."""
     left_out = prepared.unseen.get(fold.number, ())
     return prepared.frame.only([name for name in prepared.frame.names if name not in left_out])
+
+
+def refuse_uncalibrated(parts: Parts, prepared: Prepared) -> None:
+    """Refuse a calibration that has too few outcomes in some fold, before anything is fitted."""
+    settings, folds = parts.config.model.calibration, prepared.split.folds
+    if settings is None:
+        return
+    from mnpu import training  # torch lives only here
+
+    own = [(fold, prepared.labels_of(fold)) for fold in folds]
+    for forecaster in parts.forecasters:
+        if forecaster.whole is not None:
+            levels = forecaster.whole().levels
+        else:
+            levels = forecaster.head(d_in=8, n_horizons=len(prepared.labels.horizons)).levels
+        training.refuse_uncalibrated(settings, own, levels, prepared.panel.times)
 
 
 def fit_and_forecast(

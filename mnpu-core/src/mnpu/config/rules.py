@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mnpu.config.alerts import FED_BY, OWN
 from mnpu.config.periods import parse_period
 from mnpu.errors import ConfigError
 from mnpu.frequencies import nests
@@ -12,7 +13,7 @@ from mnpu.frequencies import nests
 if TYPE_CHECKING:
     from mnpu.config.load import LoadedConfig
 
-__all__ = ["check"]
+__all__ = ["check", "unfed"]
 
 
 def check(loaded: LoadedConfig) -> Iterator[ConfigError]:
@@ -154,6 +155,34 @@ def _watching(loaded: LoadedConfig) -> Iterator[ConfigError]:
     train = loaded.pipeline.train
     yield from _repeated(loaded, ("train", "instruments"), [use.use for use in train.instruments])
     yield from _repeated(loaded, ("train", "loggers"), [use.use for use in train.loggers])
+    yield from (error for name in FED_BY if name != "collapse" for error in unfed(loaded, name))
+
+
+def unfed(loaded: LoadedConfig, name: str) -> Iterator[ConfigError]:
+    """An alert that is to act, and that no instrument of the recipe can feed: it would never act.
+
+    A stranger's instrument may read what any alert asks. ``collapse`` is fed by backbones as well: whoever knows the
+    recipe's backbones asks for it.
+    """
+    train, devices = loaded.pipeline.train, loaded.pipeline.runtime.devices
+    rule, instruments = getattr(train.alerts, name), [use.use for use in train.instruments]
+    if rule is None or rule.action == "log":
+        return
+    path, what = ("train", "alerts", name, "action"), f"is {rule.action}, and nothing feeds the alert: "
+    if devices > 1:
+        yield loaded.error(
+            path,
+            f"{what}instruments are left out where runtime.devices is {devices}",
+            expected="log, or an alert that needs no instrument, as over_fitting",
+            next_step="Remove the action, or set runtime.devices: 1.",
+        )
+    elif FED_BY[name] not in instruments and set(instruments) <= set(OWN):
+        yield loaded.error(
+            path,
+            f"{what}train.instruments is [{', '.join(instruments)}]",
+            expected=f"{FED_BY[name]} among them, which reads what it asks",
+            next_step=f"Add {FED_BY[name]} to train.instruments, or remove the action.",
+        )
 
 
 def _strategies(loaded: LoadedConfig) -> Iterator[ConfigError]:

@@ -39,7 +39,7 @@ import numpy as np
 
 from mnpu.errors import ConfigError, DataError
 
-__all__ = ["Adaptive", "outcomes_needed", "shifted", "split_shifts"]
+__all__ = ["Adaptive", "outcomes_needed", "refuse_few", "shifted", "split_shifts"]
 
 ROUNDING = 1e-9  #: (N + 1) tau that is an integer but for rounding counts as that integer
 
@@ -47,6 +47,19 @@ ROUNDING = 1e-9  #: (N + 1) tau that is an integer but for rounding counts as th
 def outcomes_needed(levels: Sequence[float]) -> int:
     """Outcomes that split calibration needs at the least, for its outermost level to be one of them."""
     return math.ceil(1 / min(levels[0], 1 - levels[-1]) - 1 - ROUNDING)
+
+
+def refuse_few(n: int, levels: Sequence[float], *, what: str, where: str) -> None:
+    """Raise DataError if ``n`` outcomes are fewer than the outermost level needs; ``what`` says what was counted."""
+    needed = outcomes_needed(levels)
+    if n < needed:
+        raise DataError(
+            f"{n} {what} in the calibration range",
+            where=where,
+            expected=f"at least {needed} for a level of {levels[0]:g}",
+            next_step="Make split.validation longer or model.calibration.share larger, or take head.levels further "
+            "from 0 and 1.",
+        )
 
 
 def split_shifts(
@@ -76,14 +89,7 @@ def split_shifts(
     shifts = np.empty(scores.shape[1:])
     for i in range(scores.shape[1]):
         known = scores[np.isfinite(scores[:, i]).all(axis=-1), i]  # (N', Q)
-        if len(known) < outcomes_needed(levels):
-            raise DataError(
-                f"{len(known)} forecasts of horizon number {i + 1} have a known outcome in the calibration range",
-                where=where,
-                expected=f"at least {outcomes_needed(levels)} for a level of {levels[0]:g}",
-                next_step="Make split.validation longer or model.calibration.share larger, or take head.levels further "
-                "from 0 and 1.",
-            )
+        refuse_few(len(known), levels, what=f"forecasts of horizon number {i + 1} have a known outcome", where=where)
         shifts[i] = [_order_statistic(known[:, j], tau, tau) for j, tau in enumerate(levels)]
     return shifts
 

@@ -85,7 +85,8 @@ class WatchedBackbone(Backbone, Protocol):
         """Numbers by name, over the forward passes in training mode since the last call, which starts them anew.
 
         Recorded with the epoch. Where the last part of a name is ``collapsed`` and its value is not zero, a part of the
-        network is no longer used: the alert ``collapse`` says so, where a `mnpu.training.Recorder` watches.
+        network is no longer used: the alert ``collapse`` says so, where a `mnpu.training.Recorder` watches, with the
+        numbers ``use`` and ``collapse_below`` of the same part as its value and threshold, where they are there.
         """
         ...
 

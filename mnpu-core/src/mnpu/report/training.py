@@ -146,16 +146,21 @@ def _advice(judged: pd.DataFrame) -> list[Block]:
             f"**Gradient noise scale** (tr(Σ)/|G|², McCandlish et al. 2018) is about the batch size above which more "
             f"windows in a step stop paying. {size}."
         )
-    top, bottom, exact = (_values(judged, f"hessian_{name}") for name in ("top", "bottom", "exact"))
+    top, error, bottom, exact = (_values(judged, f"hessian_{name}") for name in ("top", "top_error", "bottom", "exact"))
     if len(top):
         way = "exact Hessian-vector products" if exact.all() else "differences of gradients"
         said.append(
             f"**Curvature** at the best weights, by {way}: the largest eigenvalue of the Hessian is "
-            f"{number(float(top.min()), 2)} to {number(float(top.max()), 2)} over the folds, the smallest "
-            f"{number(float(bottom.min()), 2)}. Plain gradient descent is unstable at learning rates above "
+            f"{number(float(top.min()), 2)} to {number(float(top.max()), 2)} over the folds{_within(error)}, the "
+            f"smallest {number(float(bottom.min()), 2)}. Plain gradient descent is unstable at learning rates above "
             f"2/{number(float(top.max()), 2)} = {number(2 / float(top.max()), 3) if top.max() > 0 else NOT_AVAILABLE}."
         )
     return said
+
+
+def _within(error: np.ndarray) -> str:
+    """The residual of an eigenvalue by Lanczos bounds its distance to one of the Hessian's."""
+    return f", each within {number(float(error.max()), 3)} of one (its residual)" if len(error) else ""
 
 
 def _values(rows: pd.DataFrame, name: str) -> np.ndarray:
@@ -248,21 +253,39 @@ def _experts(judged: pd.DataFrame) -> list[Block]:
 
 
 def _landscape(own: pd.DataFrame) -> list[Block]:
-    if own.empty:
-        return []
-    line, plane = own[own["kind"] == "line"], own[own["kind"] == "plane"]
+    """A picture of what is finite around the best weights, and a sentence where nothing is."""
+    moved = own[(own["a"] != 0) | (own["b"] != 0)]
+    known = {
+        kind: set(moved.loc[(moved["kind"] == kind) & np.isfinite(moved["loss"]), "fold"]) for kind in ("line", "plane")
+    }
     blocks: list[Block] = []
-    if not line.empty:
+    line, plane = own[own["kind"] == "line"], own[own["kind"] == "plane"]
+    blank = [_blank("along a filter-normalised direction", set(line["fold"]) - known["line"])]
+    shown = line[line["fold"].isin(known["line"])]
+    if not shown.empty:
         lines = tuple(
             Line(f"fold {fold + 1}", part["a"].to_numpy(), part["loss"].to_numpy())
-            for fold, part in list(line.groupby("fold"))[-_CURVES:]
+            for fold, part in list(shown.groupby("fold"))[-_CURVES:]
         )
         title = "Training loss around the best weights, along a filter-normalised direction"
         blocks.append(Figure(title, lines, y_label="", x_label="step along the direction"))
-    if not plane.empty:
-        fold = int(plane["fold"].max())
-        grid = plane[plane["fold"] == fold].pivot_table(index="b", columns="a", values="loss")
+    blank.append(_blank("on a plane", set(plane["fold"]) - known["plane"]))
+    shown = plane[plane["fold"].isin(known["plane"])]
+    if not shown.empty:
+        fold = int(shown["fold"].max())
+        grid = shown[shown["fold"] == fold].pivot_table(index="b", columns="a", values="loss")
         rows = tuple(Line(f"{b:g}", grid.columns.to_numpy(), grid.loc[b].to_numpy()) for b in grid.index)
         title = f"Training loss on a plane around the best weights, fold {fold + 1}"
         blocks.append(Figure(title, rows, "contour", "step along the second direction", "step along the first"))
-    return blocks
+    return [*filter(None, blank), *blocks]
+
+
+def _blank(where: str, folds: set[int]) -> str:
+    """Folds of which there is nothing to draw."""
+    if not folds:
+        return ""
+    listed = f"fold{'s' if len(folds) > 1 else ''} {', '.join(str(fold + 1) for fold in sorted(folds))}"
+    return (
+        f"Around the best weights of {listed} the training loss is not finite {where}, at any step that was looked at: "
+        "there is nothing to draw. A smaller `reach` of the instrument may find where it is."
+    )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mnpu.training.fold_calibration import adaptive_settings as adaptive_settings
     from mnpu.training.fold_calibration import calibrated as calibrated
     from mnpu.training.fold_calibration import kept_back as kept_back
+    from mnpu.training.fold_calibration import refuse_uncalibrated as refuse_uncalibrated
     from mnpu.training.following import Follower as Follower
     from mnpu.training.following import Outcomes as Outcomes
     from mnpu.training.forecasting import Inputs as Inputs
@@ -60,6 +61,7 @@ __all__ = [
     "load",
     "logging_to",
     "refuse_precision",
+    "refuse_uncalibrated",
     "reloaded",
 ]
 
@@ -85,6 +87,7 @@ _HOMES = {
     "fit_whole": "mnpu.training.whole",
     "forecast": "mnpu.training.forecasting",
     "kept_back": "mnpu.training.fold_calibration",
+    "refuse_uncalibrated": "mnpu.training.fold_calibration",
     "load": "mnpu.training.bundle",
     "logging_to": "mnpu.training.loggers",
     "refuse_precision": "mnpu.training.backends",

@@ -99,6 +99,11 @@ class Fitted:
         """The epoch whose weights were kept: the first with the smallest validation loss; None for a whole model."""
         return min(self.history, key=lambda epoch: epoch.validation, default=None)
 
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that were trained, of all members; what a network only remembers, as its thresholds, is none."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
     def save(self, folder: Path, *, extra: Mapping[str, str] | None = None) -> Path:
         """Write a bundle; see `mnpu.training.bundle.save`."""
         from mnpu.training.bundle import save  # a bundle knows what is fitted, not the other way round

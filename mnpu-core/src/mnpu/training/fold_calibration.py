@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 import pandas as pd
 
 from mnpu.errors import ConfigError
-from mnpu.training.calibrating import adapt, carve, fit_calibration
+from mnpu.training.calibrating import adapt, carve, fit_calibration, refuse_few_outcomes
 from mnpu.training.fitted import Fitted
 from mnpu.training.forecasting import forecast
 from mnpu.types import FeatureFrame, Fold, Forecast, Labels, join_history
 
-__all__ = ["CalibrationSettings", "adaptive_settings", "calibrated", "kept_back", "tested"]
+__all__ = [
+    "CalibrationSettings",
+    "adaptive_settings",
+    "calibrated",
+    "kept_back",
+    "refuse_uncalibrated",
+    "tested",
+]
 
 
 class CalibrationSettings(Protocol):
@@ -62,6 +70,27 @@ def tested(fitted: Fitted, frame: FeatureFrame) -> Forecast:
     ranges = fitted.fold.testing
     pieces = [forecast(fitted, frame, rows=rows) for rows in ranges]
     return pieces[0] if len(pieces) == 1 else join_history(pieces, tuple(enumerate(ranges)))
+
+
+def refuse_uncalibrated(
+    settings: CalibrationSettings | None,
+    folds: Iterable[tuple[Fold, Labels]],
+    levels: Sequence[float],
+    times: pd.DatetimeIndex,
+) -> None:
+    """Refuse folds whose calibration is going to fail, each with its labels, before the first of them is fitted.
+
+    Raises
+    ------
+    ConfigError
+        If validation or calibration is left without a bar.
+    DataError
+        If split calibration has too few outcomes for ``levels``.
+    """
+    for fold, labels in folds:
+        own, rows = kept_back(settings, fold, labels, times)
+        if settings is not None and rows is not None and settings.use == "split":
+            refuse_few_outcomes(levels, labels, own, rows, times=times)
 
 
 def calibrated(
