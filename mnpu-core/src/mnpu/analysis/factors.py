@@ -145,11 +145,9 @@ def _long_short(replay: Replay, signal: np.ndarray) -> np.ndarray:
     """Return of a book of ranks, NaN where fewer than six symbols can be ranked."""
     usable = np.isfinite(signal) & np.isfinite(replay.known)
     ranks = pd.DataFrame(np.where(usable, signal, np.nan)).rank(axis=1).to_numpy()
-    centred = (
-        np.nan_to_num(ranks - np.nanmean(np.where(usable, ranks, np.nan), axis=1, keepdims=True))
-        if (usable.any())
-        else np.zeros_like(signal)
-    )
+    counts = np.maximum(usable.sum(axis=1, keepdims=True), 1)
+    mean = np.nan_to_num(ranks).sum(axis=1, keepdims=True) / counts
+    centred = np.where(usable, np.nan_to_num(ranks) - mean, 0.0)
     gross = np.abs(centred).sum(axis=1, keepdims=True)
     weights = np.divide(centred, gross, out=np.zeros_like(centred), where=gross > 0)
     enough = (usable.sum(axis=1) >= FEWEST_SYMBOLS) & (gross[:, 0] > 0)

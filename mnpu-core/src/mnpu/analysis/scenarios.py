@@ -204,7 +204,7 @@ def liquidity_losses(
 
 
 def spread_row(replay: Replay, *, times: float = 5.0) -> tuple[Loss, float | None, float | None]:
-    """Closing the book at a spread ``times`` as wide; and the net Sharpe ratio with its error, had it always been so."""
+    """Closing the book at a spread ``times`` as wide; and the Sharpe ratio with its error, had it always been so."""
     wide = scaled(replay.rates, times, only=("half_spread_bps",))
     lost = np.abs(replay.held).sum(axis=1) * wide.bps / 1e4
     ratio = sharpe(replay.simulate(rates=wide).net, replay.periods_per_year)
