@@ -19,13 +19,14 @@ from mnpu.metrics.returns import sharpe
 __all__ = ["RegimeRow", "regime_table", "regimes", "trailing_terciles"]
 
 BARS, HISTORY, TREND, DEEP = 21, 252, 200, -0.10
+FEWEST = 20  #: Decisions in a regime; of fewer no Sharpe ratio is told.
 ALL = "all"
 
 
 class RegimeRow(NamedTuple):
     """Net returns in one regime; ``share`` of all decisions, ``stretches`` it came in, Sharpe ratio with its error.
 
-    ``t_other``: difference of the Sharpe ratio from that of the other decisions over its error.
+    None for fewer than 20. ``t_other``: its difference from that of the other decisions, over the error of that.
     """
 
     kind: str
@@ -107,7 +108,7 @@ def _row(replay: Replay, kind: str, name: str, rows: np.ndarray) -> RegimeRow:
     market = replay.known[rows]
     there = np.isfinite(market)
     universe = (np.nan_to_num(market).sum(axis=1) / np.maximum(there.sum(axis=1), 1))[there.any(axis=1)]
-    ratio, others = sharpe(own, q), sharpe(replay.net[~rows], q)
+    ratio, others = (sharpe(part if len(part) >= FEWEST else part[:0], q) for part in (own, replay.net[~rows]))
     apart = None
     if None not in (ratio.value, ratio.se, others.value, others.se):
         error = np.hypot(float(ratio.se or 0), float(others.se or 0))

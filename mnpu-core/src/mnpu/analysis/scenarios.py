@@ -27,11 +27,12 @@ SIGMAS, WINDOW, FEWEST = 3.0, 252, 60
 
 
 class Crisis(NamedTuple):
-    """A stretch of days, both ends included: returns of the bars that end in it."""
+    """Days, both ends included: returns of the bars that end in them. ``crypto``: asked of markets of coins alone."""
 
     name: str
     first: str
     last: str
+    crypto: bool = False
 
 
 #: From the day of a high to that of the low after it, as they stand in the histories of the S&P 500 and of Bitcoin.
@@ -48,13 +49,13 @@ CRISES = (
     Crisis("Franc 2015", "2015-01-15", "2015-01-15"),
     Crisis("China 2015", "2015-08-18", "2015-08-25"),
     Crisis("Volatility funds 2018", "2018-01-29", "2018-02-08"),
-    Crisis("Crypto winter 2018", "2017-12-17", "2018-12-15"),
+    Crisis("Crypto winter 2018", "2017-12-17", "2018-12-15", crypto=True),
     Crisis("Fourth quarter 2018", "2018-09-21", "2018-12-24"),
     Crisis("Covid 2020", "2020-02-20", "2020-03-23"),
-    Crisis("Crypto 2021", "2021-05-12", "2021-05-23"),
+    Crisis("Crypto 2021", "2021-05-12", "2021-05-23", crypto=True),
     Crisis("Rates 2022", "2022-01-04", "2022-10-12"),
-    Crisis("Luna 2022", "2022-05-05", "2022-05-12"),
-    Crisis("FTX 2022", "2022-11-06", "2022-11-09"),
+    Crisis("Luna 2022", "2022-05-05", "2022-05-12", crypto=True),
+    Crisis("FTX 2022", "2022-11-06", "2022-11-09", crypto=True),
 )
 
 
@@ -89,8 +90,13 @@ class CrisisRow(NamedTuple):
 
 
 def crises(replay: Replay, known: Sequence[Crisis] = CRISES) -> list[CrisisRow]:
-    """Replay the crises of which the panel holds the bars from beginning to end, in their order."""
-    return [row for crisis in known if (row := _crisis(replay, crisis)) is not None]
+    """Replay the crises of which the panel holds the bars from beginning to end, in their order.
+
+    Those of coins are asked where the market never closes.
+    """
+    coins = replay.panel.calendar == "CRYPTO"
+    asked = [crisis for crisis in known if coins or not crisis.crypto]
+    return [row for crisis in asked if (row := _crisis(replay, crisis)) is not None]
 
 
 def _crisis(replay: Replay, crisis: Crisis) -> CrisisRow | None:
@@ -110,7 +116,9 @@ def _crisis(replay: Replay, crisis: Crisis) -> CrisisRow | None:
     curve = np.concatenate([[1.0], np.cumprod(1.0 + own)])
     size = np.abs(replay.held[-1])
     return CrisisRow(
-        *crisis,
+        crisis.name,
+        crisis.first,
+        crisis.last,
         universe=float(1.0 - np.prod(1.0 + np.nan_to_num(market[inside]))),
         strategy=float(1.0 - curve[-1]) if len(own) else None,
         strategy_drawdown=float(drawdown(curve).min()) if len(own) else None,
