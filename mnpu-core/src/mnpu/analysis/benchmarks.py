@@ -112,7 +112,7 @@ def excess(replay: Replay, name: str, benchmark: np.ndarray) -> Excess:
     """The net return of the strategy beside a benchmark (T,), over the bars in which the latter is known."""
     known = np.isfinite(benchmark)
     if known.sum() < 3:
-        return Excess(name, *[None] * 6, int(known.sum()), "fewer than three returns of the benchmark")
+        return _nothing(name, "fewer than three returns of the benchmark")
     ours, theirs = replay.net[known], benchmark[known]
     apart, q = ours - theirs, replay.periods_per_year
     spread = float(np.std(apart, ddof=1)) if len(apart) > 2 else 0.0
@@ -131,11 +131,15 @@ def excess(replay: Replay, name: str, benchmark: np.ndarray) -> Excess:
     )
 
 
+def _nothing(name: str, reason: str) -> Excess:
+    return Excess(name, None, None, None, None, None, None, 0, reason)
+
+
 def excess_table(replay: Replay, *, caps: np.ndarray | None = None) -> list[Excess]:
     """Excess over cash, the equal-weighted and the cap-weighted universe, and as much market as the book held."""
     market = equal_weight(replay)
     if caps is None:
-        by_size = Excess("cap_weight", *[None] * 6, 0, "no capitalisations were given")
+        by_size = _nothing("cap_weight", "no capitalisations were given")
     else:
         by_size = excess(replay, "cap_weight", cap_weight(replay, caps))
     return [

@@ -116,7 +116,8 @@ def capacity(
     impact : float, default=1.0
         Y, in deviations of a bar.
     capitals : sequence of float
-        In the currency of the prices, which has to be one.
+        In the currency of the prices, which has to be one. Those at which a twentieth of the trades is larger than a
+        bar's whole volume are left out after the second: there the law says nothing.
     market : Liquidity, optional
         Default: `liquidity` of the replay.
 
@@ -145,7 +146,8 @@ def capacity(
     sizes = (trades / volume)[(trades > 0) & priced]
     usual = float(np.quantile(sizes, 0.95)) if len(sizes) else 0.0
     q = replay.periods_per_year
-    rows = tuple(_row(capital, earned(capital), earned(0.0), usual * capital, q) for capital in capitals)
+    possible = [capital for k, capital in enumerate(capitals) if k < 2 or usual * capital <= 1.0]
+    rows = tuple(_row(capital, earned(capital), earned(0.0), usual * capital, q) for capital in possible)
     zero = _zero(outcome.gross, cost, k)
     half = None if zero is None else _half(earned, zero)
     return Capacity(rows, zero, half, None if zero is None else zero * 4.0 / 9.0, unpriced, impact)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -127,7 +127,7 @@ def _shifted(positions: Positions, start: int, stop: int, later: int) -> Positio
     return replace(moved, times=positions.times[start:stop])
 
 
-def _cut(replay: Replay, start: int, stop: int) -> dict[str, np.ndarray]:
+def _cut(replay: Replay, start: int, stop: int) -> dict[str, Any]:
     ends = {"prices": 1, "cash": 1, "ended": 1}
     found = {name: values[start : stop + ends.get(name, 0)] for name, values in replay.market.items()}
     cash, ended = found["cash"].copy(), found["ended"].copy()
@@ -202,6 +202,6 @@ def seed_table(results: Mapping[str, Result]) -> Seeds:
         rows.append(SeedRow(name, result.run.seed, ratio.value, ratio.se, float(np.prod(1.0 + net) - 1.0)))
     rows.sort(key=lambda row: (row.seed, row.run))
     known = np.array([row.sharpe for row in rows if row.sharpe is not None])
-    ends = (float(known.min()), float(known.max())) if len(known) else (None, None)
+    mean, low, high = (float(f()) if len(known) else None for f in (known.mean, known.min, known.max))
     spread = float(known.std(ddof=1)) if len(known) > 1 else None
-    return Seeds(tuple(rows), float(known.mean()) if len(known) else None, spread, *ends, len(common))
+    return Seeds(tuple(rows), mean, spread, low, high, len(common))

@@ -16,37 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["print_analysis"]
 
 PERCENT = frozenset(
-    [
-        "contribution",
-        "mean_ann",
-        "net_weight",
-        "gross_weight",
-        "benchmark_total",
-        "excess_total",
-        "excess_mean_ann",
-        "tracking_error",
-        "weight",
-        "benchmark_weight",
-        "allocation",
-        "selection",
-        "interaction",
-        "share",
-        "vol_ann",
-        "universe_ann",
-        "gross_ann",
-        "turnover_oneway",
-        "cost_ann",
-        "total_return",
-        "impact_ann",
-        "participation",
-        "universe",
-        "strategy",
-        "strategy_drawdown",
-        "final",
-        "typical",
-        "worst",
-        "covered",
-    ]
+    (
+        *("contribution", "mean_ann", "net_weight", "gross_weight", "weight", "benchmark_weight"),
+        *("benchmark_total", "excess_total", "excess_mean_ann", "tracking_error"),
+        *("allocation", "selection", "interaction", "share", "vol_ann", "universe_ann"),
+        *("gross_ann", "turnover_oneway", "cost_ann", "total_return", "impact_ann", "participation"),
+        *("universe", "strategy", "strategy_drawdown", "final", "typical", "worst", "covered"),
+    )
 )
 MONEY = frozenset(("capital", "money_ann"))
 MOST = 30  #: Rows of a table that are printed; files have all.

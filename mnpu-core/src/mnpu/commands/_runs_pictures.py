@@ -109,26 +109,26 @@ def _regimes(found: Analysis, run_id: str) -> str:
 def _capacity(found: Analysis, run_id: str) -> str:
     """Net Sharpe ratio with its error against capital on a logarithmic axis, down to about minus its size."""
     assert found.capacity is not None
-    rows = [row for row in found.capacity.rows if row.sharpe is not None and row.se is not None]
-    if len(rows) < 2:
+    told = [(math.log10(r.capital), r.sharpe, r.se) for r in found.capacity.rows if r.sharpe is not None and r.se]
+    if len(told) < 2:
         return ""
-    best = max(abs(rows[0].sharpe), 0.5)
-    rows = [row for row in rows if row.sharpe > -2.5 * best] or rows[:2]
-    x = [math.log10(row.capital) for row in rows]
-    low, high = min(row.sharpe - row.se for row in rows), max(row.sharpe + row.se for row in rows)
+    best = max(abs(told[0][1]), 0.5)
+    told = [row for row in told if row[1] > -2.5 * best]
+    if len(told) < 2:
+        return ""
+    first, last = told[0][0], told[-1][0]
+    low, high = min(ratio - se for _, ratio, se in told), max(ratio + se for _, ratio, se in told)
     said = f"run {run_id}: square-root impact, factor {found.capacity.impact:g}; band of one standard error"
     drawing = _head(640, 380, "How much money it bears", said)
-    panel = Panel(drawing, 66, 84, 540, 240, (x[0], x[-1]), (min(low, 0.0), max(high, 0.0)))
+    panel = Panel(drawing, 66, 84, 540, 240, (first, last), (min(low, 0.0), max(high, 0.0)))
     panel.frame_y()
     panel.zero()
-    panel.frame_x([(float(k), f"10^{k}") for k in range(math.ceil(x[0]), math.floor(x[-1]) + 1)])
-    band = [
-        [(panel.px(at), panel.py(row.sharpe + k * row.se)) for at, row in zip(x, rows, strict=True)] for k in (-1, 1)
-    ]
+    panel.frame_x([(float(k), f"10^{k}") for k in range(math.ceil(first), math.floor(last) + 1)])
+    band = [[(panel.px(at), panel.py(ratio + k * se)) for at, ratio, se in told] for k in (-1, 1)]
     drawing.area(band[0], band[1], ACCENT, 0.15)
-    drawing.path([(panel.px(at), panel.py(row.sharpe)) for at, row in zip(x, rows, strict=True)], ACCENT, width=2.0)
+    drawing.path([(panel.px(at), panel.py(ratio)) for at, ratio, _ in told], ACCENT, width=2.0)
     zero = found.capacity.zero
-    if zero is not None and x[0] <= math.log10(zero) <= x[-1]:
+    if zero is not None and first <= math.log10(zero) <= last:
         at = panel.px(math.log10(zero))
         drawing.line(at, 84, at, 324, WARM, dash="4 3")
         drawing.text(at - 5, 96, f"nothing left at {zero:,.0f}", size=10.5, colour=WARM, anchor="end")
