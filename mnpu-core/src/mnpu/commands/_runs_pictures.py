@@ -58,14 +58,14 @@ def _attribution(found: Analysis, run_id: str) -> str:
     if not blocks:
         return ""
     left, count = 190.0, sum(len(parts) for _, parts in blocks)
-    values = [100 * part.contribution for _, parts in blocks for part in parts]
     height = 78 + count * ROW + len(blocks) * 26 + 34
-    said = f"run {run_id}: linked contributions to the compound return, % of the starting capital"
+    said = f"run {run_id}: linked contributions to the compound return, % of the starting capital; each block has its own scale"
     drawing = _head(left + WIDE + 70, height, "Where the return came from", said)
     top = 78.0
     for title, parts in blocks:
         drawing.text(16, top + 6, title, size=11.5, bold=True)
         top += 14
+        values = [100 * part.contribution for part in parts]
         axis = _axis(drawing, top, len(parts), values, left=left)
         for k, part in enumerate(parts):
             _bar(axis, top + k * ROW, part.name, 100 * part.contribution)
