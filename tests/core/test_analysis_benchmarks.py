@@ -146,8 +146,6 @@ def test_a_book_of_momentum_is_explained_by_momentum(make_panel, rng):
     found = a_replay(panel, np.tile(book, (200, 1)), first=300, rates=FREE)
     made = factors.universe_factors(found)
     assert list(made) == ["market", "momentum", "reversal", "low_volatility"]
-    rows = {
-        c.name: c for c in factors.factor_regression(found.net, made, periods_per_year=252.0).coefficients
-    }
+    rows = {c.name: c for c in factors.factor_regression(found.net, made, periods_per_year=252.0).coefficients}
     assert rows["momentum"].t > 8
     assert abs(rows["market"].t) < 4

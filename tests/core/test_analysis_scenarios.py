@@ -39,7 +39,9 @@ def test_what_the_strategy_lost_itself_counts_the_bars_that_end_in_the_crisis(ma
 
 
 def test_a_crisis_that_the_data_does_not_hold_is_left_out(world):
-    assert crises(world, [Crisis("before", "2014-01-02", "2014-02-03"), Crisis("after", "2015-01-08", "2016-01-08")]) == []
+    assert (
+        crises(world, [Crisis("before", "2014-01-02", "2014-02-03"), Crisis("after", "2015-01-08", "2016-01-08")]) == []
+    )
     assert crises(world, [Crisis("coins", "2015-01-08", "2015-01-09", crypto=True)]) == []
 
 
