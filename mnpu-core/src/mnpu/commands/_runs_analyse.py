@@ -117,8 +117,7 @@ def _replay(directory: RunDirectory, strategy: str | None) -> tuple[Replay, Resu
     config = load_config(directory.path / "resolved.yaml").pipeline
     rule = result.forecast is None  # a yardstick passes no guardrail
     chain = Chain([] if rule else [registry.build("guardrail", use.use, use.params) for use in config.guardrails])
-    known = set(CostModel.__dataclass_fields__)
-    rates = CostModel(**{name: rate for name, rate in config.costs.model_dump().items() if name in known})
+    rates = CostModel(config.costs.commission_bps, config.costs.half_spread_bps)
     panel, notes = _prices(directory, config, whole.panel)
     found = replay(result, panel, config.fill, chain=chain, rates=rates)
     if found.left_out:

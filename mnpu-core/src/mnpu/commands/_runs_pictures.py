@@ -59,7 +59,7 @@ def _attribution(found: Analysis, run_id: str) -> str:
         return ""
     left, count = 190.0, sum(len(parts) for _, parts in blocks)
     height = 78 + count * ROW + len(blocks) * 26 + 34
-    said = f"run {run_id}: linked contributions to the compound return, % of the starting capital; each block has its own scale"
+    said = f"run {run_id}: linked contributions, % of the starting capital; each block has its own scale"
     drawing = _head(left + WIDE + 70, height, "Where the return came from", said)
     top = 78.0
     for title, parts in blocks:
