@@ -1,4 +1,4 @@
-"""List runs, look at one, or compare some."""
+"""List runs, look at one, compare some, or take one apart."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from mnpu.commands._runs_analyse import analyse
 from mnpu.commands._shared import emit, json_option, run_argument, runs_option, table
 
 __all__ = ["command"]
@@ -15,7 +16,10 @@ __all__ = ["command"]
 
 @click.group()
 def command() -> None:
-    """List runs, look at one, or compare some."""
+    """List runs, look at one, compare some, or take one apart."""
+
+
+command.add_command(analyse)
 
 
 @command.command("list")
