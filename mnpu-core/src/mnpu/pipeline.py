@@ -40,6 +40,7 @@ from mnpu.folds import fit_fold, say_alerts, training_record
 from mnpu.metrics.compute import compute as compute_metrics
 from mnpu.progress import Progress
 from mnpu.simulation.simulate import simulate
+from mnpu.simulation.surroundings import surroundings
 from mnpu.types import (
     FeatureFrame,
     Fold,
@@ -136,6 +137,7 @@ def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
     """Prices and side series of the recipe, as known at each decision."""
     panel, side = read(parts.config.data, parts.store, parts.planned, progress)
     refuse_few_symbols(panel.symbols, parts.strategies)
+    parts.chain.check(panel.symbols)
     return panel, side
 
 
@@ -254,7 +256,11 @@ def evaluate(
     source = strategy.forecaster.name if strategy.forecaster else parts.forecasters[0].name
     proposed = _rows(strategy.policy(forecasts[source].final, context), first, stop)
     chain = None if strategy.is_rule else parts.chain
-    outcome = simulate(proposed, **market(prepared), chain=chain, costs=parts.costs)
+    around = None
+    if chain is not None and chain.path_dependent:  # else it sees nothing but the book
+        seen = forecasts[source].final
+        around = surroundings(prepared.panel, prepared.rows, lookback=chain.lookback, forecast=seen)
+    outcome = simulate(proposed, **market(prepared), chain=chain, costs=parts.costs, around=around)
     forecast = None if strategy.is_rule else forecasts[source].rows(first, stop)
     result = Result(
         name=strategy.name,

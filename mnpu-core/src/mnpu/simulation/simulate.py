@@ -14,6 +14,7 @@ from mnpu.guard import Chain
 from mnpu.simulation.books import Books, closed_books, is_path_free, stepped_books
 from mnpu.simulation.costs import CostModel
 from mnpu.simulation.market import Market, market_for
+from mnpu.simulation.surroundings import Surroundings
 from mnpu.types import Positions
 
 __all__ = ["SimulationOutcome", "simulate"]
@@ -69,6 +70,7 @@ def simulate(
     ended: np.ndarray | None = None,
     chain: Chain | None = None,
     costs: CostModel | None = None,
+    around: Surroundings | None = None,
     method: Literal["auto", "closed", "stepped"] = "auto",
 ) -> SimulationOutcome:
     """Trade the positions through the guardrails at the fill prices, starting from cash.
@@ -93,6 +95,8 @@ def simulate(
         Guardrails; default none.
     costs : CostModel, optional
         Default: free of cost.
+    around : Surroundings, optional
+        What the market has told by each decision, for guardrails that ask. Default: they are told nothing.
     method : {"auto", "closed", "stepped"}, default="auto"
         ``closed`` handles all of time at once and refuses what depends on the path. ``auto`` takes it where it can.
 
@@ -108,15 +112,20 @@ def simulate(
     chain = chain or Chain()
     costs = costs or CostModel(0.0, 0.0)
     market = market_for(positions, prices, fill_times, tradable=tradable, marks=marks, cash=cash, ended=ended)
-    books, taken = _run(positions, market, chain, costs, method)
+    books, taken = _run(positions, market, chain, costs, method, around)
     return _outcome(positions, market, costs, books, taken)
 
 
 def _run(
-    positions: Positions, market: Market, chain: Chain, costs: CostModel, method: str
+    positions: Positions,
+    market: Market,
+    chain: Chain,
+    costs: CostModel,
+    method: str,
+    around: Surroundings | None,
 ) -> tuple[Books, Literal["closed", "stepped"]]:
     if method == "stepped" or (method == "auto" and chain.path_dependent):
-        return stepped_books(positions, market, chain, costs), "stepped"
+        return stepped_books(positions, market, chain, costs, around), "stepped"
     if positions.rebalance.all() and np.isfinite(positions.weights).all():
         allowed = chain.apply(positions, market.tradable)
         if is_path_free(positions, allowed, market, chain):
@@ -128,7 +137,7 @@ def _run(
             expected="an order in every row, fills for everything held, and guardrails that do not look back",
             next_step="Use method 'auto'.",
         )
-    return stepped_books(positions, market, chain, costs), "stepped"
+    return stepped_books(positions, market, chain, costs, around), "stepped"
 
 
 def _outcome(
