@@ -27,16 +27,13 @@ import pandas as pd
 from array_api_compat import array_namespace
 from pydantic import Field
 
+from mnpu.guard_rounds import Step, all_excess, excess_of, finite_or_held, name_of, rounds, settled, tolerance
 from mnpu.types import Book, Positions, Violation
 
 __all__ = ["Chain", "Decided", "GrossCap", "Guardrail", "State", "finite_or_held", "tolerance"]
 
 State = Literal["ACTIVE", "REDUCING", "HALTED"]
 NOT_FINITE, UNREACHABLE, CONFLICT = "PROPOSAL_NOT_FINITE", "LIMIT_UNREACHABLE", "LIMITS_CONFLICT"
-#: How often a chain goes through its rules before it takes them to disagree.
-PASSES = 30
-#: Halvings of a segment: the last is far below rounding.
-HALVINGS = 50
 
 
 class Guardrail(Protocol):
@@ -68,20 +65,6 @@ class Guardrail(Protocol):
 
     def explain(self, proposed: np.ndarray, allowed: np.ndarray, book: Book) -> list[Violation]:
         """Why one book (A,) was changed: at least one violation for a change, none without a cause."""
-
-
-def tolerance(xp: Any, array: Any) -> float:
-    """Rounding error that is not an excess: 1e-9 in double precision, 1e-5 in single."""
-    return 1e-9 if xp.finfo(array.dtype).eps < 1e-12 else 1e-5
-
-
-def finite_or_held(xp: Any, proposed: Any, held: Any) -> Any:
-    """The proposal (..., A), or the drifted book wherever a book of the proposal is not finite.
-
-    This is how a guardrail fails closed: without a readable proposal nothing new is bought.
-    """
-    readable = xp.all(xp.isfinite(proposed), axis=-1, keepdims=True)
-    return xp.where(readable, proposed, held)
 
 
 class GrossCap:
@@ -192,7 +175,7 @@ class Chain:
     Notes
     -----
     The result meets every limit if the drifted book does, or the one that is flat in all that trades; and no excess is
-    larger than that of the drifted book. Where the rules still disagree after `PASSES` rounds, the result is, where the
+    larger than that of the drifted book. Where the rules still disagree after thirty rounds, the result is, where the
     flat book is legal, the largest part of the last book that is; else the limited drifted book, or else itself.
     """
 
@@ -223,7 +206,7 @@ class Chain:
     def excess(self, weights: Any, book: Book) -> Any:
         """How far a book (..., A) is above each limit of each rule, (..., k), in the rules' own units."""
         xp = array_namespace(weights)
-        return xp.concat([_excess(xp, rule, weights, own) for rule, own in self._rules(book)], axis=-1)
+        return all_excess(xp, self._rules(book), weights)
 
     def remember(self, proposed: Any, allowed: Any, book: Book) -> dict[str, Any]:
         """What the rules must know at the next decision: ``memory`` of the next book."""
@@ -242,7 +225,7 @@ class Chain:
         """The allowed weights for one book (A,), with the reason for each change."""
         report = Reporter("chain", book)
         report.unreadable(proposed)
-        steps: list[_Step] = []
+        steps: list[Step] = []
         weights = self._limited(proposed, book, steps)
         said = set()
         for n, (i, before, after) in enumerate(steps):
@@ -298,13 +281,13 @@ class Chain:
         violations.sort(key=lambda violation: violation.time)
         return replace(positions, weights=weights, violations=tuple(violations))
 
-    def _limited(self, proposed: Any, book: Book, steps: list[_Step]) -> Any:
+    def _limited(self, proposed: Any, book: Book, steps: list[Step]) -> Any:
         """The allowed weights; each rule's work of every round is added to ``steps``."""
         xp = array_namespace(proposed)
         weights = finite_or_held(xp, proposed, book.weights)
         rules = self._rules(book)
-        weights, moving = _rounds(xp, rules, weights, steps)
-        return weights if len(rules) < 2 else _settled(xp, rules, weights, moving, book)
+        weights, moving = rounds(xp, rules, weights, steps)
+        return weights if len(rules) < 2 else settled(xp, rules, weights, moving, book)
 
     def _rules(self, book: Book) -> list[tuple[Any, Book]]:
         """Each rule with the book as it sees it."""
@@ -318,17 +301,9 @@ class Chain:
 
     def _at_odds(self, weights: np.ndarray, book: Book) -> str:
         """The two rules that are furthest above their limits in a book (A,) on which the rules did not agree."""
-        over = [float(np.max(_excess(np, rule, weights, own), initial=0.0)) for rule, own in self._rules(book)]
+        over = [float(np.max(excess_of(np, rule, weights, own), initial=0.0)) for rule, own in self._rules(book)]
         pair = sorted(np.argsort(over)[::-1][:2].tolist())
         return " and ".join(self.names[i] for i in pair)
-
-
-_Step = tuple[int, Any, Any]
-
-
-def name_of(rule: Any) -> str:
-    """The name of a rule in violations and memory."""
-    return str(getattr(rule, "name", type(rule).__name__))
 
 
 def _keys(names: Sequence[str]) -> tuple[str, ...]:
@@ -336,50 +311,3 @@ def _keys(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(
         name if (before := list(names[:i]).count(name)) == 0 else f"{name} {before + 1}" for i, name in enumerate(names)
     )
-
-
-def _excess(xp: Any, rule: Any, weights: Any, book: Book) -> Any:
-    """How far a book is above a rule's limits, (..., k); for a rule that does not say, how far the rule moves it."""
-    if hasattr(rule, "excess"):
-        return rule.excess(weights, book)
-    return xp.sum(xp.abs(rule.limit(weights, book) - weights), axis=-1, keepdims=True)
-
-
-def _rounds(xp: Any, rules: Sequence[tuple[Any, Book]], weights: Any, steps: list[_Step]) -> tuple[Any, Any]:
-    """Every rule in turn, round after round until nothing moves; and which books (...,) were still moving."""
-    still = 1e-3 * tolerance(xp, weights)
-    moving = xp.any(weights != weights, axis=-1)  # nowhere
-    for n in range(PASSES):
-        start = weights
-        for i, (rule, own) in enumerate(rules):
-            before, weights = weights, rule.limit(weights, own)
-            steps.append((i, before, weights))
-        if len(rules) < 2:
-            break
-        moving = xp.any(xp.abs(weights - start) > still, axis=-1)
-        if n > 0 and not bool(xp.any(moving)):
-            del steps[-len(rules) :]
-            return start, moving
-    return weights, moving
-
-
-def _settled(xp: Any, rules: Sequence[tuple[Any, Book]], weights: Any, moving: Any, book: Book) -> Any:
-    """Where the rules did not come to an agreement, or let an excess grow, a book that is safe (see `Chain`)."""
-    tol = tolerance(xp, weights)
-    excess = lambda w: xp.concat([_excess(xp, rule, w, own) for rule, own in rules], axis=-1)  # noqa: E731
-    flat = xp.where(book.tradable, xp.zeros_like(weights), book.weights)
-    of_held, now = excess(book.weights), excess(weights)
-    flat_is_legal = xp.all(excess(flat) <= tol, axis=-1, keepdims=True)
-    bound = xp.where(flat_is_legal, xp.zeros_like(of_held), of_held) + tol
-    broken = xp.any(now > bound, axis=-1, keepdims=True) | (moving[..., None] & ~flat_is_legal)
-    if not bool(xp.any(broken)):
-        return weights
-    low, high = xp.zeros_like(weights[..., :1]), xp.ones_like(weights[..., :1])
-    for _ in range(HALVINGS):
-        middle = (low + high) / 2
-        legal = xp.all(excess(flat + middle * (weights - flat)) <= bound, axis=-1, keepdims=True)
-        low, high = xp.where(legal, middle, low), xp.where(legal, high, middle)
-    part = flat + low * (weights - flat)
-    own, own_moving = _rounds(xp, rules, book.weights, [])
-    safe = xp.all(excess(own) <= bound, axis=-1, keepdims=True) & ~own_moving[..., None]
-    return xp.where(broken, xp.where(flat_is_legal, part, xp.where(safe, own, book.weights)), weights)

@@ -85,7 +85,7 @@ class Account:
         if day != self._day:
             self._day, self._day_equity = day, self._last_equity
         self._last_equity = now
-        own = {"day": day, "day_equity": self._day_equity, "memory": self.memory}
+        own: dict[str, Any] = {"day": day, "day_equity": self._day_equity, "memory": self.memory}
         return Book(marked, tradable, now, self._peak, time, symbols, **own, **(around or {}))
 
     def remember(self, wanted: np.ndarray, allowed: np.ndarray, chain: Chain, book: Book) -> None:

@@ -110,9 +110,9 @@ class Book:
     levels: tuple[float, ...] | None = None
     memory: Mapping[str, Any] | None = None
 
-    def row(self, i: int, time: pd.Timestamp | None = None) -> Book:
-        """One of many parallel books (N, A), decided at ``time`` or at the time of all."""
-        one = lambda x: None if x is None else x[i]  # noqa: E731
+    def row(self, i: Any, time: pd.Timestamp | None = None) -> Book:
+        """One of many parallel books (N, A), decided at ``time`` or at the time of all; or some, by a mask (N,)."""
+        one = lambda x: x if x is None or getattr(x, "ndim", 0) == 0 else x[i]  # noqa: E731
         return replace(
             self,
             **{name: one(getattr(self, name)) for name in BATCHED},

@@ -140,8 +140,8 @@ class DailyLoss(Brake):
 
     Notes
     -----
-    A day is a UTC day, and begins with the equity of the last decision of the day before. Once tripped it stays so until
-    the next day, whatever equity does. Projection: all that trades is scaled by one factor. Code: ``DAILY_LOSS``.
+    A day is a UTC day, and begins with the equity of the last decision of the day before. Once tripped it stays so
+    until the next day, whatever equity does. Projection: all that trades is scaled by one factor. Code: ``DAILY_LOSS``.
 
     Memory: the day, counted from 1, in which it last tripped.
     """
@@ -171,7 +171,7 @@ class DailyLoss(Brake):
         kept = self._memory(xp, book, allowed, 1)
         if self._unknown(book):
             return kept
-        return xp.where(self._tripped(xp, allowed, book), xp.zeros_like(kept) + (book.day + 1), kept)
+        return xp.where(self._tripped(xp, allowed, book), xp.zeros_like(kept) + self._day(book), kept)
 
     def state(self, book: Book) -> State:
         """REDUCING for the rest of a day in which it tripped."""
@@ -187,7 +187,7 @@ class DailyLoss(Brake):
     def _tripped(self, xp: Any, like: Any, book: Book) -> Any:
         equity, began = as_column(xp, book.equity, like), as_column(xp, book.day_equity, like)
         lost = equity <= began * (1.0 - self.loss) + 1e-12
-        return lost | (self._memory(xp, book, like, 1) == book.day + 1)
+        return lost | (self._memory(xp, book, like, 1) == self._day(book))
 
 
 class KillSwitch(Rule):
@@ -196,7 +196,8 @@ class KillSwitch(Rule):
     Parameters
     ----------
     file : str, optional
-        The switch is on while this file exists, or cannot be looked for. A relative path starts from the working folder.
+        The switch is on while this file exists, or cannot be looked for. A relative path starts from the working
+        folder.
     engaged : bool, default=False
         Whether it is on from the start.
     then : {"close", "reduce"}, default="close"

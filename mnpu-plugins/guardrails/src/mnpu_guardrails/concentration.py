@@ -103,7 +103,9 @@ def _evened(xp: Any, fixed: Any, sizes: Any, limit: float, gross: Any) -> tuple[
     most = _largest(xp, lambda level: total(level) <= gross, xp.zeros_like(top), top)
     best = _largest(xp, lambda level: level * total(level) <= squares(level) * (1 + 1e-12), xp.zeros_like(top), most)
     legal = lambda level: _herfindahl(xp, fixed + cut(level)) <= limit  # noqa: E731
-    level = xp.where(legal(best), _largest(xp, legal, best, most), best)
+    # Near its least the measure is so flat that the level would hang on rounding: there the best level is taken.
+    clear = _herfindahl(xp, fixed + cut(best)) <= limit - 1e-6
+    level = xp.where(clear, _largest(xp, legal, best, most), best)
     sizes = cut(level)
     met = legal(level) & (xp.sum(sizes, axis=-1, keepdims=True) > 1e-9)
     return sizes, met

@@ -76,19 +76,40 @@ class BookRisk(Rule):
         stuck = over & (risk(flat) > bound)
         if bool(xp.any(stuck)):
             held = xp.where(book.tradable, book.weights, flat)
-            least = _least(xp, risk, flat, held)
-            anchor = xp.where(stuck, least, flat)
-            bound = xp.where(stuck, xp.maximum(bound, risk(least)), bound)
+            least = self._least(xp, flat, held, scenarios, book)
+            # Near its least the risk is so flat that the way to it would hang on rounding: there it is the result.
+            end = stuck & (risk(least) > self.most * (1.0 - 1e-6))
+            bound = xp.where(end, xp.maximum(bound, risk(least)), bound)
             over = over & (risk(weights) > bound + tol)
+            anchor, weights = xp.where(stuck, least, flat), xp.where(end & over, least, weights)
         low, high = xp.zeros_like(bound), xp.ones_like(bound)
+        start, end = _returns(xp, anchor, scenarios), _returns(xp, weights, scenarios)
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            fine = risk(anchor + middle * (weights - anchor)) <= bound + 0.5 * tol
+            fine = self.risk(xp, start + middle * (end - start), book) <= bound + 0.5 * tol
             low, high = xp.where(fine, middle, low), xp.where(fine, high, middle)
         return xp.where(over & book.tradable, anchor + low * (weights - anchor), weights)
 
+    def best(self, xp: Any, one: Any, other: Any, book: Book) -> Any:
+        """Share (..., 1) of the second of two books in their mixture of least risk, from their returns (..., K)."""
+        raise NotImplementedError
+
     def _of(self, xp: Any, weights: Any, scenarios: Any, book: Book) -> Any:
-        return self.risk(xp, xp.sum(scenarios * weights[..., None, :], axis=-1), book)
+        return self.risk(xp, _returns(xp, weights, scenarios), book)
+
+    def _least(self, xp: Any, one: Any, other: Any, scenarios: Any, book: Book) -> Any:
+        """The mixture of two books (..., A) of least risk, one of the two where that is as good."""
+        share = self.best(xp, _returns(xp, one, scenarios), _returns(xp, other, scenarios), book)
+        risk = lambda w: self._of(xp, w, scenarios, book)  # noqa: E731
+        best = one + share * (other - one)
+        for end in (one, other):
+            best = xp.where(risk(end) <= risk(best), end, best)
+        return best
+
+
+def _returns(xp: Any, weights: Any, scenarios: Any) -> Any:
+    """Return of the book (..., K) in each scenario (..., K, A)."""
+    return xp.sum(scenarios * weights[..., None, :], axis=-1)
 
 
 class VolatilityTarget(BookRisk):
@@ -129,6 +150,13 @@ class VolatilityTarget(BookRisk):
         mean = xp.mean(returns * returns, axis=-1, keepdims=True)
         return xp.sqrt(mean * book.periods_per_year)
 
+    def best(self, xp: Any, one: Any, other: Any, book: Book) -> Any:
+        """Where the squared length of the mixture is least: a parabola."""
+        step = other - one
+        size = xp.sum(step * step, axis=-1, keepdims=True)
+        toward = -xp.sum(one * step, axis=-1, keepdims=True)
+        return xp.clip(toward / xp.where(size > 0, size, xp.ones_like(size)), min=0.0, max=1.0)
+
 
 class TailRisk(BookRisk):
     """Cap the expected loss of the book in its worst scenarios (CVaR).
@@ -150,10 +178,10 @@ class TailRisk(BookRisk):
 
     Notes
     -----
-    The tail is exact: of ``level * K`` scenarios the last counts by its fraction (Rockafellar and Uryasev, 2002). Between
-    forecast levels quantiles are interpolated in straight lines, and beyond the outermost continued in the last one. NaN
-    returns count as 0, or at the median of the forecast. Ranks of equal returns follow time (Schaake shuffle; Clark et
-    al., 2004). Projection: see `mnpu_guardrails.risk`. Codes: ``TAIL_RISK_CVAR``, ``TAIL_RISK_HISTORY_SHORT``.
+    The tail is exact: of ``level * K`` scenarios the last counts by its fraction (Rockafellar and Uryasev, 2002).
+    Between forecast levels quantiles are interpolated in straight lines, and beyond the outermost the last line goes
+    on. NaN returns count as 0, or at the median of the forecast. Ranks of equal returns follow time (Schaake shuffle;
+    Clark et al., 2004). Projection: see `mnpu_guardrails.risk`. Codes: ``TAIL_RISK_CVAR``, ``TAIL_RISK_HISTORY_SHORT``.
     """
 
     name = "tail_risk"
@@ -184,6 +212,16 @@ class TailRisk(BookRisk):
             total = total + (size - whole) * worst[..., whole : whole + 1]
         return -total / size
 
+    def best(self, xp: Any, one: Any, other: Any, book: Book) -> Any:
+        """Golden section of a convex function, straight in pieces."""
+        low, high = xp.zeros_like(one[..., :1]), xp.ones_like(one[..., :1])
+        risk = lambda part: self.risk(xp, one + part * (other - one), book)  # noqa: E731
+        for _ in range(SECTIONS):
+            left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+            down = risk(left) < risk(right)
+            low, high = xp.where(down, low, left), xp.where(down, right, high)
+        return (low + high) / 2
+
     def scenarios(self, xp: Any, book: Book) -> tuple[Any, Any]:
         """Past returns, or the forecast's quantiles at their ranks, and which symbols could be measured."""
         past, measured = super().scenarios(xp, book)
@@ -211,17 +249,3 @@ def _at_ranks(xp: Any, ranks: Any, quantiles: Any, levels: Sequence[float]) -> A
         line = value(q) + slope * (ranks - at[q])
         found = line if q == 0 else xp.where(ranks > at[q], line, found)
     return found
-
-
-def _least(xp: Any, risk: Any, one: Any, other: Any) -> Any:
-    """The mixture of two books (..., A) of least risk, by golden section; ``other`` or ``one`` where they are as good."""
-    low, high = xp.zeros_like(one[..., :1]), xp.ones_like(one[..., :1])
-    book = lambda part: one + part * (other - one)  # noqa: E731
-    for _ in range(SECTIONS):
-        left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-        down = risk(book(left)) < risk(book(right))
-        low, high = xp.where(down, low, left), xp.where(down, right, high)
-    best = book((low + high) / 2)
-    for end in (one, other):
-        best = xp.where(risk(end) <= risk(best), end, best)
-    return best

@@ -2,8 +2,8 @@
 
 A rule says with ``measure`` (..., k) what it looks at and with ``limits`` how much is allowed. `Rule` does the rest:
 
-* an unreadable proposal becomes the drifted book, what does not trade keeps its weight, and where that leaves more gross
-  than either book had, the tradable part is scaled down;
+* an unreadable proposal becomes the drifted book, what does not trade keeps its weight, and where that leaves more
+  gross than either book had, the tradable part is scaled down;
 * ``warn`` stops there and only reports; ``scale`` goes on to ``project``; ``de-risk`` first takes back every increase
   where a limit is exceeded: each weight is clipped to between the drifted one and zero;
 * where a rule needs what the book does not say, every increase is taken back as well, and ``BOOK_UNKNOWN`` says so.
@@ -30,6 +30,7 @@ __all__ = [
     "flat_of",
     "gross_of",
     "increases",
+    "reached",
     "reduced",
     "refuse_pair",
     "refuse_strangers",
@@ -64,6 +65,8 @@ class Rule:
 
     def __init__(self, action: Action = "scale") -> None:
         self.action = action
+        if action == "de-risk":
+            self.path_dependent = True  # what is taken back depends on the drifted book
 
     def measure(self, weights: Any, book: Book) -> Any:
         """What is limited, (..., k); never negative where a limit is zero or more."""
@@ -80,7 +83,7 @@ class Rule:
     def limit(self, proposed: Any, book: Book) -> Any:
         """The allowed weights (..., A)."""
         xp = array_namespace(proposed)
-        wanted = _reached(xp, proposed, book)
+        wanted = reached(xp, proposed, book)
         if self.action == "warn":
             return wanted
         if self._unknown(book):
@@ -101,7 +104,7 @@ class Rule:
     def warned(self, weights: Any, book: Book) -> Any:
         """Where a warning is due, (...,)."""
         xp = array_namespace(weights)
-        wanted = _reached(xp, weights, book)
+        wanted = reached(xp, weights, book)
         if self.action != "warn" or self._unknown(book):
             return xp.any(wanted != wanted, axis=-1)
         return xp.any(self._over(xp, wanted, book) > tolerance(xp, wanted), axis=-1)
@@ -119,7 +122,7 @@ class Rule:
         larger = max(np.abs(wanted).sum(), np.abs(book.weights).sum())
         if np.abs(kept).sum() > larger + 1e-9:
             report.add(RISK_ADDED, larger, float(np.abs(kept).sum()))
-        wanted = _reached(np, wanted, book)
+        wanted = reached(np, wanted, book)
         if unknown := self._unknown(book):
             grown = float(increases(np, wanted, book).sum())
             if grown > 1e-9 and self.action != "warn":
@@ -143,6 +146,10 @@ class Rule:
 
     def _over(self, xp: Any, weights: Any, book: Book) -> Any:
         return xp.clip(self.measure(weights, book) - self.limits(weights, book), min=0.0)
+
+    def _day(self, book: Book) -> int:
+        """The day of the decision, counted from 1; 0 where it is unknown."""
+        return 0 if book.day is None else book.day + 1
 
     def _unknown(self, book: Book) -> str:
         """The first field that the rule needs and the book does not have; empty if there is none."""
@@ -192,7 +199,7 @@ def scaled_to(xp: Any, weights: Any, book: Book, least: Any, now: Any, limit: An
     return xp.where(book.tradable, weights * xp.astype(scale, weights.dtype), weights)
 
 
-def _reached(xp: Any, proposed: Any, book: Book) -> Any:
+def reached(xp: Any, proposed: Any, book: Book) -> Any:
     """The proposal as far as it trades, with no more gross than the larger of the two books."""
     wanted = finite_or_held(xp, proposed, book.weights)
     reach = xp.where(book.tradable, wanted, book.weights)

@@ -25,9 +25,9 @@ class StaleData(Rule):
 
     Notes
     -----
-    Projection: a stale weight is clipped to between the drifted one and zero, which is nearest in every norm; selling is
-    always allowed. A symbol that never had a price is stale. Measure: how far each stale weight grows, limit 0. Code:
-    ``DATA_STALE``, one for each symbol.
+    Projection: a stale weight is clipped to between the drifted one and zero, which is nearest in every norm; selling
+    is always allowed. A symbol that never had a price is stale. Measure: how far each stale weight grows, limit 0.
+    Code: ``DATA_STALE``, one for each symbol.
     """
 
     name = "stale_data"

@@ -82,9 +82,9 @@ class Turnover(Rule):
         if book.day is None:
             return self._memory(xp, book, allowed, 2)
         used = self._used(xp, allowed, book) + added
-        return xp.concat([xp.zeros_like(used) + (book.day + 1), used], axis=-1)
+        return xp.concat([xp.zeros_like(used) + self._day(book), used], axis=-1)
 
     def _used(self, xp: Any, like: Any, book: Book) -> Any:
         """What has been added in the day of the decision, (..., 1)."""
         kept = self._memory(xp, book, like, 2)
-        return xp.where(kept[..., :1] == book.day + 1, kept[..., 1:], xp.zeros_like(kept[..., 1:]))
+        return xp.where(kept[..., :1] == self._day(book), kept[..., 1:], xp.zeros_like(kept[..., 1:]))
