@@ -65,18 +65,23 @@ class Concentration(Rule):
         return array_namespace(like).zeros_like(like[..., :1]) + 1.0 / self.positions
 
     def project(self, weights: Any, book: Book) -> Any:
+        """As `project_from`, of a proposal that can be reached."""
+        return self.project_from(weights, weights, book)
+
+    def project_from(self, proposed: Any, weights: Any, book: Book) -> Any:
         """The largest positions cut to one size; where that is not enough, drifted ones kept; where even that, none."""
         xp = array_namespace(weights)
         limit = 1.0 / self.positions + 0.1 * tolerance(xp, weights)
         over = _herfindahl(xp, xp.abs(weights)) > 1.0 / self.positions + tolerance(xp, weights)
         fixed, zero = xp.abs(flat_of(xp, book)), xp.zeros_like(weights)
         own = xp.where(book.tradable, xp.abs(weights), zero)
+        asked = xp.where(book.tradable, xp.abs(proposed), zero)
         held = xp.where(book.tradable, xp.abs(book.weights), zero)
-        larger = xp.maximum(gross_of(xp, weights), gross_of(xp, book.weights))
+        larger = xp.maximum(gross_of(xp, proposed), gross_of(xp, book.weights))
         cut, enough = _evened(xp, fixed, own, limit, larger)
-        both, met = _evened(xp, fixed, xp.maximum(own, held), limit, larger)
+        both, met = _evened(xp, fixed, xp.maximum(asked, held), limit, larger)
         # A kept position goes the proposal's way where that is large enough, else the drifted book's.
-        way = xp.where(own >= both - 1e-12, xp.sign(weights), xp.sign(book.weights))
+        way = xp.where(asked >= both - 1e-12, xp.sign(proposed), xp.sign(book.weights))
         stuck = xp.sum(fixed, axis=-1, keepdims=True) > tolerance(xp, weights)
         kept = xp.where(met | stuck, both * way, zero)
         wanted = xp.where(enough, cut * xp.sign(weights), kept)

@@ -14,7 +14,7 @@ With everything tradable, steps 1 to 3 do not depend on the drifted book.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -183,8 +183,22 @@ class Exposure:
         else:
             groups = None
         bounds = _bounds(xp, wanted * side, held * side, gross=gross, net=net, symbol=symbol)
+        if groups is not None:  # which symbol goes below its limit matters: as far as any excess of the drifted book
+            wide = xp.minimum(xp.minimum(wanted * side, held * side), xp.zeros_like(held))
+            bounds = replace(bounds, floor_hard=xp.maximum(wide, -xp.clip(xp.abs(held), min=symbol)))
         netted = _meet_net(xp, clipped * side, tradable, bounds, groups)
-        return _meet_gross(xp, netted, tradable, bounds) * side
+        allowed = _meet_gross(xp, netted, tradable, bounds) * side
+        return allowed if groups is None else self._or_as_good(xp, wanted, allowed, book)
+
+    def _or_as_good(self, xp: Any, wanted: Any, allowed: Any, book: Book) -> Any:
+        """The proposal where it is reachable, lets no excess grow, and has no larger total excess than ``allowed``."""
+        tol = tolerance(xp, wanted)
+        mine, of_held = self._over(xp, wanted, book), self._over(xp, book.weights, book)
+        total = lambda x: xp.sum(x, axis=-1, keepdims=True)  # noqa: E731
+        good = xp.all(mine <= of_held + tol, axis=-1, keepdims=True)
+        good = good & (total(mine) <= total(self._over(xp, allowed, book)) + tol)
+        good = good & xp.all(book.tradable | (wanted == book.weights), axis=-1, keepdims=True)
+        return xp.where(good, wanted, allowed)
 
 
 @dataclass(frozen=True)

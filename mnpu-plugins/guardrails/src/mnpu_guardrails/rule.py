@@ -91,7 +91,12 @@ class Rule:
         if self.action == "de-risk":
             over = xp.any(self._over(xp, wanted, book) > tolerance(xp, wanted), axis=-1, keepdims=True)
             wanted = xp.where(over, reduced(xp, wanted, book), wanted)
-        return self.project(wanted, book)
+            return self.project(wanted, book)
+        return self.project_from(finite_or_held(xp, proposed, book.weights), wanted, book)
+
+    def project_from(self, proposed: Any, weights: Any, book: Book) -> Any:
+        """`project`, for a rule to which what was proposed matters beside what of it can be reached."""
+        return self.project(weights, book)
 
     def excess(self, weights: Any, book: Book) -> Any:
         """How far a book is above each limit, (..., k); for a warning nothing ever is."""
