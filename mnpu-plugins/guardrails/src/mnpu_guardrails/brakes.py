@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -100,6 +101,10 @@ class Drawdown(Brake):
         xp = array_namespace(allowed)
         return xp.concat(xp.broadcast_arrays(*self._now(xp, allowed, book)), axis=-1)
 
+    def kernel_params(self, symbols: Sequence[str]) -> list[float]:
+        """As the kernel takes them."""
+        return [self.start, self.stop, self.resume, self.gross, self.floor]
+
     def reset(self, book: Book) -> Any:
         """Nothing on, and the equity of now as the peak."""
         xp = array_namespace(book.weights)
@@ -178,6 +183,10 @@ class DailyLoss(Brake):
         if self._unknown(book):
             return "REDUCING"
         return "REDUCING" if self._tripped(np, np.asarray(book.weights), book).any() else "ACTIVE"
+
+    def kernel_params(self, symbols: Sequence[str]) -> list[float]:
+        """As the kernel takes them."""
+        return [self.loss, self.gross]
 
     def reset(self, book: Book) -> Any:
         """Never tripped; a loss that is still there trips it again."""

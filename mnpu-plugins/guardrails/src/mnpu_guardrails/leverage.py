@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from array_api_compat import array_namespace
@@ -81,3 +81,8 @@ class Leverage(Rule):
         xp = array_namespace(weights)
         least, now = self.measure(flat_of(xp, book), book), self.measure(weights, book)
         return scaled_to(xp, weights, book, least, now, self.limits(weights, book))
+
+    def kernel_params(self, symbols: Sequence[str]) -> list[float]:
+        """As the kernel takes them."""
+        both = [NO_LIMIT if x is None else x for x in (self.leverage, self.margin_use)]
+        return [*both, *(self.margin.get(symbol, self.default_margin) for symbol in symbols)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from array_api_compat import array_namespace
@@ -18,7 +19,7 @@ class Liquidity(Rule):
 
     Parameters
     ----------
-    capital : float
+    capital : float, default=1000000.0
         Size of the account at its start, in the currency of the prices.
     days : float, default=1.0
         Longest time to liquidate a position.
@@ -40,7 +41,7 @@ class Liquidity(Rule):
 
     def __init__(
         self,
-        capital: Annotated[float, Field(gt=0)],
+        capital: Annotated[float, Field(gt=0)] = 1_000_000.0,
         days: Annotated[float, Field(gt=0)] = 1.0,
         participation: Annotated[float, Field(gt=0, le=1)] = 0.1,
         action: Action = "scale",
@@ -64,3 +65,7 @@ class Liquidity(Rule):
         xp = array_namespace(weights)
         most = self.limits(weights, book)
         return xp.where(book.tradable, xp.minimum(xp.maximum(weights, -most), most), weights)
+
+    def kernel_params(self, symbols: Sequence[str]) -> list[float]:
+        """As the kernel takes them."""
+        return [self.capital, self.days * self.participation]

@@ -138,6 +138,15 @@ class Rule:
             self._exceeded(report, np.asarray(allowed), book, UNREACHABLE, "de-risk")
         return report.violations
 
+    @property
+    def kernel(self) -> Any:
+        """The rule as machine code (see `mnpu.guard_kernels`), None where it has none."""
+        if self.action != "scale" or not hasattr(self, "kernel_params"):
+            return None
+        from mnpu_guardrails import kernels  # numba is half a second, so only where it is asked for
+
+        return getattr(kernels, self.name)
+
     def _exceeded(self, report: Reporter, weights: np.ndarray, book: Book, code: str, action: str) -> None:
         measured = np.asarray(self.measure(weights, book))
         limits = np.broadcast_to(np.asarray(self.limits(weights, book)), measured.shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from array_api_compat import array_namespace
@@ -57,3 +58,7 @@ class StaleData(Rule):
 
     def _stale(self, book: Book) -> Any:
         return ~(book.age <= self.bars)  # NaN is stale
+
+    def kernel_params(self, symbols: Sequence[str]) -> list[float]:
+        """As the kernel takes them."""
+        return [float(self.bars)]

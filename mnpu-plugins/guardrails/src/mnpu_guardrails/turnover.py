@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from array_api_compat import array_namespace
@@ -88,3 +89,7 @@ class Turnover(Rule):
         """What has been added in the day of the decision, (..., 1)."""
         kept = self._memory(xp, book, like, 2)
         return xp.where(kept[..., :1] == self._day(book), kept[..., 1:], xp.zeros_like(kept[..., 1:]))
+
+    def kernel_params(self, symbols: Sequence[str]) -> list[float]:
+        """As the kernel takes them."""
+        return [1e12 if x is None else x for x in (self.per_bar, self.per_day)]
