@@ -250,7 +250,8 @@ def _meet_groups(xp: Any, book: Any, tradable: Any, groups: _Groups, net: float)
     wish = xp.minimum(xp.maximum(total(share), middle - net / 2), middle + net / 2)
     from_longs = share + _spread(xp, wish - total(share), most - share, share - least)
     back = xp.permute_dims(groups.members, (1, 0))
-    cut = lambda amount, pool: xp.matmul(amount / xp.where(pool > 0, pool, xp.ones_like(pool)), back)  # noqa: E731
+    part = lambda amount, pool: xp.clip(amount / xp.where(pool > 0, pool, xp.ones_like(pool)), max=1.0)  # noqa: E731
+    cut = lambda amount, pool: xp.matmul(part(amount, pool), back)  # noqa: E731
     return book - longs * cut(from_longs, long) + shorts * cut(size - from_longs, short)
 
 
