@@ -49,6 +49,7 @@ def laws(factory: Callable[..., Any], *, seed: int = 0) -> list[LawOutcome]:
         _gross_never_grows,
         _leaves_suspended_alone,
         _is_idempotent,
+        _meets_limits,
         _leaves_flat_book_alone,
         _fails_closed,
         _batches,
@@ -152,6 +153,18 @@ def _is_idempotent(factory: Callable[..., Any], proposed: np.ndarray, book: Book
     allowed = factory().limit(proposed, book)
     again = factory().limit(allowed, book)
     return _first(~(np.abs(again - allowed) <= TOLERANCE), allowed, again, book)
+
+
+def _meets_limits(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
+    """Lets no excess grow, and leaves none where the drifted or the flat book has none."""
+    guardrail = factory()
+    if not hasattr(guardrail, "excess"):
+        return ""
+    allowed = guardrail.limit(proposed, book)
+    after, held = guardrail.excess(allowed, book), guardrail.excess(book.weights, book)
+    flat = guardrail.excess(np.where(book.tradable, 0.0, book.weights), book)
+    most = np.where((flat <= 0).all(axis=-1, keepdims=True), 0.0, held)
+    return _first(~(after <= most + TOLERANCE), proposed, allowed, book)
 
 
 def _leaves_flat_book_alone(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
