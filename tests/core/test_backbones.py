@@ -80,6 +80,10 @@ def test_omni_uses_the_scales_that_fit_the_lookback(lookback: int) -> None:
         (lambda: Omni(3, 8, scales=(1, 8)), r"backbone.scales is \[1, 8\], expected scales shorter than the lookback"),
         (lambda: Omni(3, 8, scales=(0,)), "backbone.scales is 0"),
         (lambda: Omni(3, 8, scales=()), r"backbone.scales is \[\]"),
+        (lambda: Omni(3, 8, resolutions=()), r"backbone.resolutions is \[\]"),
+        (lambda: Omni(3, 8, resolutions=(1, 3)), r"backbone.resolutions is \[1, 3\], expected patches of 4 points"),
+        (lambda: Omni(3, 8, resolutions=(2, 2)), r"backbone.resolutions is \[2, 2\], expected resolutions that do not"),
+        (lambda: Omni(3, 8, resolutions=(True,)), "backbone.resolutions is True"),
     ],
 )
 def test_impossible_sizes_are_refused_by_name(build: Callable[[], nn.Module], setting: str) -> None:
@@ -176,6 +180,23 @@ class Noisy(Faulty):
         return super().forward(x) + 0.01 * torch.randn(8)
 
 
+class NeedsWindows(Faulty):
+    """Divides by the number of windows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, L, F) -> (B, L, D)``."""
+        return super().forward(x) * (len(x) // len(x))
+
+
+class LossOfNothing(Faulty):
+    """Has a loss of its own that is no number where there are no windows."""
+
+    def summary_and_loss(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``(B, L, F) -> (B, D), ()``."""
+        h = self(x)[:, -1]
+        return h, h.square().mean()
+
+
 class WrongWidth(Faulty):
     """Says another width than it has."""
 
@@ -200,6 +221,8 @@ def test_the_backbone_that_the_faults_depart_from_is_sound() -> None:
         (ForgetfulStep, "steps equal the whole window"),
         (Noisy, "gives the same output again"),
         (WrongWidth, "maps (B, L, F)"),
+        (NeedsWindows, "gives nothing for no windows"),
+        (LossOfNothing, "gives nothing for no windows"),
     ],
 )
 def test_a_planted_fault_breaks_its_law(fault: type[nn.Module], law: str) -> None:

@@ -14,6 +14,7 @@ from mnpu import training
 from mnpu.bundles import Bundle
 from mnpu.errors import DataError, MnpuError
 from mnpu.manifest import seal
+from mnpu.nn.dirichlet_quantile import DirichletQuantile
 from mnpu.nn.linear import Linear
 from mnpu.nn.omni import Omni
 from mnpu.nn.quantile import Quantile
@@ -44,6 +45,12 @@ def test_a_loaded_network_gives_the_same_bits(bundle: Path, fitted: Fitted, worl
     assert (after.levels, after.horizons) == (before.levels, before.horizons)
     assert (loaded.fold, loaded.history, loaded.names) == (fitted.fold, fitted.history, fitted.names)
     assert loaded.scaler.to_dict() == fitted.scaler.to_dict()
+
+
+def test_thresholds_are_no_parameters_whoever_counts(world: World, tmp_path: Path) -> None:
+    one = fit(world, head=DirichletQuantile, train=settings(epochs=1, max_steps_per_epoch=2))
+    assert sum(tensor.numel() for tensor in one.network.state_dict().values()) == one.n_parameters + 2
+    assert Bundle.open(one.save(tmp_path / "bundle")).facts()["parameters"] == one.n_parameters
 
 
 def test_nothing_in_it_is_pickled(bundle: Path) -> None:
@@ -115,7 +122,8 @@ def sealed_anew(bundle: Path, **changed: object) -> Path:
         {"scaler": None},
         {"scaler": [1]},
         {"history": ["x"]},
-        {"tested_from": "yesterdayy"},
+        {"seen": "yesterday"},
+        {"seen": {"trained_until": "yesterdayy", "until": "today"}},
         {"fold": None},
         {"members": 3},
         {"n_columns": 10**12},
@@ -128,7 +136,47 @@ def test_a_whole_bundle_that_makes_no_sense_is_refused_as_one(bundle: Path, chan
         training.load(sealed_anew(bundle, **changed), Omni, Quantile)
 
 
-@pytest.mark.parametrize("changed", [{"scaler": [1]}, {"fold": None}, {"members": 3}, {"history": ["x"]}])
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"levels": [0.1, 0.5, 0.9]}, "levels are [0.1, 0.5, 0.9], expected those of its network, [0.05,"),
+        ({"target_scale": [float("nan")]}, "target_scale is nan, expected a positive number"),
+        ({"target_scale": [-0.5]}, "target_scale is -0.5, expected a positive number"),
+        ({"target_scale": [1.0, 1.0]}, "target_scale has the shape (2,), expected a number for each of its 1 horizons"),
+        ({"n_parameters": 3}, "n_parameters is 3, expected those of its network"),
+        ({"lookback": 10**12}, "lookback is 1000000000000, expected at most 600, the bars of its training range"),
+        ({"names": ["noise.f0"]}, "scaler.mean has the shape (4,), expected a number for each of its 1 names"),
+        ({"names": ["noise.f0"] * 4}, "names are ['noise.f0', 'noise.f0', 'noise.f0', 'noise.f0'], expected one of"),
+        ({"horizons": [0]}, "horizons are [0], expected positive numbers of bars"),
+        ({"min_present": float("nan")}, "min_present is nan, expected a fraction from 0 to 1"),
+        (
+            {"fold": {"number": 3, "train": [0, 600], "validation": [500, 725], "test": [730, 900]}},
+            "fold.validation is [500, 725], expected a range that begins at 600, where train ends, or later",
+        ),
+        (
+            {"calibration": {"shifts": [[0.0]], "temperatures": [], "rows": [725, 730], "since": "2002-01-01"}},
+            "calibration.shifts has the shape (1, 1), expected (1, ",
+        ),
+    ],
+)
+def test_a_state_that_contradicts_itself_or_its_network_is_refused(
+    bundle: Path, changed: dict[str, object], message: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        training.load(sealed_anew(bundle, **changed), Omni, Quantile)
+    assert f"fitted.json: {message}" in str(caught.value)
+
+
+@pytest.mark.parametrize(("std", "first"), [(0.0, "0.0"), (float("inf"), "inf")])
+def test_a_scaler_that_divides_by_nothing_is_refused(bundle: Path, std: float, first: str) -> None:
+    scaler = json.loads((bundle / "fitted.json").read_text())["scaler"]
+    with pytest.raises(DataError, match=f"scaler.std is {first}, expected positive numbers"):
+        training.load(sealed_anew(bundle, scaler={**scaler, "std": [std] * 4}), Omni, Quantile)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"scaler": [1]}, {"fold": None}, {"members": 3}, {"history": ["x"]}, {"n_parameters": "3"}]
+)
 def test_what_makes_no_sense_is_not_shown(bundle: Path, changed: dict[str, object]) -> None:
     with pytest.raises(DataError, match="it is not what a bundle says of itself"):
         Bundle.open(sealed_anew(bundle, **changed)).facts()

@@ -77,6 +77,26 @@ def test_a_value_knows_where_it_was_written():
             "lr: 0",
             "p.yaml:15:13: train.lr is 0, expected a number above 0.0. Remove it to use the default, 0.001.",
         ),
+        (
+            "lr: 3e-4",
+            "clip: 0",
+            "p.yaml:15:15: train.clip is 0, expected a number above 0.0 or null. Remove it to use the default, 1.0.",
+        ),
+        (
+            "lr: 3e-4",
+            "max_steps_per_epoch: 0",
+            "p.yaml:15:30: train.max_steps_per_epoch is 0, expected a positive integer or null.",
+        ),
+        (
+            "lr: 3e-4",
+            "loggers: [csv, csv]",
+            "p.yaml:15:24: train.loggers.1 is csv, which is there twice. Remove one.",
+        ),
+        (
+            "lr: 3e-4",
+            "instruments: [norms, {use: norms, samples: 4}]",
+            "p.yaml:15:30: train.instruments.1 is norms, which is there twice. Remove one.",
+        ),
         ("seed: 7", "sede: 7", "p.yaml:2:1: sede is not a known key. Did you mean 'seed'?"),
         (
             "lr: 3e-4",
@@ -147,6 +167,14 @@ def test_several_errors_are_told_at_once():
         (["target={use: forward_return, horizons: [0]}"], "target.horizons.0 is 0, expected a positive integer"),
         (["features.1={use: momentum}"], "features.1.use is 'momentum', expected source.function"),
         (["features.2={use: price.momentum}"], "features.2 repeats features.1"),
+        (["compare=[{policy: {use: a}}, {policy: {use: a}}]"], "compare.1 is a, which is there twice, expected each"),
+        (["model={lookback: 4, backbone: {use: a}}", "compare=[{backbone: {use: a}}]"], "compare.0 is a, which"),
+        (["runtime.devices=3"], "train.batch_size is 512, expected a multiple of runtime.devices, 3"),
+        (["train.precision=16", "runtime.device=cpu"], "train.precision is 16 on the cpu, expected 32 or bf16"),
+        (
+            ["train.precision=16", "runtime={devices: 2, strategy: fsdp}"],
+            "train.precision is 16 under runtime.strategy: fsdp, expected 32 or bf16",
+        ),
         (["compare=[{}]"], "compare.0 is a map, expected exactly one of policy, backbone and forecaster"),
         (["compare=[{policy: {use: a}, backbone: {use: b}}]"], "exactly one of policy, backbone and forecaster"),
         (
@@ -172,6 +200,8 @@ def test_several_errors_are_told_at_once():
             "expected a number of at most 2147483647",
         ),
         (["model.lookback=99999999999999999999"], "expected a number of at most 2147483647"),
+        (["model.calibration={use: adaptive, rate: 1e308}"], "rate is 1e+308, expected a number of at most 1"),
+        (["train.clip=0"], "train.clip is 0, expected a number above 0"),
         (["train.lr=1e999"], "train.lr is '1e999', expected a number"),
         (["name=a b"], "--set name: name is 'a b', expected up to 64 letters"),
         (["runtime.device=cdua"], "expected auto, cpu or cuda. Did you mean 'cuda'?"),

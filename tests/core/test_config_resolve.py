@@ -127,6 +127,71 @@ def test_a_wrong_component_or_parameter_is_found_where_it_is_written(registry, o
     assert message in refused(registry, text=TEXT.replace(old, new))
 
 
+STOPS = "train.alerts.noise_scale={threshold: 1.0e-9, action: stop}"
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        (
+            [STOPS, "train.instruments=[norms]"],
+            "--set train.alerts.noise_scale: train.alerts.noise_scale.action is stop, and nothing feeds the alert: "
+            "train.instruments is [norms], expected noise_scale among them, which reads what it asks. "
+            "Add noise_scale to train.instruments, or remove the action.",
+        ),
+        (
+            [STOPS, "train.instruments=[noise_scale]", "runtime.devices=2"],
+            "instruments are left out where runtime.devices is 2, expected log, or an alert that needs no instrument",
+        ),
+        (
+            ["train.alerts.nan={action: lower_lr}"],
+            "train.alerts.nan.action is lower_lr, and nothing feeds the alert: train.instruments is []",
+        ),
+        (["train.alerts.collapse={action: stop}"], "expected calibration among them"),
+    ],
+)
+def test_an_alert_that_is_to_act_and_that_nothing_feeds_is_refused(registry, sets, message):
+    assert message in refused(registry, *sets)
+
+
+class Reporting(Toy):
+    def telemetry(self):
+        return {"collapsed": 1.0}
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        ["train.alerts.noise_scale={threshold: 1.0e-9}", "train.instruments=[norms]"],
+        [STOPS, "train.instruments=[noise_scale]"],
+        [STOPS, "train.instruments=[norms, strangers]"],
+        ["train.alerts.over_fitting={action: stop}", "runtime.devices=2"],
+        ["train.alerts.collapse={action: stop}", "model.backbone={use: reporting}", "runtime.devices=2"],
+    ],
+)
+def test_an_alert_that_something_may_feed_may_act(registry, sets):
+    registry.add("instrument", "strangers", object)
+    registry.add("backbone", "reporting", Reporting)
+    resolved(registry, *sets)
+
+
+def test_every_instrument_of_core_is_known_to_the_rules_of_alerts():
+    from mnpu.config.alerts import FED_BY, OWN, AlertsConfig
+    from mnpu.plugin import mnpu_instruments
+
+    assert set(OWN) == set(mnpu_instruments())
+    assert set(FED_BY.values()) <= set(OWN)
+    assert set(FED_BY) == set(AlertsConfig.model_fields) - {"factor", "over_fitting"}
+
+
+@pytest.mark.torch
+def test_classes_of_a_head_without_any_are_refused_before_anything_is_fitted(registry):
+    text = TEXT.replace("toy_head", "quantile").replace("rank_long_short", "rank_long_short, by: classes")
+    message = "p.yaml:12:36: policy.by is classes, and model.head (quantile) gives quantiles alone, expected a head"
+    assert refused(registry, text=text).startswith(message)
+    resolved(registry, text=text.replace("use: quantile", "use: dirichlet_quantile"))
+
+
 def test_an_override_is_named_as_the_place(registry):
     assert refused(registry, "model.backbone.width=0").startswith(
         "--set model.backbone.width: model.backbone.width is 0, expected"

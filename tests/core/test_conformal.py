@@ -124,12 +124,20 @@ def test_one_step_of_the_adaptation_is_the_equation() -> None:
     np.testing.assert_allclose(follower.working, [[0.1 + 0.1 * 0.1, 0.5, 0.9 + 0.1 * (0.9 - 0.5)]])
 
 
+def test_misses_that_are_known_late_do_not_leave_intervals_too_wide(rng: np.random.Generator) -> None:
+    outcomes = rng.standard_normal((1300, 5))
+    outcomes[500:] *= 5
+    moving = run(outcomes, stats.norm.ppf(LEVELS), delay=60)[750:1050]
+    covered = ((outcomes[750:1050] >= moving[..., 0]) & (outcomes[750:1050] <= moving[..., -1])).mean()
+    assert abs(covered - 0.9) < 0.04
+
+
 def test_before_any_outcome_a_forecast_stays_as_it_is() -> None:
     quantiles = np.tile(WRONG, (3, 2, 1))
     assert np.array_equal(Adaptive(LEVELS, 2).calibrate(quantiles), quantiles)
 
 
-@pytest.mark.parametrize("wrong", [{"rate": 0.0}, {"memory": 0}])
+@pytest.mark.parametrize("wrong", [{"rate": 0.0}, {"rate": 1e308}, {"rate": np.nan}, {"memory": 0}])
 def test_an_impossible_setting_is_named(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=rf"calibration\.{next(iter(wrong))}"):
         Adaptive(LEVELS, 1, **wrong)

@@ -78,6 +78,15 @@ def test_two_processes_train_what_one_does(strategy: Any, world: World, alone: t
         assert mine.validation == pytest.approx(own.validation, rel=1e-5)
 
 
+def test_an_epoch_that_is_not_the_best_leaves_every_process_its_part() -> None:
+    """There is nothing to learn but noise: the second epoch is validated, and its weights are not kept."""
+    noise = make_world(np.random.default_rng(1), signal=0.0)
+    train = settings(epochs=2, max_steps_per_epoch=30, batch_size=64, ema=0.8, lr=0.05)
+    one, both = (fit(noise, train=train, layout=Layout(*layout)) for layout in ((1,), (2, "fsdp")))
+    assert one.best is one.history[0]
+    assert [e.validation for e in both.history] == pytest.approx([e.validation for e in one.history], rel=1e-3)
+
+
 def test_an_error_in_a_process_is_the_fits_own(world: World) -> None:
     wild = settings(epochs=2, lr=1e30, clip=None, max_steps_per_epoch=4)
     with pytest.raises(MnpuError, match=r"the \w+ loss is .* in epoch \d.*Lower train\.lr") as caught:

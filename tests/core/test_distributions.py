@@ -195,8 +195,15 @@ def test_targets_of_three_values_are_their_own_classes() -> None:
 
 
 def test_a_class_that_never_occurs_names_the_setting() -> None:
-    with pytest.raises(ConfigError, match=r"head\.flat is .*horizon number 2"):
-        DirichletQuantile(3, 2).fit_targets(torch.stack([torch.randn(50), torch.zeros(50)], dim=1))
+    few = torch.tensor([0.0, 1.0, 2.0, 3.0]).repeat_interleave(torch.tensor([35, 5, 5, 5]))
+    with pytest.raises(ConfigError, match=r"head\.flat is .*horizon number 2 is down"):
+        DirichletQuantile(3, 2).fit_targets(torch.stack([torch.randn(50), few], dim=1))
+
+
+def test_targets_of_fewer_values_than_classes_are_not_called_a_matter_of_thresholds() -> None:
+    losses = (torch.arange(50) < 20).float()  # a barrier that is never reached leaves two classes of three
+    with pytest.raises(ConfigError, match=r"horizon number 2 have 2 different values.*Set target"):
+        DirichletQuantile(3, 2).fit_targets(torch.stack([torch.randn(50), -losses], dim=1))
 
 
 def test_the_class_loss_is_the_expected_likelihood_and_the_divergence_from_the_prior() -> None:

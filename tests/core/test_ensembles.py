@@ -86,8 +86,9 @@ def test_a_fit_that_was_stopped_goes_on_with_the_member_and_the_pretraining_that
     train = settings(epochs=2, max_steps_per_epoch=8, pretrain=MaskedConfig(use="masked", epochs=2))
     whole = together(world, 2, train=train)
     checkpoints = Checkpoints(tmp_path, Every(1, "epoch"))
+    killing = Killing()
     with pytest.raises(Killed):
-        together(world, 2, train=train, checkpoints=checkpoints, callbacks=[Killing()])
+        together(world, 2, train=train, checkpoints=checkpoints, watchers=[[killing], [killing]])
     resumed = together(world, 2, train=train, checkpoints=checkpoints)
     np.testing.assert_array_equal(quantiles(resumed, world), quantiles(whole, world))
     assert resumed.pretraining == whole.pretraining

@@ -162,6 +162,15 @@ class ForgetsAnIncrement(Quantile):
         return torch.cat([quantiles[..., :-1], last], dim=-1)
 
 
+class NeedsSummaries(Quantile):
+    """Leaves it to torch how many numbers belong to one summary."""
+
+    def forecast(self, h: Tensor) -> Tensor:
+        """``(B, D) -> (B, H, Q)``."""
+        quantiles = super().forecast(h)
+        return quantiles.reshape(len(h), -1).unflatten(-1, quantiles.shape[1:])
+
+
 @pytest.mark.parametrize(
     ("fault", "laws"),
     [
@@ -169,6 +178,7 @@ class ForgetsAnIncrement(Quantile):
         (Crossing, {"never crosses, at any weights"}),
         (Improper, {"learns the distribution that it is shown"}),
         (ForgetsAnIncrement, {"gives every parameter a finite gradient"}),
+        (NeedsSummaries, {"forecasts (B, H, Q)"}),
     ],
 )
 def test_a_planted_fault_breaks_its_law(fault: type[nn.Module], laws: set[str]) -> None:

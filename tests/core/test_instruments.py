@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from mnpu.nn.quantile import pinball
 from mnpu.training.instruments.calibration import class_error, coverage_gaps, crps, pit_distance
 from mnpu.training.instruments.curvature import Products, extremes
 from mnpu.training.instruments.landscape import filter_normalised, losses_around, quadratic
-from mnpu.training.instruments.noise_scale import gradient_noise, unbiased
+from mnpu.training.instruments.noise_scale import GradientNoise, NoiseScale, gradient_noise, standard_error, unbiased
 
 pytestmark = pytest.mark.torch
 
@@ -56,6 +58,44 @@ def test_both_numbers_are_unbiased_for_any_pair_of_batch_sizes():
     for n_small, n_big in ((1, 2), (8, 64), (16, 17)):
         small, big = power + variance / n_small, power + variance / n_big
         assert unbiased(small, big, n_small=n_small, n_big=n_big) == pytest.approx((power, variance))
+
+
+def test_the_error_of_an_average_over_epochs_is_that_of_the_average(rng):
+    """Fixed weights, so that epochs differ by their draws alone: the spread over repetitions is what the error says."""
+    x = torch.tensor(rng.normal(0.5, 1.0, size=(20_000, 4)))
+    said, errors, alone = [], [], []
+    for seed in range(60):
+        stream = generator(seed)
+        epochs = [
+            gradient_noise(lambda i: x[i].mean(dim=0), 20_000, batch=8, batches=4, draws=20, generator=stream)
+            for _ in range(4)
+        ]
+        weighted = [(0.5**k, found) for k, found in enumerate(epochs)]
+        power, variance = (sum(w * getattr(e, name) for w, e in weighted) for name in ("power", "variance"))
+        said.append(variance / power)
+        errors.append(standard_error(weighted))
+        alone.append(epochs[0].scale_se)
+    assert np.mean(errors) == pytest.approx(np.std(said, ddof=1), rel=0.3)
+    assert np.mean(errors) < 0.8 * np.mean(alone)
+
+
+def test_an_epoch_that_tells_nothing_by_itself_leaves_the_average_a_finite_error(monkeypatch):
+    draws = [[(1.0, 10.0), (1.2, 11.0), (0.8, 9.0)], [(-0.1, 10.0), (0.1, 10.0), (0.2, 10.0)]]
+    instrument = NoiseScale(draws=3)
+    monkeypatch.setattr(instrument, "_measure", lambda moment: GradientNoise(tuple(draws[moment.epoch - 1])))
+    for epoch in (1, 2):
+        read = {r.name: r.value for r in instrument.epoch(SimpleNamespace(epoch=epoch, batch_size=10))}
+    power, variance = (0.5 * 1.0 + 0.2 / 3) / 1.5, (0.5 * 10 + 10) / 1.5
+    assert read["noise_scale"] == pytest.approx(variance / power)
+    assert 0 < read["noise_scale_se"] < math.inf
+    assert GradientNoise(tuple(draws[1])).scale_se == math.inf
+
+
+def test_a_quadratic_of_too_few_finite_losses_is_not_known():
+    side = np.linspace(-1, 1, 5)
+    assert np.isnan(quadratic([side], np.full(5, np.inf)).hessian).all()
+    assert np.isnan(quadratic([side], np.array([np.inf, np.inf, 0.5, 1.0, np.inf])).hessian).all()
+    assert quadratic([side], np.array([np.inf, 0.25, 0.0, 0.25, np.inf])).hessian == pytest.approx(np.array([[2.0]]))
 
 
 def test_a_gradient_of_nothing_but_noise_has_an_infinite_or_a_huge_scale(rng):
@@ -206,6 +246,20 @@ def test_a_layer_that_only_seems_differentiable_twice_is_found_out():
     v = products.unit(generator(1))
     torch.testing.assert_close(products(v), (2 + 6e-3 * weight.detach()) * v, rtol=1e-6, atol=0)
     assert torch.equal(weight, before)
+
+
+def test_the_curvature_of_a_pinball_loss_is_found_in_its_kinks():
+    """Of quantiles q of a normal law the Hessian is diagonal: its density at q, divided by the number of levels."""
+    levels = torch.tensor([0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95])
+    q = nn.Parameter(torch.special.ndtri(levels))
+    truth = 1 / math.sqrt(2 * math.pi) / len(levels)
+    tops = []
+    for seed in range(10):
+        y = torch.randn(256, generator=generator(seed))
+        products = Products(lambda y=y: pinball(q.expand(len(y), -1), y, levels).mean(), [q], generator(seed))
+        assert not products.exact
+        tops.append(extremes(products, products.unit(generator(seed)), iterations=7).top)
+    assert np.mean(tops) == pytest.approx(truth, rel=0.25)  # the largest of noisy ones is somewhat too large
 
 
 # Calibration.

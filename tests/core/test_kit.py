@@ -42,6 +42,16 @@ class Early(ForwardReturn):
         return dataclasses.replace(super().__call__(panel, fill), start=panel.times)
 
 
+class Nostalgic(ForwardReturn):
+    """Looks back over five bars, and says over none."""
+
+    def __call__(self, panel, fill="next_close"):
+        labels = super().__call__(panel, fill)
+        before = np.full(labels.values.shape, np.nan)
+        before[5:] = labels.values[5:] / panel["close"][:-5, :, None]
+        return dataclasses.replace(labels, values=before)
+
+
 class Flat(ForwardReturn):
     """Forgets the horizon."""
 
@@ -55,6 +65,7 @@ class Flat(ForwardReturn):
     [
         (Peeking, "depends on nothing after its end"),
         (Early, "every label starts after its decision and ends after its start"),
+        (Nostalgic, "looks back over no more bars than it says"),
         (Flat, "has one value and one interval for each decision and horizon"),
     ],
 )

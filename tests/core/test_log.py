@@ -33,6 +33,18 @@ def test_every_line_is_json_with_the_run_and_the_time(tmp_path):
     assert second["event"] == "é\nline"
 
 
+def test_numbers_that_json_does_not_know_are_text(tmp_path):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    with log.to_file(tmp_path / "log.jsonl") as events:
+        events.warning(
+            "alert", value=float("inf"), low=np.float64("-inf"), all=[np.nan, {"x": np.array([1.0, np.nan])}]
+        )
+    line = [json.loads(text, parse_constant=refuse) for text in (tmp_path / "log.jsonl").read_text().splitlines()][1]
+    assert (line["value"], line["low"], line["all"]) == ("inf", "-inf", ["nan", {"x": [1.0, "nan"]}])
+
+
 def test_lines_are_there_as_soon_as_they_are_said(tmp_path):
     with log.to_file(tmp_path / "log.jsonl") as events:
         events.info("begun")

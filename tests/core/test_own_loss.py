@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mnpu import training
+from mnpu.config.alerts import AlertsConfig
 from mnpu.nn.linear import Linear
 from mnpu.nn.network import Network
 from mnpu.nn.quantile import Quantile
@@ -72,10 +73,28 @@ def test_what_a_backbone_reports_is_kept_with_its_epoch(rng: np.random.Generator
     assert [epoch.telemetry["windows"] for epoch in history] == [3 * 128, 3 * 128]
 
 
-def test_a_collapse_is_warned_of(rng: np.random.Generator, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_collapse_is_warned_of_once(rng: np.random.Generator, caplog: pytest.LogCaptureFixture) -> None:
+    """By the recorder's alert: nobody else speaks of it, neither in the same epoch nor in the next."""
+    recorder = training.Recorder({}, alerts=AlertsConfig())
     with caplog.at_level(logging.WARNING, logger="mnpu.training"):
-        fit(make_world(rng), backbone=Reporting, train=settings(epochs=1, max_steps_per_epoch=1))
-    assert [record.getMessage() for record in caplog.records] == ["fold 4: part.collapsed in epoch 1"]
+        fit(
+            make_world(rng),
+            backbone=Reporting,
+            train=settings(epochs=2, max_steps_per_epoch=1),
+            callbacks=[recorder],
+        )
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["fold 4, epoch 1: a part of the network is no longer used in part.collapsed"]
+
+
+def test_a_collapse_whose_alert_is_off_is_recorded_alone(
+    rng: np.random.Generator, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = training.Recorder({}, alerts=AlertsConfig(collapse=None))
+    with caplog.at_level(logging.WARNING, logger="mnpu.training"):
+        fit(make_world(rng), backbone=Reporting, train=settings(epochs=1, max_steps_per_epoch=1), callbacks=[recorder])
+    assert "part.collapsed" in set(recorder.record().measurements["layer"])
+    assert caplog.records == []
 
 
 def test_telemetry_survives_the_bundle(rng: np.random.Generator, tmp_path) -> None:

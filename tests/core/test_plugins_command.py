@@ -199,7 +199,7 @@ def new_plugin(site, tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS_TO_WRITE)
 def test_a_new_plugin_of_every_kind_is_discovered_and_keeps_its_laws(new_plugin, site, kind):
-    if kind in ("backbone", "head", "instrument"):
+    if kind in ("backbone", "head", "instrument", "logger"):
         pytest.importorskip("torch", reason="networks, and what watches them, need the train extra")
     if kind == "forecaster":
         pytest.importorskip("safetensors", reason="what a model keeps is saved with the train extra")

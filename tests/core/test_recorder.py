@@ -29,17 +29,18 @@ from mnpu.nn.tcn import TCN
 from mnpu.training import Callback, Checkpoints, Fitted, Recorder
 from mnpu.training.backends import Backend
 from mnpu.training.checkpoints import Every
+from mnpu.training.ensembles import fit_ensemble, member_seed
 from mnpu.training.fitted import Epoch
 from mnpu.training.instruments.alerts import Judge
-from mnpu.training.instruments.api import Instrument, Reading
-from mnpu.training.instruments.calibration import Calibration
+from mnpu.training.instruments.api import Instrument, Moment, Reading
+from mnpu.training.instruments.calibration import Calibration, crps
 from mnpu.training.instruments.curvature import Curvature
 from mnpu.training.instruments.dead_units import DeadUnits
 from mnpu.training.instruments.landscape import Landscape
 from mnpu.training.instruments.noise_scale import NoiseScale
 from mnpu.training.instruments.norms import Norms
 from mnpu.training.instruments.throughput import Throughput
-from tests.core.training_world import World, fit, make_world, settings
+from tests.core.training_world import FOLD, World, fit, make_world, settings
 
 pytestmark = pytest.mark.torch
 
@@ -152,7 +153,6 @@ def test_norms_are_those_of_the_sampled_steps(world: World) -> None:
 def test_calibration_is_that_of_the_forecasts_on_the_validation_windows(world: World) -> None:
     """Against the pipeline's own forecast of the validation range, in units of the label."""
     from mnpu import training
-    from tests.core.training_world import FOLD
 
     fitted, recorder = watched(world, {"calibration": Calibration(windows=10**6)})
     best = 1 + fitted.history.index(fitted.best)
@@ -163,6 +163,52 @@ def test_calibration_is_that_of_the_forecasts_on_the_validation_windows(world: W
     assert of(recorder, "coverage_0.90")[best - 1] == pytest.approx(inside, abs=1e-12)
     spread = (q[:, len(said.levels) // 2] / fitted.target_scale[0]).std()
     assert of(recorder, "forecast_spread")[best - 1] == pytest.approx(spread, rel=1e-5)
+
+
+class Again(Instrument):
+    """The CRPS by another route: the network is asked again, in one pass over the windows."""
+
+    def __init__(self, windows: int, precision: str) -> None:
+        self.windows, self.precision = windows, precision
+
+    def epoch(self, moment: Moment) -> list[Reading]:
+        n = len(moment.validation)
+        chosen = moment.validation.batch(torch.tensor([k * n // self.windows for k in range(self.windows)]))
+        with torch.no_grad(), Backend(precision=self.precision).autocast():
+            said = moment.network.forecast(chosen.x).quantiles
+        assert chosen.y is not None
+        return [Reading("again", crps(chosen.y.double().numpy(), said.double().numpy(), moment.network.head.levels))]
+
+
+@pytest.mark.parametrize("changed", [{}, {"ema": 0.9}, {"precision": "bf16"}])
+def test_calibration_is_that_of_the_weights_and_the_precision_that_are_validated(world: World, changed: Any) -> None:
+    train = settings(epochs=2, max_steps_per_epoch=6, **changed)
+    both = {"calibration": Calibration(windows=100), "again": Again(100, changed.get("precision", "32"))}
+    _, recorder = watched(world, both, train=train)
+    np.testing.assert_allclose(of(recorder, "crps"), of(recorder, "again"), rtol=1e-6)
+
+
+class Counting(Linear):
+    """How many windows it has seen in evaluation mode."""
+
+    seen = 0
+
+    def summary(self, x: Tensor) -> Tensor:
+        self.seen += 0 if self.training else len(x)
+        return super().summary(x)
+
+
+def test_calibration_takes_no_pass_of_its_own(world: World) -> None:
+    alone = fit(world, backbone=Counting, train=settings(epochs=2, max_steps_per_epoch=6))
+    seen, recorder = watched(world, {"calibration": Calibration()}, backbone=Counting)
+    assert len(of(recorder, "crps")) == 2
+    assert seen.network.backbone.seen == alone.network.backbone.seen > 0
+
+
+def test_calibration_may_look_at_every_second_epoch_alone(world: World) -> None:
+    train = settings(epochs=4, max_steps_per_epoch=6)
+    whole, half = (watched(world, {"c": Calibration(every=every)}, train=train)[1] for every in (1, 2))
+    np.testing.assert_array_equal(of(half, "crps"), of(whole, "crps")[1::2])
 
 
 def test_the_middle_of_the_landscape_is_the_loss_of_the_best_weights(world: World) -> None:
@@ -226,19 +272,22 @@ def test_what_is_infinite_survives_a_checkpoint_s_json() -> None:
 
 
 def test_members_of_an_ensemble_are_told_apart(world: World) -> None:
-    """One recorder watches fit after fit: each member's rows are those of a recorder of its own."""
-    train = settings(epochs=2, max_steps_per_epoch=6)
-    rules = alerts(exploding_gradients=0.0)
-    shared = Recorder({"norms": Norms(), "landscape": Landscape(points=3, windows=32)}, alerts=rules, seed=5)
-    for seed in (1, 2):
-        fit(world, callbacks=[shared], train=train, seed=seed)
-    own = Recorder({"norms": Norms(), "landscape": Landscape(points=3, windows=32)}, alerts=rules, seed=5)
-    fit(world, callbacks=[own], train=train, seed=2)
+    """By the number that each one's own recorder has; all else is that of the same fit without an ensemble."""
+
+    def recorder(member: int) -> Recorder:
+        instruments = {"norms": Norms(), "landscape": Landscape(points=3, windows=32)}
+        return Recorder(instruments, alerts=alerts(exploding_gradients=0.0), member=member, seed=5)
+
+    train, usual = settings(epochs=2, max_steps_per_epoch=6), {"lookback": 8, "min_present": 0.8, "device": "cpu"}
+    members, parts = [recorder(0), recorder(1)], {"backbone": Linear, "head": Quantile, "train": train}
+    fit_ensemble(world.frame, world.labels, FOLD, members=2, seed=1, watchers=[[m] for m in members], **parts, **usual)
+    assert len({member.name for member in members}) == 2
+    alone = recorder(0)
+    fit(world, callbacks=[alone], train=train, seed=member_seed(1, 1))
     for table in ("measurements", "landscape", "alerts"):
-        found, expected = getattr(shared.record(), table), getattr(own.record(), table)
-        assert set(found["member"]) == {0, 1}
-        second = found[found["member"] == 1].assign(member=0).reset_index(drop=True)
-        pd.testing.assert_frame_equal(second, expected, check_exact=True)
+        found, expected = (getattr(r.record(), table) for r in (members[1], alone))
+        assert set(found["member"]) == {1}
+        pd.testing.assert_frame_equal(found.assign(member=0), expected, check_exact=True)
 
 
 # Alerts.
@@ -301,6 +350,15 @@ def test_experts_that_nobody_is_sent_to_are_a_collapse() -> None:
     assert [(a.name, a.layer) for a in found] == [("collapse", "blocks.1.collapsed")]
 
 
+def test_a_collapse_has_the_number_and_the_threshold_of_the_part_that_says_so() -> None:
+    told = {"r.use": 0.1, "r.collapse_below": 0.25, "r.collapsed": 1.0}
+    for telemetry, numbers in ((told, (0.1, 0.25)), ({"r.collapsed": 1.0}, (1.0, 0.0))):
+        (alert,) = Judge(alerts(collapse=1e-6)).judge([], [Epoch(1.0, 1.0, telemetry)])
+        assert (alert.value, alert.threshold) == numbers
+    (spread,) = Judge(alerts(collapse=1e-6)).judge([Reading("forecast_spread", 1e-7)], FLAT)
+    assert (spread.value, spread.threshold) == (1e-7, 1e-6)
+
+
 def test_an_alert_speaks_once_unless_it_lowers_the_learning_rate_each_time() -> None:
     readings = [Reading("gradient_norm_max", 1e3)]
     once = Judge(alerts(exploding_gradients=1))
@@ -351,8 +409,6 @@ def test_a_gradient_that_is_no_number_is_said_before_the_run_fails(
 def test_under_a_shift_the_alert_of_miscalibration_fires(world: World) -> None:
     """Labels of the validation range are five times as wide: no interval fits them."""
     from dataclasses import replace
-
-    from tests.core.training_world import FOLD
 
     values = world.labels.values.copy()
     values[slice(*FOLD.validation)] *= 5

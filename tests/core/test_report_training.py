@@ -68,7 +68,8 @@ def test_each_fit_has_a_row_at_its_best_epoch(name: str) -> None:
     assert "ECE" not in table.columns  # nobody has one
 
 
-def test_curves_are_means_over_the_folds_that_came_so_far(name: str) -> None:
+def test_curves_are_means_over_the_folds_each_of_which_keeps_its_last_value(name: str) -> None:
+    """The mean may not jump because a fold with other losses has stopped."""
     measured = [
         *rows(name, 0, LOSSES),
         *rows(name, 1, {"loss_train": [5.0, 4.0], "loss_validation": [4.5, 2.75]}),
@@ -77,7 +78,9 @@ def test_curves_are_means_over_the_folds_that_came_so_far(name: str) -> None:
     assert section is not None
     figure = next(block for block in section.blocks if isinstance(block, Figure))
     lines = {line.label: list(line.y) for line in figure.lines}
-    assert lines == {"validation": [3.5, 2.0, 2.0], "training": [4.0, 3.0, 1.5]}
+    assert lines == {"validation": [3.5, 2.0, 2.375], "training": [4.0, 3.0, 2.75]}
+    assert "a fold that stopped early keeps its last value" in text(result(*measured))
+    assert "stopped early" not in text(result(*rows(name, 0, LOSSES)))
 
 
 def test_alerts_stand_first_with_their_numbers(name: str) -> None:
@@ -88,6 +91,27 @@ def test_alerts_stand_first_with_their_numbers(name: str) -> None:
     )
     assert "One alert was raised" in text(found)
     assert "No alert was raised" in text(result(*rows(name, 2, LOSSES)))
+
+
+def test_an_alert_that_comes_again_in_a_fit_has_one_row(name: str) -> None:
+    again = [
+        (name, fold, 0, epoch, 10 * epoch, "noise_scale", "", 3.0, 1.0, "lower_lr", f"epoch {epoch} has noise")
+        for fold, epochs in ((0, (1, 2, 4)), (1, (3,)))
+        for epoch in epochs
+    ]
+    found = result(*rows(name, 0, LOSSES), alerts=tuple(again))
+    assert [row[1:5] for row in tables(found)[0].rows] == [
+        ("1", "1 to 4, 3 times", "noise scale", "epoch 1 has noise"),
+        ("2", "3", "noise scale", "epoch 3 has noise"),
+    ]
+    assert "4 alerts were raised; of those that came again in a fit the first is shown." in text(found)
+
+
+def test_coverage_is_drawn_in_percent(name: str) -> None:
+    section = training(result(*rows(name, 0, {**LOSSES, "coverage_0.90": [0.5, 0.75, 1.0]})))
+    assert section is not None
+    figure = next(block for block in section.blocks if isinstance(block, Figure) and "Coverage" in block.title)
+    assert (figure.y_label[-1], list(figure.lines[0].y)) == ("%", [50.0, 75.0, 100.0])
 
 
 def test_the_critical_batch_size_is_a_ratio_of_means(name: str) -> None:
@@ -121,7 +145,41 @@ def test_what_a_backbone_reports_is_a_row_for_each_part(name: str) -> None:
     assert table.rows == (("`blocks.0`", "0.250", "0.750", "0.000"), ("`blocks.1`", "1.000", "0.000", "1.000"))
 
 
+def test_of_many_experts_the_smallest_and_the_largest_load_are_shown(name: str) -> None:
+    """A column for each of 32 would run over the edge of the page."""
+    shares = [0.0625, *[0.03125] * 30, 0.0]
+    loads = {f"telemetry@blocks.0.load.{e}": [share] for e, share in enumerate(shares)}
+    table = tables(result(*rows(name, 0, {**LOSSES, **loads, "telemetry@blocks.0.use": [0.5]})))[-1]
+    assert table.columns == ("Part", "smallest load", "largest load", "use")
+    assert table.rows == (("`blocks.0`", "0.000", "0.062", "0.500"),)
+
+
 PARTS = [{"load.0": 0.25, "load.1": 0.75, "collapsed": 0.0}, {"load.0": 1.0, "load.1": 0.0, "collapsed": 1.0}]
+
+
+def test_a_landscape_without_a_finite_loss_around_the_weights_is_said_and_not_drawn(name: str) -> None:
+    steps = (-1.0, 0.0, 1.0)
+    plane = tuple((name, 0, 0, "plane", a, b, 0.5 if a == b == 0 else math.inf) for a in steps for b in steps)
+    lines = tuple((name, fold, 0, "line", a, 0.0, math.inf if fold else a**2) for fold in (0, 1) for a in steps)
+    section = training(result(*rows(name, 0, LOSSES), landscape=plane + lines))
+    assert section is not None
+    shown = [block for block in section.blocks if isinstance(block, Figure) and "best weights" in block.title]
+    assert [[line.label for line in figure.lines] for figure in shown] == [["fold 1"]]
+    said = text(result(*rows(name, 0, LOSSES), landscape=plane + lines))
+    assert "best weights of fold 2 the training loss is not finite along a filter-normalised direction" in said
+    assert "best weights of fold 1 the training loss is not finite on a plane" in said
+    assert "lowest" not in said
+
+
+def test_the_curvature_is_told_with_its_error(name: str) -> None:
+    measured = [
+        row
+        for fold, top, error in ((0, 2.0, 0.125), (1, 3.0, 0.5))
+        for row in rows(name, fold, {**LOSSES, "hessian_top": [top], "hessian_top_error": [error]})
+        + rows(name, fold, {"hessian_bottom": [-1.0], "hessian_exact": [1.0]})
+    ]
+    said = text(result(*measured))
+    assert "is 2.00 to 3.00 over the folds, each within 0.500 of one (its residual), the smallest" in said
 
 
 def test_a_plane_is_a_surface_and_its_lowest_point_is_told_in_text(name: str) -> None:

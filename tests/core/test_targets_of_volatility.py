@@ -41,6 +41,14 @@ def sessions(n):
 # --- volatility
 
 
+@pytest.mark.parametrize("target", [VolScaledReturn((1, 4), window=56), TripleBarrier((1, 4), window=2000)])
+def test_a_window_that_leaves_no_label_is_refused(make_panel, rng, target):
+    panel = market(make_panel, rng)
+    with pytest.raises(DataError, match=rf"target\.window: 60 bars are too few for a window of {target.window}"):
+        target(panel)
+    assert np.isfinite(VolScaledReturn((1, 4), window=54)(panel).values[54]).all()
+
+
 def test_volatility_is_that_of_pandas_up_to_the_decision(make_panel, rng):
     panel = market(make_panel, rng, holes=0.1)
     returns = pd.DataFrame(panel["close"]).pct_change(fill_method=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,14 +10,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from mnpu.config.load import load_text
+from mnpu.config.models import ContrastiveConfig
 from mnpu.errors import MnpuError
+from mnpu.execute import execute
+from mnpu.nn.linear import Linear
 from mnpu.nn.quantile import Quantile
-from mnpu.training import Callback
+from mnpu.plugins.registry import Registry
+from mnpu.progress import Silent
+from mnpu.training import Callback, forecast
 from mnpu.training.averages import Average
 from mnpu.training.loop import Loop
 from mnpu.training.optimizers import make_optimizer
 from mnpu.training.schedules import factor
-from tests.core.training_world import World, fit, make_world, settings
+from tests.core.training_world import FOLD, World, fit, make_world, settings
 
 
 @pytest.fixture
@@ -198,3 +205,49 @@ def test_too_little_memory_names_the_settings(world: World) -> None:
 
     with pytest.raises(MnpuError, match=r"fold 4: out of memory in step 1 .*train.batch_size 128.*train.accumulate"):
         fit(world, head=Huge)
+
+
+RECIPE = """
+name: half
+data: {store: "sqlite:///nowhere.db", symbols: [A, B], start: 2005-01-01, end: 2018-12-31}
+features: [{use: price.log_return}]
+split: {use: walk_forward, train: 5y, validation: 6mo, test: 1y}
+model: {lookback: 8, MODEL}
+train: {precision: 16}
+policy: {use: signed_quantile}
+"""
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("backbone: {use: linear}", r"half\.yaml:7:20: train\.precision is 16 on a cpu, expected 32 or bf16"),
+        ("forecaster: {use: ridge}", r"nowhere\.db"),  # what nothing is trained in does not matter
+    ],
+)
+def test_half_precision_without_a_gpu_is_refused_before_any_data_is_read(
+    model: str, message: str, tmp_path: Path
+) -> None:
+    loaded = load_text(RECIPE.replace("MODEL", model), name="half.yaml")
+    with pytest.raises(MnpuError, match=message):
+        execute(loaded, Registry.discover(), runs=tmp_path, progress=Silent())
+
+
+def test_too_little_memory_before_and_after_training_names_the_settings_too(world: World) -> None:
+    class Large(Linear):
+        large = False
+
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) + (torch.empty(2**50).sum() if Large.large else 0.0)
+
+        def summary(self, x: Tensor) -> Tensor:
+            return self.forward(x)[:, -1]
+
+    fitted = fit(world, backbone=Large, train=settings(epochs=1))
+    Large.large = True
+    with pytest.raises(MnpuError, match=r"fold 4: out of memory in a forecast \(512 windows x model.lookback"):
+        forecast(fitted, world.frame, rows=FOLD.test)
+    pretrain = ContrastiveConfig(use="contrastive", epochs=1)
+    with pytest.raises(MnpuError, match=r"fold 4: out of memory in pre-training \(train.batch_size 128 x model.look"):
+        fit(world, backbone=Large, train=settings(epochs=1, pretrain=pretrain))

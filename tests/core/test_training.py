@@ -175,7 +175,7 @@ def test_the_first_training_window_begins_with_the_training_range(world: World) 
 
 def test_the_weights_of_the_best_epoch_are_kept(world: World) -> None:
     """Far too high a rate makes later epochs worse; the kept weights reproduce the smallest validation loss."""
-    fitted = fit(world, backbone=Omni, train=settings(lr=0.1, epochs=6, patience=6))
+    fitted = fit(world, backbone=Omni, train=settings(lr=1.0, epochs=8, patience=8))
     losses = [epoch.validation for epoch in fitted.history]
     assert losses.index(min(losses)) < len(losses) - 1
     validated = training.forecast(fitted, world.frame, rows=FOLD.validation)

@@ -22,6 +22,9 @@ from mnpu.nn.omni import Omni
 from mnpu.nn.point import Point
 from mnpu.nn.quantile import Quantile
 from mnpu.training import Fitted, FromBundle
+from mnpu.training.checkpoints import Every
+from mnpu.training.seen import Seen
+from mnpu.training.warming import Inherited
 from mnpu.types import Fold
 from tests.core.training_world import FOLD, World, fit, make_world, settings
 
@@ -90,7 +93,7 @@ def test_a_good_beginning_is_seen_in_the_first_epoch(world: World, bundle: Path)
     ("fold", "reason"),
     [
         (Fold(0, train=(0, 300), validation=(305, 500), test=(505, 605)), "was trained up to 2001-02-05"),
-        (Fold(0, train=(0, 420), validation=(425, 470), test=(475, 600)), "may have seen all before 2001-05-22"),
+        (Fold(0, train=(0, 420), validation=(425, 470), test=(475, 600)), "has seen all up to 2001-05-16"),
     ],
 )
 def test_weights_that_know_the_answers_are_refused(world: World, bundle: Path, fold: Fold, reason: str) -> None:
@@ -166,3 +169,107 @@ def test_a_bundle_that_does_not_say_what_it_has_seen_is_refused(world: World, bu
     seal(bundle, {"fitted.json": json.dumps(state).encode(), "weights.safetensors": weights})
     with pytest.raises(DataError, match="it is not what a bundle says of itself"):
         fit(world, train=STILL, warm_up=FromBundle(bundle))
+
+
+def without_what_was_seen(bundle: Path, **changed: Any) -> Path:
+    """The bundle sealed anew, with ``changed`` in place of what it says of what it has seen."""
+    state = json.loads((bundle / "fitted.json").read_text())
+    del state["seen"]
+    weights = (bundle / "weights.safetensors").read_bytes()
+    files = {"fitted.json": json.dumps(state | changed).encode(), "weights.safetensors": weights}
+    return seal(bundle.with_name(f"{bundle.name}-again"), files)
+
+
+def test_weights_that_were_chosen_on_what_is_calibrated_are_refused(world: World, bundle: Path) -> None:
+    """The bundle was stopped on bars 405 to 499."""
+    same = Fold(2, train=(0, 400), validation=(405, 450), test=(505, 605))
+    begun = partial(fit, world, fold=same, train=STILL, warm_up=FromBundle(bundle))
+    begun()
+    begun(calibration=(499, 505))
+    with pytest.raises(DataError, match=r"bundle has seen all up to 2001-05-16, .* known by 2001-05-15"):
+        begun(calibration=(498, 505))
+
+
+def test_of_a_run_without_calibration_an_earlier_bundle_calibrates(world: World, tmp_path: Path) -> None:
+    run, folds = tmp_path / "run", [Fold(0, (0, 300), (305, 350), (355, 400)), EARLIER]
+    fits = [fit(world, fold=fold, train=STILL, seed=5 + fold.number) for fold in folds]
+    for number, one in enumerate(fits):
+        one.save(run / "bundle" / f"fold-{number:02d}")
+    own = replace(EARLIER, validation=(405, 450))
+    begun = partial(fit, world, fold=own, train=STILL, warm_up=FromBundle(run))
+    assert equal(begun(), fits[1])
+    assert equal(begun(calibration=(455, 500)), fits[0])
+
+
+def test_what_a_bundle_had_begun_with_is_carried_on(world: World, bundle: Path, tmp_path: Path) -> None:
+    """A fit of earlier bars that begins with the bundle has seen what the bundle has."""
+    short = Fold(0, train=(0, 350), validation=(400, 440), test=(520, 600))
+    alone, chained = (fit(world, fold=short, train=STILL, warm_up=w) for w in (None, FromBundle(bundle)))
+    times = world.frame.times
+    assert alone.seen == Seen(times[349], times[439])
+    assert chained.seen == Seen(times[399], times[499])
+    kept = chained.save(tmp_path / "chained")
+    with pytest.raises(DataError, match="chained has seen all up to 2001-05-16"):
+        fit(world, fold=replace(short, test=(460, 600)), train=STILL, warm_up=FromBundle(kept))
+    usual: dict[str, Any] = {"backbone": Linear, "head": Quantile, "lookback": 8, "min_present": 0.8, "device": "cpu"}
+    both = training.fit_ensemble(
+        world.frame, world.labels, short, members=2, train=STILL, seed=1, warm_up=FromBundle(bundle), **usual
+    )
+    assert both.seen == chained.seen
+
+
+def test_a_fit_that_goes_on_still_knows_what_it_began_with(world: World, bundle: Path, tmp_path: Path) -> None:
+    class Stop(training.Callback):
+        def on_fit_end(self, loop: Any) -> None:
+            raise InterruptedError
+
+    short = Fold(0, train=(0, 350), validation=(400, 440), test=(520, 600))
+    checkpoints = training.Checkpoints(tmp_path / "checkpoints", Every(1, "epoch"))
+    begun = partial(fit, world, fold=short, train=STILL, warm_up=FromBundle(bundle), checkpoints=checkpoints)
+    with pytest.raises(InterruptedError):
+        begun(callbacks=[Stop()])
+    shutil.rmtree(bundle)
+    assert begun().seen == Seen(world.frame.times[399], world.frame.times[499])
+
+
+def test_a_checkpoint_that_does_not_say_what_it_began_with_may_have_seen_all(
+    world: World, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = Fold(0, train=(0, 350), validation=(400, 440), test=(520, 600))
+    checkpoints = training.Checkpoints(tmp_path / "checkpoints", Every(1, "epoch"))
+    begun = partial(fit, world, fold=short, train=STILL, warm_up=FromBundle(bundle), checkpoints=checkpoints)
+    with monkeypatch.context() as patched:
+        patched.setattr(Inherited, "name", "")
+        begun()
+    assert begun().seen == Seen(world.frame.times[400], world.frame.times[520])
+
+
+def test_an_older_bundle_may_have_seen_all_before_its_test_range(world: World, bundle: Path) -> None:
+    tested_from = world.frame.times[EARLIER.test[0]].isoformat()
+    older = FromBundle(without_what_was_seen(bundle, tested_from=tested_from))
+    begun = partial(fit, world, fold=replace(EARLIER, validation=(405, 450)), train=STILL, warm_up=older)
+    assert begun().seen.until == world.frame.times[505]
+    with pytest.raises(DataError, match="bundle-again has seen all up to 2001-05-22 for all that it says") as caught:
+        begun(calibration=(504, 505))
+    assert "mnpu run RUN/resolved.yaml" in caught.value.next_step
+    shutil.rmtree(older.path)
+    silent = FromBundle(without_what_was_seen(bundle))
+    with pytest.raises(DataError, match="bundle-again does not say what it has seen,"):
+        fit(world, train=STILL, warm_up=silent)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        {"trained_until": "2001-05-16", "until": "2001-05-16"},
+        {"trained_until": "2000-05-16T21:00:00+00:00", "until": "2001-05-16T21:00:00+00:00"},
+        {"trained_until": "2001-05-16T21:00:00+00:00", "until": "2001-05-15T21:00:00+00:00"},
+        {"until": "2001-05-16T21:00:00+00:00"},
+        "2001-05-16",
+    ],
+    ids=str,
+)
+def test_what_was_seen_must_be_possible(world: World, bundle: Path, seen: Any) -> None:
+    """Training ended on 2001-02-05."""
+    with pytest.raises(DataError, match="it is not what a bundle says of itself"):
+        fit(world, train=STILL, warm_up=FromBundle(without_what_was_seen(bundle, seen=seen)))

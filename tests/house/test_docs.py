@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
+import click
 import pytest
 
+from mnpu.cli import cli
 from mnpu.plugins import hookspecs
 from mnpu.plugins.registry import Registry
 
@@ -65,3 +68,39 @@ def test_the_page_of_the_validators_is_made_from_them():
     from tests.house.validators_page import PAGE, page
 
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.house.validators_page"
+
+
+def unknown(words):
+    """What of a command line is not there, or nothing: a command, or an option of it."""
+    command, context = cli, click.Context(cli, info_name="mnpu")
+    while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+        found = command.get_command(context, words[0])
+        if found is None:
+            return words[0]
+        command, context, words = found, click.Context(found, parent=context), words[1:]
+    options = {name for p in command.params for name in (*p.opts, *p.secondary_opts)} | {"--help"}
+    return next((word for word in words if word.startswith("--") and word.partition("=")[0] not in options), None)
+
+
+@pytest.mark.parametrize("page", sorted([*DOCS.rglob("*.md"), ROOT / "README.md"]), ids=lambda page: page.name)
+def test_every_command_that_a_page_names_is_there(page):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"(?:^|`|\$ |! )mnpu ([a-z][^`\n|;#]*)", text, flags=re.M)
+    assert [line for line in named if unknown(line.rstrip(".,):").split())] == []
+
+
+MODELS = [c for c in Registry.discover().components() if c.kind in ("backbone", "head", "forecaster")]
+
+
+@pytest.mark.parametrize("model", [c for c in MODELS if c.dist.startswith("mnpu-")], ids=lambda c: c.name)
+def test_every_setting_of_a_model_stands_on_its_page(model):
+    for needed in ("torch", *(["lightgbm"] if model.name == "lightgbm" else [])):
+        pytest.importorskip(needed)
+    page = (DOCS / "models" / f"{'heads' if model.kind == 'head' else model.name}.md").read_text(encoding="utf-8")
+    parameters = inspect.signature(Registry.discover().load(model.kind, model.canonical)).parameters.values()
+    named = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    assert [p.name for p in named if not re.search(rf"\b{p.name}\b", page)] == []
+    said = dict(re.findall(r"^\| `(\w+)` \| ([-\d.]+) \|", page, flags=re.M))
+    assert {p.name: float(said[p.name]) for p in named if p.name in said} == {
+        p.name: p.default for p in named if p.name in said
+    }

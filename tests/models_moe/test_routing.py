@@ -30,6 +30,16 @@ def test_gates_are_a_softmax_over_the_chosen_logits() -> None:
         np.testing.assert_allclose(gates.detach(), np.exp(logits[best]) / np.exp(logits[best]).sum(), rtol=1e-5)
 
 
+def test_a_router_with_weights_in_bfloat16_computes_in_float32() -> None:
+    router, x = make_router().to(torch.bfloat16), torch.randn(200, 8).bfloat16()
+    exact = make_router()
+    exact.load_state_dict(router.state_dict())
+    routes, expected = router(x), exact(x.float())
+    assert torch.equal(routes.chosen, expected.chosen)
+    assert torch.equal(routes.gates, expected.gates)
+    assert routes.balance.dtype == routes.z.dtype == torch.float32
+
+
 def test_a_single_choice_is_gated_by_its_probability_so_that_the_router_learns() -> None:
     router, x = make_router(1), torch.randn(30, 8)
     odds = np.exp(logits_of(router, x))
@@ -126,6 +136,7 @@ def test_even_use_is_full_use() -> None:
         "entropy": pytest.approx(1.0),
         "use": pytest.approx(1.0),
         "dropped": 0.1,
+        "collapse_below": 0.25,
         "collapsed": 0.0,
     }
 

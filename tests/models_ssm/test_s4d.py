@@ -12,6 +12,7 @@ from torch import nn
 
 from mnpu.errors import ConfigError
 from mnpu.testing.models import backbone_laws
+from mnpu_models_ssm import s4d
 from mnpu_models_ssm.s4d import S4D, DiagonalSSM
 from tests.core.training_world import FOLD, fit, make_world, rank_ic
 from tests.models_ssm import published
@@ -74,6 +75,32 @@ def test_it_gives_the_numbers_of_the_published_code_in_one_pass_and_by_steps() -
     for t, expected in enumerate(published.S4D):
         y, state = ssm.step(u[:, t], state)
         np.testing.assert_allclose(y[0].detach(), expected, rtol=2e-5, atol=2e-6)
+
+
+def test_in_float64_convolution_recurrence_and_real_kernel_agree_to_its_digits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    backbone = S4D(3, 40).double()
+    x = torch.randn(2, 40, 3, dtype=torch.float64)
+    whole, state = backbone(x), backbone.initial_state(2)
+    assert whole.dtype == torch.float64
+    for t in range(40):
+        h, state = backbone.step(x[:, t], state)
+        torch.testing.assert_close(h, whole[:, t], rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(backbone.summary(x), whole[:, -1], rtol=1e-11, atol=1e-11)
+    monkeypatch.setattr(s4d, "_exporting", lambda: True)
+    torch.testing.assert_close(backbone(x), whole, rtol=1e-11, atol=1e-11)
+
+
+def test_with_weights_in_bfloat16_only_weights_and_outputs_are_rounded() -> None:
+    ssm, u = make_ssm().to(torch.bfloat16), torch.randn(2, 300, WIDTH).bfloat16()
+    y = ssm(u).detach()
+    assert y.dtype == torch.bfloat16
+    exact = make_ssm()
+    exact.load_state_dict(ssm.state_dict())
+    expected = exact(u.float()).detach()
+    assert float(((y.float() - expected).abs() / expected.abs().clamp(min=0.1)).max()) < 2**-8
+    assert torch.equal(ssm.initial_state(2).real, torch.zeros(2, WIDTH, N // 2))  # never fewer digits than float32
 
 
 def test_an_impulse_at_the_end_does_not_wrap_round_to_the_start() -> None:

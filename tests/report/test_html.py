@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -113,6 +116,14 @@ def test_everything_from_the_result_is_escaped():
 def test_bold_and_code_are_the_only_markup():
     page = render("t", [Section("s", ("**a** `b<c` [x](y) <i>",))])
     assert "<strong>a</strong> <code>b&lt;c</code> [x](y) &lt;i&gt;" in page
+
+
+def test_core_writes_no_markup_that_the_page_does_not_know():
+    """A word between single asterisks would be shown with them."""
+    for module in sorted(Path(str(files("mnpu.report"))).glob("*.py")):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                assert not re.search(r"(?<![*\w])\*[A-Za-z][^*]*\*(?!\*)", node.value), (module.name, node.lineno)
 
 
 def test_the_same_result_gives_the_same_page(page):

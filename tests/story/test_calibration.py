@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from mnpu.errors import ConfigError
+from mnpu.errors import ConfigError, DataError
 from mnpu.progress import Silent
+from tests.story.test_agent import OPENS, _agreeing_decisions
 
 pytest.importorskip("torch", reason="training needs mnpu-core[train]")
 
@@ -56,6 +57,14 @@ def test_what_was_kept_back_lies_between_validation_and_test(calibrated):
         assert bundle["fold"]["validation"][1] <= start < stop == fold.validation[1] <= fold.test[0]
         assert bundle["fold"]["validation"][0] == fold.validation[0]
         assert stop - start == round(0.6 * (fold.validation[1] - fold.validation[0]))
+
+
+def test_the_card_shows_the_range_that_was_kept_back(calibrated):
+    times = calibrated.result.folds.times
+    for folder in sorted(calibrated.path.glob("bundle/*")):
+        start, stop = json.loads((folder / "fitted.json").read_text())["calibration"]["rows"]
+        row = f"| calibration | {times[start]:%Y-%m-%d} | {times[stop - 1]:%Y-%m-%d} |"
+        assert row in (folder / "MODEL_CARD.md").read_text()
 
 
 def test_a_calibrated_run_reads_back_and_says_which_class_each_outcome_was(calibrated):
@@ -113,26 +122,147 @@ def test_a_run_that_goes_on_calibrates_what_it_had_fitted(calibrated, small_reci
         assert (stopped.parent / name).read_bytes() == (calibrated.path / name).read_bytes()
 
 
+def test_too_few_outcomes_are_refused_before_anything_is_fitted(small_recipe, registry, tmp_path, monkeypatch):
+    from mnpu import pipeline
+
+    monkeypatch.setattr(pipeline, "fit_fold", None)  # it would be called
+    sets = ["compare=[]", "model.calibration={use: split, share: 0.02}", "model.head={use: quantile, levels: [%s]}"]
+    levels = "0.001, 0.5, 0.999"
+    with pytest.raises(DataError, match=r"fold 1: \d+ labels of horizon number 1 are known in .*at least 999 for a"):
+        _run(small_recipe, registry, tmp_path, *sets[:2], sets[2] % levels)
+
+
 def test_without_a_calibration_nothing_is_kept_back(small_run):
     assert small_run.result.forecast.uncalibrated is None
     assert all(bundle["calibration"] is None for bundle in _bundles(small_run))
 
 
-def test_adaptive_calibration_moves_every_test_decision_and_is_not_served(small_recipe, registry, tmp_path):
-    from mnpu.agent import replay
-    from mnpu.feature_tools.finished import reopen
-    from mnpu.rundir import RunDirectory
+ADAPTIVE = (
+    "compare=[]",
+    "target={use: forward_return, horizons: [1, 5]}",
+    "model.calibration={use: adaptive, memory: 60, rate: 0.02}",
+)
 
-    run = _run(small_recipe, registry, tmp_path, "compare=[]", "model.calibration={use: adaptive, memory: 60}")
-    forecast = run.result.forecast
+
+@pytest.fixture(scope="module")
+def adaptive(small_recipe, registry, tmp_path_factory):
+    """One finished run of the small recipe, calibrated at each decision."""
+    return _run(small_recipe, registry, tmp_path_factory.mktemp("adaptive"), *ADAPTIVE)
+
+
+def test_adaptive_calibration_moves_every_test_decision(adaptive):
+    forecast = adaptive.result.forecast
     there = forecast.available
     assert np.array_equal(there, forecast.uncalibrated.available)
     shifts = (forecast.quantiles - forecast.uncalibrated.quantiles)[there]
     assert np.ptp(shifts[:, 0], axis=0).min() > 0  # another one in time
-    with pytest.raises(ConfigError, match=r"model\.calibration\.use is adaptive"):
+    assert "adaptive: shifts of its quantiles" in next(adaptive.path.glob("bundle/*/MODEL_CARD.md")).read_text()
+    for bundle, fold in zip(_bundles(adaptive), adaptive.result.folds.folds, strict=True):
+        times = adaptive.result.folds.times
+        begins = times.get_loc(bundle["follows_from"])
+        row = f"| calibration | {times[begins]:%Y-%m-%d} | {times[fold.validation[1] - 1]:%Y-%m-%d} |"
+        assert row in (adaptive.path / f"bundle/fold-{fold.number:02d}/MODEL_CARD.md").read_text()
+        assert bundle["fold"]["validation"][1] <= begins < fold.test[0]
+
+
+def test_an_agent_follows_its_outcomes_as_the_run_did_over_the_whole_test_range(adaptive, registry):
+    folds = adaptive.result.folds.folds
+    sessions = folds[-1].test[1] - folds[0].test[0] - 3
+    assert _agreeing_decisions(adaptive, registry, sessions) == sessions > 1000
+
+
+def test_a_new_agent_takes_up_the_calibration_from_its_history_and_holds_no_more_of_it(adaptive, registry, monkeypatch):
+    from mnpu import agent as served
+
+    needed = 20 + 64  # more than the longest warm-up, and a window
+    begins = adaptive.result.folds.times.get_loc(_bundles(adaptive)[-1]["follows_from"])
+    assert _agreeing_decisions(adaptive, registry, 40) == 40
+
+    class Later(served.Agent):
+        """Begins with what it needs, and ``lacking`` bars less."""
+
+        lacking = 0
+
+        def __init__(self, parts, models, history, side):
+            super().__init__(parts, models, history.rows(begins - needed + self.lacking, len(history.times)), side)
+
+    monkeypatch.setattr(served, "Agent", Later)
+    agent, bars = served.replay(adaptive.path, registry, sessions=40)
+    for rows, news in bars:
+        decision = agent.step(rows, news)
+        t = adaptive.result.times.get_loc(decision.time)
+        tested = adaptive.result.forecast.quantiles[t]
+        np.testing.assert_allclose(decision.forecast.quantiles[-1], tested, rtol=1e-6, atol=1e-9)
+    [followed] = agent._source._followed  # the network before it decides no more
+    waiting, scores = followed.follower._waiting, followed.follower._adaptive._scores
+    assert [len(w) for w in waiting] == [2, 6]  # the newest decision, and those whose label is open
+    assert [len(s) for s in scores] == [60, 60]
+    monkeypatch.setattr(Later, "lacking", needed)
+    with pytest.raises(DataError, match=r"the history begins with .* from where on adaptive calibration learns"):
+        served.replay(adaptive.path, registry, sessions=40)
+
+
+@pytest.mark.parametrize("target", ["vol_scaled_return, window: 10", "triple_barrier, window: 10"])
+def test_an_agent_follows_other_labels_as_well(small_recipe, registry, tmp_path, target):
+    run = _run(small_recipe, registry, tmp_path, *ADAPTIVE, f"target={{use: {target}, horizons: [5]}}")
+    assert _agreeing_decisions(run, registry, 80) == 80
+
+
+def test_an_agent_that_fills_at_opens_follows_across_folds_and_with_a_symbol_that_is_not_listed(
+    demo_store, registry, tmp_path
+):
+    recipe = tmp_path / "opens.yaml"
+    recipe.write_text(OPENS.format(store=demo_store))
+    run = _run(recipe, registry, tmp_path / "runs", "model.calibration={use: adaptive}")
+    folds = run.result.folds.folds
+    sessions = folds[-1].test[1] - folds[1].test[0] + 10
+    assert _agreeing_decisions(run, registry, sessions) >= 250
+
+
+def test_classes_that_each_fold_learns_are_not_followed_by_an_agent(small_recipe, registry, tmp_path):
+    from mnpu.agent import replay
+
+    run = _run(small_recipe, registry, tmp_path, *ADAPTIVE, "target={use: direction, horizons: [5]}")
+    with pytest.raises(ConfigError, match="labels of direction depend on a whole training range"):
         replay(run.path, registry, sessions=5)
-    with pytest.raises(ConfigError, match="changes every later one"):
-        reopen(RunDirectory(run.path), registry, Silent())
+
+
+def test_a_reopened_run_is_calibrated_by_what_came_of_the_forecasts_that_it_is_given(adaptive, registry):
+    from mnpu.feature_tools.finished import check_forecast, reopen
+    from mnpu.rundir import RunDirectory
+
+    run = RunDirectory(adaptive.path)
+    finished = reopen(run, registry, Silent())
+    own = [inputs.quantiles() for inputs in finished.inputs]
+    as_it_was = finished.forecast(own)
+    check_forecast(run, finished, as_it_was)
+
+    (first, stop), inputs = finished.folds[0].test, finished.inputs[0]
+    after = (first + stop) // 2
+    other = own[0].copy()
+    other[inputs.time >= after] *= 3
+    exchanged = finished.forecast([other, *own[1:]])
+    assert np.array_equal(exchanged.quantiles[:after], as_it_was.quantiles[:after], equal_nan=True)
+    assert np.array_equal(exchanged.quantiles[stop:], as_it_was.quantiles[stop:], equal_nan=True)
+    said = np.full_like(as_it_was.quantiles, np.nan)
+    said[inputs.time, inputs.symbol] = other
+    moved = (exchanged.quantiles - said)[after:stop]
+    before = (as_it_was.quantiles - said / 3)[after:stop]
+    # The first outcome of these forecasts is known two bars after the first of them: until then the shifts are the old.
+    known = np.nanmedian(before[:2, :, 0], axis=1)
+    np.testing.assert_allclose(np.nanmedian(moved[:2, :, 0], axis=1), known, atol=1e-12)
+    assert np.nanmax(np.abs(moved[60:, :, 0] - before[60:, :, 0])) > 1e-3
+
+
+def test_importance_is_measured_where_the_calibration_is_adaptive(adaptive):
+    from click.testing import CliRunner
+
+    from mnpu.cli import cli
+
+    asked = ["features", "importance", str(adaptive.path), "--repeats", "2", "--json"]
+    done = CliRunner().invoke(cli, asked)
+    assert done.exit_code == 0, done.output
+    assert '"pinball"' in done.output
 
 
 def test_a_whole_model_is_calibrated_and_served_like_a_network(small_recipe, registry, tmp_path):

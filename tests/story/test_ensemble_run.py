@@ -26,6 +26,7 @@ def test_an_agent_with_an_ensemble_decides_what_the_run_decided(demo_store, regi
     assert len(json.loads((first / "fitted.json").read_text())["members"]) == 3
     watched = pd.read_parquet(run.path / "training.parquet")
     assert all(set(of["member"]) == {0, 1, 2} for _, of in watched.groupby("strategy"))
+    assert "Of its members the epochs " in (first / "MODEL_CARD.md").read_text()
     assert ", in 3 members |" in (first / "MODEL_CARD.md").read_text()
     assert Bundle.open(first).facts()["members"] == 3
     assert _agreeing_decisions(run, registry, 260) >= 250

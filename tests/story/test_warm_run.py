@@ -46,6 +46,27 @@ def test_a_run_begins_where_another_ended_and_its_identity_follows_the_weights(
     assert abs(first.net - small_run.result.net).max() > 0
 
 
+def test_a_fold_begins_with_no_weights_that_have_seen_what_calibrates_it(small_run, small_recipe, registry, tmp_path):
+    """A run without calibration was stopped on those rows; one with the same has kept them back."""
+    from mnpu.errors import DataError
+
+    calibration = "model.calibration={use: split, share: 0.5}"
+    for folder in sorted((small_run.path / "bundle").iterdir()):
+        seen = json.loads((folder / "fitted.json").read_text())["seen"]
+        fold = small_run.result.folds.folds[int(folder.name[-2:])]
+        times = small_run.result.folds.times
+        assert seen["trained_until"] < seen["until"] < times[fold.test[0]].isoformat()
+        assert seen["until"] > times[fold.validation[1] - 1].isoformat()
+    with pytest.raises(DataError, match=r"fold-01 was trained up to .*; fold-00 has seen all up to"):
+        _run(small_recipe, registry, tmp_path / "refused", f"model.warm_start={small_run.path}", calibration)
+    calibrated = _run(small_recipe, registry, tmp_path / "calibrated", calibration)
+    again = _run(small_recipe, registry, tmp_path / "again", f"model.warm_start={calibrated.path}", calibration)
+    for one, other in zip(*(sorted((run.path / "bundle").iterdir()) for run in (calibrated, again)), strict=True):
+        first, second = (json.loads((folder / "fitted.json").read_text()) for folder in (one, other))
+        assert first["seen"] == second["seen"]
+        assert first["history"] != second["history"]
+
+
 def test_an_unknown_objective_and_a_misspelt_setting_name_what_there_is(small_recipe):
     from mnpu.config import load_config
     from mnpu.errors import ConfigError

@@ -2,45 +2,36 @@
 
 What is tested is what is served: `replay` drives an agent bar by bar through the history of a finished run, and its
 decisions equal the run's. The agent keeps only what the recipe looks back over: a `Stream` of its columns, feature
-rows for one window, forecasts for the policy, and the account that its own orders made.
+rows for one window, forecasts for the policy, the calibrations that follow its outcomes, and the account that its own
+orders made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mnpu import pipeline
+from mnpu.agent_forecasts import FoldModel, forecasts_of
 from mnpu.assembly import Parts, assemble
 from mnpu.config.load import load_config
 from mnpu.config.resolve import resolve
 from mnpu.data.actions import settlements
 from mnpu.data.fills import next_prices
-from mnpu.errors import ConfigError, DataError
+from mnpu.errors import DataError
 from mnpu.features.stream import Stream
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Silent
 from mnpu.simulation.account import Account, Order, order
 from mnpu.simulation.surroundings import VOLUME_BARS, surroundings
-from mnpu.types import Book, Decision, FeatureFrame, Forecast, Panel, PolicyContext, SideTable, join_forecasts
-
-if TYPE_CHECKING:
-    from mnpu.training import Fitted
+from mnpu.types import Book, Decision, FeatureFrame, Panel, PolicyContext, SideTable, join_forecasts
 
 __all__ = ["Agent", "FoldModel", "replay"]
-
-
-@dataclass(frozen=True)
-class FoldModel:
-    """A fitted network and the first decision that it may make."""
-
-    since: pd.Timestamp
-    fitted: Fitted
 
 
 class Agent:
@@ -54,7 +45,8 @@ class Agent:
         In time order; a decision is made by the newest that may.
     history : Panel
         Bars before the first step, at least ``parts``' warm-up, lookback and policy rows together: `Agent.needs`. Where
-        a column carries a state, all bars since the data begins, as the run had them.
+        a column carries a state, all bars since the data begins, as the run had them. Where the recipe calibrates at
+        each decision, all since the calibration of the network that decides begins, and what its first window needs.
     side : SideTable
         Side data known so far.
 
@@ -63,11 +55,10 @@ class Agent:
     DataError
         The history is too short.
     ConfigError
-        The recipe calibrates at each decision: an agent is told prices, not what came of its forecasts.
+        The recipe calibrates at each decision, and the target's labels cannot be computed as bars arrive.
     """
 
     def __init__(self, parts: Parts, models: Sequence[FoldModel], history: Panel, side: SideTable) -> None:
-        _refuse_adaptive(parts)
         need = self.needs(parts)
         if len(history.times) < need:
             raise DataError(
@@ -76,20 +67,20 @@ class Agent:
                 expected=f"at least {need}: the longest warm-up, one window and the policy's rows",
                 next_step="Pass more bars.",
             )
-        self._parts, self._models = parts, models
+        self._parts = parts
         self._policy = parts.strategies[0].policy
-        window = parts.config.model.lookback + self._policy.lookback
-        # and the bar before, for the first return
-        recent = max(self._policy.lookback, parts.chain.lookback, VOLUME_BARS if parts.chain.path_dependent else 0) + 1
-        self._stream = Stream(parts.planned, history, side, rows=window, keep=recent, where="agent")
-        self._frame = self._stream.frame
+        seen = max(parts.chain.lookback, VOLUME_BARS) if parts.chain.path_dependent else 0
+        recent = max(self._policy.lookback, seen) + 1  # and the bar before, for the first return
+        self._source = forecasts_of(parts, models, history)
+        keep = max(recent, self._source.bars)
+        self._stream = Stream(parts.planned, history, side, rows=self._source.rows, keep=keep, where="agent")
+        self._forecasts = self._source.past(self._stream.frame, history)
+        self._frame = self._stream.frame = _last_rows(self._stream.frame, self._source.window)
         self._broken = False
         self._account = Account(len(history.symbols))
         self._pending: Order | None = None
         self._book: Book | None = None
         self._value = np.full(len(history.symbols), np.nan)  # price of each symbol at its last fill
-        past = range(window - self._policy.lookback + 1, window)
-        self._forecasts = [self._forecast(self._frame, t) for t in past]
 
     @staticmethod
     def needs(parts: Parts) -> int:
@@ -123,8 +114,8 @@ class Agent:
         newest = self._stream.step(rows, news)
         self._broken = True  # until all is brought on
         self._frame = _followed(self._frame, newest)
-        last = len(self._frame.times) - 1
-        self._forecasts = [*self._forecasts, self._forecast(self._frame, last)][-self._policy.lookback :]
+        made = self._source.newest(self._frame, self._stream.last(self._source.bars))
+        self._forecasts = [*self._forecasts, made][-self._policy.lookback :]
         marks = self._settle()
         wanted, rebalance = self._decide()
         chain = self._parts.chain
@@ -172,17 +163,6 @@ class Agent:
         positions = self._policy(forecast, context)
         return positions.weights[-1], bool(positions.rebalance[-1])
 
-    def _forecast(self, frame: FeatureFrame, t: int) -> Forecast:
-        """The forecast of row ``t`` alone, by the network whose turn it is."""
-        from mnpu import training  # torch lives only here
-
-        due = [model.fitted for model in self._models if model.since <= frame.times[t]]
-        fitted = due[-1] if due else self._models[0].fitted
-        columns = frame.only([n for n in frame.names if n in fitted.names])
-        made = training.forecast(fitted, columns, rows=(t, t + 1) if due else (t, t)).rows(t, t + 1).final
-        # Before the first test range no network may decide; what a later one calls a class is not known either.
-        return made if due else replace(made, thresholds=None)
-
     def _settle(self) -> np.ndarray:
         """Fill the order of the last decision, if any, and return the move (A,) since that fill."""
         if self._pending is None:
@@ -199,18 +179,6 @@ class Agent:
         self._account.fill(self._pending.targets, self._pending.sent & fillable, self._parts.costs)
         self._value = value
         return np.nan_to_num(last_two["close"][-1] / value - 1.0)
-
-
-def _refuse_adaptive(parts: Parts) -> None:
-    calibration = parts.config.model.calibration
-    if calibration is not None and calibration.use == "adaptive":
-        raise ConfigError(
-            "model.calibration.use is adaptive, which needs the outcome of every past forecast since the calibration "
-            "range began",
-            where="agent",
-            expected="split, or no calibration: both are served as they were tested",
-            next_step="Run the recipe with model.calibration: {use: split} and serve that run.",
-        )
 
 
 def replay(run: Path, registry: Registry, *, sessions: int) -> tuple[Agent, Iterator[tuple[Panel, SideTable]]]:
@@ -245,6 +213,13 @@ def _known(side: SideTable, after: pd.Timestamp | None, until: pd.Timestamp) -> 
     """The rows that became known after ``after``, up to and at ``until``."""
     known = side.known_by(until)
     return known if after is None else known.rows(np.asarray(known.knowledge_time > after))
+
+
+def _last_rows(frame: FeatureFrame, rows: int) -> FeatureFrame:
+    """The newest rows, in arrays of their own: the others are let go."""
+    return replace(
+        frame, times=frame.times[-rows:], values=frame.values[-rows:].copy(), tradable=frame.tradable[-rows:].copy()
+    )
 
 
 def _followed(frame: FeatureFrame, newest: FeatureFrame) -> FeatureFrame:

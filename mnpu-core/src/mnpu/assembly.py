@@ -112,9 +112,6 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
             strategies.append(Strategy(other.policy.use, build("policy", other.policy), None))
         else:
             strategies.append(strategy(other))
-    _refuse_twins([s.name for s in strategies], where="compare", what="strategy")
-    _refuse_twins([use.use for use in config.train.loggers], where="train.loggers", what="logger")
-    _refuse_twins([use.use for use in config.train.instruments], where="train.instruments", what="instrument")
     if config.data.symbols:  # else they are known when the store has been asked for its universe
         refuse_few_symbols(config.data.symbols, strategies)
     planned = plan(config.features, registry)
@@ -208,17 +205,6 @@ def store_path(url: str, base: Path) -> str:
 def _absolute(text: str, base: Path) -> Path:
     path = Path(text).expanduser()
     return path if path.is_absolute() else (base / path).resolve()
-
-
-def _refuse_twins(names: Sequence[str], *, where: str, what: str) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(
-                f"'{name}' is there {names.count(name)} times",
-                where=where,
-                expected=f"each {what} once",
-                next_step="Remove the repetition.",
-            )
 
 
 def refuse_few_symbols(symbols: Sequence[str], strategies: Sequence[Strategy]) -> None:

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,8 @@ class Bundle:
                 block = origin.get("model", {}).get(kind, None)
                 if block is not None and not isinstance(block, dict):
                     raise TypeError(f"model.{kind} is no map")
+                if block is not None and not isinstance(block.get("use"), str):
+                    raise TypeError(f"model.{kind} names no component")
             if origin.get("model", {}).get("backbone") and not origin["model"].get("head"):
                 raise KeyError("model.head")
         return origin
@@ -105,6 +108,8 @@ class Bundle:
             return self._facts(state, origin)
 
     def _facts(self, state: Mapping[str, Any], origin: Mapping[str, Any]) -> dict[str, Any]:
+        if WEIGHTS in self.files:
+            _check_weights(self.files[WEIGHTS], self.folder)
         history = state.get("history", [])
         fold = state.get("fold", {})
         best = min(history, key=lambda epoch: epoch["validation"]) if history else {}
@@ -115,7 +120,7 @@ class Bundle:
             "name": origin.get("name"),
             "recipe_id": origin.get("recipe_id"),
             "model": origin.get("model", {}),
-            "parameters": _n_parameters(self.files[WEIGHTS], self.folder) if WEIGHTS in self.files else None,
+            "parameters": index(state["n_parameters"]) if WEIGHTS in self.files and "n_parameters" in state else None,
             "members": len(state.get("members", ())),
             "lookback": state.get("lookback"),
             "columns": state.get("names", []),
@@ -123,8 +128,10 @@ class Bundle:
             "levels": state.get("levels", []),
             "trained_from": state.get("scaler", {}).get("fit_start"),
             "trained_until": state.get("scaler", {}).get("fit_end"),
+            "seen_until": (state.get("seen") or {}).get("until"),
             "calibrated_since": (state.get("calibration") or {}).get("since"),
             "epochs": len(history),
+            "kept_epoch": history.index(best) + 1 if history else None,
             "validation_loss": best.get("validation"),
             "versions": origin.get("versions", {}),
             "files": {name: len(content) for name, content in sorted(self.files.items())},
@@ -146,14 +153,30 @@ def find(runs: Path, name: str, *, fold: int | None = None) -> list[Path]:
     Raises
     ------
     ConfigError
-        There is no such run, or it has no such bundle.
+        There is no such run, or it has no such bundle; or it is a file.
+    DataError
+        It may not be read.
     """
     folder = Path(name)
-    if (folder / MANIFEST).is_file() or _looks_like_one(folder):
-        return [folder.resolve()]
-    if folder.is_dir() and not (folder / "run.json").exists():
-        raise ConfigError(f"holds no {MANIFEST}", where=name, expected="a bundle, or a run", next_step=_FIND)
-    run = open_run(runs, name)
+    try:
+        if (folder / MANIFEST).is_file() or _looks_like_one(folder):
+            return [folder.resolve()]
+        if folder.is_file():
+            raise ConfigError("it is a file", where=name, expected="the folder of a bundle, or a run", next_step=_FIND)
+        if folder.is_dir() and not (folder / "run.json").exists():
+            raise ConfigError(f"holds no {MANIFEST}", where=name, expected="a bundle, or a run", next_step=_FIND)
+        run = open_run(runs, name)
+    except PermissionError as error:
+        raise DataError(
+            f"it cannot be read ({error.strerror})",
+            where=name,
+            expected="a folder that you may read",
+            next_step=f"Run: chmod -R u+rX {name}",
+        ) from error
+    except OSError as error:  # a name that no file can have
+        raise ConfigError(
+            f"no bundle has such a name ({error.strerror})", where=f"{name[:80]}...", next_step=_FIND
+        ) from error
     found = sorted(path for path in (run.path / "bundle").glob("fold-*") if path.is_dir())
     if fold is not None:
         found = [path for path in found if path.name == f"fold-{fold:02d}"]
@@ -172,20 +195,15 @@ def _looks_like_one(folder: Path) -> bool:
     return (folder / WEIGHTS).is_file() or (folder / STATE).is_file()
 
 
-def _n_parameters(weights: bytes, folder: Path) -> int:
-    """Numbers in a safetensors file, from its header alone: eight bytes of length, then JSON with every shape."""
+def _check_weights(weights: bytes, folder: Path) -> None:
+    """Refuse what is no safetensors file by its header: eight bytes of length, then JSON with each tensor's place."""
     try:
         (length,) = struct.unpack("<Q", weights[:8])
         header = json.loads(weights[8 : 8 + length])
-        shapes: Sequence[Sequence[int]] = [t["shape"] for name, t in header.items() if name != "__metadata__"]
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
+        if 8 + length + max(ends, default=0) != len(weights):
+            raise ValueError(f"{len(weights):,} bytes")
+    except (struct.error, ValueError, LookupError, TypeError, AttributeError) as error:
         raise DataError(
             f"{WEIGHTS} is not a safetensors file ({error})", where=str(folder), expected="tensors", next_step=_WRITE
         ) from error
-    total = 0
-    for shape in shapes:
-        n = 1
-        for size in shape:
-            n *= size
-        total += n
-    return total

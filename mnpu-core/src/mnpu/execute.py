@@ -59,10 +59,12 @@ def execute(
     GateVeto
         An honesty gate failed. The report is written all the same, and the run is marked failed.
     ConfigError
-        The run to resume has finished or still goes on, or its recipe is no longer the same.
+        The run to resume has finished or still goes on, its recipe is no longer the same, or this machine lacks the
+        device that the recipe wants.
     """
     resolved = resolve(loaded, registry)
     parts = assemble(loaded.pipeline, resolved, registry, base=loaded.path.parent)
+    refuse_machine(parts, loaded)
     panel, side = pipeline.load(parts, progress)
     run = describe(parts, panel, side)
     if resume is None:
@@ -95,6 +97,15 @@ def execute(
     ledger.append(runs, row(run, "finished", time.perf_counter() - started, result=result), attempt=attempt)
     registry.notify("mnpu_run_finished", run=run, outcome="finished")
     return Executed(directory.path, result, tuple(reports))
+
+
+def refuse_machine(parts: Parts, loaded: LoadedConfig) -> None:
+    """Raise ConfigError where this machine lacks what the recipe's fits need, before anything is loaded."""
+    from mnpu import training  # torch lives only here
+
+    device = training.device_kind(parts.config.runtime.device)
+    if any(forecaster.whole is None for forecaster in parts.forecasters):
+        training.refuse_precision(parts.config.train.precision, device, where=loaded.where("train.precision"))
 
 
 def remember_failure(

@@ -27,6 +27,7 @@ def fit_fold(
     labels: Labels,
     fold: Fold,
     *,
+    calibration: tuple[int, int] | None = None,
     live: bool = False,
     kept: Path | None = None,
 ) -> Any:
@@ -40,6 +41,8 @@ def fit_fold(
         The columns that the fold learns from.
     labels : Labels
     fold : Fold
+    calibration : (start, stop), optional
+        Rows that are kept back to calibrate it.
     live : bool, default=False
         Draw a bar.
     kept : Path, optional
@@ -63,7 +66,9 @@ def fit_fold(
     def fit(checkpoints: Any) -> Any:
         if whole is not None:  # fitted at once: there is nothing between its begin and its end
             return training.fit_whole(frame, labels, fold, forecaster=whole, **shared)
-        fit_all = training.fit if members == 1 else partial(training.fit_ensemble, members=members, watchers=watchers)
+        fit_all = partial(training.fit, callbacks=watchers[0])
+        if members > 1:
+            fit_all = partial(training.fit_ensemble, members=members, watchers=watchers)
         return fit_all(
             frame,
             labels,
@@ -74,7 +79,7 @@ def fit_fold(
             train=config.train,
             device=runtime.device,
             progress=live,
-            callbacks=watchers[0] if members == 1 else (),
+            calibration=calibration,
             warm_up=_start(parts, forecaster),
             checkpoints=checkpoints,
             layout=training.Layout(runtime.devices, runtime.strategy),
@@ -114,17 +119,14 @@ def _recorder(parts: Parts, forecaster: Forecaster, fold: Fold, member: int) -> 
     """What instruments read of one fit; the first member is what is fitted without an ensemble."""
     from mnpu import training  # torch lives only here
 
-    recorder = training.Recorder(
+    return training.Recorder(
         parts.instruments(),
         alerts=parts.config.train.alerts,
         strategy=forecaster.name,
         fold=fold.number,
+        member=member,
         seed=parts.config.seed,
     )
-    recorder.member = member
-    if member:  # what is kept of a fit is kept by the name of what watched it
-        recorder.name = f"{recorder.name}-{member:02d}"
-    return recorder
 
 
 def _member(forecaster: Forecaster, member: int) -> str:

@@ -6,7 +6,8 @@ structlog is imported when a log is opened, because the import alone costs a ten
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def to_file(path: str | Path, **bound: Any) -> Iterator[Any]:
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
-                structlog.processors.JSONRenderer(default=_plain, ensure_ascii=False, allow_nan=True),
+                _finite,
+                structlog.processors.JSONRenderer(default=_plain, ensure_ascii=False, allow_nan=False),
             ],
             wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG),
             **bound,
@@ -74,10 +76,20 @@ class _Forward(logging.Handler):
         self._log.log(record.levelno, record.getMessage(), **facts)
 
 
+def _finite(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """JSON has no infinity and no NaN: such a number is text, ``"inf"``."""
+    return {name: _as_text(value) for name, value in event.items()}
+
+
+def _as_text(value: Any) -> Any:
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, Mapping):
+        return {name: _as_text(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_text(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _plain(value: Any) -> Any:
-    """NumPy scalars and arrays, instants and paths as JSON."""
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return str(value)
+    """Instants and paths as JSON."""
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)

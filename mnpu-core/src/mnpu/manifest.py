@@ -68,7 +68,7 @@ def read_sealed(folder: Path) -> dict[str, bytes]:
     folder = Path(folder)
     hashes = _hashes(_read(folder, MANIFEST), folder)
     contents = {name: _checked(folder, name, expected) for name, expected in hashes.items()}
-    extra = sorted(path.name for path in folder.iterdir() if path.name not in {*hashes, MANIFEST})
+    extra = sorted(name for name in _names(folder) if name not in {*hashes, MANIFEST})
     if extra:
         raise DataError(
             f"{extra[0]} is not in the manifest",
@@ -154,12 +154,26 @@ def _read(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except OSError as error:
-        raise DataError(
-            f"{name} cannot be read ({error.strerror})",
-            where=str(folder),
-            expected="a finished bundle",
-            next_step="Write the bundle again: one without a manifest was never finished.",
-        ) from error
+        raise _unreadable(folder, name, error) from error
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError as error:
+        raise _unreadable(folder, "what lies in it", error) from error
+
+
+def _unreadable(folder: Path, what: str, error: OSError) -> DataError:
+    refused = isinstance(error, PermissionError)
+    return DataError(
+        f"{what} cannot be read ({error.strerror})",
+        where=str(folder),
+        expected="files that you may read" if refused else "a finished bundle",
+        next_step=f"Run: chmod -R u+rX {folder}"
+        if refused
+        else "Write the bundle again: one without a manifest was never finished.",
+    )
 
 
 def _checked(folder: Path, name: str, expected: str) -> bytes:

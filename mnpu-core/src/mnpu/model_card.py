@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mnpu.training import Fitted
-    from mnpu.types import Metric, Result
+    from mnpu.training.fitted import Epoch
+    from mnpu.types import Metric, Result, Split
 
 __all__ = ["model_card"]
 
@@ -34,7 +35,7 @@ def model_card(fitted: Fitted, result: Result) -> str:
         Of the run that it was part of, with ``run``, ``folds``, ``features`` and ``gates``.
     """
     parts = [
-        f"# {result.run.name if result.run else result.name}, fold {fitted.fold.number}",
+        f"# {result.run.name if result.run else result.name}, fold {fitted.fold.number + 1}",
         _network(fitted, result),
         "## What it learnt from",
         _data(fitted, result),
@@ -50,12 +51,11 @@ def model_card(fitted: Fitted, result: Result) -> str:
 
 def _network(fitted: Fitted, result: Result) -> str:
     model: dict[str, Any] = dict(result.run.config.get("model", {})) if result.run else {}
-    size = sum(p.numel() for p in fitted.network.parameters())
     parts = [("forecaster", _use(model["forecaster"]))] if model.get("forecaster") else []
     parts = parts or [
         ("backbone", _use(model.get("backbone"))),
         ("head", _use(model.get("head"))),
-        ("parameters", f"{size:,}" + (f", in {len(fitted.members)} members" if fitted.members else "")),
+        ("parameters", f"{fitted.n_parameters:,}" + (f", in {len(fitted.members)} members" if fitted.members else "")),
         ("began", _beginning(fitted, model)),
     ]
     rows = [
@@ -85,6 +85,11 @@ def _path(source: Any) -> str:
 
 
 def _calibration(fitted: Fitted) -> str:
+    if fitted.follows_from is not None:
+        return (
+            "adaptive: shifts of its quantiles anew at each decision, from outcomes since "
+            f"{fitted.follows_from:%Y-%m-%d}; not in the weights"
+        )
     if fitted.calibration is None:
         return "none kept with the network"
     hot = fitted.calibration.temperatures
@@ -97,9 +102,11 @@ def _data(fitted: Fitted, result: Result) -> str:
     lines = []
     if folds is not None and folds.times is not None:
         times = folds.times
+        ranges = [("training", fold.train), ("validation", fold.validation), ("test", fold.test)]
+        ranges[2:2] = [("calibration", rows) for rows in _calibration_rows(fitted, folds)]
         spans = [
             (name, f"{times[rows[0]]:%Y-%m-%d}", f"{times[min(rows[1], len(times)) - 1]:%Y-%m-%d}")
-            for name, rows in (("training", fold.train), ("validation", fold.validation), ("test", fold.test))
+            for name, rows in ranges
         ]
         lines.append(_table(("range", "from", "until"), spans))
     symbols = result.positions.symbols
@@ -112,13 +119,35 @@ def _data(fitted: Fitted, result: Result) -> str:
     return "\n\n".join(lines[:2]) + ("\n\n" + "\n".join(lines[2:]) if lines[2:] else "")
 
 
+def _calibration_rows(fitted: Fitted, folds: Split) -> list[tuple[int, int]]:
+    """What was kept back from the fold's validation range, if anything was."""
+    if fitted.calibration is not None:
+        return [fitted.calibration.rows]
+    if fitted.follows_from is None or folds.times is None:
+        return []
+    whole = next(fold for fold in folds.folds if fold.number == fitted.fold.number)
+    return [(int(folds.times.searchsorted(fitted.follows_from)), whole.validation[1])]
+
+
+def _kept(fitted: Fitted) -> str:
+    """Which epoch's weights these are."""
+    if not fitted.members:
+        return f"Epoch {_best(fitted.history)} of {len(fitted.history)} was kept:"
+    each = ", ".join(f"{_best(history)} of {len(history)}" for history in fitted.members)
+    return f"Of its members the epochs {each} were kept. Of the first one:"
+
+
+def _best(history: Sequence[Epoch]) -> int:
+    """Number of the epoch with the smallest validation loss, from 1."""
+    return min(range(len(history)), key=lambda i: history[i].validation) + 1
+
+
 def _outcome(fitted: Fitted, result: Result) -> str:
     best = fitted.best
     first = "Fitted at once, without epochs; its quantiles come from errors on the validation range."
     if best is not None:
         first = (
-            f"Loss of the kept epoch: {best.train:.4g} in training, {best.validation:.4g} in validation (scaled "
-            f"targets), after {len(fitted.history)} epochs."
+            f"{_kept(fitted)} loss {best.train:.4g} in training, {best.validation:.4g} in validation (scaled targets)."
         )
     named = [name for name in _SHOWN if name in result.metrics] or list(result.metrics)[:8]
     rows = [_metric(result.metrics[name]) for name in named]

@@ -106,6 +106,7 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress, kept
     """
     validate(parts, panel, side, progress)
     prepared = prepare(parts, panel, side, progress)
+    refuse_uncalibrated(parts, prepared)
     forecasts: dict[str, Forecast] = {}
     fitted: dict[str, list[Any]] = {}
     for forecaster in parts.forecasters:
@@ -215,6 +216,22 @@ def learnable(prepared: Prepared, fold: Fold) -> FeatureFrame:
     return prepared.frame.only([name for name in prepared.frame.names if name not in left_out])
 
 
+def refuse_uncalibrated(parts: Parts, prepared: Prepared) -> None:
+    """Refuse a calibration that has too few outcomes in some fold, before anything is fitted."""
+    settings, folds = parts.config.model.calibration, prepared.split.folds
+    if settings is None:
+        return
+    from mnpu import training  # torch lives only here
+
+    own = [(fold, prepared.labels_of(fold)) for fold in folds]
+    for forecaster in parts.forecasters:
+        if forecaster.whole is not None:
+            levels = forecaster.whole().levels
+        else:
+            levels = forecaster.head(d_in=8, n_horizons=len(prepared.labels.horizons)).levels
+        training.refuse_uncalibrated(settings, own, levels, prepared.panel.times)
+
+
 def fit_and_forecast(
     parts: Parts, prepared: Prepared, forecaster: Forecaster, progress: Progress, *, kept: Path | None = None
 ) -> tuple[list[Any], Forecast]:
@@ -228,7 +245,7 @@ def fit_and_forecast(
         span, frame, labels = _span(prepared, fold), learnable(prepared, fold), prepared.labels_of(fold)
         own, rows = training.kept_back(calibration, fold, labels, prepared.panel.times)
         with progress.stage(f"fitting {forecaster.name}, fold {fold.number + 1} of {len(folds)} ({span})", bar=True):
-            model = fit_fold(parts, forecaster, frame, labels, own, live=progress.live, kept=kept)
+            model = fit_fold(parts, forecaster, frame, labels, own, calibration=rows, live=progress.live, kept=kept)
             model, piece = training.calibrated(model, frame, labels, rows, calibration)
             fitted.append(model)
             pieces.append(piece)

@@ -134,7 +134,7 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [
         ("  run", _known(facts["run_id"])),
         ("  recipe", f"{_known(facts['name'])} {facts['recipe_id'] or ''}".strip()),
-        ("  fold", _known(facts["fold"])),
+        ("  fold", "-" if facts["fold"] is None else f"{facts['fold'] + 1} (kept as fold-{facts['fold']:02d})"),
         *_made_of(model),
         *([("  members", str(facts["members"]))] if facts["members"] else []),
         ("  parameters", "-" if facts["parameters"] is None else f"{facts['parameters']:,}"),
@@ -143,15 +143,25 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("  horizons", _joined(facts["horizons"])),
         ("  levels", _joined(facts["levels"])),
         ("  trained", f"{_known(facts['trained_from'])} to {_known(facts['trained_until'])}"),
+        ("  seen", f"until {_known(facts['seen_until'])}"),
         (
             "  calibrated",
             "no" if facts["calibrated_since"] is None else f"for decisions from {facts['calibrated_since']}",
         ),
-        ("  epochs", f"{facts['epochs'] or '-'}, validation loss {_number(facts['validation_loss'])}"),
+        ("  epochs", _epochs(facts)),
         ("  versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
         ("  files", ", ".join(f"{name} ({size:,})" for name, size in facts["files"].items())),
     ]
     return rows
+
+
+def _epochs(facts: Mapping[str, Any]) -> str:
+    if not facts["epochs"]:
+        return "-"
+    by = ", by the first member" if facts["members"] else ""
+    return (
+        f"{facts['kept_epoch']} of {facts['epochs']} was kept{by}, validation loss {_number(facts['validation_loss'])}"
+    )
 
 
 def _made_of(model: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -264,6 +264,7 @@ _PLACES = {
     "head": "model:\n  head: {}",
     "forecaster": "model:\n  forecaster: {}",
     "instrument": "train:\n  instruments:\n    - {}",
+    "logger": "train:\n  loggers:\n    - {}",
     "target": "target: {}",
     "policy": "policy: {}",
     "guardrail": "guardrails:\n  - {}",

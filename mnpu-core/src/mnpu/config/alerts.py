@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from mnpu.config.blocks import Block
 
-__all__ = ["AlertsConfig"]
+__all__ = ["FED_BY", "OWN", "AlertsConfig"]
 
 Action = Literal["log", "stop", "lower_lr"]
+
+OWN = ("calibration", "curvature", "dead_units", "landscape", "noise_scale", "norms", "throughput")
+#: The instrument of core that reads what an alert asks; over_fitting asks the losses, which are always there. A
+#: backbone may feed collapse as well, by what it reports on itself.
+FED_BY: Mapping[str, str] = {
+    "nan": "norms",
+    "exploding_gradients": "norms",
+    "vanishing_gradients": "norms",
+    "noise_scale": "noise_scale",
+    "miscalibration": "calibration",
+    "collapse": "calibration",
+    "dead_units": "dead_units",
+}
 
 
 class _Rule(Block):

@@ -132,14 +132,12 @@ def _expected(fault: Mapping[str, Any], field: FieldInfo | None) -> str:
     }
     if kind in bounds:
         limit = next(iter(context.values()))
-        whole = field is None or field.annotation is not float
-        if (
-            whole
-            and isinstance(fault["input"], int)
-            and (kind, limit) in (("greater_than", 0), ("greater_than_equal", 1))
-        ):
-            return "a positive integer"
-        return f"{bounds[kind]} {limit}"
+        kinds = () if field is None else (field.annotation, *get_args(field.annotation))
+        or_null = " or null" if type(None) in kinds else ""
+        positive = (kind, limit) in (("greater_than", 0), ("greater_than_equal", 1))
+        if positive and float not in kinds and isinstance(fault["input"], int):
+            return f"a positive integer{or_null}"
+        return f"{bounds[kind]} {limit}{or_null}"
     if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
         limit = context.get("min_length", context.get("max_length"))
         unit = "characters" if kind.startswith("string") else "items"

@@ -50,7 +50,10 @@ class CalibrationConfig(Block):
         default=0.5, gt=0, lt=1, description="Share of the validation range, at its end, that calibrates instead."
     )
     rate: float | None = Field(
-        default=None, gt=0, description="Of adaptive: how far a working level moves at each decision. Default 0.01."
+        default=None,
+        gt=0,
+        le=1,
+        description="Of adaptive: how far a working level moves at each decision. Default 0.01.",
     )
     memory: int | None = Field(
         default=None, ge=1, le=LARGEST, description="Of adaptive: decisions whose outcomes are remembered. Default 250."

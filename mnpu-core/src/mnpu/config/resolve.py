@@ -15,6 +15,7 @@ from mnpu.config.explain import first_of, show
 from mnpu.config.interpolate import Reference
 from mnpu.config.load import LoadedConfig
 from mnpu.config.models import FeatureUse, Use
+from mnpu.config.rules import unfed
 from mnpu.config.tree import Path, dotted
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.plugins.kinds import KINDS
@@ -66,6 +67,8 @@ def resolve(loaded: LoadedConfig, registry: Registry) -> dict[str, Any]:
     if errors:
         raise first_of(errors)
     _refuse_repeated_columns(loaded, registry)
+    _refuse_no_classes(loaded, registry)
+    _refuse_deaf_collapse(loaded, registry)
     for block, use, found in zip(resolved["features"], loaded.pipeline.features, features, strict=True):
         if not _chooses_several(use):
             block.update(found[0])
@@ -184,6 +187,38 @@ def _refuse_repeated_columns(loaded: LoadedConfig, registry: Registry) -> None:
     except ConfigError as error:
         match = re.match(r"features\.(\d+)", error.where)
         raise _placed(error, loaded, ("features", int(match[1])) if match else ("features",)) from error
+
+
+def _refuse_no_classes(loaded: LoadedConfig, registry: Registry) -> None:
+    """``by: classes`` needs class probabilities, by convention, whichever policy takes it: here of the head."""
+    config = loaded.pipeline
+    if config.policy.params.get("by") != "classes" or config.model.backbone is None:
+        return
+    supplied = _supplied(loaded, "head")
+    head = registry.build("head", config.model.head.use, config.model.head.params, **supplied)
+    weight = next(head.parameters(), None)
+    if weight is None:  # nothing to make a summary like
+        return
+    said = head.forecast(weight.new_zeros(1, supplied["d_in"]))  # asked of the head itself: torch is not of this floor
+    if getattr(said, "probabilities", None) is None:
+        raise loaded.error(
+            ("policy", "by"),
+            f"is classes, and model.head ({config.model.head.use}) gives quantiles alone",
+            expected="a head that names classes, as dirichlet_quantile",
+            next_step="Set model.head: {use: dirichlet_quantile}, or policy.by: median.",
+        )
+
+
+def _refuse_deaf_collapse(loaded: LoadedConfig, registry: Registry) -> None:
+    """The alert of a collapse is fed by backbones as well: by those that report on themselves."""
+    config = loaded.pipeline
+    uses = [config.model.backbone, *(other.backbone for other in config.compare)]
+    backbones = [registry.load("backbone", use.use) for use in uses if use is not None]
+    if any(not isinstance(backbone, type) or hasattr(backbone, "telemetry") for backbone in backbones):
+        return
+    errors = list(unfed(loaded, "collapse"))
+    if errors:
+        raise first_of(errors)
 
 
 def _fault(problem: Problem, loaded: LoadedConfig, path: Path) -> ConfigError:

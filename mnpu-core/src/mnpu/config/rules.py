@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from mnpu.config.alerts import FED_BY, OWN
 from mnpu.config.periods import parse_period
 from mnpu.errors import ConfigError
 from mnpu.frequencies import nests
@@ -12,7 +13,7 @@ from mnpu.frequencies import nests
 if TYPE_CHECKING:
     from mnpu.config.load import LoadedConfig
 
-__all__ = ["check"]
+__all__ = ["check", "unfed"]
 
 
 def check(loaded: LoadedConfig) -> Iterator[ConfigError]:
@@ -25,6 +26,9 @@ def check(loaded: LoadedConfig) -> Iterator[ConfigError]:
     yield from _features(loaded)
     yield from _classes(loaded)
     yield from _of_networks(loaded)
+    yield from _watching(loaded)
+    yield from _strategies(loaded)
+    yield from _of_devices(loaded)
 
 
 def _dates(loaded: LoadedConfig) -> Iterator[ConfigError]:
@@ -128,6 +132,72 @@ def _classes(loaded: LoadedConfig) -> Iterator[ConfigError]:
                 expected="heads that name classes, as dirichlet_quantile",
                 next_step="Rank by the median, or take a backbone.",
             )
+
+
+def _watching(loaded: LoadedConfig) -> Iterator[ConfigError]:
+    """What an instrument or a logger says is kept by its name, so there is one of each."""
+    train = loaded.pipeline.train
+    yield from _repeated(loaded, ("train", "instruments"), [use.use for use in train.instruments])
+    yield from _repeated(loaded, ("train", "loggers"), [use.use for use in train.loggers])
+    yield from (error for name in FED_BY if name != "collapse" for error in unfed(loaded, name))
+
+
+def unfed(loaded: LoadedConfig, name: str) -> Iterator[ConfigError]:
+    """An alert that is to act, and that no instrument of the recipe can feed: it would never act.
+
+    A stranger's instrument may read what any alert asks. ``collapse`` is fed by backbones as well: whoever knows the
+    recipe's backbones asks for it.
+    """
+    train, devices = loaded.pipeline.train, loaded.pipeline.runtime.devices
+    rule, instruments = getattr(train.alerts, name), [use.use for use in train.instruments]
+    if rule is None or rule.action == "log":
+        return
+    path, what = ("train", "alerts", name, "action"), f"is {rule.action}, and nothing feeds the alert: "
+    if devices > 1:
+        yield loaded.error(
+            path,
+            f"{what}instruments are left out where runtime.devices is {devices}",
+            expected="log, or an alert that needs no instrument, as over_fitting",
+            next_step="Remove the action, or set runtime.devices: 1.",
+        )
+    elif FED_BY[name] not in instruments and set(instruments) <= set(OWN):
+        yield loaded.error(
+            path,
+            f"{what}train.instruments is [{', '.join(instruments)}]",
+            expected=f"{FED_BY[name]} among them, which reads what it asks",
+            next_step=f"Add {FED_BY[name]} to train.instruments, or remove the action.",
+        )
+
+
+def _strategies(loaded: LoadedConfig) -> Iterator[ConfigError]:
+    """Strategies are told apart by the names of what they compare."""
+    config = loaded.pipeline
+    judged = config.model.forecaster or config.model.backbone
+    seen = [judged.use] if judged is not None else []
+    for i, other in enumerate(config.compare):
+        use = other.policy or other.backbone or other.forecaster
+        if use is not None and use.use in seen:
+            yield loaded.error(
+                ("compare", i),
+                f"is {use.use}, which is there twice",
+                expected="each strategy once, the judged one included",
+                next_step="Remove one.",
+            )
+        seen += [] if use is None else [use.use]
+
+
+def _of_devices(loaded: LoadedConfig) -> Iterator[ConfigError]:
+    """What no machine can do; what this one cannot is known when the run begins."""
+    train, runtime = loaded.pipeline.train, loaded.pipeline.runtime
+    if train.batch_size % runtime.devices:
+        yield loaded.error(
+            ("train", "batch_size"),
+            f"is {train.batch_size}",
+            expected=f"a multiple of runtime.devices, {runtime.devices}",
+        )
+    if train.precision == 16 and (runtime.device == "cpu" or runtime.strategy == "fsdp"):
+        place = "on the cpu" if runtime.device == "cpu" else "under runtime.strategy: fsdp"
+        yield loaded.error(("train", "precision"), f"is 16 {place}", expected="32 or bf16")
 
 
 def _features(loaded: LoadedConfig) -> Iterator[ConfigError]:

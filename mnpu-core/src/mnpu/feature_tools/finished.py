@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,6 +42,9 @@ class Finished:
         The columns of each network.
     everyone : bool ndarray (T, A)
         Where every model of the run has a forecast.
+    before : sequence of (start, float64 ndarray (B, A, H, Q))
+        For each fold what its network said of the bars from ``start`` to its test range, where the calibration is
+        adaptive and has learnt from them; empty elsewhere.
     """
 
     parts: Parts
@@ -50,6 +53,7 @@ class Finished:
     inputs: Sequence[Inputs]
     names: Sequence[tuple[str, ...]]
     everyone: np.ndarray
+    before: Sequence[tuple[int, np.ndarray]] = ()
 
     @property
     def folds(self) -> Sequence[Fold]:
@@ -57,13 +61,38 @@ class Finished:
         return self.prepared.split.folds
 
     def forecast(self, quantiles: Sequence[np.ndarray]) -> Forecast:
-        """The forecast of all folds together, from the quantiles of each fold's windows."""
+        """The forecast of all folds together, from the quantiles of each fold's windows.
+
+        Adaptive calibration begins each test range with what it knew in the run, and then follows these quantiles: a
+        decision is calibrated by what came of the given forecasts before it.
+        """
         assert self.result.forecast is not None
         frame, kept = self.prepared.frame, self.result.forecast
         values = np.full((*frame.tradable.shape, len(kept.horizons), len(kept.levels)), np.nan)
         for inputs, own in zip(self.inputs, quantiles, strict=True):
             values[inputs.time, inputs.symbol] = own
-        return Forecast(frame.times, frame.symbols, kept.horizons, kept.levels, values)
+        said = Forecast(frame.times, frame.symbols, kept.horizons, kept.levels, values)
+        return self._followed(said) if self.before else said
+
+    def _followed(self, said: Forecast) -> Forecast:
+        from mnpu import training  # torch lives only here
+
+        settings = self.parts.config.model.calibration
+        assert settings is not None
+        values = np.full_like(said.quantiles, np.nan)
+        for fold, (start, quantiles) in zip(self.folds, self.before, strict=True):
+            first, stop = fold.test
+            own = said.quantiles.copy()
+            own[start:first] = quantiles
+            made = training.adapt(
+                replace(said, quantiles=own),
+                self.prepared.labels_of(fold),
+                (start, stop),
+                since=first,
+                **training.adaptive_settings(settings),
+            )
+            values[first:stop] = made.quantiles[first:stop]
+        return replace(said, quantiles=values)
 
 
 def reopen(run: RunDirectory, registry: Registry, progress: Progress) -> Finished:
@@ -98,32 +127,30 @@ def reopen(run: RunDirectory, registry: Registry, progress: Progress) -> Finishe
     parts = assemble(loaded.pipeline, resolve(loaded, registry), registry, base=run.path)
     panel, side = pipeline.load(parts, progress)
     prepared = pipeline.prepare(parts, panel, side, progress)
-    inputs, names = _networks(run, parts, prepared)
-    return Finished(parts, prepared, result, inputs, names, _everyone(prepared, result))
+    everyone = _everyone(prepared, result)
+    return Finished(parts, prepared, result, everyone=everyone, **_networks(run, parts, prepared))
 
 
-def _networks(run: RunDirectory, parts: Parts, prepared: Prepared) -> tuple[list[Inputs], list[tuple[str, ...]]]:
+def _networks(run: RunDirectory, parts: Parts, prepared: Prepared) -> dict[str, list[Any]]:
+    """The ``inputs``, ``names`` and ``before`` of a `Finished`."""
     from mnpu import training  # torch lives only here
 
-    judged, calibration, inputs, names = parts.forecasters[0], parts.config.model.calibration, [], []
-    if calibration is not None and calibration.use == "adaptive":
-        raise ConfigError(
-            "model.calibration.use is adaptive: what a column changes at one decision changes every later one",
-            where=run.run_id,
-            expected="split, or no calibration",
-            next_step="Run the recipe with model.calibration: {use: split}.",
-        )
+    judged, calibration = parts.forecasters[0], parts.config.model.calibration
+    found: dict[str, list[Any]] = {"inputs": [], "names": [], "before": []}
     for fold in prepared.split.folds:
         folder = run.path / "bundle" / f"fold-{fold.number:02d}"
         fitted = training.load(folder, judged.backbone, judged.head, judged.whole)
-        own, _ = training.kept_back(calibration, fold, prepared.labels_of(fold), prepared.panel.times)
+        own, rows = training.kept_back(calibration, fold, prepared.labels_of(fold), prepared.panel.times)
         if fitted.fold != own:
             raise _differs(run, f"fold {fold.number + 1} tests other decisions now than when it was fitted")
         frame = pipeline.learnable(prepared, fold)
         fitted = replace(fitted, threads=parts.config.runtime.threads)
-        inputs.append(training.Inputs(fitted, frame, fold.test))
-        names.append(fitted.names)
-    return inputs, names
+        found["inputs"].append(training.Inputs(fitted, frame, fold.test))
+        found["names"].append(fitted.names)
+        if calibration is not None and calibration.use == "adaptive" and rows is not None:
+            said = training.forecast(fitted, frame, rows=(rows[0], fold.test[0])).quantiles
+            found["before"].append((rows[0], said[rows[0] : fold.test[0]]))
+    return found
 
 
 def check_forecast(run: RunDirectory, finished: Finished, forecast: Forecast) -> None:

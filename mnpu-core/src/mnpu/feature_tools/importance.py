@@ -3,7 +3,9 @@
 Permutation importance (Breiman, 2001; Fisher, Rudin and Dominici, 2019) for decisions in time: a column's values are
 exchanged between blocks of test decisions and between symbols (see ``donors``), each fold's network, as it was fitted,
 forecasts again, and the fall of the rank information coefficient, of the pinball loss and of the net Sharpe ratio is
-reported. Nothing is fitted again, and no training row is touched.
+reported. Nothing is fitted again, and no training row is touched. An adaptive calibration begins each test range with
+what it knew in the run, and from there on follows the forecasts of the exchange and what came of them, as it would have
+if the column had told nothing; a calibration that was fitted once stays as it was.
 
 The error of a fall has two parts. What the test range happens to hold: Newey and West's error of the difference,
 decision by decision, between the forecasts as they were and their mean over the repeats. And which exchanges were

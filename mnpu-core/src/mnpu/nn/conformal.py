@@ -22,6 +22,8 @@ plain numpy: a service calibrates without torch.
 
 Departure: where ``a_t`` asks for more than every score in memory, the paper's interval is infinite. A forecast must be
 finite, so the most extreme score stands in; the memory, which then fills with scores of the new kind, does the rest.
+An infinite interval is never missed, which keeps the paper's ``a_t`` within ``g`` of [0, 1] (lemma 4.1); ours is held
+there, or misses that are known late would wind it up and leave intervals too wide for as long as it takes to unwind.
 
 Does not include: scores relative to a local spread, groups by symbol (all symbols share their shifts), weights that
 fade with age (Barber et al. 2023), several rates at once (Gibbs and Candes 2024).
@@ -37,7 +39,7 @@ import numpy as np
 
 from mnpu.errors import ConfigError, DataError
 
-__all__ = ["Adaptive", "outcomes_needed", "shifted", "split_shifts"]
+__all__ = ["Adaptive", "outcomes_needed", "refuse_few", "shifted", "split_shifts"]
 
 ROUNDING = 1e-9  #: (N + 1) tau that is an integer but for rounding counts as that integer
 
@@ -45,6 +47,19 @@ ROUNDING = 1e-9  #: (N + 1) tau that is an integer but for rounding counts as th
 def outcomes_needed(levels: Sequence[float]) -> int:
     """Outcomes that split calibration needs at the least, for its outermost level to be one of them."""
     return math.ceil(1 / min(levels[0], 1 - levels[-1]) - 1 - ROUNDING)
+
+
+def refuse_few(n: int, levels: Sequence[float], *, what: str, where: str) -> None:
+    """Raise DataError if ``n`` outcomes are fewer than the outermost level needs; ``what`` says what was counted."""
+    needed = outcomes_needed(levels)
+    if n < needed:
+        raise DataError(
+            f"{n} {what} in the calibration range",
+            where=where,
+            expected=f"at least {needed} for a level of {levels[0]:g}",
+            next_step="Make split.validation longer or model.calibration.share larger, or take head.levels further "
+            "from 0 and 1.",
+        )
 
 
 def split_shifts(
@@ -74,14 +89,7 @@ def split_shifts(
     shifts = np.empty(scores.shape[1:])
     for i in range(scores.shape[1]):
         known = scores[np.isfinite(scores[:, i]).all(axis=-1), i]  # (N', Q)
-        if len(known) < outcomes_needed(levels):
-            raise DataError(
-                f"{len(known)} forecasts of horizon number {i + 1} have a known outcome in the calibration range",
-                where=where,
-                expected=f"at least {outcomes_needed(levels)} for a level of {levels[0]:g}",
-                next_step="Make split.validation longer or model.calibration.share larger, or take head.levels further "
-                "from 0 and 1.",
-            )
+        refuse_few(len(known), levels, what=f"forecasts of horizon number {i + 1} have a known outcome", where=where)
         shifts[i] = [_order_statistic(known[:, j], tau, tau) for j, tau in enumerate(levels)]
     return shifts
 
@@ -114,8 +122,8 @@ class Adaptive:
     """
 
     def __init__(self, levels: Sequence[float], n_horizons: int, *, rate: float = 0.01, memory: int = 250) -> None:
-        if not rate > 0:
-            raise ConfigError(f"model.calibration.rate is {rate}", expected="a positive number")
+        if not 0 < rate <= 1:
+            raise ConfigError(f"model.calibration.rate is {rate}", expected="a number above 0 and of at most 1")
         if memory < 1:
             raise ConfigError(f"model.calibration.memory is {memory}", expected="a positive integer")
         self.levels, self.rate = np.asarray(levels, dtype=np.float64), rate
@@ -145,7 +153,8 @@ class Adaptive:
         outcome = outcomes[known, None]
         self._scores[horizon].append(outcome - raw[known])
         if np.isfinite(calibrated[known]).all():
-            self.working[horizon] += self.rate * (self.levels - (outcome <= calibrated[known]).mean(axis=0))
+            moved = self.working[horizon] + self.rate * (self.levels - (outcome <= calibrated[known]).mean(axis=0))
+            self.working[horizon] = np.clip(moved, -self.rate, 1 + self.rate)
         self._shifts[horizon] = None
 
     def _shift(self, horizon: int) -> np.ndarray:

@@ -37,6 +37,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from mnpu.errors import ConfigError
 from mnpu.nn.checks import at_least_one, refuse
 from mnpu.nn.levels import LEVELS, normal_quantiles, softplus_inverse
 from mnpu.nn.protocols import HeadOutput
@@ -96,6 +97,16 @@ class DirichletQuantile(nn.Module):
 
     def fit_targets(self, y: Tensor) -> None:
         """Take the thresholds of the classes from the scaled targets (N, H) of the training windows."""
+        for i, column in enumerate(y.unbind(1)):
+            if (n_values := len(column.unique())) < len(CLASSES):
+                raise ConfigError(
+                    f"the training targets of horizon number {i + 1} have {n_values} different values, and head.flat "
+                    f"parts them into {len(CLASSES)} classes",
+                    where="head",
+                    expected="a value for each class",
+                    next_step="Set target so that down, flat and up all occur (both barriers of triple_barrier, within "
+                    "reach), take a longer training range, or another head.",
+                )
         thresholds = torch.stack([_thresholds(column, self.cuts) for column in y.double().unbind(1)])  # (H, 2)
         counts = F.one_hot(classes_of(y, thresholds.to(y)), len(CLASSES)).sum(dim=0)  # (H, C)
         if not counts.all():

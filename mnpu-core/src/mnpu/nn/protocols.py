@@ -50,7 +50,7 @@ class Backbone(Protocol):
     streams: bool
 
     def __call__(self, x: Tensor) -> Tensor:
-        """``(B, L, F) -> (B, L, D)``; the last step summarises the window."""
+        """``(B, L, F) -> (B, L, D)``; the last step summarises the window. B may be 0."""
         ...
 
 
@@ -84,8 +84,9 @@ class WatchedBackbone(Backbone, Protocol):
     def telemetry(self) -> dict[str, float]:
         """Numbers by name, over the forward passes in training mode since the last call, which starts them anew.
 
-        A name whose last part is ``collapsed`` is an alert where its value is not zero: a part of the network is no
-        longer used. Recorded with the epoch.
+        Recorded with the epoch. Where the last part of a name is ``collapsed`` and its value is not zero, a part of the
+        network is no longer used: the alert ``collapse`` says so, where a `mnpu.training.Recorder` watches, with the
+        numbers ``use`` and ``collapse_below`` of the same part as its value and threshold, where they are there.
         """
         ...
 
@@ -125,7 +126,7 @@ class Head(Protocol):
         ...
 
     def forecast(self, h: Tensor) -> Tensor | HeadOutput:
-        """``(B, D) -> (B, H, Q)``: quantiles that never cross, alone or in a `HeadOutput`."""
+        """``(B, D) -> (B, H, Q)``: quantiles that never cross, alone or in a `HeadOutput`. B may be 0."""
         ...
 
 

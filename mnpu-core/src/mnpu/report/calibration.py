@@ -32,7 +32,7 @@ def calibration(result: Result) -> Section:
     ]
     if len(said) > 1:
         blocks.append(
-            "The recipe calibrates, with outcomes that were known before each decision. *Before* is what the head "
+            "The recipe calibrates, with outcomes that were known before each decision. **Before** is what the head "
             "itself said; it decided nothing."
         )
     for look in (_coverage, _scores, _transforms, _classes):
@@ -158,7 +158,7 @@ def _classes(said: dict[str, Forecast], labels: np.ndarray) -> tuple[Block, ...]
     return (
         "The head also says how likely down, flat and up are. In each row of the table are about equally many "
         "forecasts, by the probability of the class that was called likeliest. The calibration error, the mean "
-        f"distance of *came* from *said*, is {error}; probabilities that were right would stay below "
+        f"distance of **came** from **said**, is {error}; probabilities that were right would stay below "
         f"{percent(now.ece_if_calibrated)} in 95 of 100 samples of as many independent outcomes.",
         Figure("Reliability of the likeliest class", tuple(lines), "calibration", "came, %", "said, %"),
         Table(("Said", "Came", "If right, 95% of samples", "Forecasts"), rows),

@@ -13,6 +13,7 @@ from mnpu.types import Block, Figure, Line, Result, Section, Table, TrainingReco
 __all__ = ["training"]
 
 _LAYERS = 12  #: More than this and the table names those with the largest gradients.
+_LOADS = 8  #: More experts than this and the table gives the smallest and the largest load of each part.
 _CURVES = 5  #: Folds that a figure shows one by one.
 
 
@@ -50,20 +51,27 @@ def _alerts(record: TrainingRecord) -> list[Block]:
     alerts = record.alerts
     if alerts.empty:
         return ["No alert was raised."]
+    fits = alerts.groupby(["strategy", "fold", "member", "name"], sort=False)
+    epochs = {key: (int(of.min()), int(of.max()), len(of)) for key, of in fits["epoch"]}
     rows = tuple(
         (
             alert["strategy"],
             f"{alert['fold'] + 1}" + (f", member {alert['member'] + 1}" if alert["member"] else ""),
-            f"{alert['epoch']}",
+            _epochs(*epochs[alert["strategy"], alert["fold"], alert["member"], alert["name"]]),
             alert["name"].replace("_", " "),
             alert["message"] + (f" (`{alert['layer']}`)" if alert["layer"] else ""),
             f"{alert['threshold']:g}",
             {"log": "", "stop": "stopped", "lower_lr": "lr lowered"}.get(alert["action"], alert["action"]),
         )
-        for alert in alerts.to_dict("records")
+        for alert in fits.head(1).to_dict("records")
     )
-    said = f"{len(rows)} alerts were raised." if len(rows) > 1 else "One alert was raised."
+    said = f"{len(alerts)} alerts were raised" if len(alerts) > 1 else "One alert was raised"
+    said += "." if len(rows) == len(alerts) else "; of those that came again in a fit the first is shown."
     return [f"> {said}", Table(("Model", "Fold", "Epoch", "Alert", "What was seen", "Threshold", "Action"), rows)]
+
+
+def _epochs(first: int, last: int, times: int) -> str:
+    return f"{first}" if times == 1 else f"{first} to {last}, {times} times"
 
 
 def _summary(rows: pd.DataFrame) -> Table:
@@ -138,16 +146,21 @@ def _advice(judged: pd.DataFrame) -> list[Block]:
             f"**Gradient noise scale** (tr(Σ)/|G|², McCandlish et al. 2018) is about the batch size above which more "
             f"windows in a step stop paying. {size}."
         )
-    top, bottom, exact = (_values(judged, f"hessian_{name}") for name in ("top", "bottom", "exact"))
+    top, error, bottom, exact = (_values(judged, f"hessian_{name}") for name in ("top", "top_error", "bottom", "exact"))
     if len(top):
         way = "exact Hessian-vector products" if exact.all() else "differences of gradients"
         said.append(
             f"**Curvature** at the best weights, by {way}: the largest eigenvalue of the Hessian is "
-            f"{number(float(top.min()), 2)} to {number(float(top.max()), 2)} over the folds, the smallest "
-            f"{number(float(bottom.min()), 2)}. Plain gradient descent is unstable at learning rates above "
+            f"{number(float(top.min()), 2)} to {number(float(top.max()), 2)} over the folds{_within(error)}, the "
+            f"smallest {number(float(bottom.min()), 2)}. Plain gradient descent is unstable at learning rates above "
             f"2/{number(float(top.max()), 2)} = {number(2 / float(top.max()), 3) if top.max() > 0 else NOT_AVAILABLE}."
         )
     return said
+
+
+def _within(error: np.ndarray) -> str:
+    """The residual of an eigenvalue by Lanczos bounds its distance to one of the Hessian's."""
+    return f", each within {number(float(error.max()), 3)} of one (its residual)" if len(error) else ""
 
 
 def _values(rows: pd.DataFrame, name: str) -> np.ndarray:
@@ -155,14 +168,20 @@ def _values(rows: pd.DataFrame, name: str) -> np.ndarray:
 
 
 def _by_epoch(rows: pd.DataFrame, name: str) -> pd.Series:
-    """Mean over folds of a reading of the whole network, by epoch."""
+    """Mean over folds of a reading of the whole network, by epoch.
+
+    A fold that has stopped keeps its last reading, as its network does: else the mean would jump where the folds that
+    it is of change.
+    """
     own = rows[(rows["name"] == name) & (rows["layer"] == "") & (rows["epoch"] > 0) & np.isfinite(rows["value"])]
-    return own.groupby("epoch")["value"].mean()
+    return own.pivot_table(index="epoch", columns="fold", values="value").ffill().mean(axis=1)
 
 
-def _figure(rows: pd.DataFrame, title: str, names: dict[str, str], y_label: str, *, log_y: bool = False) -> list[Block]:
-    """Readings by epoch, means over the folds that came so far; nothing where there are not two epochs."""
-    found = {label: _by_epoch(rows, name) for name, label in names.items()}
+def _figure(
+    rows: pd.DataFrame, title: str, names: dict[str, str], y_label: str, *, scale: float = 1, log_y: bool = False
+) -> list[Block]:
+    """Readings by epoch, means over the folds; nothing where there are not two epochs."""
+    found = {label: scale * _by_epoch(rows, name) for name, label in names.items()}
     lines = tuple(Line(label, s.index.to_numpy(), s.to_numpy()) for label, s in found.items() if len(s) > 1)
     if not lines:
         return []
@@ -172,7 +191,9 @@ def _figure(rows: pd.DataFrame, title: str, names: dict[str, str], y_label: str,
 
 def _curves(judged: pd.DataFrame) -> list[Block]:
     coverage = sorted({n for n in judged["name"] if n.startswith("coverage_0")}, reverse=True)
+    epochs = judged[judged["epoch"] > 0].groupby("fold")["epoch"].max()
     return [
+        *(["In the curves, a fold that stopped early keeps its last value."] if epochs.nunique() > 1 else []),
         *_figure(
             judged, "Loss by epoch, mean of the folds", {"loss_validation": "validation", "loss_train": "training"}, ""
         ),
@@ -180,11 +201,12 @@ def _curves(judged: pd.DataFrame) -> list[Block]:
             judged,
             "Coverage of validation windows by epoch, mean of the folds",
             {name: f"{float(name.removeprefix('coverage_')):.0%} interval" for name in coverage},
-            "share inside",
+            "share inside, %",
+            scale=100,
         ),
         *_figure(
             judged,
-            "Norms of the gradient and of the update by epoch, mean of the folds",
+            "Norms of the gradient and of the update by epoch (logarithmic), mean of the folds",
             {"gradient_norm": "gradient, before clipping", "update_norm": "update"},
             "norm",
             log_y=True,
@@ -221,27 +243,49 @@ def _experts(judged: pd.DataFrame) -> list[Block]:
         layer[len(part) :].lstrip(".") for layer, part in zip(last["layer"], last["part"].fillna(""), strict=True)
     ]
     table = last.pivot_table(index="part", columns="what", values="value", aggfunc="mean", sort=False)
+    loads = [name for name in table.columns if str(name).startswith("load.")]
+    if len(loads) > _LOADS:
+        ends = pd.DataFrame({"smallest load": table[loads].min(axis=1), "largest load": table[loads].max(axis=1)})
+        table = pd.concat([ends, table.drop(columns=loads)], axis=1)
     rows = tuple((f"`{part}`", *(number(float(v), 3) for v in row)) for part, row in table.iterrows())
     columns = ("Part", *(str(name).replace("load.", "load of ") for name in table.columns))
     return ["What the backbone reports on itself, in each fold's last epoch, means over folds:", Table(columns, rows)]
 
 
 def _landscape(own: pd.DataFrame) -> list[Block]:
-    if own.empty:
-        return []
-    line, plane = own[own["kind"] == "line"], own[own["kind"] == "plane"]
+    """A picture of what is finite around the best weights, and a sentence where nothing is."""
+    moved = own[(own["a"] != 0) | (own["b"] != 0)]
+    known = {
+        kind: set(moved.loc[(moved["kind"] == kind) & np.isfinite(moved["loss"]), "fold"]) for kind in ("line", "plane")
+    }
     blocks: list[Block] = []
-    if not line.empty:
+    line, plane = own[own["kind"] == "line"], own[own["kind"] == "plane"]
+    blank = [_blank("along a filter-normalised direction", set(line["fold"]) - known["line"])]
+    shown = line[line["fold"].isin(known["line"])]
+    if not shown.empty:
         lines = tuple(
             Line(f"fold {fold + 1}", part["a"].to_numpy(), part["loss"].to_numpy())
-            for fold, part in list(line.groupby("fold"))[-_CURVES:]
+            for fold, part in list(shown.groupby("fold"))[-_CURVES:]
         )
         title = "Training loss around the best weights, along a filter-normalised direction"
         blocks.append(Figure(title, lines, y_label="", x_label="step along the direction"))
-    if not plane.empty:
-        fold = int(plane["fold"].max())
-        grid = plane[plane["fold"] == fold].pivot_table(index="b", columns="a", values="loss")
+    blank.append(_blank("on a plane", set(plane["fold"]) - known["plane"]))
+    shown = plane[plane["fold"].isin(known["plane"])]
+    if not shown.empty:
+        fold = int(shown["fold"].max())
+        grid = shown[shown["fold"] == fold].pivot_table(index="b", columns="a", values="loss")
         rows = tuple(Line(f"{b:g}", grid.columns.to_numpy(), grid.loc[b].to_numpy()) for b in grid.index)
         title = f"Training loss on a plane around the best weights, fold {fold + 1}"
         blocks.append(Figure(title, rows, "contour", "step along the second direction", "step along the first"))
-    return blocks
+    return [*filter(None, blank), *blocks]
+
+
+def _blank(where: str, folds: set[int]) -> str:
+    """Folds of which there is nothing to draw."""
+    if not folds:
+        return ""
+    listed = f"fold{'s' if len(folds) > 1 else ''} {', '.join(str(fold + 1) for fold in sorted(folds))}"
+    return (
+        f"Around the best weights of {listed} the training loss is not finite {where}, at any step that was looked at: "
+        "there is nothing to draw. A smaller `reach` of the instrument may find where it is."
+    )

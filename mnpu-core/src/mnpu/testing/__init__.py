@@ -70,7 +70,7 @@ def check_component(registry: Registry, kind: str, name: str) -> list[LawOutcome
 
     defaults = general.built_from_defaults(component, factory)
     outcomes.append(defaults)
-    return [*outcomes, *_laws_of_kind(component, factory)] if defaults.passed else outcomes
+    return [*outcomes, *_laws_of_kind(component, factory, target)] if defaults.passed else outcomes
 
 
 def check_plugin(registry: Registry, dist: str) -> list[LawOutcome]:
@@ -81,7 +81,7 @@ def check_plugin(registry: Registry, dist: str) -> list[LawOutcome]:
     return [outcome for module in modules for outcome in general.plugin_laws(module)]
 
 
-def _laws_of_kind(component: Component, factory: Callable[..., Any]) -> list[LawOutcome]:
+def _laws_of_kind(component: Component, factory: Callable[..., Any], target: Any) -> list[LawOutcome]:
     """The laws of one kind; a kind without a caller yet has none beyond the general ones."""
     kind = component.kind
     if kind == "backbone":
@@ -96,6 +96,10 @@ def _laws_of_kind(component: Component, factory: Callable[..., Any]) -> list[Law
         from mnpu.testing import instruments
 
         return instruments.laws(factory)
+    if kind == "logger":
+        from mnpu.testing import loggers
+
+        return loggers.laws(factory, target)
     if kind == "forecaster":
         from mnpu.testing import forecasters
 

@@ -25,7 +25,7 @@ from mnpu.testing.modules import (
     tensors,
     without_gradient,
 )
-from mnpu.testing.numerics import holds_in_bfloat16, recomputes_the_same
+from mnpu.testing.numerics import computes_with_bfloat16_weights, holds_in_bfloat16, recomputes_the_same
 
 __all__ = ["BACKBONE_LAWS", "backbone_laws"]
 
@@ -114,6 +114,22 @@ def _ignores_neighbours(trial: Trial) -> str:
     return f"a window's output moves by {moved:.2g} with the other windows of its batch" if moved > CLOSE else ""
 
 
+def _takes_no_windows(trial: Trial) -> str:
+    module, none = trial.module().train(), trial.windows()[:0]
+    summary, loss = summary_and_loss_of(module, none)
+    shapes = {"forward": ((0, LOOKBACK, module.d_out), module(none)), "summary": ((0, module.d_out), summary)}
+    if module.streams:
+        shapes["step"] = (0, module.d_out), module.step(none[:, 0], module.initial_state(0))[0]
+    for name, (expected, output) in shapes.items():
+        if tuple(output.shape) != expected:
+            return f"for a batch of no windows {name} is {tuple(output.shape)}, expected {expected}"
+    if loss is not None and not torch.isfinite(loss).all():
+        return f"its own loss of no windows is {loss.tolist()}, expected a finite number"
+    (summary.sum() if loss is None else summary.sum() + loss.sum()).backward()
+    wrong = [n for n, p in module.named_parameters() if p.grad is not None and not torch.isfinite(p.grad).all()]
+    return f"the gradient of {wrong[0]} is not finite for a batch of no windows" if wrong else ""
+
+
 def _backbone_repeats_itself(trial: Trial) -> str:
     x = trial.windows()
     return differs(trial, lambda module: module(x))
@@ -172,6 +188,7 @@ BACKBONE_LAWS: dict[str, Law] = {
     "does not start dead: the summary depends on several bars and every column": _does_not_start_dead,
     "gives every parameter a finite gradient": _backbone_learns,
     "treats every window on its own": _ignores_neighbours,
+    "gives nothing for no windows": _takes_no_windows,
     "gives the same output again": _backbone_repeats_itself,
     "survives safetensors": _backbone_survives_the_disk,
     "summary is the last step": _summary_is_the_last_step,
@@ -180,5 +197,6 @@ BACKBONE_LAWS: dict[str, Law] = {
     "reports finite numbers, where it reports": _reports_numbers,
     "stays finite on extreme input": _stays_finite,
     "holds in bfloat16, with its gradients": holds_in_bfloat16,
+    "computes with weights in bfloat16": computes_with_bfloat16_weights,
     "gives the same where its blocks are computed again": recomputes_the_same,
 }

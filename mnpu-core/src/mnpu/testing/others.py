@@ -121,6 +121,19 @@ def _labels_end_where_they_say(factory: Factory, rng: np.random.Generator) -> st
     return ""
 
 
+def _labels_look_back_as_they_say(factory: Factory, rng: np.random.Generator) -> str:
+    """Bars before the look-back are left out; an agent, which holds no more, must compute the same labels."""
+    target, panel = factory(), synthetic_panel(rng)
+    lookback = getattr(target, "lookback", None)
+    if lookback is None or hasattr(target, "for_fold"):
+        return ""  # an agent does without
+    whole = target(panel, "next_close").values
+    first = max(int(lookback), len(panel.times) // 3)
+    cut = target(panel.rows(first - int(lookback), len(panel.times)), "next_close").values
+    same = np.array_equal(whole[first:], cut[int(lookback) :], equal_nan=True)
+    return "" if same else f"a label depends on more than the {lookback} bars before its decision"
+
+
 def _folds_learn_from_training(factory: Factory, rng: np.random.Generator) -> str:
     """What follows a training range is replaced; the labels of the range must not change, or it was learnt from."""
     target = factory()
@@ -215,6 +228,7 @@ _LAWS: Mapping[str, Mapping[str, Callable[[Factory, np.random.Generator], str]]]
         "every label starts after its decision and ends after its start": _labels_after_decision,
         "every value has an interval": _labels_have_intervals,
         "depends on nothing after its end": _labels_end_where_they_say,
+        "looks back over no more bars than it says": _labels_look_back_as_they_say,
         "a fold learns from its training range alone": _folds_learn_from_training,
     },
     "metric": {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from mnpu.errors import ConfigError
 
-__all__ = ["Backend", "Layout"]
+__all__ = ["Backend", "Layout", "refuse_precision"]
 
 PRECISIONS: dict[str, torch.dtype | None] = {"32": None, "bf16": torch.bfloat16, "16": torch.float16}
 
@@ -29,6 +30,17 @@ class Layout:
 
     devices: int = 1
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+
+
+def refuse_precision(precision: int | str, device: str, *, where: str = "") -> None:
+    """Raise ConfigError where networks cannot be trained in ``precision`` on ``device``, ``cpu`` or ``cuda``."""
+    if str(precision) == "16" and device != "cuda":
+        raise ConfigError(
+            f"train.precision is 16 on a {device}",
+            where=where,
+            expected="32 or bf16",
+            next_step="16 bits need a GPU.",
+        )
 
 
 class Backend:
@@ -52,11 +64,8 @@ class Backend:
     def __init__(self, device: str = "cpu", precision: int | str = 32) -> None:
         if str(precision) not in PRECISIONS:
             raise ConfigError(f"train.precision is {precision!r}", expected="32, bf16 or 16")
+        refuse_precision(precision, device)
         self.device, self.dtype = device, PRECISIONS[str(precision)]
-        if self.dtype is torch.float16 and device != "cuda":
-            raise ConfigError(
-                f"train.precision is 16 on a {device}", expected="32 or bf16", next_step="16 bits need a GPU."
-            )
         self.scaler = torch.amp.GradScaler("cuda") if self.dtype is torch.float16 else None
 
     def prepare(self, model: nn.Module) -> nn.Module:
@@ -71,6 +80,12 @@ class Backend:
         """The precision of a forward pass."""
         return nullcontext() if self.dtype is None else torch.autocast(self.device, dtype=self.dtype)
 
+    @contextmanager
+    def inference(self, network: nn.Module) -> Iterator[None]:
+        """Forward passes of ``network`` that no backward pass follows."""
+        with torch.inference_mode():
+            yield
+
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of ``loss`` to what is there."""
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()
@@ -80,11 +95,11 @@ class Backend:
         if self.scaler is not None:
             self.scaler.unscale_(optimizer)
 
-    def clip(self, network: nn.Module, largest: float | None) -> Tensor:
-        """Shrink all gradients to a norm of at most ``largest``, if any; the norm before, a scalar."""
+    def clip(self, parameters: Sequence[nn.Parameter], largest: float | None) -> Tensor:
+        """Shrink gradients of ``parameters`` to a norm of at most ``largest``, if any; the norm before, a scalar."""
         if largest is None:
-            return torch.nn.utils.get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
-        return torch.nn.utils.clip_grad_norm_(network.parameters(), largest)
+            return torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        return torch.nn.utils.clip_grad_norm_(parameters, largest)
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
         """Move the weights."""

@@ -3,7 +3,7 @@
 ::
 
     weights.safetensors   the network's tensors; a whole model has its own files, forecaster-*
-    fitted.json           scaler, target scale, columns, horizons, levels, fold, history
+    fitted.json           scaler, target scale, columns, horizons, levels, fold, history, what was seen
     ...                   whatever the caller adds: the resolved recipe, features, metrics, versions, a card
     manifest.json         sha256 of every file above; without it the bundle is unfinished (`mnpu.manifest`)
 
@@ -13,7 +13,7 @@ Nothing in it is code: a reader builds the network from installed components, an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ from mnpu.nn.network import Network
 from mnpu.nn.whole import Whole
 from mnpu.training.calibrating import Calibration
 from mnpu.training.fitted import Epoch, Fitted
+from mnpu.training.seen import Seen
+from mnpu.training.soundness import check_levels, check_size, check_state
 from mnpu.types import Fold
 
 __all__ = ["load", "save", "state_and_tensors"]
@@ -79,19 +81,24 @@ def load(
     Raises
     ------
     DataError
-        If the bundle is unfinished, a file is missing or changed, or the weights are those of another network.
+        If the bundle is unfinished, a file is missing or changed, the weights are those of another network, or what it
+        says of the fit contradicts itself or the network.
     """
     folder = Path(folder)
     contents = read_sealed(folder)
     state = _state_in(contents, folder)
     with well_formed(folder / STATE):
-        known = _known(state)
+        fitted = Fitted(network=Network(nn.Identity(), nn.Identity()), **_known(state))  # whose own may be too large
+        check_state(fitted, where=str(folder / STATE))
     network: Network | Ensemble | Whole
     if forecaster is not None:
         network = _whole(forecaster(), contents, state, folder)
     else:
         network = _network(backbone, head, contents, state, folder)
-    return Fitted(network=network.eval(), **known)
+    check_levels(fitted.levels, network, where=str(folder / STATE))
+    fitted = replace(fitted, network=network.eval())
+    check_size(fitted, state.get("n_parameters", fitted.n_parameters), where=str(folder / STATE))
+    return fitted
 
 
 def _known(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -113,7 +120,8 @@ def _known(state: Mapping[str, Any]) -> dict[str, Any]:
         "history": tuple(Epoch(**epoch) for epoch in state["history"]),
         "members": tuple(tuple(Epoch(**epoch) for epoch in history) for history in state.get("members", ())),
         "pretraining": tuple(state.get("pretraining", ())),
-        "tested_from": pd.Timestamp(state["tested_from"]) if state.get("tested_from") else None,
+        "seen": Seen.from_dict(state["seen"]) if state.get("seen") else None,
+        "follows_from": pd.Timestamp(state["follows_from"]) if state.get("follows_from") else None,
         "calibration": Calibration.from_dict(state["calibration"]) if state.get("calibration") else None,
     }
 
@@ -176,6 +184,7 @@ def _whole(model: Forecaster, contents: Mapping[str, bytes], state: Mapping[str,
 def _state(fitted: Fitted) -> dict[str, Any]:
     return {
         "n_columns": fitted.scaler.n_columns,
+        "n_parameters": fitted.n_parameters,
         "lookback": fitted.lookback,
         "min_present": fitted.min_present,
         "names": list(fitted.names),
@@ -187,7 +196,8 @@ def _state(fitted: Fitted) -> dict[str, Any]:
         "history": [asdict(epoch) for epoch in fitted.history],
         "calibration": fitted.calibration.to_dict() if fitted.calibration is not None else None,
         "pretraining": list(fitted.pretraining),
-        "tested_from": fitted.tested_from.isoformat() if fitted.tested_from is not None else None,
+        "seen": fitted.seen.to_dict() if fitted.seen is not None else None,
+        "follows_from": fitted.follows_from.isoformat() if fitted.follows_from is not None else None,
         "members": [[asdict(epoch) for epoch in history] for history in fitted.members],
     }
 

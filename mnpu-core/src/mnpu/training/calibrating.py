@@ -11,7 +11,7 @@ label of one range reaches into the next.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,11 +20,12 @@ import pandas as pd
 
 from mnpu.errors import ConfigError, DataError
 from mnpu.metrics.classes import outcome_classes
-from mnpu.nn.conformal import Adaptive, shifted, split_shifts
+from mnpu.nn.conformal import refuse_few, shifted, split_shifts
 from mnpu.nn.temperature import fit_temperature, tempered
+from mnpu.training.following import Follower, Outcomes
 from mnpu.types import Fold, Forecast, Labels
 
-__all__ = ["Calibration", "adapt", "carve", "fit_calibration"]
+__all__ = ["Calibration", "adapt", "carve", "fit_calibration", "refuse_few_outcomes"]
 
 
 @dataclass(frozen=True)
@@ -148,8 +149,7 @@ def fit_calibration(forecast: Forecast, labels: Labels, fold: Fold, rows: tuple[
             expected=f"rows between validation and test, within {free[0]} to {free[1]}",
             next_step="Take it from `carve`.",
         )
-    late = _known_at(labels, forecast.times)[start:stop] > fold.test[0]  # (N, H)
-    outcomes = np.where(late[:, None], np.nan, labels.values[start:stop])  # (N, A, H)
+    outcomes = _known_outcomes(labels, forecast.times, fold, rows)  # (N, A, H)
     flat = outcomes.reshape(-1, outcomes.shape[-1])
     said = forecast.quantiles[start:stop].reshape(len(flat), *forecast.quantiles.shape[2:])
     shifts = split_shifts(said, flat, forecast.levels, where=where)
@@ -179,21 +179,36 @@ def adapt(
         NaN outside ``since <= t < stop``. Probabilities and evidence are what the head said: a temperature is of split
         calibration.
     """
-    start, stop = rows
-    follower = Adaptive(forecast.levels, len(forecast.horizons), rate=rate, memory=memory)
-    known_at = _known_at(labels, forecast.times)
+    follower = Follower(forecast.levels, len(forecast.horizons), rate=rate, memory=memory)
+    outcomes = Outcomes.of(labels, forecast.times.as_unit("ns").asi8)
     calibrated = np.full_like(forecast.quantiles, np.nan)
-    waiting = [start] * len(forecast.horizons)  # for each horizon the oldest decision whose outcome is not observed
-    for t in range(start, stop):
-        for i in range(len(forecast.horizons)):
-            while waiting[i] < t and known_at[waiting[i], i] <= t:  # equality is visible
-                s = waiting[i]
-                follower.observe(i, forecast.quantiles[s, :, i], calibrated[s, :, i], labels.values[s, :, i])
-                waiting[i] += 1
-        calibrated[t] = follower.calibrate(forecast.quantiles[t])
+    for t in range(*rows):
+        calibrated[t] = follower.decide(outcomes.made_at[t], forecast.quantiles[t], outcomes)
     later = np.arange(len(forecast.times)) >= since
     shown = _hidden(forecast, later)
     return replace(shown, quantiles=_only(later, calibrated), uncalibrated=shown)
+
+
+def refuse_few_outcomes(
+    levels: Sequence[float], labels: Labels, fold: Fold, rows: tuple[int, int], *, times: pd.DatetimeIndex
+) -> None:
+    """Refuse ``rows`` that cannot calibrate ``levels`` whatever is forecast, before anything is fitted.
+
+    Raises
+    ------
+    DataError
+        If fewer labels of a horizon are known than split calibration needs.
+    """
+    known = np.isfinite(_known_outcomes(labels, times, fold, rows)).sum(axis=(0, 1))  # (H,)
+    for i, n in enumerate(known):
+        refuse_few(int(n), levels, what=f"labels of horizon number {i + 1} are known", where=f"fold {fold.number + 1}")
+
+
+def _known_outcomes(labels: Labels, times: pd.DatetimeIndex, fold: Fold, rows: tuple[int, int]) -> np.ndarray:
+    """Labels (N, A, H) of ``rows``, NaN where they are not known at the first decision of the fold's test range."""
+    start, stop = rows
+    late = _known_at(labels, times)[start:stop] > fold.test[0]  # (N, H)
+    return np.where(late[:, None], np.nan, labels.values[start:stop])
 
 
 def _temperatures(forecast: Forecast, outcomes: np.ndarray) -> tuple[float, ...]:

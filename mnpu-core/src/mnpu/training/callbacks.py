@@ -7,6 +7,8 @@
         for each step:
             on_gradients      # all gradients of the step are there, neither clipped nor applied
             on_step           # the weights have moved
+        for each validation batch:
+            on_validation     # the loss of its windows is known
         on_epoch              # validated and judged: loop.history[-1] is this epoch
         on_epoch_over         # loop.epoch counts it as done
     on_fit_end                # or on_error
@@ -19,6 +21,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from mnpu.training.loop import Loop
 
 __all__ = ["Bar", "Callback"]
@@ -49,6 +53,18 @@ class Callback:
 
     def on_step(self, loop: Loop) -> None:
         """The optimizer has stepped; ``loop.gradient_norm`` is the norm before clipping."""
+
+    def on_validation(self, loop: Loop, first: int, summaries: Tensor) -> None:
+        """A batch of validation windows was judged, as in ``on_epoch``, which has not come yet.
+
+        Parameters
+        ----------
+        loop : Loop
+        first : int
+            Position of the batch's first window among those that this process validates.
+        summaries : Tensor (B, D)
+            What the backbone says of each, in float32 and from a pass in ``train.precision``; an inference tensor.
+        """
 
     def on_epoch(self, loop: Loop) -> None:
         """An epoch was validated: ``loop.history[-1]``.

@@ -28,7 +28,6 @@ def fit_ensemble(
     members: int,
     seed: int,
     watchers: Sequence[Sequence[Callback]] = (),
-    callbacks: Sequence[Callback] = (),
     **settings: Any,
 ) -> Fitted:
     """Fit ``members`` networks that differ in nothing but their seed.
@@ -43,9 +42,7 @@ def fit_ensemble(
     seed : int
         Every member's seed follows from it.
     watchers : sequence of sequence of Callback, optional
-        Those of each member.
-    callbacks : sequence of Callback, optional
-        For all members, one after the other.
+        The callbacks of each member.
 
     Returns
     -------
@@ -58,7 +55,7 @@ def fit_ensemble(
         settings["warm_up"] = start.of_member(k) if isinstance(start, FromBundle) else start
         if checkpoints is not None:
             settings["checkpoints"] = Checkpoints(checkpoints.folder / f"member-{k:02d}", checkpoints.every)
-        watching = [*callbacks, *(watchers[k] if watchers else ())]
+        watching = watchers[k] if watchers else ()
         fits.append(fit(frame, labels, fold, seed=member_seed(seed, k), callbacks=watching, **settings))
     return joined(fits)
 
@@ -74,4 +71,7 @@ def joined(fits: Sequence[Fitted]) -> Fitted:
     if len(fits) == 1:
         return first
     network = Ensemble([one.network for one in fits]).eval()
-    return replace(first, network=network, members=tuple(one.history for one in fits))
+    seen = first.seen
+    for one in fits[1:]:
+        seen = seen.with_(one.seen) if seen is not None else one.seen
+    return replace(first, network=network, members=tuple(one.history for one in fits), seen=seen)

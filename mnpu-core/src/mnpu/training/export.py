@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mnpu.atomic import Wording, new_folder
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.manifest import as_json, seal
 from mnpu.nn.network import Network
@@ -38,6 +39,7 @@ __all__ = ["FORMATS", "TOLERANCE", "Exported", "export", "forecasts_of", "to_onn
 
 FORMATS = {"onnx": "model.onnx", "torch": "model.pt2"}
 TOLERANCE = 1e-5  #: of the quantiles of scaled targets, whose deviation is 1; absolute below 1, relative above
+_WORDING = Wording(expected="a new or an empty folder", instead="Choose another --out; nothing was overwritten.")
 BATCHES = (5, 1, 2)  #: numbers of windows that the exported file is tried with; one is easily taken for a constant
 OUTPUTS = ("quantiles", "probabilities", "evidence")
 
@@ -88,7 +90,7 @@ def _uncrossed(quantiles: Tensor) -> Tensor:
 
 
 def export(fitted: Fitted, folder: Path, *, kind: str, origin: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Write ``fitted`` into the new or empty ``folder``, after the file gave the network's own numbers.
+    """Write ``fitted`` into the new or empty ``folder``, whole or not at all, if the file gives its numbers.
 
     Parameters
     ----------
@@ -106,7 +108,7 @@ def export(fitted: Fitted, folder: Path, *, kind: str, origin: Mapping[str, Any]
     Raises
     ------
     ConfigError
-        If the format is unknown, or a whole model stands in the place of the network.
+        If the format is unknown, a whole model is in the place of the network, or ``folder`` is a file or holds one.
     MnpuError
         If the network cannot be exported, the file's numbers differ, or the folder cannot be written.
     """
@@ -119,14 +121,28 @@ def export(fitted: Fitted, folder: Path, *, kind: str, origin: Mapping[str, Any]
             expected="a backbone with a head",
             next_step="Its own files, forecaster-*, lie in the bundle.",
         )
+    folder = Path(folder)
+    try:
+        if _is_taken(folder):  # before the work is done
+            raise _WORDING.taken(folder)
+    except OSError as error:
+        raise _WORDING.unwritable(folder, error) from error
     network = fitted.network.cpu().eval()
     module = Exported(network, fitted.target_scale, fitted.calibration).eval()
     example = _windows(fitted, BATCHES[0], seed=0)
     content = (to_onnx if kind == "onnx" else to_torch)(module, example)
     difference = _difference(module, content, fitted, kind)
     described = _described(fitted, module, kind, difference, origin or {})
-    seal(folder, {FORMATS[kind]: content, "export.json": as_json(described)})
+    with new_folder(folder, _WORDING, is_taken=_is_taken) as hidden:
+        seal(hidden, {FORMATS[kind]: content, "export.json": as_json(described)})
     return {"file": FORMATS[kind], "bytes": len(content), "largest_difference": difference, "format": kind}
+
+
+def _is_taken(folder: Path) -> bool:
+    """Whether something lies there; an empty folder is as good as none."""
+    if folder.is_symlink() and not folder.exists():
+        return True
+    return any(folder.iterdir()) if folder.is_dir() else folder.exists()
 
 
 def to_torch(module: nn.Module, example: Tensor) -> bytes:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,6 +12,7 @@ from lightning.fabric import Fabric
 from lightning.fabric.plugins.environments import ClusterEnvironment
 from lightning.fabric.strategies import DDPStrategy, ModelParallelStrategy
 from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 
 from mnpu.training.backends import Backend
 
@@ -108,13 +111,24 @@ class Distributed(Backend):
         """As it is: Fabric has nothing to add to it where gradients are averaged in the backward pass."""
         return optimizer
 
+    @contextmanager
+    def inference(self, network: nn.Module) -> Iterator[None]:
+        """As `Backend.inference`, with each process's part of the weights in place afterwards.
+
+        Weights that were gathered wait for a backward pass: until then nothing that is written reaches them.
+        """
+        with super().inference(network):
+            yield
+        if isinstance(network, FSDPModule):
+            network.reshard()
+
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of ``loss``, averaged over processes, to what is there."""
         self.fabric.backward(loss if self.scaler is None else self.scaler.scale(loss))
 
-    def clip(self, network: nn.Module, largest: float | None) -> Tensor:
+    def clip(self, parameters: Sequence[nn.Parameter], largest: float | None) -> Tensor:
         """As `Backend.clip`, with the norm over all shards."""
-        norm = super().clip(network, largest)
+        norm = super().clip(parameters, largest)
         return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
 
     def total(self, value: Tensor) -> Tensor:
@@ -136,10 +150,8 @@ class Distributed(Backend):
 
 def _sharded(model: nn.Module, mesh: Any) -> nn.Module:
     """Spread the network's weights; its losses are methods, each of which must gather them."""
-    from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
-
     network: nn.Module = model.network  # type: ignore[assignment]
     fully_shard(network, mesh=mesh["data_parallel"])
-    for method in ("losses", "loss", "forecast"):
+    for method in ("losses", "loss_and_summary"):  # what the loop calls
         register_fsdp_forward_method(network, method)
     return model

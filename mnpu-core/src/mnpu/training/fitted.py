@@ -14,6 +14,7 @@ from mnpu.nn.ensemble import Ensemble
 from mnpu.nn.network import Network
 from mnpu.nn.whole import Whole
 from mnpu.training.calibrating import Calibration
+from mnpu.training.seen import Seen
 from mnpu.types import Fold, TrainingRecord
 
 __all__ = ["Epoch", "Fitted"]
@@ -63,8 +64,10 @@ class Fitted:
         The history of each member of an ensemble; empty for a single network.
     pretraining : tuple of float
         Mean loss of each epoch of pre-training; empty without it.
-    tested_from : Timestamp or None
-        First decision of the test range: all that the fit has seen lies before it. None for a bundle that does not say.
+    seen : Seen or None
+        What its weights have seen, with all that they began with. None for a bundle that does not say.
+    follows_from : Timestamp or None
+        First decision that adaptive calibration learns the outcome of; None where the recipe has no such calibration.
     """
 
     network: Network | Ensemble | Whole
@@ -82,7 +85,8 @@ class Fitted:
     record: TrainingRecord | None = None
     members: tuple[tuple[Epoch, ...], ...] = ()
     pretraining: tuple[float, ...] = ()
-    tested_from: pd.Timestamp | None = None
+    seen: Seen | None = None
+    follows_from: pd.Timestamp | None = None
 
     @property
     def thresholds(self) -> np.ndarray | None:
@@ -94,6 +98,11 @@ class Fitted:
     def best(self) -> Epoch | None:
         """The epoch whose weights were kept: the first with the smallest validation loss; None for a whole model."""
         return min(self.history, key=lambda epoch: epoch.validation, default=None)
+
+    @property
+    def n_parameters(self) -> int:
+        """Numbers that were trained, of all members; what a network only remembers, as its thresholds, is none."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
 
     def save(self, folder: Path, *, extra: Mapping[str, str] | None = None) -> Path:
         """Write a bundle; see `mnpu.training.bundle.save`."""

@@ -19,7 +19,8 @@ from mnpu.training.learnable import every_window, learnable
 from mnpu.training.loop import Loop, Outcome, TrainSettings
 from mnpu.training.pretraining.run import Pretraining, pretrain
 from mnpu.training.reproducible import derived_seed, reproducible, unchanged_streams
-from mnpu.training.warming import WarmUp
+from mnpu.training.seen import Limits, Seen
+from mnpu.training.warming import Inherited, WarmUp
 from mnpu.types import FeatureFrame, Fold, Labels
 
 __all__ = ["TrainSettings", "WarmUp", "fit"]
@@ -43,7 +44,8 @@ def fit(
     threads: int = 1,
     progress: bool = False,
     callbacks: Sequence[Callback] = (),
-    warm_up: Callable[[WarmUp], None] | None = None,
+    calibration: tuple[int, int] | None = None,
+    warm_up: Callable[[WarmUp], Seen | None] | None = None,
     backend: Backend | None = None,
     checkpoints: Checkpoints | None = None,
     layout: Layout = Layout(),  # noqa: B008  it is frozen
@@ -75,10 +77,14 @@ def fit(
     progress : bool, default=False
         Draw a bar on standard error, if that is a terminal.
     callbacks : sequence of Callback, optional
-        They watch the training; see `mnpu.training.callbacks`.
+        They watch the training; see `mnpu.training.callbacks`. Alerts come from a `mnpu.training.Recorder` among them;
+        without one, what a backbone reports is in the ``telemetry`` of the history alone.
+    calibration : (start, stop), optional
+        Rows that are kept back to calibrate it: weights from elsewhere may know no more of them than of the test range.
     warm_up : callable, optional
-        Called once with the network as it was initialised, before pre-training and the first step: it may set weights.
-        The random numbers of the training do not depend on what it draws.
+        Called once with the network as it was initialised, before pre-training and the first step: it may set weights,
+        and returns what these have seen, None for nothing. The random numbers of the training do not depend on what it
+        draws.
     backend : Backend, optional
         Where it computes, instead of one process on ``device``.
     checkpoints : Checkpoints, optional
@@ -101,7 +107,7 @@ def fit(
     shared = place if layout.devices == 1 else "cpu"  # where the windows lie
     learnt = learnable(frame, labels, fold, lookback=lookback, min_present=min_present, device=shared)
     scaler, training = learnt.scaler, learnt.training
-    tested_from = frame.times[min(fold.test[0], len(frame.times) - 1)]
+    limits = Limits.of(fold, calibration, frame.times)
 
     with reproducible(derived_seed(seed, fold.number), threads=threads, cuda=place == "cuda"):
         body = backbone(n_features=scaler.n_columns, lookback=lookback)
@@ -121,10 +127,12 @@ def fit(
             checkpoints = None  # the state of other processes is not in reach: a fit that was stopped begins anew
         begun = None if checkpoints is None else checkpoints.newest()
         record = Pretraining()
+        inherited = Inherited(limits.most if begun is not None and warm_up is not None else None)
         if begun is None:
             with unchanged_streams(cuda=place == "cuda"):
                 if warm_up is not None:
-                    warm_up(WarmUp(network.to(place), training, scaler, frame.names, fold, tested_from, where))
+                    given = WarmUp(network.to(place), training, scaler, frame.names, fold, limits, where)
+                    inherited.seen = warm_up(given)
                     _fit_targets(network, training)  # weights of another fit bring the thresholds of its targets
                 if train.pretrain is not None:
                     record.losses = pretrain(
@@ -139,6 +147,7 @@ def fit(
         watchers = [
             *callbacks,
             *([] if train.pretrain is None else [record]),
+            *([] if warm_up is None else [inherited]),
             *([Bar(where)] if progress else []),
             *([checkpoints] if checkpoints else []),
         ]
@@ -178,7 +187,7 @@ def fit(
         history=tuple(done.history),
         threads=threads,
         pretraining=record.losses,
-        tested_from=tested_from,
+        seen=Seen.of(fold, labels, frame.times).with_(inherited.seen),
     )
 
 

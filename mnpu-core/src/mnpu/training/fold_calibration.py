@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
-from mnpu.training.calibrating import adapt, carve, fit_calibration
+from mnpu.training.calibrating import adapt, carve, fit_calibration, refuse_few_outcomes
 from mnpu.training.fitted import Fitted
 from mnpu.training.forecasting import forecast
 from mnpu.types import FeatureFrame, Fold, Forecast, Labels
 
-__all__ = ["CalibrationSettings", "calibrated", "kept_back"]
+__all__ = ["CalibrationSettings", "adaptive_settings", "calibrated", "kept_back", "refuse_uncalibrated"]
 
 
 class CalibrationSettings(Protocol):
@@ -42,6 +43,27 @@ def kept_back(
     return (fold, None) if settings is None else carve(fold, labels, times=times, share=settings.share)
 
 
+def refuse_uncalibrated(
+    settings: CalibrationSettings | None,
+    folds: Iterable[tuple[Fold, Labels]],
+    levels: Sequence[float],
+    times: pd.DatetimeIndex,
+) -> None:
+    """Refuse folds whose calibration is going to fail, each with its labels, before the first of them is fitted.
+
+    Raises
+    ------
+    ConfigError
+        If validation or calibration is left without a bar.
+    DataError
+        If split calibration has too few outcomes for ``levels``.
+    """
+    for fold, labels in folds:
+        own, rows = kept_back(settings, fold, labels, times)
+        if settings is not None and rows is not None and settings.use == "split":
+            refuse_few_outcomes(levels, labels, own, rows, times=times)
+
+
 def calibrated(
     fitted: Fitted,
     frame: FeatureFrame,
@@ -64,7 +86,8 @@ def calibrated(
     Returns
     -------
     fitted : Fitted
-        With its split calibration, so that it is saved with the network and served with it.
+        With its split calibration, or where its adaptive one begins, so that it is saved with the network and served
+        with it.
     forecast : Forecast
         Over the test range, NaN elsewhere.
     """
@@ -75,9 +98,13 @@ def calibrated(
         calibration = fit_calibration(forecast(fitted, frame, rows=rows), labels, fold, rows)
         fitted = replace(fitted, calibration=calibration)
         return fitted, forecast(fitted, frame, rows=fold.test)
-    start, stop = rows[0], fold.test[1]
-    said = forecast(fitted, frame, rows=(start, stop))
+    followed = (rows[0], fold.test[1])
+    said = forecast(fitted, frame, rows=followed)
+    made = adapt(said, labels, followed, since=fold.test[0], **adaptive_settings(settings))
+    return replace(fitted, follows_from=frame.times[rows[0]]), made
+
+
+def adaptive_settings(settings: CalibrationSettings) -> dict[str, Any]:
+    """What a recipe says of adaptive calibration, as `adapt` and `Follower` take it."""
     given = {name: getattr(settings, name) for name in ("rate", "memory")}
-    chosen = {name: value for name, value in given.items() if value is not None}
-    made = adapt(said, labels, (start, stop), since=fold.test[0], **chosen)
-    return fitted, made
+    return {name: value for name, value in given.items() if value is not None}

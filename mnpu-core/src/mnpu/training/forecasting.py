@@ -13,6 +13,7 @@ from mnpu.nn.conformal import shifted
 from mnpu.nn.protocols import HeadOutput
 from mnpu.training.batches import Windows, gather
 from mnpu.training.fitted import Fitted
+from mnpu.training.memory import explained
 from mnpu.training.reproducible import n_threads
 from mnpu.types import FeatureFrame, Forecast
 
@@ -144,7 +145,12 @@ class Inputs:
         given = None if donors is None else torch.from_numpy(donors).to(device)
         places = torch.tensor(self._places(columns), dtype=torch.long, device=device)
         parts = []
-        with torch.inference_mode(), n_threads(fitted.threads):
+        short = explained(
+            f"in a forecast ({self._batch_size} windows x model.lookback {fitted.lookback}, on the {device})",
+            where=f"fold {fitted.fold.number + 1}",
+            next_step="Use a smaller network or a shorter model.lookback.",
+        )
+        with torch.inference_mode(), n_threads(fitted.threads), short:
             for index in torch.arange(len(windows), device=device).split(self._batch_size):
                 x = windows.batch(index).x  # (B, L, F'), a copy
                 if given is not None:

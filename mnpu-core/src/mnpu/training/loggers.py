@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -67,12 +67,22 @@ class Logger:
     ----------
     every_steps : int
         Steps between two rows within an epoch; 0 for a row an epoch.
+    OFFLINE : mapping
+        Parameters with which it reaches no network, for one that writes to a service: the conformance kit asks it with
+        these. ``{folder}`` in a text stands for the path of an empty folder.
+
+    Notes
+    -----
+    Each fit has a logger of its own: ``open`` comes first, then rows in the order of their steps, then ``close``, once,
+    also where the fit fails or ``log`` has raised. Numbers may be NaN or infinite.
     """
+
+    OFFLINE: ClassVar[Mapping[str, Any]] = {}
 
     every_steps: int = 0
 
     def open(self, fit: LoggedFit) -> None:
-        """A fit begins, or goes on."""
+        """A fit begins, or goes on; where this raises, nothing follows."""
 
     def log(self, values: Mapping[str, float], *, epoch: int, step: int) -> None:
         """Write numbers by name: ``loss_train``, ``lr`` and ``gradient_norm``; after an epoch more.
@@ -137,7 +147,7 @@ class TensorBoard(Logger):
     REQUIRES: ClassVar[Mapping[str, str]] = {"tensorboard": "mnpu-core[tensorboard]"}
 
     def __init__(self, *, every_steps: Steps = 0) -> None:
-        _require(self.REQUIRES)
+        _require("tensorboard", self.REQUIRES)
         self.every_steps = every_steps
 
     def open(self, fit: LoggedFit) -> None:
@@ -169,6 +179,7 @@ class WandB(Logger):
     """
 
     REQUIRES: ClassVar[Mapping[str, str]] = {"wandb": "mnpu-core[wandb]"}
+    OFFLINE: ClassVar[Mapping[str, Any]] = {"mode": "offline"}
 
     def __init__(
         self,
@@ -177,7 +188,7 @@ class WandB(Logger):
         mode: Literal["online", "offline", "disabled"] = "online",
         every_steps: Steps = 0,
     ) -> None:
-        _require(self.REQUIRES)
+        _require("wandb", self.REQUIRES)
         self.project, self.mode, self.every_steps = project, mode, every_steps
 
     def open(self, fit: LoggedFit) -> None:
@@ -192,6 +203,8 @@ class WandB(Logger):
             id=fit.name.replace("/", "-"),
             group=fit.run_id,
             resume="allow",
+            reinit="create_new",  # a run that is open in this process is another's
+            settings=wandb.Settings(console="off", init_timeout=30),  # what is printed is not ours to send
             dir=str(fit.folder),
             config=dict(fit.settings),
         )
@@ -212,15 +225,21 @@ class MLflow(Logger):
     ----------
     experiment : str, default="mnpu"
     tracking_uri : str or None
-        Where MLflow keeps it; None for what MLFLOW_TRACKING_URI says.
+        Where MLflow keeps it, as ``http://host:5000`` or ``sqlite:///mlflow.db``; None for what MLFLOW_TRACKING_URI
+        says, or else for MLflow's own default: ``mlflow.db`` in the working directory.
     every_steps : int, default=0
         Metrics of every so many steps, too.
     """
 
-    REQUIRES: ClassVar[Mapping[str, str]] = {"mlflow": "mnpu-core[mlflow]"}
+    REQUIRES: ClassVar[Mapping[str, str]] = {
+        "mlflow": "mnpu-core[mlflow]",
+        "sqlalchemy": "mnpu-core[mlflow]",  # the slim MLflow brings no store of its own
+        "alembic": "mnpu-core[mlflow]",
+    }
+    OFFLINE: ClassVar[Mapping[str, Any]] = {"tracking_uri": "sqlite:///{folder}/mlflow.db"}
 
     def __init__(self, *, experiment: Name = "mnpu", tracking_uri: Name | None = None, every_steps: Steps = 0) -> None:
-        _require(self.REQUIRES)
+        _require("mlflow", self.REQUIRES)
         self.experiment, self.tracking_uri, self.every_steps = experiment, tracking_uri, every_steps
 
     def open(self, fit: LoggedFit) -> None:
@@ -262,17 +281,14 @@ class Logging(Callback):
 
     def __init__(self, logger: Logger, name: str, fit: LoggedFit) -> None:
         self._logger, self._called, self._fit = logger, name, fit
-        self._muted = False
+        self._listens = self._failed = False
 
     def on_fit_start(self, loop: Loop) -> None:
         """Open it; where several processes train, the first one logs."""
-        self._muted = loop.backend.rank > 0
-        facts = self._fit
-        self._try(
-            lambda: self._logger.open(
-                LoggedFit(facts.run_id, facts.strategy, facts.fold, facts.folder, facts.settings, loop.step)
-            )
-        )
+        if loop.backend.rank > 0:
+            return
+        self._listens = True
+        self._listens = self._try(loop, lambda: self._logger.open(replace(self._fit, step=loop.step)))
 
     def on_step(self, loop: Loop) -> None:
         """A row within an epoch, if it is wanted."""
@@ -288,24 +304,36 @@ class Logging(Callback):
 
     def on_fit_end(self, loop: Loop) -> None:
         """Close it."""
-        self._try(lambda: self._logger.close(failed=False))
+        self._close(loop, failed=False)
 
     def on_error(self, loop: Loop, error: BaseException) -> None:
         """Close it and say that the fit failed."""
-        self._try(lambda: self._logger.close(failed=True))
+        self._close(loop, failed=True)
 
     def _log(self, loop: Loop, values: Mapping[str, float]) -> None:
         whole = {**values, "lr": loop.lr, "gradient_norm": float(loop.gradient_norm)}
-        self._try(lambda: self._logger.log(whole, epoch=len(loop.history), step=loop.step))
+        if not self._try(loop, lambda: self._logger.log(whole, epoch=len(loop.history), step=loop.step)):
+            self._close(loop, failed=True)  # it has been opened, so that it may hold what must be let go
 
-    def _try(self, tell: Any) -> None:
-        if self._muted:
-            return
+    def _close(self, loop: Loop, *, failed: bool) -> None:
+        self._try(loop, lambda: self._logger.close(failed=failed))
+        self._listens = False
+
+    def _try(self, loop: Loop, tell: Callable[[], None]) -> bool:
+        """Tell the logger something if it listens; False where it raised, which is said once."""
+        if not self._listens:
+            return True
+        from mnpu.training.reproducible import unchanged_streams  # torch: a logger is described without it
+
         try:
-            tell()
+            with unchanged_streams(cuda=loop.backend.device == "cuda"):
+                tell()
         except Exception as error:  # a stranger's service that is down must not cost the user a training
-            self._muted = True
-            log.warning("the logger %s failed and is muted (%s: %s)", self._called, type(error).__name__, error)
+            if not self._failed:
+                log.warning("the logger %s failed and is muted (%s: %s)", self._called, type(error).__name__, error)
+            self._failed = True
+            return False
+        return True
 
 
 def logging_to(loggers: Mapping[str, Logger], fit: LoggedFit) -> Sequence[Callback]:
@@ -316,11 +344,11 @@ def logging_to(loggers: Mapping[str, Logger], fit: LoggedFit) -> Sequence[Callba
     ]
 
 
-def _require(needs: Mapping[str, str]) -> None:
+def _require(logger: str, needs: Mapping[str, str]) -> None:
     """Raise what to install where a logger's package is missing: when the recipe is read, not after an hour."""
     for package, requirement in needs.items():
         if find_spec(package) is None:
             raise PluginError(
-                f"the logger {package} needs {package}, which is not installed",
+                f"the logger {logger} needs {package}, which is not installed",
                 next_step=f'Run: pip install "{requirement}"',
             )

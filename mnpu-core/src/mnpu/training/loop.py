@@ -170,6 +170,7 @@ class Loop:
         self.callbacks = tuple(callbacks)
         self.model = backend.prepare(Losses(network))
         self.optimizer = backend.prepare_optimizer(make_optimizer(network, settings))
+        self._parameters = tuple(network.parameters())  # once: a walk through all modules costs a small step much
         self.average = None if settings.ema is None else Average(network, settings.ema)
         self.epoch = self.step = 0
         self.lowered = 1.0
@@ -237,7 +238,7 @@ class Loop:
     def _train(self) -> None:
         """One epoch of steps."""
         on_gradients, on_step = self._listening("on_gradients"), self._listening("on_step")
-        backend, network, optimizer, clip = self.backend, self.network, self.optimizer, self.settings.clip
+        backend, optimizer, clip = self.backend, self.optimizer, self.settings.clip
         moving = self.settings.schedule != "constant" or self.settings.warmup_steps > 0
         done = self.step - self.epoch * self.training.steps  # not zero where a checkpoint was taken up
         among = self.training.accumulate
@@ -252,7 +253,7 @@ class Loop:
             backend.unscale(optimizer)
             for tell in on_gradients:
                 tell(self)
-            self.gradient_norm = backend.clip(network, clip)
+            self.gradient_norm = backend.clip(self._parameters, clip)
             backend.step(optimizer)
             if self.average is not None:
                 self.average.update()
@@ -278,13 +279,17 @@ class Loop:
 
     def _validated(self) -> Epoch:
         """Losses of the epoch that has just been trained."""
+        on_validation = self._listening("on_validation")
         self.model.eval()
-        total = []
-        with torch.inference_mode():
+        total, seen = [], 0
+        with self.backend.inference(self.network):
             for batch in self.validation:
                 with self.backend.autocast():
-                    loss = self.network.loss(batch.x, batch.y)
+                    loss, summaries = self.network.loss_and_summary(batch.x, batch.y)
                 total.append(loss * len(batch.x))
+                for tell in on_validation:
+                    tell(self, seen, summaries)
+                seen += len(batch.x)
         validation = self.backend.total(torch.stack(total).sum())
         train = self.backend.total(torch.stack(self.losses).mean())
         self.losses.clear()
@@ -298,16 +303,10 @@ class Loop:
         """Keep the weights of the best epoch; stop where patience ends."""
         self.history.append(epoch)
         self._refuse_nan(epoch)
-        self._warn_of_collapse(epoch)
         if self.patience.is_best(epoch.validation):
             self.best = self.backend.weights(self.network)
         if self.patience.waited(epoch.validation, self.settings.min_delta) >= self.settings.patience:
             self.stop(f"no better validation loss for {self.settings.patience} epochs")
-
-    def _warn_of_collapse(self, epoch: Epoch) -> None:
-        for name, value in epoch.telemetry.items():
-            if value and name.rpartition(".")[2] == "collapsed":
-                log.warning("%s: %s in epoch %d", self.where, name, len(self.history))
 
     def _refuse_nan(self, epoch: Epoch) -> None:
         for name, value in (("training", epoch.train), ("validation", epoch.validation)):
@@ -337,7 +336,7 @@ class Loop:
         for tell in self._listening(moment):
             tell(self)
 
-    def _listening(self, moment: str) -> list[Callable[[Loop], None]]:
+    def _listening(self, moment: str) -> list[Callable[..., None]]:
         """The methods for a moment, of those callbacks that have one of their own."""
         inherited = getattr(Callback, moment)
         return [getattr(c, moment) for c in self.callbacks if getattr(type(c), moment) is not inherited]

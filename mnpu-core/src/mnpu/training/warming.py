@@ -1,12 +1,13 @@
 """What may happen to a network's weights before its first step: they may come from a bundle.
 
-The weights of another fit carry what that fit has seen. They are taken only where all of it lies before what this one
-is judged on: its training range ends no later, and its test range begins no later.
+The weights of another fit carry what that fit has seen. They are taken only where none of it is later than this one may
+know: `mnpu.training.seen` says exactly which rows these are.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,9 +22,15 @@ from mnpu.manifest import MANIFEST, well_formed
 from mnpu.nn.network import Network
 from mnpu.training.batches import Windows
 from mnpu.training.bundle import STATE, state_and_tensors
+from mnpu.training.callbacks import Callback
+from mnpu.training.seen import Limits, Seen
 from mnpu.types import Fold
 
-__all__ = ["FromBundle", "WarmUp", "bundles_under", "fingerprint"]
+__all__ = ["FromBundle", "Inherited", "WarmUp", "bundles_under", "fingerprint"]
+
+_SAY_IT = (
+    " Bundles of this version say what they have seen; to write an older one again, run: mnpu run RUN/resolved.yaml"
+)
 
 
 @dataclass(frozen=True)
@@ -41,8 +48,8 @@ class WarmUp:
     names : tuple of str (F,)
         Feature columns, in order.
     fold : Fold
-    tested_from : Timestamp
-        First decision of the fold's test range.
+    limits : Limits
+        What weights from elsewhere may have seen.
     where : str
         Which fit this is, for errors.
     """
@@ -52,8 +59,31 @@ class WarmUp:
     scaler: Scaler
     names: tuple[str, ...]
     fold: Fold
-    tested_from: pd.Timestamp
+    limits: Limits
     where: str
+
+
+class Inherited(Callback):
+    """Keeps with a fit's checkpoints what the weights that it began with had seen: one that goes on does not ask again.
+
+    Parameters
+    ----------
+    most : Seen, optional
+        What is said of a fit that goes on from a checkpoint that does not say it.
+    """
+
+    name = "warm_start"
+
+    def __init__(self, most: Seen | None = None) -> None:
+        self.seen = most
+
+    def state(self) -> Mapping[str, Any]:
+        """What had been seen."""
+        return {"seen": None if self.seen is None else self.seen.to_dict()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """What had been seen, back."""
+        self.seen = None if state["seen"] is None else Seen.from_dict(state["seen"])
 
 
 @dataclass(frozen=True)
@@ -64,7 +94,7 @@ class FromBundle:
     ----------
     path : Path
         A bundle; or a folder of them, such as a run's or its ``bundle``, of which the newest is taken that has seen
-        nothing later than the fold may.
+        nothing later than the fold may (`mnpu.training.seen`).
     parts : {"network", "backbone"}
         All weights, or the backbone's alone.
     member : int
@@ -79,8 +109,8 @@ class FromBundle:
         """The same for one member of an ensemble, so that members stay different."""
         return replace(self, member=member)
 
-    def __call__(self, given: WarmUp) -> None:
-        """Put the weights into the network.
+    def __call__(self, given: WarmUp) -> Seen:
+        """Put the weights into the network, and say what they have seen.
 
         Raises
         ------
@@ -88,7 +118,7 @@ class FromBundle:
             There is no bundle, it has seen too much, its columns are others, or a tensor is missing or of another
             shape.
         """
-        folder, state, tensors = self._chosen(given)
+        folder, state, tensors, seen = self._chosen(given)
         with well_formed(folder / STATE):
             _refuse_other_columns(given, state, folder)
             mine = _of_member(tensors, state, self.member)
@@ -102,23 +132,31 @@ class FromBundle:
         with torch.no_grad():
             for name, tensor in wanted.items():
                 tensor.copy_(found[name])
+        return seen
 
-    def _chosen(self, given: WarmUp) -> tuple[Path, dict[str, Any], dict[str, Tensor]]:
+    def _chosen(self, given: WarmUp) -> tuple[Path, dict[str, Any], dict[str, Tensor], Seen]:
         """The newest bundle that may be used."""
         late: list[str] = []
+        unsaid = False
         for folder in reversed(bundles_under(self.path)):
             state, tensors = state_and_tensors(folder)
             with well_formed(folder / STATE):
-                reason = _too_late(state, given)
-            if not reason:
-                return folder, state, tensors
-            late.append(f"{folder.name} {reason}")
+                seen = _seen_by(state)
+                reason = "does not say what it has seen" if seen is None else given.limits.exceeded_by(seen)
+            if seen is not None and not reason:
+                return folder, state, tensors, seen
+            unsaid = unsaid or not state.get("seen")
+            guessed = seen is not None and not state.get("seen")
+            late.append(f"{folder.name} {reason}" + (" for all that it says" if guessed else ""))
+        limits = given.limits
         raise DataError(
             f"no bundle under model.warm_start may be used: {'; '.join(late)}",
             where=given.where,
-            expected=f"one that was trained up to {given.scaler.fit_end:%Y-%m-%d} or earlier, and has seen nothing of "
-            f"what is tested from {given.tested_from:%Y-%m-%d} on",
-            next_step="Take the bundle of an earlier fold or of a run on earlier data; later weights know the answers.",
+            expected=f"one that was trained on what was known by {limits.validated_from:%Y-%m-%d}, where validation "
+            f"begins, and has seen nothing that was not known by {limits.judged_from:%Y-%m-%d}, the first decision "
+            "that calibrates or tests",
+            next_step="Take the bundle of an earlier fold, or of a run with the same split and model.calibration: "
+            "later weights know the answers." + (_SAY_IT if unsaid else ""),
         )
 
 
@@ -148,15 +186,21 @@ def fingerprint(path: Path) -> list[str]:
     return [hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest() for folder in bundles_under(path)]
 
 
-def _too_late(state: dict[str, Any], given: WarmUp) -> str:
-    """Why a bundle may not be used, empty if it may."""
+def _seen_by(state: dict[str, Any]) -> Seen | None:
+    """What a bundle's weights have seen, None where it does not say it.
+
+    Of an older bundle only its training range and its test range are known: its weights may have seen all before the
+    latter, and that is what is said of them.
+    """
     trained_to = pd.Timestamp(state["scaler"]["fit_end"])
-    if trained_to > given.scaler.fit_end:
-        return f"was trained up to {trained_to:%Y-%m-%d}"
+    if state.get("seen"):
+        seen = Seen.from_dict(state["seen"])
+        if seen.trained_until < trained_to:
+            raise ValueError(f"trained until {seen.trained_until}, and scaled until {trained_to}")
+        return seen
     if not state.get("tested_from"):
-        return "does not say what it has seen"
-    tested_from = pd.Timestamp(state["tested_from"])
-    return f"may have seen all before {tested_from:%Y-%m-%d}" if tested_from > given.tested_from else ""
+        return None
+    return Seen(trained_to, pd.Timestamp(state["tested_from"]))
 
 
 def _refuse_other_columns(given: WarmUp, state: dict[str, Any], folder: Path) -> None:

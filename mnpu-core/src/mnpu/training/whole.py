@@ -11,6 +11,7 @@ from mnpu.training.batches import Windows
 from mnpu.training.fitted import Fitted
 from mnpu.training.learnable import learnable
 from mnpu.training.reproducible import derived_seed, reproducible
+from mnpu.training.seen import Seen
 from mnpu.types import FeatureFrame, Fold, Labels
 
 __all__ = ["Whole", "fit_whole"]
@@ -59,6 +60,7 @@ def fit_whole(
         fold=fold,
         history=(),
         threads=threads,
+        seen=Seen.of(fold, labels, frame.times),
     )
 
 

@@ -41,8 +41,8 @@ class TrainingRecord:
     Attributes
     ----------
     measurements : DataFrame
-        One row a reading: ``strategy``, ``fold``, ``member`` (of an ensemble, from 0), ``epoch`` (from 1; 0 for the
-        best weights, after training), ``step`` (steps so far), ``name``, ``layer`` (empty for the whole network),
+        One row a reading: ``strategy``, ``fold`` and ``member`` of an ensemble (both from 0), ``epoch`` (from 1; 0 for
+        the best weights, after training), ``step`` (steps so far), ``name``, ``layer`` (empty for the whole network),
         ``value``.
     landscape : DataFrame
         One row a loss: ``strategy``, ``fold``, ``member``, ``kind`` (``line`` or ``plane``), steps ``a`` and ``b``,

@@ -52,10 +52,9 @@ class Experts(nn.Module):
 
     def forward(self, x: Tensor, gates: Tensor, chosen: Tensor) -> Tensor:
         """``(T, D), (T, k), (T, k) -> (T, D)``; ``chosen`` is E where an assignment was dropped, its gate zero."""
-        numbers = [x, gates, self.w1, self.b1, self.w2, self.b2]
-        if torch.is_autocast_enabled(x.device.type):  # autocast casts nothing for a function with its own gradient
-            numbers = [n.to(torch.get_autocast_dtype(x.device.type)) for n in numbers]
-        x, gates, *weights = numbers
+        device = x.device.type  # autocast casts nothing for a function with its own gradient
+        kind = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else self.w1.dtype
+        x, gates, *weights = (n.to(kind) for n in (x, gates, self.w1, self.b1, self.w2, self.b2))
         if torch.compiler.is_compiling() or torch.jit.is_tracing():
             return all_experts(x, gates, chosen, *weights)  # slices of unknown length cannot be exported
         order, ends = _by_expert(chosen, len(self.w1))
@@ -183,7 +182,7 @@ def _parts(ends: list[int], size: int) -> list[tuple[int, slice]]:
 
 def _part_of(x: Tensor, count: int) -> int:
     """Rows at a time: what a processor's cache holds; all of them on an accelerator, which likes few large products."""
-    return min(PART, count) if x.device.type == "cpu" else count
+    return max(min(PART, count) if x.device.type == "cpu" else count, 1)
 
 
 def _sizes(ends: list[int]) -> list[int]:

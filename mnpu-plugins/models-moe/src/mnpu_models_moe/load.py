@@ -40,7 +40,8 @@ class Load(nn.Module):
     def read(self) -> dict[str, float]:
         """``load.0`` to ``load.E-1``, ``entropy`` (1: even), ``use``, ``dropped`` and ``collapsed``; starts anew.
 
-        Empty where nothing was counted. Shares are fractions of all assignments.
+        ``collapse_below`` stands beside it, for whoever says why. Empty where nothing was counted. Shares are fractions
+        of all assignments.
         """
         wanted, total = self.wanted.tolist(), int(self.wanted.sum())
         dropped = int(self.dropped)
@@ -56,6 +57,7 @@ class Load(nn.Module):
             "entropy": entropy / math.log(len(shares)) if len(shares) > 1 else 1.0,
             "use": use,
             "dropped": dropped / total,
+            "collapse_below": self.collapse_below,
             "collapsed": float(use < self.collapse_below),
         }
 

@@ -191,13 +191,11 @@ class Attention(nn.Module):
         self.n_heads, self.causal = n_heads, causal
         self.qkv = nn.Linear(d_model, 3 * d_model, bias=False)
         self.out = nn.Linear(d_model, d_model, bias=False)
-        width = d_model // n_heads
-        self.register_buffer("frequency", 10_000.0 ** (-torch.arange(0, width, 2) / width), persistent=False)  # (W/2,)
 
     def forward(self, z: Tensor, *, last: bool = False) -> Tensor:
         """``(B, L, D) -> (B, P, D)``: every step, or the last alone."""
         q, k, v = self.qkv(z).unflatten(-1, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, A, L, W)
-        angle = torch.arange(z.shape[1], device=z.device).unsqueeze(-1) * self.frequency  # (L, W/2)
+        angle = _angles(q)  # (L, W/2)
         q, k = _turned(q, angle).to(v.dtype), _turned(k, angle).to(v.dtype)
         q = q[:, :, -1:] if last else q  # (B, A, P, W)
         y = F.scaled_dot_product_attention(q, k, v, is_causal=self.causal and not last)  # (B, A, P, W)
@@ -219,6 +217,14 @@ class Mixture(nn.Module):
             self.load.count(routes.wanted, routes.chosen)
         y = self.experts(tokens, routes.gates, routes.chosen)  # (T, D)
         return y.unflatten(0, z.shape[:2]), torch.stack([routes.balance, routes.z])
+
+
+def _angles(x: Tensor) -> Tensor:
+    """How far each step turns each pair of channels of ``x`` (..., L, W): (L, W/2), never below float32."""
+    length, width = x.shape[-2:]
+    exact = torch.promote_types(x.dtype, torch.float32)  # bfloat16 knows no odd number above 256
+    frequency = 10_000.0 ** (-torch.arange(0, width, 2, dtype=exact, device=x.device) / width)  # (W/2,)
+    return torch.arange(length, dtype=exact, device=x.device).unsqueeze(-1) * frequency
 
 
 def _turned(x: Tensor, angle: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ capacity   ``C = ceil(factor k T / E)`` [2, eq. 3; Lepikhin et al. 2021, GShard,
            so that it is never the newest steps of a window that are dropped
 jitter     in training the router's input is multiplied by uniform numbers in [1 - jitter, 1 + jitter] [2, section 2.4]
 
-The router computes in float32 whatever the rest does [2, section 2.4].
+The router computes in float32 whatever the rest does [2, section 2.4], its weights in bfloat16 included. The losses of
+no tokens are zero.
 
 Departure: capacity holds in training only. In evaluation nothing is dropped, because a forecast must not depend on
 which other windows share its batch.
@@ -84,22 +85,28 @@ class Router(nn.Module):
     def forward(self, x: Tensor) -> Routes:
         """``(T, D)`` to routes."""
         with torch.autocast(device_type=x.device.type, enabled=False):
-            x = x.to(self.weight.dtype)
+            exact = torch.promote_types(self.weight.dtype, torch.float32)
+            x, weight = x.to(exact), self.weight.to(exact)
             if self.training and self.jitter:
                 x = x * torch.empty_like(x).uniform_(1 - self.jitter, 1 + self.jitter)
-            logits = F.linear(x, self.weight)  # (T, E)
+            logits = F.linear(x, weight)  # (T, E)
             total = logits.logsumexp(-1, keepdim=True)  # (T, 1)
             p = torch.exp(logits - total)  # (T, E)
             largest, chosen = logits.topk(self.top_k)  # (T, k)
             gates = torch.exp(largest - total)  # their p, which for k > 1 are scaled to a sum of 1
             gates = gates / gates.sum(-1, keepdim=True) if self.top_k > 1 else gates
             wanted = (chosen.flatten().unsqueeze(-1) == torch.arange(len(self.weight), device=x.device)).sum(0)
-            balance = len(self.weight) * torch.dot(wanted.to(p.dtype) / chosen.numel(), p.mean(0))
+            balance = len(weight) * torch.dot(wanted.to(p.dtype) / max(chosen.numel(), 1), _mean(p))
             if self.training and self.capacity_factor is not None:
                 capacity = math.ceil(self.capacity_factor * chosen.numel() / len(self.weight))
                 kept = within_capacity(chosen, p.detach().gather(1, chosen), capacity)
                 gates, chosen = gates * kept, chosen.where(kept, len(self.weight))
-            return Routes(gates, chosen, wanted, balance, total.square().mean())
+            return Routes(gates, chosen, wanted, balance, _mean(total.flatten().square()))
+
+
+def _mean(values: Tensor) -> Tensor:
+    """The mean over tokens, ``(T, ...) -> (...)``; zero where there is none, with a gradient of zero."""
+    return values.mean(0) if values.shape[0] else values.sum(0)  # len would fix the batch of an exported graph
 
 
 def within_capacity(chosen: Tensor, score: Tensor, capacity: int) -> Tensor:

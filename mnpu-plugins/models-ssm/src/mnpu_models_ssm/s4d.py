@@ -40,7 +40,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mnpu.nn.checks import at_least_one, refuse
-from mnpu_models_ssm.stack import Stack
+from mnpu_models_ssm.stack import Stack, wide
 
 __all__ = ["S4D", "DiagonalSSM"]
 
@@ -119,7 +119,8 @@ class DiagonalSSM(nn.Module):
     """D independent channels, each a linear system with N/2 conjugate pairs of modes.
 
     Parameters are real, so that any optimiser and file format can hold them; ``readout`` holds real and imaginary
-    parts of C. The arithmetic is float32 even under bfloat16 autocast, which has no FFT and too few digits for powers.
+    parts of C. The arithmetic is never below float32, neither under autocast nor with bfloat16 weights, since bfloat16
+    has no FFT and too few digits for powers; what comes out has the digits of the weights.
     """
 
     def __init__(self, d_model: int, d_state: int, *, init: str, dt_min: float, dt_max: float) -> None:
@@ -138,9 +139,10 @@ class DiagonalSSM(nn.Module):
 
     def discrete(self) -> tuple[Tensor, Tensor, Tensor]:
         """``Delta A``, ``Bbar`` and ``C``, each complex (D, N/2), by zero-order hold."""
-        a = torch.complex(-self.log_decay.exp(), self.frequency)
-        dt_a = self.log_dt.exp().unsqueeze(-1) * a
-        return dt_a, torch.expm1(dt_a) / a, torch.view_as_complex(self.readout)
+        log_dt, log_decay, frequency, readout = wide(self.log_dt, self.log_decay, self.frequency, self.readout)
+        a = torch.complex(-log_decay.exp(), frequency)
+        dt_a = log_dt.exp().unsqueeze(-1) * a
+        return dt_a, torch.expm1(dt_a) / a, torch.view_as_complex(readout)
 
     def kernel(self, length: int) -> Tensor:
         """The impulse response K, (D, L); the skip is part of its lag 0."""
@@ -155,36 +157,37 @@ class DiagonalSSM(nn.Module):
     def forward(self, u: Tensor) -> Tensor:
         """``(B, L, D) -> (B, L, D)``: causal convolution with K."""
         with torch.autocast(device_type=u.device.type, enabled=False):
-            u = u.float()
+            (u,) = wide(u)
             length = u.shape[1]
-            if _exporting():
+            if _exporting() or not u.shape[0]:  # no FFT takes an empty batch
                 past = F.pad(u.transpose(1, 2), (length - 1, 0))  # (B, D, 2L-1)
                 taps = self.kernel(length).flip(-1).unsqueeze(1)  # (D, 1, L)
-                return F.conv1d(past, taps, groups=len(taps)).transpose(1, 2).contiguous()  # (B, L, D)
+                y = F.conv1d(past, taps, groups=len(taps)).transpose(1, 2)  # (B, L, D)
+                return y.contiguous().to(self.skip.dtype)
             response = torch.fft.rfft(self.kernel(length), n=2 * length)  # (D, L+1)
             spectrum = torch.fft.rfft(u.transpose(1, 2), n=2 * length) * response  # (B, D, L+1)
             y = torch.fft.irfft(spectrum, n=2 * length)[..., :length]  # (B, D, L)
             # contiguous: what follows acts on channels, and mixed strides would make it several times slower
-            return y.transpose(1, 2).contiguous()  # (B, L, D)
+            return y.transpose(1, 2).contiguous().to(self.skip.dtype)  # (B, L, D)
 
     def last(self, u: Tensor) -> Tensor:
         """``(B, L, D) -> (B, D)``: the last step of ``forward``, as one weighted sum."""
         with torch.autocast(device_type=u.device.type, enabled=False):
             weights = self.kernel(u.shape[1]).flip(-1).T  # (L, D): the newest step meets lag 0
-            return (u.float() * weights).sum(1)
+            return (u * weights).sum(1).to(self.skip.dtype)
 
     def _real_kernel(self, length: int) -> Tensor:
         """`kernel` in real arithmetic, for runtimes without complex numbers: ``2 Re(C Bbar Abar^k)``, (D, L)."""
-        dt = self.log_dt.exp().unsqueeze(-1)  # (D, 1)
-        decay, turn = -dt * self.log_decay.exp(), dt * self.frequency  # (D, N/2): Delta A = decay + i turn
+        log_dt, log_decay, frequency, readout = wide(self.log_dt, self.log_decay, self.frequency, self.readout)
+        dt, rate = log_dt.exp().unsqueeze(-1), -log_decay.exp()  # (D, 1), (D, N/2)
+        decay, turn = dt * rate, dt * frequency  # (D, N/2): Delta A = decay + i turn
         # Bbar = (exp(Delta A) - 1) / A, times C = p + i q; the denominator is |A|^2
-        rate, frequency = -self.log_decay.exp(), self.frequency
         half = torch.sin(turn / 2)  # exp(a) cos(b) - 1 without the difference of two numbers close to 1
         grown_re, grown_im = torch.expm1(decay) * torch.cos(turn) - 2 * half * half, torch.exp(decay) * torch.sin(turn)
         size = rate.square() + frequency.square()
         b_re = (grown_re * rate + grown_im * frequency) / size
         b_im = (grown_im * rate - grown_re * frequency) / size
-        p, q = self.readout.unbind(-1)
+        p, q = readout.unbind(-1)
         cb_re, cb_im = p * b_re - q * b_im, p * b_im + q * b_re  # (D, N/2)
         lags = torch.arange(length, device=dt.device)
         angle, shrunk = turn.unsqueeze(-1) * lags, torch.exp(decay.unsqueeze(-1) * lags)  # (D, N/2, L)
@@ -192,16 +195,18 @@ class DiagonalSSM(nn.Module):
         return response + F.pad(self.skip.unsqueeze(-1), (0, length - 1))
 
     def initial_state(self, batch: int) -> Tensor:
-        """Zero state, complex (B, D, N/2)."""
-        return torch.zeros(batch, *self.frequency.shape, dtype=torch.complex64, device=self.frequency.device)
+        """Zero state, complex (B, D, N/2), never below complex64."""
+        (like,) = wide(self.frequency)
+        return like.new_zeros(batch, *like.shape, dtype=like.dtype.to_complex())
 
     def step(self, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """One step of the recurrence: ``(B, D)`` and a state to ``(B, D)`` and the next state."""
         with torch.autocast(device_type=u.device.type, enabled=False):
-            u = u.float()
+            (u,) = wide(u)
             dt_a, b, c = self.discrete()
             state = torch.exp(dt_a) * state + b * u.unsqueeze(-1)  # (B, D, N/2)
-            return 2 * (c * state).sum(-1).real + self.skip * u, state
+            y = 2 * (c * state).sum(-1).real + self.skip * u  # (B, D)
+            return y.to(self.skip.dtype), state
 
 
 def _exporting() -> bool:

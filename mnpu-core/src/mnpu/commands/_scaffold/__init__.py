@@ -33,6 +33,7 @@ _REQUIREMENTS = {
     "head": (_TORCH,),
     "forecaster": (_NUMPY, _PYDANTIC),
     "instrument": (_PYDANTIC,),
+    "logger": (_PYDANTIC,),
     "target": (_NUMPY,),
     "policy": (_NUMPY, _PYDANTIC),
     "guardrail": ('"array-api-compat>=1.9,<2"', _NUMPY, _PYDANTIC),
@@ -50,6 +51,7 @@ _EXAMPLES = {
     "head": "model:\n  head: {use: $component}",
     "forecaster": "model:\n  forecaster: {use: $component, neighbours: 100}",
     "instrument": "train:\n  instruments:\n    - {use: $component, every: 1}",
+    "logger": "train:\n  loggers:\n    - {use: $component, every_steps: 20}",
     "target": "target: {use: $component, horizons: [5]}",
     "policy": "policy: {use: $component, gross: 1.0}",
     "guardrail": "guardrails:\n  - {use: $component, cap: 0.25}",
@@ -122,7 +124,7 @@ def _words(dist: str, package: str, kind: str, component: str) -> dict[str, str]
     class_name = "".join(part.title() for part in component.split("_"))
     attribute = component if kind in ("metric", "report_section", "renderer", "command") else class_name
     target = f"{package}.{kind}" if kind == "feature_source" else f"{package}.{kind}:{attribute}"
-    core = "mnpu-core[train]" if kind in ("backbone", "forecaster", "head", "instrument") else "mnpu-core"
+    core = "mnpu-core[train]" if kind in ("backbone", "forecaster", "head", "instrument", "logger") else "mnpu-core"
     required = (f'"{core}>={_floor()},<1"', *_REQUIREMENTS[kind])
     requirements = "".join(f"    {requirement},\n" for requirement in required)
     yaml = f"In a pipeline file:\n\n```yaml\n{_EXAMPLES.get(kind)}\n```"

@@ -26,6 +26,8 @@ class ForwardReturn:
     NaN: where the price of the fill or of the end is missing, and in the last rows.
     """
 
+    lookback = 0
+
     def __init__(self, horizons: tuple[int, ...] = (5,)) -> None:
         self.horizons = checked_horizons(horizons)
 

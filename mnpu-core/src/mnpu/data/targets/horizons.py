@@ -26,14 +26,21 @@ def checked_horizons(horizons: Sequence[int]) -> tuple[int, ...]:
     return chosen
 
 
-def require_bars(n_times: int, longest: int) -> None:
-    """Raise a DataError where not one label fits."""
+def require_bars(n_times: int, longest: int, *, window: int = 0) -> None:
+    """Raise a DataError where not one label fits, with ``window`` bars before the first of them."""
     if n_times < longest + 2:
         raise DataError(
             f"{n_times} bars are too few for a horizon of {longest}",
             where="target.horizons",
             expected=f"at least {longest + 2} bars",
             next_step="Take a longer range or a shorter horizon.",
+        )
+    if n_times < window + longest + 2:
+        raise DataError(
+            f"{n_times} bars are too few for a window of {window} before a horizon of {longest}",
+            where="target.window",
+            expected=f"at least {window + longest + 2} bars",
+            next_step="Take a longer range or a shorter window.",
         )
 
 

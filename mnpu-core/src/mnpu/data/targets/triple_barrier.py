@@ -68,10 +68,11 @@ class TripleBarrier:
                 next_step="Set target.profit or target.stop, or take forward_return.",
             )
         self.profit, self.stop, self.window = profit, stop, window
+        self.lookback = window
 
     def __call__(self, panel: Panel, fill: str = "next_close") -> Labels:
         """Labels of every decision of ``panel``, (T, A, H), for orders filled by the rule ``fill``."""
-        require_bars(len(panel.times), self.horizons[-1])
+        require_bars(len(panel.times), self.horizons[-1], window=self.window)
         fills = fill_prices(panel, fill)
         sigma = trailing_volatility(panel, window=self.window)
         entered = np.isfinite(fills.prices) & (fills.prices > 0) & np.isfinite(sigma)

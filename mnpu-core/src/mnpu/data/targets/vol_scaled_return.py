@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from mnpu.data.targets.forward_return import ForwardReturn
+from mnpu.data.targets.horizons import require_bars
 from mnpu.data.targets.trailing import trailing_volatility
 from mnpu.types import Labels, Panel
 
@@ -37,9 +38,11 @@ class VolScaledReturn:
     def __init__(self, horizons: tuple[int, ...] = (5,), window: Annotated[int, Field(ge=2, le=2000)] = 20) -> None:
         self._returns = ForwardReturn(horizons)
         self.horizons, self.window = self._returns.horizons, window
+        self.lookback = window
 
     def __call__(self, panel: Panel, fill: str = "next_close") -> Labels:
         """Labels of every decision of ``panel``, (T, A, H), for orders filled by the rule ``fill``."""
+        require_bars(len(panel.times), self.horizons[-1], window=self.window)
         labels = self._returns(panel, fill)
         usual = trailing_volatility(panel, window=self.window)[:, :, None] * np.sqrt(self.horizons)  # (T, A, H)
         return replace(labels, values=labels.values / usual, name="vol_scaled_return")

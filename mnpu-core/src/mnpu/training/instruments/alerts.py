@@ -58,6 +58,7 @@ class _Found:
     value: float
     message: str
     layer: str = ""
+    threshold: float | None = None  # where another one than the recipe's applies
 
 
 class Judge:
@@ -94,7 +95,8 @@ class Judge:
             if answer is None or (name in self._said and rule.action != "lower_lr"):
                 continue
             self._said.add(name)
-            found.append(Alert(name, answer.value, rule.threshold, rule.action, answer.message, answer.layer))
+            limit = rule.threshold if answer.threshold is None else answer.threshold
+            found.append(Alert(name, answer.value, limit, rule.action, answer.message, answer.layer))
         return found
 
     def state(self) -> dict[str, Any]:
@@ -146,9 +148,12 @@ def _miscalibration(seen: _Seen, threshold: float, history: Sequence[Epoch]) -> 
 
 
 def _collapse(seen: _Seen, threshold: float, history: Sequence[Epoch]) -> _Found | None:
-    for name, value in history[-1].telemetry.items():
+    telemetry = history[-1].telemetry
+    for name, value in telemetry.items():
         if value and name.rpartition(".")[2] == "collapsed":
-            return _Found(float(value), "a part of the network is no longer used", name)
+            part = name.removesuffix("collapsed")
+            use, below = telemetry.get(f"{part}use", value), telemetry.get(f"{part}collapse_below", 0.0)
+            return _Found(float(use), "a part of the network is no longer used", name, float(below))
     spread = seen.get(("forecast_spread", ""), math.inf)
     if spread < threshold:
         return _Found(spread, "the forecast is the same whatever the network sees")

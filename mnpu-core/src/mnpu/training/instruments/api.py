@@ -2,8 +2,8 @@
 
 ::
 
-    begin(moment) ─▶ before_update, after_update  (a sample of the steps) ─▶ epoch(moment) ─▶ end(moment)
-                                                                                              with the best weights
+    begin(moment) ─▶ before_update, after_update ─▶ validated ─▶ epoch(moment) ─▶ end(moment)
+                     a sample of the steps          each batch                    with the best weights
 
 An instrument draws its random numbers from `Moment.generator`, never from torch's own generator, and looks at the
 network inside `undisturbed`: a fit gives the same bits with it and without it.
@@ -108,6 +108,13 @@ class Instrument:
 
     def after_update(self, moment: Moment) -> None:
         """The weights have moved."""
+
+    def validated(self, moment: Moment, first: int, summaries: Tensor) -> None:
+        """A batch of ``moment.validation`` was judged, that of the windows from position ``first`` on.
+
+        ``summaries`` (B, D) are what the backbone says of them, in float32: the head forecasts from there without
+        another pass. They are inference tensors, and the pass was one in ``train.precision``.
+        """
 
     def epoch(self, moment: Moment) -> Sequence[Reading]:
         """An epoch has been trained and validated."""

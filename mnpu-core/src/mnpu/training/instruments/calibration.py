@@ -19,10 +19,11 @@ from typing import Annotated
 import numpy as np
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from mnpu.metrics.classes import calibration_error
 from mnpu.metrics.distribution import crps_of, distance_from_uniform, pit_of
-from mnpu.nn.protocols import HeadOutput
+from mnpu.nn.protocols import HeadOutput, output_of
 from mnpu.training.instruments.api import Instrument, Moment, Reading, undisturbed
 from mnpu.training.instruments.probe import CHUNK, evenly
 
@@ -70,23 +71,37 @@ class Calibration(Instrument):
     Readings: ``coverage_0.90`` and the like for each central interval, ``coverage_gap`` (the largest distance from
     nominal), ``pit_ks``, ``crps`` (in standard deviations of the target), ``forecast_spread`` (standard deviation of
     the median over windows, in the same unit; near zero the network says the same whatever it sees), ``ece``.
+
+    The network is not asked again: the head forecasts from the summaries that the validation loss was taken of, so
+    with ``train.precision`` below 32 bits these are the forecasts that were validated, not quite those of float32.
     """
 
     def __init__(self, *, windows: Annotated[int, Field(ge=1)] = 2048, every: Annotated[int, Field(ge=1)] = 1) -> None:
         self.windows, self.every = windows, every
+        self._summaries: list[Tensor] = []
+
+    def begin(self, moment: Moment) -> None:
+        """Choose the windows."""
+        self._index = evenly(moment.validation, self.windows).cpu()
+        self._summaries.clear()
+
+    def validated(self, moment: Moment, first: int, summaries: Tensor) -> None:
+        """Keep what the backbone says of those windows that were chosen."""
+        if moment.epoch % self.every:
+            return
+        begin, end = torch.searchsorted(self._index, torch.tensor([first, first + len(summaries)])).tolist()
+        self._summaries.append(summaries[(self._index[begin:end] - first).to(summaries.device)])
 
     def epoch(self, moment: Moment) -> Sequence[Reading]:
         """Compare what the network forecasts with what happened."""
         if moment.epoch % self.every:
             return ()
         windows, network = moment.validation, moment.network
-        index = evenly(windows, self.windows)
-        said: list[HeadOutput] = []
         with undisturbed(network), torch.no_grad():
-            for part in index.split(CHUNK):
-                said.append(network.forecast(windows.batch(part).x))
+            said = [output_of(network.head, part) for part in torch.cat(self._summaries).split(CHUNK)]
+        self._summaries.clear()
         assert windows.y is not None
-        target = windows.y[index]
+        target = windows.y[self._index.to(windows.y.device)]
         levels = tuple(network.head.levels)
         y, q = target.double().cpu().numpy(), torch.cat([s.quantiles for s in said]).double().cpu().numpy()
         readings = [Reading("crps", crps(y, q, levels))]

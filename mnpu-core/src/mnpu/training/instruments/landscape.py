@@ -86,13 +86,18 @@ def losses_around(
 
 
 def quadratic(steps: Sequence[Sequence[float] | np.ndarray], losses: np.ndarray) -> Quadratic:
-    """The quadratic that is nearest to ``losses`` on the grid of ``steps``; infinite losses are left out."""
+    """The quadratic that is nearest to ``losses`` on the grid of ``steps``; infinite losses are left out.
+
+    NaN where fewer are left than the quadratic has numbers.
+    """
     grid = np.stack(np.meshgrid(*(np.asarray(s, dtype=float) for s in steps), indexing="ij"), axis=-1)
     z, y = grid.reshape(-1, len(steps)), np.asarray(losses, dtype=float).ravel()
     z, y = z[np.isfinite(y)], y[np.isfinite(y)]
     n = z.shape[1]
     pairs = [(i, j) for i in range(n) for j in range(i, n)]
     columns = [np.ones(len(z)), *z.T, *(z[:, i] * z[:, j] * (0.5 if i == j else 1.0) for i, j in pairs)]
+    if len(y) < 1 + n + len(pairs):
+        return Quadratic(np.nan, np.full(n, np.nan), np.full((n, n), np.nan))
     found = np.linalg.lstsq(np.stack(columns, axis=1), y, rcond=None)[0]
     hessian = np.zeros((n, n))
     for (i, j), value in zip(pairs, found[1 + n :], strict=True):

@@ -14,8 +14,12 @@ Estimator
     tr(Sigma) = (small - big) / (1 / b - 1 / (m b))
 
 The ratio of two unbiased numbers is biased, so both are averaged, over draws and then over epochs, before they are
-divided. A batch near B_simple, the critical batch size, takes twice the least number of steps and twice the least
-number of windows; far below it twice the batch halves the steps, far above it hardly any.
+divided. The standard error is that of this ratio: a jackknife that leaves out one draw of one epoch at a time, with the
+weight that it has in the averages (the epochs are strata). It is of the windows that were drawn, not of how the weights
+have changed since.
+
+A batch near B_simple, the critical batch size, takes twice the least number of steps and twice the least number of
+windows; far below it twice the batch halves the steps, far above it hardly any.
 
 Departs from the paper: small batches are drawn by the instrument instead of one for each worker, and in evaluation
 mode, so the noise is that of the windows, without dropout's. Windows are drawn without replacement, which leaves both
@@ -37,18 +41,32 @@ from torch import Tensor
 
 from mnpu.training.instruments.api import Instrument, Moment, Reading, own_loss, trainable, undisturbed
 
-__all__ = ["GradientNoise", "NoiseScale", "gradient_noise", "unbiased"]
+__all__ = ["GradientNoise", "NoiseScale", "gradient_noise", "standard_error", "unbiased"]
 
 _PURPOSE = 1
+_FORGOTTEN = 1e-9  #: Weight of an epoch in the averages below which its draws no longer count for the error.
 
 
 @dataclass(frozen=True)
 class GradientNoise:
-    """Estimates of ``|G|^2`` and ``tr(Sigma)``; ``scale_se`` is the jackknife standard error of their ratio."""
+    """Estimates of ``|G|^2`` and ``tr(Sigma)``: means over ``each`` draw."""
 
-    power: float
-    variance: float
-    scale_se: float
+    each: tuple[tuple[float, float], ...]
+
+    @property
+    def power(self) -> float:
+        """``|G|^2``."""
+        return math.fsum(p for p, _ in self.each) / len(self.each)
+
+    @property
+    def variance(self) -> float:
+        """``tr(Sigma)``."""
+        return math.fsum(v for _, v in self.each) / len(self.each)
+
+    @property
+    def scale_se(self) -> float:
+        """Standard error of ``scale``, as `standard_error` says."""
+        return standard_error([(1.0, self)])
 
     @property
     def scale(self) -> float:
@@ -97,8 +115,7 @@ def gradient_noise(
         assert total is not None
         big = float(total @ total) / batches**2
         each.append(unbiased(small, big, n_small=batch, n_big=batch * batches))
-    power, variance = (math.fsum(pair[i] for pair in each) / draws for i in (0, 1))
-    return GradientNoise(power, variance, _jackknife(each))
+    return GradientNoise(tuple(each))
 
 
 def ratio(variance: float, power: float) -> float:
@@ -106,17 +123,25 @@ def ratio(variance: float, power: float) -> float:
     return max(variance, 0.0) / power if power > 0 else math.inf
 
 
-def _jackknife(each: Sequence[tuple[float, float]]) -> float:
-    """Standard error of the ratio of means, leaving out one draw at a time; NaN for a single draw."""
-    n = len(each)
-    if n < 2:
-        return math.nan
-    power, variance = (math.fsum(pair[i] for pair in each) for i in (0, 1))
-    left = [ratio(variance - v, power - p) for p, v in each]
-    if not all(math.isfinite(value) for value in left):
-        return math.inf
-    mean = math.fsum(left) / n
-    return math.sqrt((n - 1) / n * math.fsum((value - mean) ** 2 for value in left))
+def standard_error(epochs: Sequence[tuple[float, GradientNoise]]) -> float:
+    """Jackknife standard error of the ratio of weighted means, from the weight and the noise of each epoch.
+
+    NaN where an epoch has a single draw; infinite where without one of the draws the ratio is.
+    """
+    power = math.fsum(weight * found.power for weight, found in epochs)
+    variance = math.fsum(weight * found.variance for weight, found in epochs)
+    total = 0.0
+    for weight, found in epochs:
+        n = len(found.each)
+        if n < 2:
+            return math.nan
+        part = weight / (n - 1)  # of what the mean of the others has more
+        left = [ratio(variance + part * (found.variance - v), power + part * (found.power - p)) for p, v in found.each]
+        if not all(math.isfinite(value) for value in left):
+            return math.inf
+        mean = math.fsum(left) / n
+        total += (n - 1) / n * math.fsum((value - mean) ** 2 for value in left)
+    return math.sqrt(total)
 
 
 class NoiseScale(Instrument):
@@ -146,35 +171,40 @@ class NoiseScale(Instrument):
         memory: Annotated[float, Field(ge=0, lt=1)] = 0.5,
     ) -> None:
         self.every, self.batch, self.batches, self.draws, self.memory = every, batch, batches, draws, memory
-        self._averages = [0.0, 0.0, 0.0]  # of power and variance, and the weight that both have
+        self._epochs: list[GradientNoise] = []  # the newest first
 
     def begin(self, moment: Moment) -> None:
         """Forget another fit."""
-        self._averages = [0.0, 0.0, 0.0]
+        self._epochs = []
 
     def epoch(self, moment: Moment) -> Sequence[Reading]:
         """Estimates of this epoch, averaged with those before."""
         if moment.epoch % self.every:
             return ()
-        found = self._measure(moment)
-        for i, value in enumerate((found.power, found.variance, 1.0)):
-            self._averages[i] = self.memory * self._averages[i] + (1 - self.memory) * value
-        power, variance, weight = self._averages
+        self._epochs.insert(0, self._measure(moment))
+        ages = range(len(self._epochs))
+        weighted = [(self.memory**k, self._epochs[k]) for k in ages if self.memory**k >= _FORGOTTEN]
+        self._epochs = [found for _, found in weighted]
+        weight = math.fsum(w for w, _ in weighted)
+        power = math.fsum(w * found.power for w, found in weighted) / weight
+        variance = math.fsum(w * found.variance for w, found in weighted) / weight
         return (
-            Reading("gradient_power", power / weight),
-            Reading("gradient_variance", variance / weight),
+            Reading("gradient_power", power),
+            Reading("gradient_variance", variance),
             Reading("noise_scale", ratio(variance, power)),
-            Reading("noise_scale_se", found.scale_se),
+            Reading("noise_scale_se", standard_error(weighted)),
             Reading("noise_scale_batches", ratio(variance, power) / moment.batch_size),
         )
 
     def state(self) -> dict[str, list[float]]:
-        """The averages."""
-        return {"averages": list(self._averages)}
+        """The draws of the epochs that count."""
+        return {"draws": [value for found in self._epochs for pair in found.each for value in pair]}
 
     def restore(self, state: dict[str, list[float]]) -> None:
-        """Go on from these averages."""
-        self._averages = [float(value) for value in state["averages"]]
+        """Go on from these draws."""
+        values = [float(value) for value in state["draws"]]
+        pairs = list(zip(values[::2], values[1::2], strict=True))
+        self._epochs = [GradientNoise(tuple(pairs[i : i + self.draws])) for i in range(0, len(pairs), self.draws)]
 
     def _measure(self, moment: Moment) -> GradientNoise:
         parameters = list(trainable(moment.network).values())

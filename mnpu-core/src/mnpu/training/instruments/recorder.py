@@ -1,8 +1,8 @@
 """Let instruments look at a fit, keep what they say, and act on alerts.
 
 Losses, the learning rate and what the backbone reports on itself (the load of its experts) are always recorded. A
-recorder belongs to one fit, or to those of an ensemble's members, one after the other. It only watches, unless an
-alert's action says otherwise: the bits of the training are the same with it and without it.
+recorder belongs to one fit: each member of an ensemble has its own. It only watches, unless an alert's action says
+otherwise: the bits of the training are the same with it and without it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from mnpu.training.instruments.api import Instrument, Moment, Reading, Surface
 from mnpu.types.training import TrainingRecord
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from mnpu.training.loop import Loop
 
 __all__ = ["Recorder"]
@@ -38,6 +40,8 @@ class Recorder(Callback):
         Name of the forecaster.
     fold : int
         Number of the fold.
+    member : int
+        Number in the ensemble, 0 without one. What it recorded is kept by its ``name``, which tells members apart.
     seed : int
         Of the random numbers that instruments draw.
 
@@ -47,8 +51,6 @@ class Recorder(Callback):
     left out then, and losses, learning rate and telemetry recorded.
     """
 
-    name = "instruments"
-
     def __init__(
         self,
         instruments: Mapping[str, Instrument],
@@ -56,12 +58,14 @@ class Recorder(Callback):
         alerts: AlertSettings | None = None,
         strategy: str = "",
         fold: int = 0,
+        member: int = 0,
         seed: int = 0,
     ) -> None:
-        self.instruments, self.strategy, self.fold, self.seed = dict(instruments), strategy, fold, seed
+        self.name = f"instruments-{member:02d}" if member else "instruments"
+        self.instruments, self.strategy, self.fold, self.member = dict(instruments), strategy, fold, member
+        self.seed = seed
         self.factor = 1.0 if alerts is None else alerts.factor
-        self.alerts, self.judge = alerts, None if alerts is None else Judge(alerts)
-        self.member, self._ended = 0, False
+        self.judge = None if alerts is None else Judge(alerts)
         self._rows: list[tuple[Any, ...]] = []
         self._surfaces: list[tuple[Any, ...]] = []
         self._alerts: list[tuple[Any, ...]] = []
@@ -76,9 +80,6 @@ class Recorder(Callback):
 
     def on_fit_start(self, loop: Loop) -> None:
         """Tell every instrument what it will look at."""
-        if self._ended:  # the next member of an ensemble
-            self.member, self._ended = self.member + 1, False
-            self.judge = None if self.alerts is None else Judge(self.alerts)
         self._moment = Moment(
             network=loop.network,
             training=loop.training.windows,
@@ -113,6 +114,13 @@ class Recorder(Callback):
                 self._moment.step = loop.step
                 instrument.after_update(self._moment)
 
+    def on_validation(self, loop: Loop, first: int, summaries: Tensor) -> None:
+        """Let instruments have what the loop has computed."""
+        moment = self._moment
+        moment.epoch, moment.step = len(loop.history) + 1, loop.step
+        for instrument in self.instruments.values():
+            instrument.validated(moment, first, summaries)
+
     def on_epoch(self, loop: Loop) -> None:
         """Read every instrument, judge the readings, act."""
         moment, epoch = self._moment, loop.history[-1]
@@ -134,7 +142,6 @@ class Recorder(Callback):
 
     def on_fit_end(self, loop: Loop) -> None:
         """Let instruments look at the best weights; those of the last epoch are put back."""
-        self._ended = True
         if not self.instruments:
             return
         moment = self._moment
@@ -166,8 +173,6 @@ class Recorder(Callback):
     def state(self) -> Mapping[str, Any]:
         """All of it, for a checkpoint."""
         return {
-            "member": self.member,
-            "ended": self._ended,
             "rows": _plain(self._rows),
             "surfaces": _plain(self._surfaces),
             "alerts": _plain(self._alerts),
@@ -177,7 +182,6 @@ class Recorder(Callback):
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self.member, self._ended = int(state["member"]), bool(state["ended"])
         self._rows = [(*row[:5], float(row[5])) for row in state["rows"]]
         self._surfaces = [(*row[:2], *map(float, row[2:])) for row in state["surfaces"]]
         self._alerts = [(*row[:5], float(row[5]), float(row[6]), *row[7:]) for row in state["alerts"]]

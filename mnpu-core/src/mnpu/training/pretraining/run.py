@@ -17,6 +17,7 @@ from mnpu.errors import ConfigError, MnpuError
 from mnpu.training.batches import ShuffledBatches, Windows
 from mnpu.training.callbacks import Callback
 from mnpu.training.loop import TrainSettings
+from mnpu.training.memory import explained
 from mnpu.training.optimizers import make_optimizer
 from mnpu.training.pretraining.columns import Columns
 from mnpu.training.pretraining.contrastive import Contrastive
@@ -111,7 +112,12 @@ def pretrain(
     objective.train()
     losses = []
     for _ in range(settings.epochs):
-        losses.append(_epoch(objective, batches, optimizer, generator, narrow))
+        with explained(
+            f"in pre-training (train.batch_size {batches.size} x model.lookback {windows.lookback}, on the {device})",
+            where=where,
+            next_step="Lower train.batch_size, or use a smaller network or a shorter model.lookback.",
+        ):
+            losses.append(_epoch(objective, batches, optimizer, generator, narrow))
         if not math.isfinite(losses[-1]):
             raise MnpuError(
                 f"the loss of pre-training is {losses[-1]} in epoch {len(losses)}",
