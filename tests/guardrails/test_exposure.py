@@ -138,7 +138,8 @@ def test_no_reachable_book_has_a_smaller_total_excess(seed):
     assert excess(allowed, gross, net, symbol).sum() <= best + 1e-9
 
 
-def test_linear_programming_finds_no_smaller_total_excess(rng):
+@pytest.mark.parametrize("grouped", [False, True])
+def test_linear_programming_finds_no_smaller_total_excess(rng, grouped):
     linprog = pytest.importorskip("scipy.optimize", reason="scipy gives the exact minimum").linprog
     n_unreachable = 0
     for _ in range(300):
@@ -146,15 +147,28 @@ def test_linear_programming_finds_no_smaller_total_excess(rng):
         proposed, held = rng.choice([0.05, 0.3, 1.0], size=(2, 1)) * rng.standard_normal((2, n))
         tradable = rng.random(n) < 0.6
         gross, net, symbol = rng.choice([0.3, 0.6, 1.0]), rng.choice([0.0, 0.1, 0.3]), rng.choice([0.05, 0.2, 0.5])
-        allowed = Exposure(float(gross), float(net), float(symbol)).limit(proposed, book_of(held, tradable))
-        least = linprog(**program(proposed, held, tradable, gross, net, symbol))
+        group = float(rng.choice([0.1, 0.3, 0.6])) if grouped else None
+        of = rng.integers(0, 3, n) if grouped else np.zeros(n, dtype=int)
+        groups = {name: f"G{g}" for name, g in zip(NAMES, of.tolist(), strict=False)} if grouped else None
+        rule = Exposure(float(gross), float(net), float(symbol), group, groups)
+        book = book_of(held, tradable)
+        allowed = rule.limit(proposed, book)
+        least = linprog(**program(proposed, held, tradable, gross, net, symbol, of, group))
         assert least.status == 0
-        assert excess(allowed, gross, net, symbol).sum() == pytest.approx(least.fun, abs=1e-7)
+        total = excess(allowed, gross, net, symbol).sum()
+        if grouped:
+            of_groups = [max(np.abs(allowed[of == g]).sum() - group, 0) for g in range(3)]
+            before = [max(np.abs(held[of == g]).sum() - group, 0) for g in range(3)]
+            assert (np.array(of_groups) <= np.array(before) + 1e-8).all()
+            total += sum(of_groups)
+        assert (excess(allowed, gross, net, symbol) <= excess(held, gross, net, symbol) + 1e-8).all()
+        assert rule.excess(allowed, book).sum() == pytest.approx(total, abs=1e-12)
+        assert total == pytest.approx(least.fun, abs=1e-7)
         n_unreachable += least.fun > 1e-9
     assert n_unreachable > 30
 
 
-def program(proposed, held, tradable, gross, net, symbol):
+def program(proposed, held, tradable, gross, net, symbol, of, group):
     """Minimum total excess as a linear program in longs, shorts (A each) and one slack for each limit."""
     n, eye = len(proposed), np.eye(len(proposed))
     low = np.where(tradable, np.minimum(np.minimum(proposed, held), 0), held)
@@ -162,7 +176,7 @@ def program(proposed, held, tradable, gross, net, symbol):
     larger = max(np.abs(proposed).sum(), np.abs(held).sum())
     hard = min(larger, max(gross, np.abs(held).sum())), max(net, abs(held.sum())), np.maximum(symbol, np.abs(held))
     total, side = np.ones(2 * n), np.r_[np.ones(n), -np.ones(n)]
-    slack = np.eye(2 + n)
+    slack = np.eye(2 + n + 3)
     rows = [(total, -slack[0], gross), (total, 0 * slack[0], hard[0])]
     for sign in (1, -1):
         rows += [(sign * side, -slack[1], net), (sign * side, 0 * slack[1], hard[1])]
@@ -170,5 +184,9 @@ def program(proposed, held, tradable, gross, net, symbol):
         size, weight = np.r_[eye[i], eye[i]], np.r_[eye[i], -eye[i]]
         rows += [(size, -slack[2 + i], symbol), (size, 0 * slack[2 + i], hard[2][i])]
         rows += [(weight, 0 * slack[0], high[i]), (-weight, 0 * slack[0], -low[i])]
+    for g in range(3) if group is not None else ():
+        member = np.r_[of == g, of == g].astype(float)
+        most = max(group, np.abs(held[of == g]).sum())
+        rows += [(member, -slack[2 + n + g], group), (member, 0 * slack[0], most)]
     matrix = np.array([np.r_[book, slacks] for book, slacks, _ in rows])
-    return {"c": np.r_[0 * total, np.ones(2 + n)], "A_ub": matrix, "b_ub": [bound for *_, bound in rows]}
+    return {"c": np.r_[0 * total, np.ones(2 + n + 3)], "A_ub": matrix, "b_ub": [bound for *_, bound in rows]}

@@ -145,3 +145,31 @@ def test_an_agent_agrees_where_dividends_are_paid_and_a_share_is_delisted(
     assert ended[-200:].sum() == 1  # within what the agent is stepped through
     # Forecasts agree to 1e-6: a network in single precision rounds otherwise where a batch has one symbol less.
     assert _agreeing_decisions(run, registry, 260, np.roll(ended, -1, axis=0), atol=1e-6) == 260
+
+
+GUARDED = (
+    OPENS.replace("fill: next_open", "fill: next_close").replace("name: opens", "name: guarded")
+    + """  - {{use: volatility_target, volatility: 0.05, window: 30}}
+  - {{use: tail_risk, cvar: 0.01, level: 0.25, window: 40, source: forecast}}
+  - {{use: stale_data}}
+  - {{use: liquidity, capital: 1.0e9, participation: 0.05}}
+  - {{use: turnover, per_bar: 0.3}}
+  - {{use: daily_loss, loss: 0.01}}
+  - {{use: drawdown, start: 0.01, stop: 0.05, resume: 0.005, floor: 0.2}}
+"""
+)
+
+
+def test_an_agent_agrees_where_guardrails_remember_and_look_at_the_market(demo_store, registry, tmp_path):
+    pytest.importorskip("mnpu_guardrails", reason="the guardrails need mnpu-guardrails")
+    from mnpu.config import load_config
+    from mnpu.execute import execute
+    from mnpu.progress import Silent
+
+    recipe = tmp_path / "guarded.yaml"
+    recipe.write_text(GUARDED.format(store=demo_store))
+    run = execute(load_config(recipe), registry, runs=tmp_path / "runs", progress=Silent())
+    met = {violation.rule for violation in run.result.positions.violations}
+    assert {"volatility_target", "turnover"} <= met
+    assert "drawdown" in met or "daily_loss" in met
+    assert _agreeing_decisions(run, registry, len(run.result.times)) >= 100  # from the first decision, in cash

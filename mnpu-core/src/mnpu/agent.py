@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,8 @@ from mnpu.features.stream import Stream
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Silent
 from mnpu.simulation.account import Account, Order, order
-from mnpu.types import Decision, FeatureFrame, Panel, PolicyContext, SideTable, join_forecasts
+from mnpu.simulation.surroundings import VOLUME_BARS, surroundings
+from mnpu.types import Book, Decision, FeatureFrame, Panel, PolicyContext, SideTable, join_forecasts
 
 __all__ = ["Agent", "FoldModel", "replay"]
 
@@ -75,7 +77,8 @@ class Agent:
             )
         self._parts = parts
         self._policy = parts.strategies[0].policy
-        recent = self._policy.lookback + 1  # and the bar before, for the first return
+        seen = max(parts.chain.lookback, VOLUME_BARS) if parts.chain.path_dependent else 0
+        recent = max(self._policy.lookback, seen) + 1  # and the bar before, for the first return
         self._source = forecasts_of(parts, models, history)
         keep = max(recent, self._source.bars)
         self._stream = Stream(parts.planned, history, side, rows=self._source.rows, keep=keep, where="agent")
@@ -84,13 +87,15 @@ class Agent:
         self._broken = False
         self._account = Account(len(history.symbols))
         self._pending: Order | None = None
+        self._book: Book | None = None
         self._value = np.full(len(history.symbols), np.nan)  # price of each symbol at its last fill
 
     @staticmethod
     def needs(parts: Parts) -> int:
         """Bars of history that the first decision looks back over."""
         warmup = max(feature.spec.warmup for feature in parts.planned)
-        return warmup + parts.config.model.lookback + parts.strategies[0].policy.lookback
+        shown = max(parts.chain.lookback, VOLUME_BARS) + 1 if parts.chain.path_dependent else 0
+        return max(warmup + parts.config.model.lookback + parts.strategies[0].policy.lookback, shown)
 
     def step(self, rows: Panel, news: SideTable | None = None) -> Decision:
         """Decide at the close of the one bar in ``rows``, with the side data that became known since the last step.
@@ -121,8 +126,10 @@ class Agent:
         self._forecasts = [*self._forecasts, made][-self._policy.lookback :]
         marks = self._settle()
         wanted, rebalance = self._decide()
-        book = self._account.seen(marks, rows.tradable[0], rows.times[0], rows.symbols)
-        self._pending = order(wanted, rebalance, self._parts.chain, book)
+        chain = self._parts.chain
+        self._book = self._account.seen(marks, rows.tradable[0], rows.times[0], rows.symbols, self._around())
+        self._pending = order(wanted, rebalance, chain, self._book)
+        self._account.remember(wanted, self._pending.targets, chain, self._book)
         self._broken = False
         return Decision(
             time=rows.times[0],
@@ -132,6 +139,22 @@ class Agent:
             forecast=self._forecasts[-1],
             violations=self._pending.violations,
         )
+
+    def reset(self, rules: Sequence[str] | None = None) -> None:
+        """End the halts and brakes of the named guardrails, or of all, from the next decision on."""
+        if self._book is not None:
+            self._account.reset(self._parts.chain, self._book, rules)
+
+    def _around(self) -> dict[str, Any]:
+        """What the market has told by now, for guardrails that look beyond the account."""
+        chain = self._parts.chain
+        if not chain.path_dependent:
+            return {}
+        bars = self._stream.last(max(chain.lookback, VOLUME_BARS) + 1)
+        last = len(bars.times) - 1
+        told = surroundings(bars, (last, last + 1), lookback=chain.lookback)
+        forecast = self._forecasts[-1]
+        return {**told.book(0), "quantiles": forecast.quantiles[0, :, 0], "levels": forecast.levels}
 
     def _decide(self) -> tuple[np.ndarray, bool]:
         """The policy's last row on the forecasts and bars that it looks back over."""

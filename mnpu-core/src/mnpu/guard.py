@@ -9,6 +9,11 @@ for many parallel books, one row for a live decision. It *never adds risk*:
 * a limit that cannot be met is exceeded as little as possible, and a trade never makes an excess grow.
 
 Each change leaves a reason-coded `Violation`.
+
+A rule may remember earlier decisions without keeping anything itself: it reads ``book.memory`` and says with
+``remember`` what comes next; the account holds it. A chain repeats its rules until none of them changes anything, so
+that a later rule does not undo an earlier one; where they will not agree, the book that is flat in all that trades, or
+else the drifted one, decides (`Chain.limit`).
 """
 
 from __future__ import annotations
@@ -22,12 +27,13 @@ import pandas as pd
 from array_api_compat import array_namespace
 from pydantic import Field
 
+from mnpu.guard_rounds import Step, all_excess, excess_of, finite_or_held, name_of, rounds, settled, tolerance
 from mnpu.types import Book, Positions, Violation
 
 __all__ = ["Chain", "Decided", "GrossCap", "Guardrail", "State", "finite_or_held", "tolerance"]
 
 State = Literal["ACTIVE", "REDUCING", "HALTED"]
-NOT_FINITE, UNREACHABLE = "PROPOSAL_NOT_FINITE", "LIMIT_UNREACHABLE"
+NOT_FINITE, UNREACHABLE, CONFLICT = "PROPOSAL_NOT_FINITE", "LIMIT_UNREACHABLE", "LIMITS_CONFLICT"
 
 
 class Guardrail(Protocol):
@@ -38,6 +44,18 @@ class Guardrail(Protocol):
     path_dependent : bool
         Whether the answer depends on the drifted book, equity or peak even where everything held is tradable.
         A chain without such rules can be applied to all of time at once.
+
+    Notes
+    -----
+    What a rule may have beside:
+
+    * ``name``, else its class's; ``lookback``, the past bars that it needs;
+    * ``check(symbols)``, which refuses a universe with a ConfigError;
+    * ``excess(weights, book)`` (..., k), how far a book is above each of its limits, else how far ``limit`` moves it;
+    * ``warned(weights, book)`` (...,), where it would have changed something, had it been more than a warning;
+    * ``remember(proposed, allowed, book)`` (..., k), what it must know at the next decision as
+      ``book.memory[self.name]``; ``reset(book)`` (..., k), what it knows after an explicit reset;
+    * ``state(book)``, ACTIVE, REDUCING or HALTED for one book, from its memory and the book.
     """
 
     path_dependent: bool
@@ -47,20 +65,6 @@ class Guardrail(Protocol):
 
     def explain(self, proposed: np.ndarray, allowed: np.ndarray, book: Book) -> list[Violation]:
         """Why one book (A,) was changed: at least one violation for a change, none without a cause."""
-
-
-def tolerance(xp: Any, array: Any) -> float:
-    """Rounding error that is not an excess: 1e-9 in double precision, 1e-5 in single."""
-    return 1e-9 if xp.finfo(array.dtype).eps < 1e-12 else 1e-5
-
-
-def finite_or_held(xp: Any, proposed: Any, held: Any) -> Any:
-    """The proposal (..., A), or the drifted book wherever a book of the proposal is not finite.
-
-    This is how a guardrail fails closed: without a readable proposal nothing new is bought.
-    """
-    readable = xp.all(xp.isfinite(proposed), axis=-1, keepdims=True)
-    return xp.where(readable, proposed, held)
 
 
 class GrossCap:
@@ -95,6 +99,11 @@ class GrossCap:
         excess, room = total(reachable) - cap, total(movable)
         cut = xp.where(excess > tolerance(xp, reachable), xp.minimum(excess, room), xp.zeros_like(room))
         return reachable - movable * (cut / xp.where(room > 0, room, xp.ones_like(room)))
+
+    def excess(self, weights: Any, book: Book) -> Any:
+        """Gross above the cap, (..., 1)."""
+        xp = array_namespace(weights)
+        return xp.clip(xp.sum(xp.abs(weights), axis=-1, keepdims=True) - self.gross, min=0.0)
 
     def explain(self, proposed: np.ndarray, allowed: np.ndarray, book: Book) -> list[Violation]:
         """Why one book (A,) was changed."""
@@ -145,8 +154,9 @@ class Reporter:
 class Decided:
     """One book (A,) after a chain.
 
-    ``state`` is ACTIVE in normal running, REDUCING while a limit is exceeded that no reachable book meets, so that
-    only trades toward it are allowed, and HALTED where the proposal was unreadable and nothing new is bought.
+    ``state`` is ACTIVE in normal running, REDUCING while a limit is exceeded that no reachable book meets, or a brake
+    is on, so that only trades toward it are allowed, and HALTED where the proposal was unreadable or a rule has stopped
+    all trading until it is reset: nothing new is bought.
     """
 
     weights: np.ndarray
@@ -155,40 +165,85 @@ class Decided:
 
 
 class Chain:
-    """Guardrails applied one after another; each sees what the one before allowed.
+    """Guardrails applied one after another, again and again until none of them changes anything.
 
     Parameters
     ----------
     guardrails : sequence of Guardrail
         May be empty: then only an unreadable proposal is replaced, by the drifted book.
+
+    Notes
+    -----
+    The result meets every limit if the drifted book does, or the one that is flat in all that trades; and no excess is
+    larger than that of the drifted book. Where the rules still disagree after thirty rounds, the result is, where the
+    flat book is legal, the largest part of the last book that is; else the limited drifted book, or else itself.
     """
 
     def __init__(self, guardrails: Sequence[Guardrail] = ()) -> None:
         self.guardrails = tuple(guardrails)
+        self.names = _keys([name_of(rule) for rule in self.guardrails])
 
     @property
     def path_dependent(self) -> bool:
         """Whether any rule depends on the drifted book, equity or peak where everything held is tradable."""
         return any(rule.path_dependent for rule in self.guardrails)
 
+    @property
+    def lookback(self) -> int:
+        """Past bars that the rules need."""
+        return max((getattr(rule, "lookback", 0) for rule in self.guardrails), default=0)
+
+    def check(self, symbols: Sequence[str]) -> None:
+        """Raise ConfigError where a rule cannot work on these symbols."""
+        for rule in self.guardrails:
+            if hasattr(rule, "check"):
+                rule.check(symbols)
+
     def limit(self, proposed: Any, book: Book) -> Any:
         """The allowed weights (..., A), without reasons."""
-        weights = finite_or_held(array_namespace(proposed), proposed, book.weights)
-        for rule in self.guardrails:
-            weights = rule.limit(weights, book)
-        return weights
+        return self._limited(proposed, book, [])
+
+    def excess(self, weights: Any, book: Book) -> Any:
+        """How far a book (..., A) is above each limit of each rule, (..., k), in the rules' own units."""
+        xp = array_namespace(weights)
+        return all_excess(xp, self._rules(book), weights)
+
+    def remember(self, proposed: Any, allowed: Any, book: Book) -> dict[str, Any]:
+        """What the rules must know at the next decision: ``memory`` of the next book."""
+        kept = zip(self.names, self._rules(book), strict=True)
+        return {key: rule.remember(proposed, allowed, own) for key, (rule, own) in kept if hasattr(rule, "remember")}
+
+    def reset(self, book: Book, rules: Sequence[str] | None = None) -> dict[str, Any]:
+        """The memory after an explicit reset of the named ``rules``, or of all: a halt ends here and nowhere else."""
+        memory = dict(book.memory or {})
+        for key, (rule, own) in zip(self.names, self._rules(book), strict=True):
+            if (rules is None or key in rules) and key in memory:
+                memory[key] = rule.reset(own) if hasattr(rule, "reset") else 0 * memory[key]
+        return memory
 
     def decide(self, proposed: np.ndarray, book: Book) -> Decided:
         """The allowed weights for one book (A,), with the reason for each change."""
         report = Reporter("chain", book)
-        weights = report.unreadable(proposed)
-        for rule in self.guardrails:
-            allowed = rule.limit(weights, book)
-            report.violations += rule.explain(weights, allowed, book)
-            weights = allowed
+        report.unreadable(proposed)
+        steps: list[Step] = []
+        weights = self._limited(proposed, book, steps)
+        said = set()
+        for n, (i, before, after) in enumerate(steps):
+            if n >= len(self.guardrails) and np.abs(after - before).max(initial=0.0) <= 1e-9:
+                continue  # a later round that changed nothing
+            reasons = self.guardrails[i].explain(before, after, self._own(i, book))
+            report.violations += [v for v in reasons if n < len(self.guardrails) or (i, v.code, v.symbol) not in said]
+            said |= {(i, v.code, v.symbol) for v in reasons}
+        last = steps[-1][2] if steps else weights
+        if np.abs(weights - last).max(initial=0.0) > 1e-9:
+            report.rule = self._at_odds(last, book)
+            report.add(CONFLICT, 0.0, float(np.abs(weights - last).sum()), action="de-risk")
+        states = {rule.state(own) for rule, own in self._rules(book) if hasattr(rule, "state")}
         codes = {violation.code for violation in report.violations}
-        state: State = "HALTED" if NOT_FINITE in codes else "REDUCING" if UNREACHABLE in codes else "ACTIVE"
-        return Decided(weights, tuple(report.violations), state)
+        if NOT_FINITE in codes or "HALTED" in states:
+            return Decided(weights, tuple(report.violations), "HALTED")
+        reducing = codes & {UNREACHABLE, CONFLICT} or "REDUCING" in states
+        return Decided(weights, tuple(report.violations), "REDUCING" if reducing else "ACTIVE")
 
     def apply(self, positions: Positions, tradable: np.ndarray) -> Positions:
         """Limit all of time at once, as if each decision began from cash.
@@ -215,21 +270,44 @@ class Chain:
             time=None,
             symbols=positions.symbols,
         )
-        weights = finite_or_held(np, positions.weights, book.weights)
-        violations = list(positions.violations)
-        for t in map(int, np.flatnonzero(~np.isfinite(positions.weights).all(axis=1))):
-            report = Reporter("chain", _row(book, t, positions))
-            report.unreadable(positions.weights[t])
-            violations += report.violations
+        weights = self.limit(positions.weights, book)
+        changed = (weights != positions.weights).any(axis=1)  # NaN is a change
         for rule in self.guardrails:
-            allowed = rule.limit(weights, book)
-            for t in map(int, np.flatnonzero((allowed != weights).any(axis=1))):
-                violations += rule.explain(weights[t], allowed[t], _row(book, t, positions))
-            weights = allowed
+            if hasattr(rule, "warned"):
+                changed |= np.asarray(rule.warned(positions.weights, book))
+        violations = list(positions.violations)
+        for t in map(int, np.flatnonzero(changed)):
+            violations += self.decide(positions.weights[t], book.row(t, positions.times[t])).violations
         violations.sort(key=lambda violation: violation.time)
         return replace(positions, weights=weights, violations=tuple(violations))
 
+    def _limited(self, proposed: Any, book: Book, steps: list[Step]) -> Any:
+        """The allowed weights; each rule's work of every round is added to ``steps``."""
+        xp = array_namespace(proposed)
+        weights = finite_or_held(xp, proposed, book.weights)
+        rules = self._rules(book)
+        weights, moving = rounds(xp, rules, weights, steps)
+        return weights if len(rules) < 2 else settled(xp, rules, weights, moving, book)
 
-def _row(book: Book, t: int, positions: Positions) -> Book:
-    """One of many parallel books, with its time."""
-    return Book(book.weights[t], book.tradable[t], book.equity[t], book.peak[t], positions.times[t], book.symbols)
+    def _rules(self, book: Book) -> list[tuple[Any, Book]]:
+        """Each rule with the book as it sees it."""
+        return [(rule, self._own(i, book)) for i, rule in enumerate(self.guardrails)]
+
+    def _own(self, i: int, book: Book) -> Book:
+        """The book with the memory of one rule, under the rule's own name."""
+        if not book.memory or self.names[i] not in book.memory:
+            return book if book.memory is None else replace(book, memory=None)
+        return replace(book, memory={name_of(self.guardrails[i]): book.memory[self.names[i]]})
+
+    def _at_odds(self, weights: np.ndarray, book: Book) -> str:
+        """The two rules that are furthest above their limits in a book (A,) on which the rules did not agree."""
+        over = [float(np.max(excess_of(np, rule, weights, own), initial=0.0)) for rule, own in self._rules(book)]
+        pair = sorted(np.argsort(over)[::-1][:2].tolist())
+        return " and ".join(self.names[i] for i in pair)
+
+
+def _keys(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, the second of the same name with a 2 behind it, and so on."""
+    return tuple(
+        name if (before := list(names[:i]).count(name)) == 0 else f"{name} {before + 1}" for i, name in enumerate(names)
+    )

@@ -21,12 +21,12 @@ import numpy as np
 import pandas as pd
 
 from mnpu import gates
+from mnpu.accounts import account, guarded, market
 from mnpu.assembly import Forecaster, Parts, Strategy, refuse_few_symbols
 from mnpu.config.models import DataConfig
 from mnpu.data.actions import bar_returns, delistings
 from mnpu.data.cache import folder
-from mnpu.data.conditions import execution_arrays, funding_paid
-from mnpu.data.fills import Fills, fill_prices, marks
+from mnpu.data.fills import Fills, fill_prices
 from mnpu.data.split_by import data_in_sight, locked_from, split_by
 from mnpu.data.store import Store
 from mnpu.data.targets import fold_labels, outcomes
@@ -40,7 +40,6 @@ from mnpu.folds import fit_fold, say_alerts, training_record
 from mnpu.metrics.compute import compute as compute_metrics
 from mnpu.metrics.paths import path_metrics
 from mnpu.progress import Progress
-from mnpu.simulation.execution import Conditions
 from mnpu.simulation.simulate import simulate
 from mnpu.types import (
     FeatureFrame,
@@ -147,6 +146,7 @@ def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
     also = () if config.costs.funding is None else (config.costs.funding,)
     panel, side = read(data_in_sight(config.split, config.data), parts.store, parts.planned, progress, also=also)
     refuse_few_symbols(panel.symbols, parts.strategies)
+    parts.chain.check(panel.symbols)
     return panel, side
 
 
@@ -288,8 +288,8 @@ def evaluate(
     first, stop = prepared.rows
     source = strategy.forecaster.name if strategy.forecaster else parts.forecasters[0].name
     proposed = _rows(strategy.policy(forecasts[source].final, context), first, stop)
-    chain = None if strategy.is_rule else parts.chain
-    outcome = simulate(proposed, **market(prepared), chain=chain, **account(parts, prepared))
+    guards = {} if strategy.is_rule else guarded(parts, prepared, forecasts[source].final)
+    outcome = simulate(proposed, **market(prepared), **account(parts, prepared), **guards)
     forecast = None if strategy.is_rule else forecasts[source].rows(first, stop)
     result = Result(
         name=strategy.name,
@@ -348,33 +348,6 @@ def as_quoted(fills: pd.DataFrame, prepared: Prepared) -> pd.DataFrame:
     of_open = panel.fields.get("open_factor", panel["split_factor"])[bar, column]
     factor = np.where(at_close, panel["split_factor"][bar, column], of_open)
     return fills.assign(price=fills["price"].to_numpy() / factor)
-
-
-def market(prepared: Prepared) -> dict[str, Any]:
-    """What the market did around each evaluated decision, as the simulator takes it."""
-    first, stop = prepared.rows
-    return {
-        "prices": prepared.fills.prices[first : stop + 1],
-        "fill_times": prepared.fills.times[first:stop],
-        "tradable": prepared.panel.tradable[first:stop],
-        "marks": marks(prepared.panel, prepared.fills)[first:stop],
-        "cash": prepared.fills.cash[first : stop + 1],
-        "ended": prepared.fills.ended[first : stop + 1],
-    }
-
-
-def account(parts: Parts, prepared: Prepared) -> dict[str, Any]:
-    """What trading costs and, where the recipe says so, what the account's size limits, as the simulator takes it."""
-    funding, costs = parts.config.costs.funding, parts.costs
-    if parts.execution is None and funding is None and not costs.sized:
-        return {"costs": costs}
-    panel, fills, (first, stop) = prepared.panel, prepared.fills, prepared.rows
-    volumes = costs.impact > 0 or (parts.execution is not None and parts.execution.participation is not None)
-    known = execution_arrays(panel, fills, parts.config.fill, volumes=volumes)
-    if funding is not None:
-        known["funding"] = funding_paid(prepared.side, funding, panel.symbols, fills.times)
-    conditions = Conditions(**{name: values[first:stop] for name, values in known.items()})
-    return {"costs": costs, "execution": parts.execution, "conditions": conditions}
 
 
 def judge(parts: Parts, prepared: Prepared, forecast: Forecast, context: PolicyContext) -> tuple[GateOutcome, ...]:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mnpu import pipeline
+from mnpu.accounts import account, guarded, market
 from mnpu.feature_tools.donors import exchange
 from mnpu.feature_tools.finished import Finished
 from mnpu.metrics.information import Estimate, by_decision, interval, outcome_order
@@ -90,9 +91,9 @@ class Measurer:
         proposed = finished.parts.strategies[0].policy(forecast, context)
         rows = slice(self.first, self.stop)
         positions = Positions(proposed.times[rows], proposed.symbols, proposed.weights[rows], proposed.rebalance[rows])
-        parts = finished.parts
-        moves, account = pipeline.market(finished.prepared), pipeline.account(parts, finished.prepared)
-        return simulate(positions, **moves, **account, chain=parts.chain).net
+        parts, prepared = finished.parts, finished.prepared
+        guards = guarded(parts, prepared, forecast)
+        return simulate(positions, **market(prepared), **account(parts, prepared), **guards).net
 
 
 def block_length(finished: Finished) -> int:

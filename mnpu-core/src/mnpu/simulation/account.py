@@ -1,12 +1,13 @@
 """The account, one bar at a time: what a guardrail sees of it, what a fill costs it, what it then earns.
 
-The stepped simulation and a live agent keep the same account through the same four calls: ``seen`` at a decision,
-``order`` what the guardrails allow, ``fill`` it, ``hold`` until the next fill.
+The stepped simulation and a live agent keep the same account through the same calls: ``seen`` at a decision,
+``order`` what the guardrails allow and ``remember`` it, ``fill`` it, ``hold`` until the next fill.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ __all__ = ["Account", "Fill", "Order", "order", "total_cost"]
 
 #: A smaller change of a weight is rounding, not an order.
 ROUNDING = 1e-12
+DAY_NS = 86_400_000_000_000
 
 
 class Order(NamedTuple):
@@ -48,6 +50,8 @@ class Account:
         As they have drifted since, at the next fill.
     lost : bool
         Nothing is left; the account stops, in cash.
+    memory : mapping of str to array
+        What the guardrails remember of earlier decisions.
     """
 
     def __init__(self, n_assets: int) -> None:
@@ -55,9 +59,21 @@ class Account:
         self.lost = False
         self._equity = self._at_fill = self._peak = 1.0
         self._cost = 0.0
+        self.memory: Mapping[str, Any] = {}
+        self._day, self._day_equity, self._last_equity = -1, 1.0, 1.0
 
-    def seen(self, marks: np.ndarray, tradable: np.ndarray, time: pd.Timestamp, symbols: tuple[str, ...]) -> Book:
-        """The account at a decision: the book after the last fill, marked by its return (A,) since then."""
+    def seen(
+        self,
+        marks: np.ndarray,
+        tradable: np.ndarray,
+        time: pd.Timestamp,
+        symbols: tuple[str, ...],
+        around: Mapping[str, Any] | None = None,
+    ) -> Book:
+        """The account at a decision: the book after the last fill, marked by its return (A,) since then.
+
+        ``around`` are further fields of the book: what the market has told by now.
+        """
         growth = 1.0 + float(self.weights @ marks)
         if growth <= 0.0:  # lost between fill and decision; the fill will say so, until then the last book stands
             growth, marked = 1.0, self.weights
@@ -65,7 +81,20 @@ class Account:
             marked = self.weights * (1.0 + marks) / growth
         now = self._at_fill * growth
         self._peak = max(self._peak, now)
-        return Book(marked, tradable, now, self._peak, time, symbols)
+        day = time.value // DAY_NS
+        if day != self._day:
+            self._day, self._day_equity = day, self._last_equity
+        self._last_equity = now
+        own: dict[str, Any] = {"day": day, "day_equity": self._day_equity, "memory": self.memory}
+        return Book(marked, tradable, now, self._peak, time, symbols, **own, **(around or {}))
+
+    def remember(self, wanted: np.ndarray, allowed: np.ndarray, chain: Chain, book: Book) -> None:
+        """Keep what the guardrails must know at the next decision."""
+        self.memory = chain.remember(wanted, allowed, book)
+
+    def reset(self, chain: Chain, book: Book, rules: Sequence[str] | None = None) -> None:
+        """End the halts and brakes of the named guardrails, or of all: nothing else does."""
+        self.memory = chain.reset(book, rules)
 
     def fill(self, targets: np.ndarray, sent: np.ndarray, costs: CostModel) -> Fill:
         """Trade the symbols of ``sent`` from the drifted weights to ``targets``; the whole book pays the cost."""

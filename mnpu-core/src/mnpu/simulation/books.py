@@ -24,6 +24,7 @@ from mnpu.guard import Chain
 from mnpu.simulation.account import Account, order
 from mnpu.simulation.costs import CostModel
 from mnpu.simulation.market import Market
+from mnpu.simulation.surroundings import Surroundings
 from mnpu.types import Positions, Violation
 
 __all__ = ["Books", "Orders", "closed_books", "is_path_free", "stepped_books"]
@@ -141,7 +142,9 @@ def _stopped(books: Books, lost_at: int, allowed: Positions) -> Books:
     )  # fmt: skip
 
 
-def stepped_books(positions: Positions, market: Market, chain: Chain, costs: CostModel) -> Books:
+def stepped_books(
+    positions: Positions, market: Market, chain: Chain, costs: CostModel, around: Surroundings | None = None
+) -> Books:
     """Bar by bar, with the drifted book in front of the guardrails."""
     n_rows, n_assets = positions.weights.shape
     targets, before, after, traded = (np.zeros((n_rows, n_assets)) for _ in range(4))
@@ -149,8 +152,10 @@ def stepped_books(positions: Positions, market: Market, chain: Chain, costs: Cos
     violations: list[Violation] = list(positions.violations)
     account, lost_at = Account(n_assets), None
     for t in range(n_rows):
-        book = account.seen(market.marks[t], market.tradable[t], positions.times[t], positions.symbols)
+        told = None if around is None else around.book(t)
+        book = account.seen(market.marks[t], market.tradable[t], positions.times[t], positions.symbols, told)
         sent, targets[t], reasons = order(positions.weights[t], bool(positions.rebalance[t]), chain, book)
+        account.remember(positions.weights[t], targets[t], chain, book)
         violations += reasons
         before[t], traded[t], cost[t] = account.fill(targets[t], sent & market.fillable[t], costs)
         after[t] = account.weights

@@ -17,6 +17,7 @@ from mnpu.simulation.books import Books, Orders
 from mnpu.simulation.costs import CostModel
 from mnpu.simulation.execution import Conditions, Execution
 from mnpu.simulation.market import Market
+from mnpu.simulation.surroundings import Surroundings
 from mnpu.types import Book, Positions, Violation
 
 __all__ = ["SizedAccount", "ledger_books"]
@@ -60,7 +61,14 @@ class _Rows:
 
 
 def ledger_books(
-    positions: Positions, market: Market, chain: Chain, costs: CostModel, execution: Execution, conditions: Conditions
+    positions: Positions,
+    market: Market,
+    chain: Chain,
+    costs: CostModel,
+    execution: Execution,
+    conditions: Conditions,
+    *,
+    around: Surroundings | None = None,
 ) -> Books:
     """Bar by bar, with the size of the account in view.
 
@@ -72,6 +80,8 @@ def ledger_books(
     costs : CostModel
     execution : Execution
     conditions : Conditions
+    around : Surroundings, optional
+        What the market has told by each decision, for guardrails that ask.
 
     Returns
     -------
@@ -79,8 +89,9 @@ def ledger_books(
         With its costs by kind, and every order.
     """
     rows = _Rows.of(market, costs, execution, conditions)
-    run = _compiled if not chain.guardrails else _guarded
-    return run(positions, market, rows, execution.capital, chain)
+    if not chain.guardrails:
+        return _compiled(positions, market, rows, execution.capital, chain)
+    return _guarded(positions, market, rows, execution.capital, chain, around)
 
 
 def _compiled(positions: Positions, market: Market, rows: _Rows, capital: float, chain: Chain) -> Books:
@@ -103,7 +114,9 @@ def _compiled(positions: Positions, market: Market, rows: _Rows, capital: float,
     return _books((targets, before, after, filled), path, costs, violations, lost_at, made)
 
 
-def _guarded(positions: Positions, market: Market, rows: _Rows, capital: float, chain: Chain) -> Books:
+def _guarded(
+    positions: Positions, market: Market, rows: _Rows, capital: float, chain: Chain, around: Surroundings | None
+) -> Books:
     account = SizedAccount(rows, capital)
     shape = positions.weights.shape
     targets, before, after, filled = (np.zeros(shape) for _ in range(4))
@@ -112,17 +125,17 @@ def _guarded(positions: Positions, market: Market, rows: _Rows, capital: float, 
     orders: list[tuple[int, int, float, float]] = []
     lost_at = -1
     for t in range(shape[0]):
-        book = account.seen(market.marks[t], market.tradable[t], positions.times[t], positions.symbols)
+        told = None if around is None else around.book(t)
+        book = account.seen(market.marks[t], market.tradable[t], positions.times[t], positions.symbols, told)
+        wanted = positions.weights[t]
         if positions.rebalance[t] or not account.pending.any():
-            sent, targets[t], reasons = order(positions.weights[t], bool(positions.rebalance[t]), chain, book)
+            sent, targets[t], reasons = order(wanted, bool(positions.rebalance[t]), chain, book)
         else:  # what earlier orders still want is a proposal like any other
-            awaited = account.awaited(book, market.marks[t])
-            decided = chain.decide(awaited, book)
-            sent, targets[t], reasons = (
-                np.abs(decided.weights - awaited) > ROUNDING,
-                decided.weights,
-                decided.violations,
-            )
+            wanted = account.awaited(book, market.marks[t])
+            decided = chain.decide(wanted, book)
+            sent = np.abs(decided.weights - wanted) > ROUNDING
+            targets[t], reasons = decided.weights, decided.violations
+        account.remember(wanted, targets[t], chain, book)
         violations += reasons
         before[t] = account.drifted
         path[0, t], asked, filled[t] = account.trade(t, targets[t], sent)

@@ -17,6 +17,7 @@ from mnpu.simulation.costs import CostModel
 from mnpu.simulation.execution import Conditions, Execution
 from mnpu.simulation.ledger import ledger_books
 from mnpu.simulation.market import Market, market_for
+from mnpu.simulation.surroundings import Surroundings
 from mnpu.types import Positions
 
 __all__ = ["SimulationOutcome", "simulate"]
@@ -80,6 +81,7 @@ def simulate(
     costs: CostModel | None = None,
     execution: Execution | None = None,
     conditions: Conditions | None = None,
+    around: Surroundings | None = None,
     method: Literal["auto", "closed", "stepped"] = "auto",
 ) -> SimulationOutcome:
     """Trade the positions through the guardrails at the fill prices, starting from cash.
@@ -108,6 +110,8 @@ def simulate(
         What the size of the account limits. Default: orders of any size are filled whole.
     conditions : Conditions, optional
         What that depends on, and what loans cost.
+    around : Surroundings, optional
+        What the market has told by each decision, for guardrails that ask. Default: they are told nothing.
     method : {"auto", "closed", "stepped"}, default="auto"
         ``closed`` handles all of time at once and refuses what depends on the path. ``auto`` takes it where it can.
 
@@ -126,23 +130,29 @@ def simulate(
     if execution is not None or conditions is not None or costs.sized:
         if method == "closed":
             raise _depends_on_the_path()
-        given = (execution or Execution(), conditions or Conditions())
-        return _outcome(positions, market, costs, ledger_books(positions, market, chain, costs, *given), "stepped")
-    return _outcome(positions, market, costs, *_run(positions, market, chain, costs, method))
+        sized = (execution or Execution(), conditions or Conditions())
+        books = ledger_books(positions, market, chain, costs, *sized, around=around)
+        return _outcome(positions, market, costs, books, "stepped")
+    return _outcome(positions, market, costs, *_run(positions, market, chain, costs, method, around))
 
 
 def _run(
-    positions: Positions, market: Market, chain: Chain, costs: CostModel, method: str
+    positions: Positions,
+    market: Market,
+    chain: Chain,
+    costs: CostModel,
+    method: str,
+    around: Surroundings | None,
 ) -> tuple[Books, Literal["closed", "stepped"]]:
     if method == "stepped" or (method == "auto" and chain.path_dependent):
-        return stepped_books(positions, market, chain, costs), "stepped"
+        return stepped_books(positions, market, chain, costs, around), "stepped"
     if positions.rebalance.all() and np.isfinite(positions.weights).all():
         allowed = chain.apply(positions, market.tradable)
         if is_path_free(positions, allowed, market, chain):
             return closed_books(allowed, market, costs), "closed"
     if method == "closed":
         raise _depends_on_the_path()
-    return stepped_books(positions, market, chain, costs), "stepped"
+    return stepped_books(positions, market, chain, costs, around), "stepped"
 
 
 def _depends_on_the_path() -> MnpuError:

@@ -14,11 +14,14 @@ import pandas as pd
 
 from mnpu.testing import LawOutcome
 from mnpu.types import Book
+from mnpu.types.positions import BATCHED
 
 __all__ = ["laws", "random_books"]
 
 #: Parallel books, and symbols in each.
 BOOKS, SYMBOLS = 600, 6
+#: Bars of past returns that they see.
+BARS = 60
 #: Books on which the laws of single books are checked.
 ROWS = 80
 TOLERANCE = 1e-8
@@ -46,6 +49,7 @@ def laws(factory: Callable[..., Any], *, seed: int = 0) -> list[LawOutcome]:
         _gross_never_grows,
         _leaves_suspended_alone,
         _is_idempotent,
+        _meets_limits,
         _leaves_flat_book_alone,
         _fails_closed,
         _batches,
@@ -82,7 +86,32 @@ def random_books(books: int, symbols: int, *, seed: int = 0) -> tuple[np.ndarray
     time = pd.Timestamp("2020-01-02 21:00", tz="UTC")
     names = tuple(f"S{i}" for i in range(symbols))
     tradable = rng.random((books, symbols)) < 0.8
-    return proposed, Book(held, tradable, peak * rng.uniform(0.5, 1.0, books), peak, time, names)
+    equity = peak * rng.uniform(0.5, 1.0, books)
+    return proposed, Book(held, tradable, equity, peak, time, names, **_told(rng, equity, symbols))
+
+
+def _told(rng: np.random.Generator, equity: np.ndarray, symbols: int) -> dict[str, Any]:
+    """What books know beside the account: correlated past returns with gaps, volumes, ages, forecasts."""
+    books, levels = len(equity), (0.05, 0.25, 0.5, 0.75, 0.95)
+    market = rng.standard_normal((books, BARS, 1))
+    past = 0.02 * (market + rng.standard_normal((books, BARS, symbols)))
+    past[rng.random(past.shape) < 0.02] = np.nan
+    past[:, : BARS // 2][np.broadcast_to(rng.random((books, 1, symbols)) < 0.1, (books, BARS // 2, symbols))] = np.nan
+    width = rng.uniform(0.005, 0.05, (books, symbols, 1))
+    quantiles = width * (np.array([-1.6, -0.7, 0.0, 0.7, 1.6]) + 0.3 * rng.standard_normal((books, symbols, 1)))
+    quantiles[rng.random((books, symbols)) < 0.1] = np.nan
+    age = rng.choice([0.0, 0.0, 0.0, 1.0, 5.0, np.nan], (books, symbols))
+    volume = rng.choice([0.0, 0.3, 1.0, 10.0, np.nan], (books, symbols))
+    return {
+        "day_equity": equity * rng.uniform(0.95, 1.1, books),
+        "day": 18263,
+        "past": past,
+        "periods_per_year": 252.0,
+        "volume": volume,
+        "age": age,
+        "quantiles": quantiles,
+        "levels": levels,
+    }
 
 
 def _outcome(check: Callable[..., str], *inputs: Any) -> LawOutcome:
@@ -124,6 +153,18 @@ def _is_idempotent(factory: Callable[..., Any], proposed: np.ndarray, book: Book
     allowed = factory().limit(proposed, book)
     again = factory().limit(allowed, book)
     return _first(~(np.abs(again - allowed) <= TOLERANCE), allowed, again, book)
+
+
+def _meets_limits(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
+    """Lets no excess grow, and leaves none where the drifted or the flat book has none."""
+    guardrail = factory()
+    if not hasattr(guardrail, "excess"):
+        return ""
+    allowed = guardrail.limit(proposed, book)
+    after, held = guardrail.excess(allowed, book), guardrail.excess(book.weights, book)
+    flat = guardrail.excess(np.where(book.tradable, 0.0, book.weights), book)
+    most = np.where((flat <= 0).all(axis=-1, keepdims=True), 0.0, held)
+    return _first(~(after <= most + TOLERANCE), proposed, allowed, book)
 
 
 def _leaves_flat_book_alone(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
@@ -187,8 +228,8 @@ def _leaves_input_alone(factory: Callable[..., Any], proposed: np.ndarray, book:
 def _agrees_with_torch(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
     """Gives torch tensors what it gives arrays."""
     torch = import_module("torch")
-    weights, tradable, equity, peak = map(torch.as_tensor, (book.weights, book.tradable, book.equity, book.peak))
-    allowed = factory().limit(torch.as_tensor(proposed), Book(weights, tradable, equity, peak, book.time, book.symbols))
+    arrays = {name: torch.as_tensor(getattr(book, name)) for name in BATCHED if getattr(book, name) is not None}
+    allowed = factory().limit(torch.as_tensor(proposed), replace(book, **arrays))
     if not isinstance(allowed, torch.Tensor):
         return f"gave a {type(allowed).__name__} for tensors"
     expected = factory().limit(proposed, book)
@@ -196,7 +237,7 @@ def _agrees_with_torch(factory: Callable[..., Any], proposed: np.ndarray, book: 
 
 
 def _one(book: Book, i: int) -> Book:
-    return Book(book.weights[i], book.tradable[i], book.equity[i], book.peak[i], book.time, book.symbols)
+    return book.row(i)
 
 
 def _first(broken: np.ndarray, proposed: np.ndarray, allowed: np.ndarray, book: Book) -> str:

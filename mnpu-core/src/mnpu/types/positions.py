@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -71,6 +72,26 @@ class Book:
     time : Timestamp or None
         Decision time; None when many times are limited at once.
     symbols : tuple of str (A,)
+    day_equity : array (...,), optional
+        Net asset value at the last decision of an earlier UTC day, start = 1.
+    day : int, optional
+        Number of the UTC day of the decision.
+    past : array (..., K, A), optional
+        Simple returns of the last K bars up to the decision, the newest last; NaN where there was no price.
+    periods_per_year : float, optional
+        Bars in a year.
+    volume : array (..., A), optional
+        Value traded on an average recent day, in the currency of the prices; NaN where unknown.
+    age : array (..., A), optional
+        Bars since the last price of each symbol, 0 where it has one now; NaN where it never had one.
+    quantiles, levels : array (..., A, Q), (Q,), optional
+        Forecast of the simple return of the first horizon; NaN where there is none.
+    memory : mapping of str to array (..., k), optional
+        What the rules of a chain remember of earlier decisions, by the rule's name. None is a new account.
+
+    Notes
+    -----
+    None is unknown. A rule that needs what is unknown lets nothing grow, and says ``BOOK_UNKNOWN``.
     """
 
     weights: Any
@@ -79,6 +100,29 @@ class Book:
     peak: Any
     time: pd.Timestamp | None
     symbols: tuple[str, ...]
+    day_equity: Any = None
+    day: int | None = None
+    past: Any = None
+    periods_per_year: float | None = None
+    volume: Any = None
+    age: Any = None
+    quantiles: Any = None
+    levels: tuple[float, ...] | None = None
+    memory: Mapping[str, Any] | None = None
+
+    def row(self, i: Any, time: pd.Timestamp | None = None) -> Book:
+        """One of many parallel books (N, A), decided at ``time`` or at the time of all; or some, by a mask (N,)."""
+        one = lambda x: x if x is None or getattr(x, "ndim", 0) == 0 else x[i]  # noqa: E731
+        return replace(
+            self,
+            **{name: one(getattr(self, name)) for name in BATCHED},
+            time=self.time if time is None else time,
+            memory=None if self.memory is None else {name: one(kept) for name, kept in self.memory.items()},
+        )
+
+
+#: The fields of a book that have its leading dimensions, beside its memory.
+BATCHED = ("weights", "tradable", "equity", "peak", "day_equity", "past", "volume", "age", "quantiles")
 
 
 @dataclass(frozen=True)
