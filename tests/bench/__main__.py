@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import data, experts, features, memory, scan, startup, training, windows
+from tests.bench import data, experts, features, memory, scan, startup, strategies, training, windows
 from tests.bench.rows import keep, table
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +17,7 @@ TOPICS = {
     "memory": memory.measure,
     "scan": scan.measure,
     "startup": startup.measure,
+    "statistics": strategies.measure,
     "training": training.measure,
     "windows": windows.measure,
 }

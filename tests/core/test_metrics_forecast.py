@@ -11,6 +11,7 @@ import pytest
 
 from mnpu.metrics import forecast as metrics
 from mnpu.metrics.compute import compute
+from mnpu.metrics.dependence import newey_west_se
 from mnpu.types import Forecast, Positions, Result
 
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
@@ -82,8 +83,8 @@ def test_the_error_of_the_mean_allows_for_overlap(rng):
     kernel = np.ones(5) / 5
     overlapping = np.array([np.convolve(row, kernel, mode="valid") for row in shocks])
     spread = overlapping.mean(axis=1).std()
-    allowed = np.mean([metrics.newey_west_se(row, lags=8) for row in overlapping])
-    naive = np.mean([metrics.newey_west_se(row, lags=0) for row in overlapping])
+    allowed = np.mean([newey_west_se(row, lags=8) for row in overlapping])
+    naive = np.mean([newey_west_se(row, lags=0) for row in overlapping])
     assert allowed == pytest.approx(spread, rel=0.2)
     assert naive < 0.6 * spread
 
@@ -93,12 +94,12 @@ def test_outcomes_over_twenty_bars_widen_the_error_of_the_rank_ic(rng):
     ranks = [(a.argsort().argsort(), b.argsort().argsort()) for a, b in zip(medians, outcome, strict=True)]
     by_date = np.array([np.corrcoef(a, b)[0, 1] for a, b in ranks])
     found = metrics.rank_information_coefficient(forecast_of(medians, horizons=(20,)), outcome[..., None])
-    assert found.se == pytest.approx(metrics.newey_west_se(by_date, lags=19))
+    assert found.se == pytest.approx(newey_west_se(by_date, lags=19))
 
 
 def test_newey_west_without_lags_is_the_plain_error(rng):
     values = rng.standard_normal(50)
-    assert metrics.newey_west_se(values, lags=0) == pytest.approx(values.std() / np.sqrt(50))
+    assert newey_west_se(values, lags=0) == pytest.approx(values.std() / np.sqrt(50))
 
 
 def test_pinball_is_the_mean_over_every_cell_horizon_and_level(rng):

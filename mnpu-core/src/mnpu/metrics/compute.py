@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mnpu.metrics import dependence, significance
 from mnpu.metrics import distribution as of_distribution
 from mnpu.metrics import forecast as of_forecast
 from mnpu.metrics import returns as of_returns
@@ -17,6 +18,8 @@ FORECAST_NAMES = {
     "hit_rate_base": "fraction",
     "ic": "correlation",
     "rank_ic": "correlation",
+    "ic_t": "t-statistic",
+    "rank_ic_t": "t-statistic",
     "pinball": "return",
     "crps": "return",
     "coverage_0.90": "fraction",
@@ -55,6 +58,11 @@ def _of_returns(result: Result) -> list[Metric]:
         of_returns.ann_vol(result.net, q),
         of_returns.sharpe(result.net, q),
         of_returns.sharpe_bar(result.net),
+        dependence.sharpe_lo(result.net, q),
+        significance.psr(result.net),
+        significance.min_trl(result.net),
+        of_returns.skew(result.net),
+        of_returns.kurtosis(result.net),
         of_returns.sortino(result.net, q),
         deepest,
         of_returns.calmar(growth, deepest),
@@ -82,10 +90,14 @@ def _of_forecast(result: Result) -> list[Metric]:
         reason = "a rule that makes no forecast" if result.forecast is None else "the outcomes are not known"
         return [Metric(name, None, unit, reason=reason) for name, unit in FORECAST_NAMES.items()]
     forecast, labels = result.forecast, result.labels
+    linear = of_forecast.information_coefficient(forecast, labels)
+    ranked = of_forecast.rank_information_coefficient(forecast, labels)
     return [
         *of_forecast.hit_rate(forecast, labels),
-        of_forecast.information_coefficient(forecast, labels),
-        of_forecast.rank_information_coefficient(forecast, labels),
+        linear,
+        ranked,
+        of_forecast.t_of(linear),
+        of_forecast.t_of(ranked),
         of_forecast.pinball(forecast, labels),
         of_distribution.crps(forecast, labels),
         *of_forecast.coverage(forecast, labels).values(),

@@ -1,22 +1,23 @@
 """Metrics of forecasts against what happened: skill, order, sharpness and calibration.
 
 Cells without a forecast or without a known outcome are left out everywhere. Sources: Koenker and Bassett (1978) for
-the pinball loss, Gneiting and Raftery (2007) for scoring, Newey and West (1987) for means of overlapping outcomes.
+the pinball loss, Gneiting and Raftery (2007) for scoring.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from mnpu.metrics.dependence import newey_west_lags, newey_west_se
 from mnpu.types import Forecast, Metric
 
 __all__ = [
     "coverage",
     "hit_rate",
     "information_coefficient",
-    "newey_west_se",
     "pinball",
     "rank_information_coefficient",
+    "t_of",
 ]
 
 MIN_CROSS_SECTION = 3  #: With two symbols a correlation is always plus or minus one.
@@ -65,6 +66,20 @@ def rank_information_coefficient(forecast: Forecast, labels: np.ndarray) -> Metr
     return _mean_correlation("rank_ic", forecast, labels, ranked=True)
 
 
+def t_of(coefficient: Metric) -> Metric:
+    """An information coefficient over its Newey-West error (``ic_t``, ``rank_ic_t``): lags of the overlap or more.
+
+    Within 2 of zero there is no sign of skill. Where dates are few the error is itself uncertain, and the t too large:
+    the intervals of ``mnpu features stats`` allow for that.
+    """
+    name, unit = f"{coefficient.name}_t", "t-statistic"
+    if coefficient.value is None:
+        return Metric(name, None, unit, reason=coefficient.reason)
+    if not coefficient.se:
+        return Metric(name, None, unit, reason="the coefficient is the same at every date")
+    return Metric(name, coefficient.value / coefficient.se, unit)
+
+
 def pinball(forecast: Forecast, labels: np.ndarray) -> Metric:
     """Mean pinball loss over cells, horizons and levels, in units of the outcome.
 
@@ -109,23 +124,6 @@ def coverage(forecast: Forecast, labels: np.ndarray) -> dict[str, Metric]:
     return result
 
 
-def newey_west_se(values: np.ndarray, *, lags: int) -> float:
-    """Standard error of the mean of a serially correlated series, Bartlett weights up to ``lags``.
-
-    Parameters
-    ----------
-    values : float64 ndarray (N,)
-    lags : int
-        0 gives ``std(ddof=0) / sqrt(N)``.
-    """
-    n = len(values)
-    centred = values - values.mean()
-    variance = centred @ centred / n
-    for lag in range(1, min(lags, n - 1) + 1):
-        variance += 2.0 * (1.0 - lag / (lags + 1)) * (centred[lag:] @ centred[:-lag]) / n
-    return float(np.sqrt(max(variance, 0.0) / n))
-
-
 def _mean_correlation(name: str, forecast: Forecast, labels: np.ndarray, *, ranked: bool) -> Metric:
     if len(forecast.symbols) < MIN_CROSS_SECTION:
         reason = f"{len(forecast.symbols)} symbol(s) are no cross-section, at least {MIN_CROSS_SECTION} are needed"
@@ -140,7 +138,7 @@ def _mean_correlation(name: str, forecast: Forecast, labels: np.ndarray, *, rank
     if len(by_date) < 2:
         return Metric(name, None, "correlation", reason="fewer than two dates with a cross-section that varies")
     # Bartlett weights fade out, so the overlap alone would be too few lags: the usual rule of thumb is a floor.
-    lags = max(forecast.horizons[0] - 1, int(4 * (len(by_date) / 100) ** (2 / 9)))
+    lags = max(forecast.horizons[0] - 1, newey_west_lags(len(by_date)))
     return Metric(name, float(by_date.mean()), "correlation", se=newey_west_se(by_date, lags=lags))
 
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mnpu.data.compiled import compiled
-from mnpu.metrics.forecast import MIN_CROSS_SECTION, newey_west_se
+from mnpu.metrics.dependence import newey_west_lags, newey_west_se
+from mnpu.metrics.forecast import MIN_CROSS_SECTION
 
 __all__ = [
     "MIN_BLOCKS",
@@ -67,7 +68,7 @@ def lags_for(horizon: int, n: int) -> int:
 
     ``max(2 horizon, 4 (n / 100)^(2/9))``: Bartlett weights fade out, so lags of the overlap alone would see half of it.
     """
-    return max(2 * horizon, int(4 * (n / 100) ** (2 / 9)))
+    return max(2 * horizon, newey_west_lags(n))
 
 
 def mean_of(series: np.ndarray, *, horizon: int, nothing: str = "no decision has a value") -> Estimate:

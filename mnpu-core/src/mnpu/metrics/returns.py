@@ -1,7 +1,7 @@
 """Metrics of a series of simple returns per bar: growth, risk, and their ratio with its error.
 
-Sources: Lo (2002) and Mertens (2002) for the standard error of the Sharpe ratio, Rockafellar and Uryasev (2002) for
-the exact tail of the expected shortfall, Sortino and Price (1994) for the downside deviation over all bars.
+The numbers are those of ``metrics.many``, which holds the definitions and their sources; here each has its unit, and a
+reason where it is undefined.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from mnpu.metrics import many
+from mnpu.metrics.many import drawdown
 from mnpu.types import Metric
 
 __all__ = [
@@ -18,15 +20,22 @@ __all__ = [
     "drawdown",
     "elapsed_years",
     "expected_shortfall",
+    "kurtosis",
     "max_drawdown",
+    "omega",
     "sharpe",
     "sharpe_bar",
+    "skew",
     "sortino",
+    "stability",
+    "tail_ratio",
     "total_return",
+    "value_at_risk",
 ]
 
 MIN_TAIL = 10  #: Fewer bars in a tail are too few for its mean to say much.
-FLAT = 1e-15  #: A standard deviation below this is rounding.
+NO_RETURNS, NO_LOSS = "no returns", "no return is negative"
+FEW = "fewer than three returns"
 
 
 def total_return(returns: np.ndarray, *, name: str = "total_return_net") -> Metric:
@@ -40,8 +49,8 @@ def total_return(returns: np.ndarray, *, name: str = "total_return_net") -> Metr
         ``total_return_gross`` for returns before costs.
     """
     if not len(returns):
-        return Metric(name, None, "fraction", reason="no returns")
-    return Metric(name, float(np.prod(1.0 + returns) - 1.0), "fraction")
+        return Metric(name, None, "fraction", reason=NO_RETURNS)
+    return Metric(name, float(many.total_return(returns)), "fraction")
 
 
 def elapsed_years(times: pd.DatetimeIndex) -> float:
@@ -73,7 +82,7 @@ def cagr(returns: np.ndarray, years: float) -> Metric:
         return Metric(name, None, unit, reason=total.reason)
     if years < 1.0:
         return Metric(name, None, unit, reason=f"{years:.2f} years are too few to annualise: see the total return")
-    return Metric(name, float(max(1.0 + total.value, 0.0) ** (1.0 / years) - 1.0), unit)
+    return Metric(name, float(many.cagr(np.asarray(total.value), years)), unit)
 
 
 def ann_vol(returns: np.ndarray, periods_per_year: float) -> Metric:
@@ -92,18 +101,14 @@ def sharpe_bar(returns: np.ndarray) -> Metric:
     Lo's ``sqrt((1 + SR^2 / 2) / n)``. Returns are taken as independent over time.
     """
     name, unit = "sharpe_bar", "ratio per bar"
-    n = len(returns)
-    if n < 3:
-        return Metric(name, None, unit, reason="fewer than three returns")
-    deviation = float(np.std(returns, ddof=1))
-    if deviation <= FLAT:
+    if len(returns) < 3:
+        return Metric(name, None, unit, reason=FEW)
+    known = many.moments(returns)
+    ratio = many.sharpe_bar(known)
+    if not np.isfinite(ratio):
         return Metric(name, None, unit, reason="the returns do not vary")
-    ratio = float(np.mean(returns)) / deviation
-    centred = returns - np.mean(returns)
-    second = np.mean(centred**2)
-    skew, kurtosis = np.mean(centred**3) / second**1.5, np.mean(centred**4) / second**2
-    variance = (1.0 - skew * ratio + (kurtosis - 1.0) / 4.0 * ratio**2) / (n - 1)
-    return Metric(name, ratio, unit, se=float(np.sqrt(max(variance, 0.0))))
+    error = many.sharpe_error(ratio, known.n, known.skew, known.kurtosis)
+    return Metric(name, float(ratio), unit, se=float(error))
 
 
 def sharpe(returns: np.ndarray, periods_per_year: float) -> Metric:
@@ -117,21 +122,13 @@ def sharpe(returns: np.ndarray, periods_per_year: float) -> Metric:
 
 def sortino(returns: np.ndarray, periods_per_year: float) -> Metric:
     """Annualised mean over annualised downside deviation, ``sqrt(mean(min(r, 0)^2))`` over all bars."""
-    downside = float(np.sqrt(np.mean(np.minimum(returns, 0.0) ** 2))) if len(returns) else 0.0
-    if downside <= FLAT:
-        return Metric("sortino", None, "ratio, annualised", reason="no return is negative")
-    value = float(np.mean(returns)) * np.sqrt(periods_per_year) / downside
-    return Metric("sortino", float(value), "ratio, annualised")
-
-
-def drawdown(equity: np.ndarray) -> np.ndarray:
-    """Distance from the running peak, ``NAV / cummax(NAV) - 1``, (T + 1,), at most 0."""
-    return equity / np.maximum.accumulate(equity) - 1.0
+    ratio = many.sortino(returns, periods_per_year) if len(returns) else np.nan
+    return _known("sortino", ratio, "ratio, annualised", NO_LOSS)
 
 
 def max_drawdown(equity: np.ndarray) -> Metric:
     """Deepest drawdown, at most 0, of the net asset value (T + 1,) that starts with the capital put in."""
-    return Metric("max_drawdown", float(drawdown(equity).min()), "fraction")
+    return Metric("max_drawdown", float(many.max_drawdown(equity)), "fraction")
 
 
 def calmar(growth: Metric, deepest: Metric) -> Metric:
@@ -140,7 +137,7 @@ def calmar(growth: Metric, deepest: Metric) -> Metric:
         return Metric("calmar", None, "ratio", reason=growth.reason)
     if not deepest.value:
         return Metric("calmar", None, "ratio", reason="there was no drawdown")
-    return Metric("calmar", growth.value / abs(deepest.value), "ratio")
+    return Metric("calmar", float(many.calmar(np.asarray(growth.value), np.asarray(deepest.value))), "ratio")
 
 
 def expected_shortfall(returns: np.ndarray, *, tail: float = 0.05) -> Metric:
@@ -160,11 +157,53 @@ def expected_shortfall(returns: np.ndarray, *, tail: float = 0.05) -> Metric:
     """
     name, unit = f"cvar_{tail:g}", "fraction per bar, loss positive"
     if not len(returns):
-        return Metric(name, None, unit, reason="no returns")
-    worst = np.sort(returns)
-    # 0.05 * 20 is not exactly 1 in binary; the rounding must not open a new bar.
-    size = round(len(returns) * tail, 12)
-    whole = int(np.floor(size))
-    total = worst[:whole].sum() + (size - whole) * (worst[whole] if whole < len(worst) else 0.0)
+        return Metric(name, None, unit, reason=NO_RETURNS)
+    size = many.tail_size(len(returns), tail)
     reason = "" if size >= MIN_TAIL else f"only {size:g} bars in the tail"
-    return Metric(name, float(0.0 - total / size), unit, reason=reason)  # from zero: no loss is 0, not -0
+    return Metric(name, float(many.expected_shortfall(np.sort(returns), tail=tail)), unit, reason=reason)
+
+
+def value_at_risk(returns: np.ndarray, *, tail: float = 0.05) -> Metric:
+    """Loss at the ``tail`` quantile of the returns, historical, loss positive, horizon one bar (``var_0.05``)."""
+    name, unit = f"var_{tail:g}", "fraction per bar, loss positive"
+    if not len(returns):
+        return Metric(name, None, unit, reason=NO_RETURNS)
+    return Metric(name, float(many.value_at_risk(np.sort(returns), tail=tail)), unit)
+
+
+def skew(returns: np.ndarray) -> Metric:
+    """Third central moment over the cube of the standard deviation, both with ddof 0; below 0, losses are larger."""
+    return _moment("skew", returns)
+
+
+def kurtosis(returns: np.ndarray) -> Metric:
+    """Fourth central moment over the squared variance, both with ddof 0: 3 for a normal law, more with fat tails."""
+    return _moment("kurtosis", returns)
+
+
+def omega(returns: np.ndarray) -> Metric:
+    """Sum of the gains over the sum of the losses, at a threshold of 0."""
+    return _known("omega", many.omega(returns) if len(returns) else np.nan, "ratio", NO_LOSS)
+
+
+def stability(equity: np.ndarray) -> Metric:
+    """R squared of a straight line through the log of the net asset value (T + 1,), the start left out."""
+    found = many.stability(equity) if len(equity) > 3 else np.nan
+    return _known("stability", found, "fraction", "the net asset value does not vary, or all was lost")
+
+
+def tail_ratio(returns: np.ndarray) -> Metric:
+    """Size of the 95 % quantile of the returns over that of the 5 % quantile."""
+    found = many.tail_ratio(np.sort(returns)) if len(returns) else np.nan
+    return _known("tail_ratio", found, "ratio", "the 5 % quantile is zero")
+
+
+def _moment(name: str, returns: np.ndarray) -> Metric:
+    if len(returns) < 3:
+        return Metric(name, None, "score", reason=FEW)
+    return _known(name, getattr(many.moments(returns), name), "score", "the returns do not vary")
+
+
+def _known(name: str, value: np.ndarray | float, unit: str, reason: str) -> Metric:
+    """The metric, or the reason for there being none where the value is NaN."""
+    return Metric(name, float(value), unit) if np.isfinite(value) else Metric(name, None, unit, reason=reason)
