@@ -39,6 +39,7 @@ TEST_TOOLS = (
     "scipy",
     "scoringrules",
     "lightgbm",
+    "optuna",
     "scikit-learn",
     "ta",
     "TA-Lib",
@@ -112,7 +113,7 @@ def lint(session: nox.Session) -> None:
 
 
 def _requirements() -> list[tuple[str, str]]:
-    extras = "export,lightgbm,ta,talib,train"
+    extras = "export,lightgbm,search,ta,talib,train"
     return [(f"{CORE}[{extras}]", CORE), *((f"mnpu-{name}", f"mnpu-plugins/{name}") for name in PLUGINS)]
 
 

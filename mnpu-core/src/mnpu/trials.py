@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mnpu.metrics.many import moments
 from mnpu.metrics.returns import sharpe_bar
 from mnpu.types import Result
 
@@ -32,7 +33,7 @@ def facts(result: Result) -> dict[str, Any]:
     ratio = sharpe_bar(result.net)
     skew, kurtosis = shape(result.net)
     chosen = decision_set(result)
-    deciding = result.times[chosen.any(axis=1)]
+    deciding = result.times[np.flatnonzero(chosen.any(axis=1))]
     return {
         "strategy": result.name,
         "sharpe_bar": ratio.value,
@@ -49,15 +50,14 @@ def facts(result: Result) -> dict[str, Any]:
 
 
 def shape(returns: np.ndarray) -> tuple[float | None, float | None]:
-    """Skewness and non-excess kurtosis from central moments (no correction for small samples), (T,) to two numbers.
+    """Skewness and non-excess kurtosis of returns (T,), as `mnpu.metrics.many` has them.
 
     None for fewer than three returns, and where they do not vary.
     """
     if len(returns) < 3 or sharpe_bar(returns).value is None:
         return None, None
-    centred = returns - np.mean(returns)
-    second = np.mean(centred**2)
-    return float(np.mean(centred**3) / second**1.5), float(np.mean(centred**4) / second**2)
+    found = moments(returns)
+    return float(found.skew), float(found.kurtosis)
 
 
 def decision_set(result: Result) -> np.ndarray:
@@ -79,7 +79,7 @@ def hash_decisions(times: pd.DatetimeIndex, symbols: tuple[str, ...], cells: np.
     cells : bool ndarray (T, A)
     """
     order = [a for a in np.argsort(np.array(symbols, dtype=str)) if cells[:, a].any()]
-    rows = cells.any(axis=1)
+    rows = np.flatnonzero(cells.any(axis=1))
     kept = np.ascontiguousarray(cells[rows][:, order])
     digest = hashlib.sha256(json.dumps([symbols[a] for a in order]).encode())
     digest.update(times[rows].as_unit("ns").asi8.astype("<i8").tobytes())
