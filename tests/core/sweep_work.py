@@ -22,7 +22,7 @@ SECONDS = float(os.environ.get("SWEEP_WORK_SECONDS", "0"))
 
 
 def quick(job):
-    trial._execute = _execute
+    trial._execute, trial._completed = _execute, _completed
     return trial.run_trial(job)
 
 
@@ -52,3 +52,10 @@ def _execute(job, runs, left):
     told = {"status": "finished", "metric.sharpe": value, **trial.marks_of(job)}
     ledger.append(runs, {**row, **told}, attempt=attempt)
     return {"status": "finished", "run_id": directory.run_id, "error": "", "seconds": 0.1, "value": value}
+
+
+def _completed(directory):
+    """Of a run that finished and was killed before its row: here all that the row needs is the recipe."""
+    run = directory.state["run"]
+    row = {"run_id": directory.run_id, "recipe_id": run["recipe_id"], "name": run["name"], "seconds": 0.1}
+    return {**row, "status": "finished", "started_at": pd.Timestamp(run["started_at"]), "metric.sharpe": 0.0}

@@ -34,7 +34,9 @@ def points(catalogue: Catalogue, x: str, y: str) -> dict[str, tuple[float, float
     if not found:
         known = sorted({name for entry in catalogue.entries for name in entry.values})
         raise ConfigError(f"no trial has both {x} and {y}", expected=f"metrics among {', '.join(known)}")
-    return {name: (float(np.mean([p[0] for p in ps])), float(np.mean([p[1] for p in ps]))) for name, ps in found.items()}
+    return {
+        name: (float(np.mean([p[0] for p in ps])), float(np.mean([p[1] for p in ps]))) for name, ps in found.items()
+    }
 
 
 def pareto_front(catalogue: Catalogue, *, x: str, y: str) -> str:
@@ -77,7 +79,9 @@ def critical_differences(comparison: Comparison) -> str:
 
     few = f"{len(comparison.datasets)} data sets, p = {comparison.p:.2g} that all are alike"
     drawing.text(20, 22, f"Mean ranks by {comparison.metric}, 1 is the best", size=12.5, bold=True)
-    drawing.text(20, 37, f"Bars join what is not distinguishable at {comparison.alpha:g} (Nemenyi); {few}", colour=MUTED)
+    drawing.text(
+        20, 37, f"Bars join what is not distinguishable at {comparison.alpha:g} (Nemenyi); {few}", colour=MUTED
+    )
     shown = min(comparison.distance, k - 1.0)
     drawing.line(at(1), 54, at(1 + shown), 54, INK, width=1.6)
     drawing.text(at(1 + shown) + 6, 58, f"distance {comparison.distance:.2f}", size=10, colour=MUTED)

@@ -70,7 +70,9 @@ def _claimed(job: Mapping[str, Any], runs: Path, mine: Claim) -> dict[str, Any]:
             return recorded(row, job["objective"])
     left = _left_over(job, runs) if said else None
     mine.say("begun")
-    row = _completed(left) if left is not None and left.status == "finished" else None
+    row = None
+    if left is not None and left.status == "finished":
+        row, left = _completed(left), None
     if row is not None:
         ledger.append(runs, {**row, **marks_of(job)})
         outcome = recorded(row, job["objective"])
@@ -135,13 +137,20 @@ def _belongs(directory: RunDirectory, job: Mapping[str, Any]) -> bool:
 
 
 def _completed(directory: RunDirectory) -> dict[str, Any] | None:
-    """The row of a run that finished just before its process was killed; its seconds are those of the clock."""
+    """The row of a run that finished just before its process was killed, if all of it is there.
+
+    Its seconds are those of the clock.
+    """
     import pandas as pd
 
     from mnpu.execute import row
     from mnpu.results_io import read_result
 
-    result, state = read_result(directory.path), directory.state
+    state = directory.state
+    try:
+        result = read_result(directory.path)
+    except MnpuError:
+        return None
     if result.run is None:
         return None
     seconds = (pd.Timestamp(state["ended_at"]) - pd.Timestamp(state["started_at"])).total_seconds()
