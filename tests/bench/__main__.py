@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import data, experts, features, memory, scan, startup, strategies, training, windows
+from tests.bench import data, experts, features, memory, scan, startup, strategies, sweep, training, windows
 from tests.bench.rows import keep, table
 
 ROOT = Path(__file__).parents[2]
@@ -18,6 +18,7 @@ TOPICS = {
     "scan": scan.measure,
     "startup": startup.measure,
     "statistics": strategies.measure,
+    "sweep": sweep.measure,
     "training": training.measure,
     "windows": windows.measure,
 }

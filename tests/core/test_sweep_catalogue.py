@@ -27,7 +27,7 @@ def a_result(net, cells):
     zero, n = np.zeros(len(net)), len(net)
     book = Positions(TIMES[-n:], SYMBOLS, np.full((n, 3), 0.1), np.ones(n, dtype=bool))
     quantiles = np.where(cells[:, :, None, None], np.array([-0.01, 0.0, 0.01]), np.nan)
-    forecast = Forecast(book.times, SYMBOLS, (5,), np.array([0.05, 0.5, 0.95]), quantiles)
+    forecast = Forecast(book.times, SYMBOLS, (5,), (0.05, 0.5, 0.95), quantiles)
     equity = np.r_[1.0, np.cumprod(1 + net)]
     labels = np.where(cells[:, :, None], 0.001, np.nan)
     return Result(
@@ -83,7 +83,7 @@ def test_a_longer_warm_up_trims_all_rows_to_what_all_have(tmp_path, nets):
     for entry, net in zip(found.entries, nets, strict=False):
         part = net[10:]
         assert entry.values["sharpe"] == pytest.approx(part.mean() / part.std(ddof=1) * np.sqrt(252))
-        assert entry.values["total_return"] == pytest.approx(np.prod(1 + part) - 1)
+        assert entry.values["total_return_net"] == pytest.approx(np.prod(1 + part) - 1)
         assert entry.facts["n"] == 110
 
 

@@ -7,6 +7,7 @@ row of its own.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from mnpu.engine import Engine
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Progress
 from mnpu.sweep import kept, trial
-from mnpu.sweep.definition import Definition
+from mnpu.sweep.definition import Definition, Sweep
 from mnpu.sweep.search import Proposal, searcher
 from mnpu.sweep.trials import Trial, Trials
 from mnpu.sweep.workers import Lost, Workers
@@ -105,6 +106,8 @@ def run_sweep(
     state = _State(_known(definition, runs, again=again), sweep.search.trials or 0, progress)
     state.before = set(state.known)
     with _done_by(registry, definition, count) as do:
+        if do.workers is not None:  # they start while the recipes are checked
+            do.workers.start(min(count, _expected(sweep) - len(state.known)))
         while asked := search.ask():
             trials = [makers.at(proposal.place, budget=proposal.budget) for proposal in asked]
             state.seen.update({one.key: one for one in trials})
@@ -157,6 +160,11 @@ def _done_by(registry: Registry, definition: Definition, count: int) -> Iterator
     finally:
         if workers is not None:
             workers.close()
+
+
+def _expected(sweep: Sweep) -> int:
+    """How many trials there are at most."""
+    return sweep.search.trials or math.prod(len(axis.cases or axis.values or ()) for axis in sweep.axes.values())
 
 
 def _round(trials: Sequence[Trial], do: _Doing, state: _State, job: _Job, count: int) -> None:

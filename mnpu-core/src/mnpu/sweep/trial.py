@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from mnpu.errors import ConfigError, MnpuError
 from mnpu.rundir import RunDirectory, list_runs
 from mnpu.sweep.claims import Claim, claim
 
-__all__ = ["marks_of", "recorded", "run_trial", "write_lost"]
+__all__ = ["BUSY", "marks_of", "prepare", "recorded", "run_trial", "write_lost"]
 
 BUSY = "busy"
 
@@ -37,6 +39,14 @@ def run_trial(job: Mapping[str, Any]) -> dict[str, Any]:
         if mine is None:
             return {"status": BUSY, "run_id": "", "error": "", "seconds": 0.0, "value": None}
         return _claimed(job, runs, mine)
+
+
+def prepare() -> None:
+    """Import what every trial needs, before the first one is asked for."""
+    import_module("mnpu.execute")
+    import_module("mnpu.config")
+    with suppress(ImportError):  # a recipe that needs it says so itself
+        import_module("torch")
 
 
 def recorded(row: Mapping[str, Any], objective: str) -> dict[str, Any]:

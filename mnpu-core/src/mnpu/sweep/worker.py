@@ -18,13 +18,18 @@ __all__ = ["main"]
 
 
 def main(function: str) -> None:
-    """Serve ``package.module:function``, which takes a mapping and gives one."""
+    """Serve ``package.module:function``, which takes a mapping and gives one.
+
+    Where the module has a function ``prepare`` it is called first, while whoever asks is not ready yet.
+    """
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     jobs: SimpleQueue[str] = SimpleQueue()
     threading.Thread(target=_listen, args=(jobs,), daemon=True).start()
-    module, _, name = function.partition(":")
-    work = getattr(import_module(module), name)
+    name, _, called = function.partition(":")
+    module = import_module(name)
+    work = getattr(module, called)
+    getattr(module, "prepare", lambda: None)()
     while True:
         answers.write(json.dumps(_done(work, json.loads(jobs.get()))) + "\n")
         answers.flush()
