@@ -135,10 +135,18 @@ def _equal(members: Sequence[Mapping[str, Any]], runs: Path, block: str) -> tupl
 
 
 def _mixed(members: Sequence[Mapping[str, Any]], block: str) -> list[str]:
-    """What is not the same for all rows of a block and should be."""
-    words = {"code_hash": "code", "env_hash": "environments", "data_hash": "data"}
-    mixed = [word for name, word in words.items() if len({row.get(name) for row in members}) > 1]
-    return [f"{block}: the rows are of different {' and '.join(mixed)}."] if mixed else []
+    """What is not the same and should be: data in a block; code and environment of rows that differ by their seed."""
+    found = []
+    if len({row.get("data_hash") for row in members}) > 1:
+        found.append(f"{block}: the rows are of different data.")
+    by_place: dict[str, set[tuple[Any, Any]]] = {}
+    for row in members:
+        place = " ".join(value for axis, value in _axes(row).items() if axis != "seed")
+        by_place.setdefault(place, set()).add((row.get("code_hash"), row.get("env_hash")))
+    mixed = [place for place, made in by_place.items() if len(made) > 1]
+    if mixed:
+        found.append(f"{block}: the code or the environment changed between rows of {', '.join(mixed)}.")
+    return found
 
 
 def _entry(row: Mapping[str, Any], values: Mapping[str, float | None], of_row: Mapping[str, Any]) -> Entry:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mnpu.errors import MnpuError
+
 __all__ = ["Claim", "claim"]
 
 _PAUSE = 0.2
@@ -23,8 +25,8 @@ _BYTE = 1 << 20
 class Claim:
     """The right to do a trial, for as long as the block lasts."""
 
-    def __init__(self, handle: int) -> None:
-        self._handle = handle
+    def __init__(self, handle: int, path: Path) -> None:
+        self._handle, self._path = handle, path
 
     @property
     def said(self) -> str:
@@ -33,24 +35,45 @@ class Claim:
         return os.read(self._handle, 100).decode(errors="replace")
 
     def say(self, word: str) -> None:
-        """Leave a word, on the disk before anything follows."""
-        os.lseek(self._handle, 0, os.SEEK_SET)
-        os.write(self._handle, word.encode())
-        os.ftruncate(self._handle, len(word))
-        os.fsync(self._handle)
+        """Leave a word, on the disk before anything follows.
+
+        Raises
+        ------
+        MnpuError
+            There is no room for it.
+        """
+        try:
+            os.lseek(self._handle, 0, os.SEEK_SET)
+            os.write(self._handle, word.encode())
+            os.ftruncate(self._handle, len(word))
+            os.fsync(self._handle)
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
 
 
 @contextmanager
 def claim(path: Path, *, wait: bool) -> Iterator[Claim | None]:
     """Claim a trial by its file, or None if somebody else does it and one is not to ``wait``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise _unwritable(path, error) from error
     try:
         while not (got := _lock(handle)) and wait:
             time.sleep(_PAUSE)
-        yield Claim(handle) if got else None
+        yield Claim(handle, path) if got else None
     finally:
         os.close(handle)  # and with it the lock
+
+
+def _unwritable(path: Path, error: OSError) -> MnpuError:
+    return MnpuError(
+        f"cannot be written ({error.strerror or error})",
+        where=str(path),
+        expected="room, and a folder with write permission",
+        next_step="Make room and run the sweep again: it goes on where it stopped.",
+    )
 
 
 def _lock(handle: int) -> bool:

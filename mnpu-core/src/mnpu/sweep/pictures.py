@@ -23,47 +23,58 @@ def direction_of(metric: str) -> str:
     return "minimise" if metric in LESS else "maximise"
 
 
-def points(catalogue: Catalogue, x: str, y: str) -> dict[str, tuple[float, float]]:
-    """Means over the seeds of two metrics, for each place on the other axes; what has neither is left out."""
-    axes = [name for name in catalogue.kept.axes if name != SEED]
-    found: dict[str, list[tuple[float, float]]] = {}
+def points(catalogue: Catalogue, x: str, y: str) -> dict[str, dict[str, tuple[float, float]]]:
+    """By block, and there by the place on the other axes: means of two metrics over the seeds."""
+    kept = catalogue.kept
+    rest = [name for name in kept.axes if name not in (SEED, *kept.blocks)]
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
     for entry in catalogue.entries:
         a, b = entry.values.get(x), entry.values.get(y)
         if a is not None and b is not None and math.isfinite(a) and math.isfinite(b):
-            found.setdefault(" ".join(entry.at(axes)), []).append((a, b))
+            of_block = found.setdefault(" ".join(entry.at(kept.blocks)) or kept.name, {})
+            of_block.setdefault(" ".join(entry.at(rest)) or kept.name, []).append((a, b))
     if not found:
         known = sorted({name for entry in catalogue.entries for name in entry.values})
         raise ConfigError(f"no trial has both {x} and {y}", expected=f"metrics among {', '.join(known)}")
     return {
-        name: (float(np.mean([p[0] for p in ps])), float(np.mean([p[1] for p in ps]))) for name, ps in found.items()
+        block: {
+            name: (float(np.mean([p[0] for p in ps])), float(np.mean([p[1] for p in ps]))) for name, ps in by.items()
+        }
+        for block, by in found.items()
     }
 
 
 def pareto_front(catalogue: Catalogue, *, x: str, y: str) -> str:
-    """An SVG of ``y`` against ``x``: a dot each, and a line through those that none other beats in both."""
+    """An SVG of ``y`` against ``x``, a panel a block: a dot each, and a line through those that none beats in both."""
     found = points(catalogue, x, y)
-    front = pareto(found, better=[direction_of(x), direction_of(y)])
-    shown, logarithmic = _scaled(found)
-    drawing = Drawing(720, 440, f"{catalogue.kept.name}: {y} against {x}")
+    drawing = Drawing(720, 30 + 300 * len(found), f"{catalogue.kept.name}: {y} against {x}")
+    for i, (block, own) in enumerate(found.items()):
+        _front(drawing, 62 + 300 * i, block, own, (x, y))
+    return drawing.save()
+
+
+def _front(
+    drawing: Drawing, top: float, block: str, own: Mapping[str, tuple[float, float]], of: tuple[str, str]
+) -> None:
+    """One block's panel."""
+    front = pareto(own, better=[direction_of(name) for name in of])
+    shown, logarithmic = _scaled(own)
     xs, ys = [p[0] for p in shown.values()], [p[1] for p in shown.values()]
-    panel = Panel(drawing, 70, 60, 610, 320, _around(xs), _around(ys))
-    how = "no other is better in both; means over the seeds"
-    panel.heading(f"{y} against {x}", f"{catalogue.kept.name}: the line joins places that {how}")
+    panel = Panel(drawing, 70, top, 610, 205, _around(xs), _around(ys))
+    how = f"{of[1]} against {of[0]}{' (logarithmic)' if logarithmic else ''}, means over the seeds"
+    panel.heading(block, f"{how}; the line joins what no other is better than in both")
     panel.frame_y()
-    marks = [(at, number(10**at if logarithmic else at)) for at in ticks(*panel.x, 7)]
-    panel.frame_x(marks)
+    panel.frame_x([(at, number(10**at if logarithmic else at)) for at in ticks(*panel.x, 7)])
     panel.zero()
     drawing.path([(panel.px(shown[name][0]), panel.py(shown[name][1])) for name in front], WARM, width=1.6)
     for name, (a, b) in shown.items():
         best = name in front
-        note = f"{name}: {x} {number(found[name][0], 4)}, {y} {number(found[name][1], 4)}"
+        note = f"{name}: {of[0]} {number(own[name][0], 4)}, {of[1]} {number(own[name][1], 4)}"
         drawing.dot(panel.px(a), panel.py(b), 4.5 if best else 3, WARM if best else ACCENT, note=note)
         if best or len(shown) <= 14:
             right = panel.px(a) > panel.left + panel.width * 0.75
             place = (panel.px(a) + (-7 if right else 7), panel.py(b) - 5)
             drawing.text(*place, shorten(name, 34), size=10, colour=INK, anchor="end" if right else "start")
-    drawing.text(panel.left + panel.width / 2, 418, x + (", logarithmic" if logarithmic else ""), anchor="middle")
-    return drawing.save()
 
 
 def critical_differences(comparison: Comparison) -> str:
