@@ -35,7 +35,7 @@ class Claim:
         return os.read(self._handle, 100).decode(errors="replace")
 
     def say(self, word: str) -> None:
-        """Leave a word, on the disk before anything follows.
+        """Leave a word. A machine that stops may lose it, a process that is killed does not.
 
         Raises
         ------
@@ -46,7 +46,6 @@ class Claim:
             os.lseek(self._handle, 0, os.SEEK_SET)
             os.write(self._handle, word.encode())
             os.ftruncate(self._handle, len(word))
-            os.fsync(self._handle)
         except OSError as error:
             raise _unwritable(self._path, error) from error
 
