@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -143,6 +144,24 @@ def test_killed_at_random_moments_it_goes_on_and_counts_each_trial_once(file, qu
     assert sorted(Counter(row["trial"] for row in rows(file)).values()) == [1] * 16
     assert len({row["recipe_id"] for row in rows(file)}) == 16
     assert len(list((file.parent / "runs").glob("*/run.json"))) == 16, "what was begun was taken up, not begun anew"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+def test_ctrl_c_leaves_what_was_begun_to_be_taken_up_and_fails_nothing(file, quick, monkeypatch):
+    monkeypatch.setenv("SWEEP_WORK_SECONDS", "0.5")
+    with subprocess.Popen(command(file), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 100
+        while not (file.parent / "begun.txt").exists():
+            time.sleep(0.02)
+            assert time.monotonic() < deadline
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+    assert {row["status"] for row in rows(file)} <= {"finished"}
+    monkeypatch.setenv("SWEEP_WORK_SECONDS", "0")
+    assert (swept(file).trials, len(rows(file))) == (6, 6)
+    assert {row["status"] for row in rows(file)} == {"finished"}
+    assert len(list((file.parent / "runs").glob("*/run.json"))) == 6
 
 
 def test_two_sweeps_into_one_catalogue_do_each_trial_once(file, quick, monkeypatch):

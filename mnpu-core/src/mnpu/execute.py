@@ -76,12 +76,8 @@ def execute(
     refuse_machine(parts, loaded)
     panel, side = pipeline.load(parts, progress)
     run = describe(parts, panel, side)
-    if resume is None:
-        directory = RunDirectory.create(runs, run.recipe_id)
-        run = replace(run, run_id=directory.run_id, trials=ledger.n_trials(runs, run) + 1)
-    else:
-        directory, runs = resume, resume.path.parent
-        run = resuming.reopen(directory, run)
+    directory, run = begin(runs, run, resume)
+    runs = directory.path.parent
     attempt = len(directory.state.get("resumed_at", []))
     clock, marks = Clock(), marks or {}
     result: Result | None = None
@@ -105,6 +101,14 @@ def execute(
     ledger.append(runs, row(run, "finished", clock.took(), result=result, marks=marks), attempt=attempt)
     registry.notify("mnpu_run_finished", run=run, outcome="finished")
     return Executed(directory.path, result, tuple(reports))
+
+
+def begin(runs: Path, run: Run, resume: RunDirectory | None) -> tuple[RunDirectory, Run]:
+    """A new directory, or the one to go on in; and the run with its id and the number of its trial."""
+    if resume is not None:
+        return resume, resuming.reopen(resume, run)
+    directory = RunDirectory.create(runs, run.recipe_id)
+    return directory, replace(run, run_id=directory.run_id, trials=ledger.n_trials(runs, run) + 1)
 
 
 def refuse_machine(parts: Parts, loaded: LoadedConfig) -> None:

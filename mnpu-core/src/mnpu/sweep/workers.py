@@ -13,13 +13,17 @@ from typing import Any
 
 from mnpu.errors import MnpuError
 
-__all__ = ["Lost", "Workers"]
+__all__ = ["Ended", "Lost", "Workers"]
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class Lost(MnpuError):
     """A process ended without an answer."""
+
+
+class Ended(Exception):
+    """The sweep ends, and its processes with it: what they were at is taken up when it goes on."""
 
 
 class Workers:
@@ -55,6 +59,8 @@ class Workers:
         ------
         Lost
             The process ended, or the function raised.
+        Ended
+            It was ended from here.
         """
         try:
             process = self._idle.get_nowait()
@@ -66,9 +72,11 @@ class Workers:
             process.stdin.write(json.dumps(job) + "\n")
             process.stdin.flush()
             line = process.stdout.readline()
-        except OSError:
+        except (OSError, ValueError):  # ended, and closed from here
             line = ""
         if not line:
+            if self._closed:
+                raise Ended
             raise Lost(_ending(process.wait()))
         answer = json.loads(line)
         self._idle.put(process)
@@ -92,7 +100,7 @@ class Workers:
         environment = {**dict.fromkeys(_THREADS, "1"), **os.environ}
         with self._lock:
             if self._closed:
-                raise Lost("the sweep has ended")
+                raise Ended
             process = subprocess.Popen(
                 [sys.executable, "-m", "mnpu.sweep.worker", self._function],
                 stdin=subprocess.PIPE,
