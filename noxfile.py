@@ -39,6 +39,7 @@ TEST_TOOLS = (
     "scipy",
     "scoringrules",
     "lightgbm",
+    "optuna",
     "scikit-learn",
     "ta",
     "TA-Lib",
@@ -112,7 +113,7 @@ def lint(session: nox.Session) -> None:
 
 
 def _requirements() -> list[tuple[str, str]]:
-    extras = "export,lightgbm,ta,talib,train"
+    extras = "export,lightgbm,search,ta,talib,train"
     return [(f"{CORE}[{extras}]", CORE), *((f"mnpu-{name}", f"mnpu-plugins/{name}") for name in PLUGINS)]
 
 
@@ -224,3 +225,10 @@ def evidence(session: nox.Session) -> None:
     """Planted signals are found and nothing in nothing: ``nox -s evidence``, or ``-- recipes`` for real data."""
     install_all(session, "lightgbm")
     session.run("python", "-m", "tests.evidence", *session.posargs, env=ENV)
+
+
+@nox.session(default=False)
+def catalogue(session: nox.Session) -> None:
+    """Build the benchmark catalogue, model families on three markets, and go on where it stopped; hours at first."""
+    install_all(session, "lightgbm")
+    session.run("python", "-m", "tests.catalogue", *session.posargs, env=ENV)

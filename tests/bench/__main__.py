@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import data, experts, features, memory, scan, simulation, startup, strategies, training, windows
+from tests.bench import data, experts, features, memory, scan, simulation, startup, strategies, sweep, training, windows
 from tests.bench.rows import keep, table
 
 ROOT = Path(__file__).parents[2]
@@ -19,6 +19,7 @@ TOPICS = {
     "simulation": simulation.measure,
     "startup": startup.measure,
     "statistics": strategies.measure,
+    "sweep": sweep.measure,
     "training": training.measure,
     "windows": windows.measure,
 }

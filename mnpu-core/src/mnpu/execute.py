@@ -7,6 +7,7 @@ leaves it ``running`` with a process that is gone, which is shown as interrupted
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from mnpu import bundles, hashing, ledger, log, pipeline, report, results_io, resuming
+from mnpu import bundles, hashing, ledger, log, pipeline, report, results_io, resuming, trials
 from mnpu.assembly import Parts, assemble
 from mnpu.config.interpolate import Reference
 from mnpu.config.load import LoadedConfig
@@ -48,6 +49,7 @@ def execute(
     progress: Progress,
     resume: RunDirectory | None = None,
     unlock: bool = False,
+    marks: Mapping[str, Any] | None = None,
 ) -> Executed:
     """Run a configuration from start to end and keep everything that it takes to do it again.
 
@@ -60,7 +62,8 @@ def execute(
     progress : Progress
     resume : RunDirectory, optional
         A run that did not finish, whose resolved configuration ``loaded`` is: its fits are read, or taken up.
-
+    marks : mapping, optional
+        What the run is called by whoever asked for it, a sweep: kept in ``run.json`` and in the ledger's row.
     unlock : bool, default=False
         Whether ``split.unlocked`` is meant: a recipe that says so is refused without it.
 
@@ -84,18 +87,13 @@ def execute(
     refuse_machine(parts, loaded)
     panel, side = pipeline.load(parts, progress)
     run = describe(parts, panel, side)
-    if resume is None:
-        directory = RunDirectory.create(runs, run.recipe_id)
-        run = replace(run, run_id=directory.run_id, trials=ledger.n_trials(runs, run) + 1)
-        run = replace(run, looks=ledger.n_looks(runs, run) + run.unlocked)
-    else:
-        directory, runs = resume, resume.path.parent
-        run = resuming.reopen(directory, run)
+    directory, run = begin(runs, run, resume)
+    runs = directory.path.parent
     attempt = len(directory.state.get("resumed_at", []))
-    started = time.perf_counter()
+    clock, marks = Clock(), marks or {}
     result: Result | None = None
     try:
-        directory.start(run, with_store(resolved, parts.store, parts.warm_start))
+        directory.start(run, with_store(resolved, parts.store, parts.warm_start), marks=marks)
         with log.to_file(directory.path / "log.jsonl", run_id=run.run_id):
             registry.notify("mnpu_run_started", run=run)
             study = pipeline.run(parts, panel, side, progress=progress, kept=directory.path)
@@ -107,14 +105,22 @@ def execute(
             resuming.tidy(directory)
         directory.finish()
     except BaseException as error:  # Ctrl-C too: no half-written run may look finished
-        seconds = time.perf_counter() - started
-        failed = row(run, "failed", seconds, result=result, error=str(error) or type(error).__name__)
+        failed = row(run, "failed", clock.took(), result=result, error=said(error), marks=marks)
         remember_failure(directory, runs, failed, error, progress, attempt=attempt)
         registry.notify("mnpu_run_finished", run=run, outcome="failed")
         raise
-    ledger.append(runs, row(run, "finished", time.perf_counter() - started, result=result), attempt=attempt)
+    ledger.append(runs, row(run, "finished", clock.took(), result=result, marks=marks), attempt=attempt)
     registry.notify("mnpu_run_finished", run=run, outcome="finished")
     return Executed(directory.path, result, tuple(reports))
+
+
+def begin(runs: Path, run: Run, resume: RunDirectory | None) -> tuple[RunDirectory, Run]:
+    """A new directory, or the one to go on in; and the run with its id and the number of its trial."""
+    if resume is not None:
+        return resume, resuming.reopen(resume, run)
+    directory = RunDirectory.create(runs, run.recipe_id)
+    run = replace(run, run_id=directory.run_id, trials=ledger.n_trials(runs, run) + 1)
+    return directory, replace(run, looks=ledger.n_looks(runs, run) + run.unlocked)
 
 
 def refuse_machine(parts: Parts, loaded: LoadedConfig) -> None:
@@ -245,8 +251,40 @@ def veto(result: Result) -> None:
         )
 
 
-def row(run: Run, status: str, seconds: float, *, result: Result | None = None, error: str = "") -> dict[str, Any]:
-    """The ledger's row of one run: what it was, how it ended, and its headline numbers."""
+class Clock:
+    """Seconds of the wall, and of this process's processors with those of the processes that it has ended."""
+
+    def __init__(self) -> None:
+        self._began = (time.perf_counter(), _cpu())
+
+    def took(self) -> tuple[float, float]:
+        """Both, since it was made."""
+        return time.perf_counter() - self._began[0], _cpu() - self._began[1]
+
+
+def _cpu() -> float:
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
+def said(error: BaseException) -> str:
+    """Why it failed, as a row keeps it."""
+    return str(error) or type(error).__name__
+
+
+def row(
+    run: Run,
+    status: str,
+    took: tuple[float, float],
+    *,
+    result: Result | None = None,
+    error: str = "",
+    marks: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The ledger's row of one run: what it was, how it ended, what judging it needs, and its numbers.
+
+    ``took`` are seconds of the wall and of processors. A trial that failed has its reason in ``error``.
+    """
     numbers: Mapping[str, float | None] = (
         {} if result is None else {name: metric.value for name, metric in result.metrics.items()}
     )
@@ -265,9 +303,12 @@ def row(run: Run, status: str, seconds: float, *, result: Result | None = None, 
         "unlocked": run.unlocked,
         "looks": run.looks,
         "started_at": run.started_at,
-        "seconds": seconds,
-        "strategy": result.name if result else "",
+        "seconds": took[0],
+        "cpu_seconds": took[1],
+        "trials": run.trials,
+        **({"strategy": ""} if result is None else trials.facts(result)),
         **{f"metric.{name}": value for name, value in numbers.items()},
+        **(marks or {}),
     }
 
 

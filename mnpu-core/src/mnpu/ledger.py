@@ -1,19 +1,18 @@
 """The ledger: every run and every trial, append-only, one Parquet file a run in ``<runs>/ledger/``.
 
 A row appears by an exclusive link and is never changed. A failed run is a row too: whoever looks at a result should
-know how many recipes were tried before it.
+know how many recipes were tried before it. `compact` puts many files into one; what they are is `mnpu.ledger_files`.
 """
 
 from __future__ import annotations
 
-import io
-import json
 import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnpu import ledger_files
 from mnpu.atomic import write_new
 from mnpu.errors import MnpuError
 from mnpu.rundir import RunDirectory, list_runs
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from mnpu.types import Run
 
-__all__ = ["LedgerWarning", "append", "n_looks", "n_trials", "read", "read_rows"]
+__all__ = ["LedgerWarning", "append", "compact", "n_looks", "n_trials", "read", "read_rows"]
 
 _FOLDER = "ledger"
 
@@ -53,17 +52,33 @@ def append(root: str | Path, row: Mapping[str, Any], *, attempt: int = 0) -> Pat
     if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", run_id) is None:
         raise MnpuError(f"'{run_id}' is not a run id", expected="letters, digits, dots and dashes")
     folder = Path(root) / _FOLDER
-    path = folder / f"{run_id}.parquet"
-    if attempt:
-        path = folder / f"{run_id}~{attempt}.parquet"  # '~' sorts after '.': the last attempt is read last
+    key = f"{run_id}~{attempt}" if attempt else run_id  # '~' sorts after '.': the last attempt is read last
+    path = folder / f"{key}.parquet"
+    taken = MnpuError(f"run {run_id} is in the ledger already", where=str(path), expected="one row a run")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_new(path, _parquet(row))
+        write_new(path, ledger_files.encode(row))
     except FileExistsError:
-        raise MnpuError(f"run {run_id} is in the ledger already", where=str(path), expected="one row a run") from None
+        raise taken from None
     except OSError as error:
         raise MnpuError(f"cannot be written ({error.strerror or error})", where=str(path)) from error
+    if ledger_files.holds(folder, key):  # asked last: until the name was free it could be put together with others
+        path.unlink(missing_ok=True)
+        raise taken
     return path
+
+
+def compact(root: str | Path) -> tuple[int, int]:
+    """Put the rows of many files into one: how many rows there are, and how many files are fewer by it.
+
+    Others may append, read and compact meanwhile; killed at any moment, it loses nothing.
+
+    Raises
+    ------
+    MnpuError
+        A later version wrote a row, or there is no room.
+    """
+    return ledger_files.compact(Path(root) / _FOLDER)
 
 
 def read(root: str | Path, *, warn: bool = True) -> pd.DataFrame:
@@ -84,32 +99,35 @@ def read(root: str | Path, *, warn: bool = True) -> pd.DataFrame:
 
 
 def read_rows(root: str | Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """Every row in the order of run ids, and one sentence for each file that could not be read."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    """Every row in the order of run ids, and one sentence for each file that could not be read.
 
-    rows: list[dict[str, Any]] = []
-    broken: list[str] = []
-    for path in sorted((Path(root) / _FOLDER).glob("*.parquet")):
-        try:
-            found = pq.ParquetFile(path).read().to_pylist()
-        except (OSError, pa.ArrowException) as error:
-            broken.append(f"{path}: the row cannot be read and is left out ({_line(error)}).")
-            continue
-        rows.extend({"run_id": path.stem.partition("~")[0], **row} for row in found)
-    return rows, broken
+    Raises
+    ------
+    MnpuError
+        A later version wrote a row.
+    """
+    found = ledger_files.find(Path(root) / _FOLDER)
+    broken = [f"{path}: the row cannot be read and is left out ({why})." for path, why in found.damaged.items()]
+    return found.in_order, broken
 
 
 def n_trials(root: str | Path, run: Run) -> int:
     """How many other recipes were tried under this run's name or on its data, this run's own not counted.
 
     Repeats of a recipe are one trial. Failed runs are trials too, and so are those that were killed before they could
-    write their row: their directory tells of them.
+    write their row: their directory tells of them. A row that is damaged counts, too, whatever it was of.
+
+    Raises
+    ------
+    MnpuError
+        A later version wrote a row, which may be a trial or not.
     """
-    rows, _ = read_rows(root)
-    tried: list[Mapping[str, Any]] = [*rows, *(_begun(directory) for directory in list_runs(root))]
+    found = ledger_files.find(Path(root) / _FOLDER)
+    tried: list[Mapping[str, Any]] = [*found.rows.values(), *(_begun(directory) for directory in list_runs(root))]
     same = (row for row in tried if row.get("name") == run.name or row.get("data_hash") == run.data_hash)
-    return len({row.get("recipe_id") for row in same} - {run.recipe_id, None})
+    ids, more = found.lost()
+    damaged = {run_id.rpartition("-")[0] or run_id for run_id in ids}
+    return len(({row.get("recipe_id") for row in same} | damaged) - {run.recipe_id, None}) + more
 
 
 def n_looks(root: str | Path, run: Run) -> int:
@@ -132,25 +150,3 @@ def _begun(directory: RunDirectory) -> Mapping[str, Any]:
     except MnpuError:
         return {}
     return begun
-
-
-def _parquet(row: Mapping[str, Any]) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns = {name: pa.array([_cell(value)]) for name, value in row.items()}
-    buffer = io.BytesIO()
-    pq.write_table(pa.table(columns), buffer)
-    return buffer.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, (Mapping, list, tuple)):
-        return json.dumps(value, ensure_ascii=False, sort_keys=True)
-    if hasattr(value, "item") and not hasattr(value, "isoformat"):  # NumPy scalars
-        return value.item()
-    return value
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -72,17 +72,20 @@ class RunDirectory:
             raise _refused(root, error) from error
         return directory
 
-    def start(self, run: Run, resolved: Mapping[str, Any]) -> None:
-        """Record what is about to run: the run in ``run.json``, the configuration in ``resolved.yaml``."""
+    def start(self, run: Run, resolved: Mapping[str, Any], *, marks: Mapping[str, Any] | None = None) -> None:
+        """Record what is about to run: the run in ``run.json``, the configuration in ``resolved.yaml``.
+
+        ``marks`` are what it is called by whoever asked for it.
+        """
         from mnpu.config.dump import dump
 
         self.write_text("resolved.yaml", dump(resolved))
-        self._write_state({**self.state, "run": run_record(run)})
+        self._write_state({**self.state, "run": run_record(run), **({"marks": dict(marks)} if marks else {})})
 
     def reopen(self) -> None:
         """Mark the run running again, by this process; when it was begun and taken up stays on record."""
         state = self.state
-        kept: dict[str, Any] = {name: state[name] for name in ("started_at", "run") if name in state}
+        kept: dict[str, Any] = {name: state[name] for name in ("started_at", "run", "marks") if name in state}
         kept["resumed_at"] = [*state.get("resumed_at", []), _now()]
         self._write_state({"status": "running", **_process(), **kept})
 

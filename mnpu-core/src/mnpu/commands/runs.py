@@ -1,4 +1,4 @@
-"""List runs, look at one, compare some, or take one apart."""
+"""List runs, look at one, compare some, take one apart, or tidy up their ledger."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["command"]
 
 @click.group()
 def command() -> None:
-    """List runs, look at one, compare some, or take one apart."""
+    """List runs, look at one, compare some, take one apart, or tidy up their ledger."""
 
 
 command.add_command(analyse)
@@ -45,6 +45,17 @@ def list_command(runs: Path, as_json: bool) -> None:
         click.echo(table(("run", "name", "state", "started (UTC)", "Sharpe"), cells, right=("Sharpe",)))
 
     emit(as_json, {"runs": found, "unreadable": broken}, human)
+
+
+@command.command("compact")
+@runs_option
+@json_option
+def compact_command(runs: Path, as_json: bool) -> None:
+    """Put the rows of the ledger, a file each, into one file; what runs meanwhile may go on."""
+    from mnpu.ledger import compact
+
+    rows, files = compact(runs)
+    emit(as_json, {"rows": rows, "files": files}, lambda: click.echo(f"{rows} rows; {files} files became one."))
 
 
 @command.command("show")

@@ -19,7 +19,7 @@ from mnpu.config.tree import Path, Tree, dotted, merge, parse_dotted, place
 from mnpu.config.yaml import read_file, read_text, read_value
 from mnpu.errors import ConfigError, MnpuError
 
-__all__ = ["LoadedConfig", "load_config", "load_text"]
+__all__ = ["LoadedConfig", "load_changed", "load_config", "load_text"]
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,33 @@ def load_config(
     for overlay in overlays:
         tree = merge(tree, read_file(FilePath(overlay), env=env))
     return _check(path, _with_sets(tree, sets, env))
+
+
+def load_changed(
+    path: str | os.PathLike[str], changes: Sequence[tuple[str, Tree, Path]], *, env: Mapping[str, str] = os.environ
+) -> LoadedConfig:
+    """Read and check a pipeline's file with values that stand in another file, a sweep's.
+
+    Parameters
+    ----------
+    path : path
+    changes : sequence of (str, Tree, path)
+        Dotted path of a value of the pipeline, the tree of the other file, and where in it the new value stands; the
+        last one wins. Errors about such a value say where it was written.
+    env : mapping
+        Where ``${env:NAME}`` is looked up.
+    """
+    tree = read_file(FilePath(path), env=env)
+    for name, other, below in changes:
+        origin = other.where(below)
+        try:
+            target = parse_dotted(name)
+        except ConfigError as error:
+            raise ConfigError(error.what, where=other.where_key(below), expected=error.expected) from None
+        new = Tree(other.get(below))
+        new.adopt(other, target, below=below)
+        place(tree, target, new, origin=origin)
+    return _check(FilePath(path), tree)
 
 
 def load_text(
