@@ -159,6 +159,7 @@ class Reporting(Toy):
         return {"collapsed": 1.0}
 
 
+@pytest.mark.torch
 @pytest.mark.parametrize(
     "sets",
     [
@@ -377,14 +378,15 @@ AWKWARD = [
     "...",
 ]
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(TICKLISH + AWKWARD)
+keys = texts.filter(lambda key: key != "<<")  # a merge key is refused, written in whatever way
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4),
     max_leaves=12,
 )
 
 
-@given(st.dictionaries(texts.filter(lambda key: key != "<<"), plain, min_size=1, max_size=4))
+@given(st.dictionaries(keys, plain, min_size=1, max_size=4))
 def test_whatever_is_dumped_loads_back_equal(value):
     back = read_text(dump(value), name="d.yaml", env={}).value
     assert back == value

@@ -60,7 +60,7 @@ def _shifts(forecast, labels, made, start, now, i, rate, memory) -> list[float]:
         scores.append([labels.values[s, a, i] - forecast.quantiles[s, a, i] for a in known])
         for j, tau in enumerate(LEVELS):
             below = sum(labels.values[s, a, i] <= made[s, a, i, j] for a in known) / len(known)
-            levels[j] += rate * (tau - below)
+            levels[j] = min(max(levels[j] + rate * (tau - below), -rate), 1 + rate)
     remembered = [score for day in scores[-memory:] for score in day]
     n = len(remembered)
     if not n:

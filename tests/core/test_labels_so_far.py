@@ -41,12 +41,12 @@ def test_the_last_bars_tell_every_label_that_has_ended_and_no_other(make_panel, 
 
 
 def test_a_barrier_that_is_reached_early_is_told_at_once(make_panel):
-    close = np.array([1.0, 1.01, 1.0, 1.01, 1.0, 1.0, 1.3, 1.3, 1.3, 1.3])[:, None]
+    close = np.array([1.01, 1.0, 1.01, 1.0, 1.01, 1.0, 1.01, 1.0, 1.0, 1.3, 1.3, 1.3, 1.3])[:, None]
     target = TripleBarrier((4,), window=4)
     panel = make_panel(close)
-    so_far = labels_so_far(target, panel.rows(0, 7), "next_close", ahead=5)
-    assert so_far.values[4, 0, 0] == 1.0
-    assert np.isnan(target(panel.rows(0, 7)).values[4, 0, 0])  # by itself it would wait for the vertical barrier
+    so_far = labels_so_far(target, panel.rows(0, 10), "next_close", ahead=5)
+    assert so_far.values[7, 0, 0] == 1.0
+    assert np.isnan(target(panel.rows(0, 10)).values[7, 0, 0])  # by itself it would wait for the vertical barrier
 
 
 def test_a_symbol_that_is_not_listed_yet_does_not_stop_the_others(make_panel, rng):

@@ -22,6 +22,8 @@ from mnpu.sweep.runner import run_sweep
 from mnpu.sweep.search import searcher
 from mnpu.sweep.trials import Trials
 
+pytestmark = pytest.mark.torch  # recipes have a head, which is built when they are read
+
 ROOT = Path(__file__).parents[2]
 BASE = """name: base
 data: {store: market.db, symbols: [A, B, C], start: 2010-01-01, end: 2014-12-31}

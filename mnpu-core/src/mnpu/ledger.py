@@ -57,12 +57,14 @@ def append(root: str | Path, row: Mapping[str, Any], *, attempt: int = 0) -> Pat
     taken = MnpuError(f"run {run_id} is in the ledger already", where=str(path), expected="one row a run")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        write_new(path, ledger_files.encode(row))
+        content = ledger_files.encode(row)
+        write_new(path, content)
     except FileExistsError:
         raise taken from None
     except OSError as error:
         raise MnpuError(f"cannot be written ({error.strerror or error})", where=str(path)) from error
-    if ledger_files.holds(folder, key):  # asked last: until the name was free it could be put together with others
+    # Asked last: until the name was free another row could be put together with others, and since then this one.
+    if ledger_files.holds(folder, key) and not ledger_files.holds_as(folder, key, content):
         path.unlink(missing_ok=True)
         raise taken
     return path

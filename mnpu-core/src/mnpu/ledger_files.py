@@ -21,7 +21,7 @@ from typing import Any
 from mnpu.atomic import write_new
 from mnpu.errors import MnpuError
 
-__all__ = ["FORMAT", "Found", "compact", "encode", "find", "holds", "names"]
+__all__ = ["FORMAT", "Found", "compact", "encode", "find", "holds", "holds_as", "names"]
 
 #: The first had no number. A later one is refused: what it says cannot be known.
 FORMAT = 2
@@ -110,6 +110,22 @@ def holds(folder: Path, key: str) -> bool:
         if key in kept:
             return True
     return False
+
+
+def holds_as(folder: Path, key: str, content: bytes) -> bool:
+    """Whether the row of this name is the one that ``encode`` made ``content`` of."""
+    import io
+
+    import pyarrow.parquet as pq
+
+    own = pq.read_table(io.BytesIO(content)).to_pylist()[0]
+    held = find(folder).rows.get(key, {})  # files of several rows are read first
+    return _told(own) == _told({name: held.get(name) for name in own})
+
+
+def _told(row: Mapping[str, Any]) -> dict[str, str]:
+    """What a row says, to compare: NaN is the same as NaN, and what is not there as None."""
+    return {name: repr(value) for name, value in row.items() if value is not None}
 
 
 def compact(folder: Path) -> tuple[int, int]:

@@ -149,7 +149,8 @@ class PatchTransformer(nn.Module):
 
     def _across_columns(self, h: Tensor, batch: int) -> Tensor:
         if self.independent:
-            h = h.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2)  # (B, N, F D)
+            columns = self.mix.in_features // h.shape[-1]
+            h = h.unflatten(0, (-1, columns)).transpose(1, 2).flatten(2)  # (B, N, F D)
         return self.mix(h)  # (B, N, D)
 
 

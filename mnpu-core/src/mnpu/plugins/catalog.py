@@ -16,7 +16,21 @@ KNOWN: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "mnpu-data-macro": {"feature_source": ("macro",)},
         "mnpu-data-onchain": {"feature_source": ("funding", "onchain")},
         "mnpu-data-sentiment": {"feature_source": ("sentiment",)},
-        "mnpu-guardrails": {"guardrail": ("exposure",)},
+        "mnpu-guardrails": {
+            "guardrail": (
+                "exposure",
+                "concentration",
+                "turnover",
+                "leverage",
+                "drawdown",
+                "daily_loss",
+                "volatility_target",
+                "tail_risk",
+                "stale_data",
+                "liquidity",
+                "kill_switch",
+            )
+        },
         "mnpu-models-moe": {"backbone": ("moe_transformer",)},
         "mnpu-models-ssm": {
             "backbone": (

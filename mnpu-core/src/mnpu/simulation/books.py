@@ -111,6 +111,7 @@ def closed_books(allowed: Positions, market: Market, costs: CostModel) -> Books:
     earned = returns + market.income if market.income.any() else returns
     before, traded = np.zeros_like(weights), np.empty_like(weights)
     gross, notional = np.empty(len(weights)), np.empty(len(weights))
+    charged = []
     for start in range(0, len(weights), BLOCK):  # what is read and written in a block stays in the processor's cache
         rows = slice(start, start + BLOCK)
         gross[rows] = np.maximum(np.einsum("ta,ta->t", weights[rows], earned[rows]), -1.0)
@@ -121,10 +122,12 @@ def closed_books(allowed: Positions, market: Market, costs: CostModel) -> Books:
         drifted /= growth[: len(later)]
         np.subtract(weights[rows], before[rows], out=traded[rows])
         notional[rows] = np.abs(traded[rows]).sum(axis=1)
-    cost: np.ndarray = sum(costs.of_notional(notional).values())  # type: ignore[assignment]
+        charged.append(costs.by_kind(traded[rows]))
+    kinds = {kind: np.concatenate([block[kind] for block in charged]) for kind in charged[0]} if charged else {}
+    cost = np.add.reduce([*kinds.values(), np.zeros(len(weights))])
     net = np.maximum((1.0 - cost) * (1.0 + gross) - 1.0, -1.0)
     lost = np.flatnonzero((net <= -1.0) | (cost >= 1.0))
-    books = Books(allowed.weights, before, weights, traded, notional, cost, gross, net, allowed.violations, None)
+    books = Books(allowed.weights, before, weights, traded, notional, cost, gross, net, allowed.violations, None, kinds)
     return _stopped(books, int(lost[0]), allowed) if len(lost) else books
 
 
@@ -138,7 +141,7 @@ def _stopped(books: Books, lost_at: int, allowed: Positions) -> Books:
     violations = tuple(v for v in books.violations if v.time <= allowed.times[lost_at])
     return Books(
         cut(books.targets), cut(books.before), after, cut(books.traded), cut(books.notional), cut(books.cost), gross,
-        net, violations, lost_at,
+        net, violations, lost_at, {kind: cut(paid) for kind, paid in (books.kinds or {}).items()},
     )  # fmt: skip
 
 

@@ -66,10 +66,7 @@ class CostModel:
             ``commission`` and ``half_spread``.
         """
         xp = array_namespace(traded)
-        return self.of_notional(xp.sum(xp.abs(traded), axis=-1))
-
-    def of_notional(self, notional: Any) -> dict[str, Any]:
-        """The same for the sum of all that is traded, (...,)."""
+        notional = xp.sum(xp.abs(traded), axis=-1)
         return {
             "commission": notional * (self.commission_bps / 1e4),
             "half_spread": notional * (self.half_spread_bps / 1e4),

@@ -173,7 +173,7 @@ def _outcome(
         net=books.net,
         equity=np.concatenate([[1.0], np.cumprod(1.0 + books.net)]),
         turnover_oneway=books.notional / 2,
-        costs=costs.of_notional(books.notional) if books.kinds is None else books.kinds,
+        costs=costs.by_kind(books.traded) if books.kinds is None else books.kinds,
         targets=targets,
         positions=replace(targets, weights=books.after),
         method=method,
