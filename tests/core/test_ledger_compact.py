@@ -172,6 +172,19 @@ def test_killed_at_random_moments_nothing_is_lost(tmp_path):
     assert len(told(tmp_path)) == count
 
 
+def test_a_row_that_was_put_together_is_still_known_as_what_it_was(some):
+    """Whoever has just appended it may find it among others already, and another row of its name is another one."""
+    own = row("w0-001", seed=1, ratio=float("nan"), n=3)
+    ledger.append(some, own)
+    ledger.append(some, row("w0-002", n=2.5))
+    ledger.compact(some)
+    held = ledger_files.holds_as
+    assert held(some / "ledger", "w0-001", ledger_files.encode(own))
+    assert not held(some / "ledger", "w0-001", ledger_files.encode({**own, "seed": 2}))
+    with pytest.raises(MnpuError, match="is in the ledger already"):
+        ledger.append(some, {**own, "seed": 2})
+
+
 def _write(root, worker):
     for n in range(15):
         ledger.append(root, row(f"w{worker}-{n:03d}", seed=n))

@@ -124,8 +124,9 @@ def holds_as(folder: Path, key: str, content: bytes) -> bool:
 
 
 def _told(row: Mapping[str, Any]) -> dict[str, str]:
-    """What a row says, to compare: NaN is the same as NaN, and what is not there as None."""
-    return {name: repr(value) for name, value in row.items() if value is not None}
+    """What a row says, to compare: among others an instant may have another type, and a whole number be a float."""
+    known = {name: value for name, value in row.items() if value is not None}
+    return {name: str(float(v) if isinstance(v, (int, float)) else v) for name, v in known.items()}
 
 
 def compact(folder: Path) -> tuple[int, int]:
