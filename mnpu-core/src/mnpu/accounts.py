@@ -5,28 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mnpu.data.conditions import execution_arrays, funding_paid
-from mnpu.data.fills import marks
+from mnpu.data.fills import Fills, marks
 from mnpu.simulation.execution import Conditions
 from mnpu.simulation.surroundings import surroundings
-from mnpu.types import Forecast
+from mnpu.types import Forecast, Panel
 
 if TYPE_CHECKING:
     from mnpu.assembly import Parts
     from mnpu.pipeline import Prepared
 
-__all__ = ["account", "guarded", "market"]
+__all__ = ["account", "guarded", "market", "market_around"]
 
 
 def market(prepared: Prepared) -> dict[str, Any]:
     """What the market did around each evaluated decision, as the simulator takes it."""
-    first, stop = prepared.rows
+    return market_around(prepared.panel, prepared.fills, *prepared.rows)
+
+
+def market_around(panel: Panel, fills: Fills, first: int, stop: int) -> dict[str, Any]:
+    """The same around the decisions ``first <= t < stop`` of a panel, whose last one is held to the fill after it."""
     return {
-        "prices": prepared.fills.prices[first : stop + 1],
-        "fill_times": prepared.fills.times[first:stop],
-        "tradable": prepared.panel.tradable[first:stop],
-        "marks": marks(prepared.panel, prepared.fills)[first:stop],
-        "cash": prepared.fills.cash[first : stop + 1],
-        "ended": prepared.fills.ended[first : stop + 1],
+        "prices": fills.prices[first : stop + 1],
+        "fill_times": fills.times[first:stop],
+        "tradable": panel.tradable[first:stop],
+        "marks": marks(panel, fills)[first:stop],
+        "cash": fills.cash[first : stop + 1],
+        "ended": fills.ended[first : stop + 1],
     }
 
 

@@ -287,7 +287,7 @@ def evaluate(
     """Decide, limit and simulate one strategy over the evaluated decisions, and measure it."""
     first, stop = prepared.rows
     source = strategy.forecaster.name if strategy.forecaster else parts.forecasters[0].name
-    proposed = _rows(strategy.policy(forecasts[source].final, context), first, stop)
+    proposed = strategy.policy(forecasts[source].final, context).rows(first, stop)
     guards = {} if strategy.is_rule else guarded(parts, prepared, forecasts[source].final)
     outcome = simulate(proposed, **market(prepared), **account(parts, prepared), **guards)
     forecast = None if strategy.is_rule else forecasts[source].rows(first, stop)
@@ -356,7 +356,7 @@ def judge(parts: Parts, prepared: Prepared, forecast: Forecast, context: PolicyC
     moves = market(prepared)
 
     def gross_of(positions: Positions) -> np.ndarray:
-        return simulate(_rows(positions, first, stop), **moves).gross  # no guardrails, no costs
+        return simulate(positions.rows(first, stop), **moves).gross  # no guardrails, no costs
 
     policy = parts.strategies[0].policy
     trial = gates.Trial(policy, context, gross_of)
@@ -401,12 +401,3 @@ def _span(prepared: Prepared, fold: Fold) -> str:
     times = prepared.panel.times
     spans = (f"{times[start]:%Y-%m} to {times[stop - 1]:%Y-%m}" for start, stop in fold.testing)
     return f"test {' and '.join(spans)}"
-
-
-def _rows(positions: Positions, first: int, stop: int) -> Positions:
-    return replace(
-        positions,
-        times=positions.times[first:stop],
-        weights=positions.weights[first:stop],
-        rebalance=positions.rebalance[first:stop],
-    )

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mnpu.data.fills import fill_prices, holding_returns, marks
+from mnpu.accounts import market_around
+from mnpu.data.fills import fill_prices, holding_returns
 from mnpu.errors import DataError
 from mnpu.guard import Chain
 from mnpu.simulation.costs import CostModel
@@ -17,7 +18,7 @@ from mnpu.simulation.market import market_for
 from mnpu.simulation.simulate import SimulationOutcome, simulate
 from mnpu.types import Panel, Positions, Result
 
-__all__ = ["Replay", "replay", "rows_of"]
+__all__ = ["Replay", "replay"]
 
 NEAR = 1e-9  #: Simple returns that differ by less are the same.
 
@@ -120,15 +121,8 @@ def replay(
     """
     first, n = _place(result, panel)
     fills = fill_prices(panel, fill)
-    proposed, rows = rows_of(result.proposed, 0, n), slice(first, first + n)
-    market = {
-        "prices": fills.prices[first : first + n + 1],
-        "fill_times": fills.times[rows],
-        "tradable": panel.tradable[rows],
-        "marks": marks(panel, fills)[rows],
-        "cash": fills.cash[first : first + n + 1],
-        "ended": fills.ended[first : first + n + 1],
-    }
+    proposed, rows = result.proposed.rows(0, n), slice(first, first + n)
+    market = market_around(panel, fills, first, first + n)
     moved = market_for(proposed, **market)
     returns = moved.returns + moved.income
     held = result.positions.weights[:n]
@@ -156,16 +150,6 @@ def replay(
         left_out=len(result.times) - n,
     )
     return replace(found, apart=float(np.abs(found.simulate().net - found.net).max(initial=0.0)))
-
-
-def rows_of(positions: Positions, start: int, stop: int) -> Positions:
-    """The decisions ``start <= t < stop``, without the violations."""
-    return Positions(
-        positions.times[start:stop],
-        positions.symbols,
-        positions.weights[start:stop],
-        positions.rebalance[start:stop],
-    )
 
 
 def _place(result: Result, panel: Panel) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mnpu.analysis.replay import Replay, rows_of
+from mnpu.analysis.replay import Replay
 from mnpu.errors import DataError
 from mnpu.metrics import many
 from mnpu.metrics.dependence import influence_on_sharpe, newey_west_lags, newey_west_se
@@ -123,7 +123,7 @@ def lag_table(replay: Replay, lags: Sequence[int] = LAGS) -> Lags:
 
 
 def _shifted(positions: Positions, start: int, stop: int, later: int) -> Positions:
-    moved = rows_of(positions, start - later, stop - later)
+    moved = positions.rows(start - later, stop - later)
     return replace(moved, times=positions.times[start:stop])
 
 

@@ -25,7 +25,7 @@ from mnpu.feature_tools.donors import exchange
 from mnpu.feature_tools.finished import Finished
 from mnpu.metrics.information import Estimate, by_decision, interval, outcome_order
 from mnpu.simulation.simulate import simulate
-from mnpu.types import Forecast, Positions
+from mnpu.types import Forecast
 
 __all__ = ["FALLS", "Importance", "Measured", "Measurer", "block_length", "importance"]
 
@@ -88,9 +88,7 @@ class Measurer:
         finished = self.finished
         context = pipeline.decisions(finished.prepared, [forecast])
         context = replace(context, tradable=context.tradable & finished.everyone)
-        proposed = finished.parts.strategies[0].policy(forecast, context)
-        rows = slice(self.first, self.stop)
-        positions = Positions(proposed.times[rows], proposed.symbols, proposed.weights[rows], proposed.rebalance[rows])
+        positions = finished.parts.strategies[0].policy(forecast, context).rows(self.first, self.stop)
         parts, prepared = finished.parts, finished.prepared
         guards = guarded(parts, prepared, forecast)
         return simulate(positions, **market(prepared), **account(parts, prepared), **guards).net

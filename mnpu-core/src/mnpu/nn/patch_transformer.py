@@ -124,7 +124,7 @@ class PatchTransformer(nn.Module):
         h = self.tokens(x)  # (G, N, D)
         for block in self.blocks:
             h = through(self, block, h)  # (G, N, D)
-        h = self._across_columns(self.norm(h), x.shape[0])  # (B, N, D)
+        h = self._across_columns(self.norm(h))  # (B, N, D)
         early = (self.lookback - 1) % self.stride  # bars before the first patch ends
         h = h.repeat_interleave(self.stride, dim=1)[:, : self.lookback - early]  # each holds until the next patch ends
         return F.pad(h, (0, 0, early, 0))  # (B, L, D)
@@ -135,7 +135,7 @@ class PatchTransformer(nn.Module):
         for block in self.blocks[:-1]:
             h = through(self, block, h)  # (G, N, D)
         h = self.norm(through(self, self.blocks[-1].last, h))  # (G, 1, D)
-        return self._across_columns(h, x.shape[0])[:, 0]
+        return self._across_columns(h)[:, 0]
 
     def tokens(self, x: Tensor) -> Tensor:
         """Patches with their positions: ``(B, L, F) -> (G, N, D)``."""
@@ -147,7 +147,7 @@ class PatchTransformer(nn.Module):
         patches = patches.flatten(0, 1) if self.independent else patches.transpose(1, 2).flatten(2)
         return self.embed(patches) + self.position
 
-    def _across_columns(self, h: Tensor, batch: int) -> Tensor:
+    def _across_columns(self, h: Tensor) -> Tensor:
         if self.independent:
             columns = self.mix.in_features // h.shape[-1]
             h = h.unflatten(0, (-1, columns)).transpose(1, 2).flatten(2)  # (B, N, F D)

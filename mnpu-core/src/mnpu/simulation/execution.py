@@ -8,7 +8,11 @@ import numpy as np
 
 from mnpu.errors import ConfigError, DataError
 
-__all__ = ["Conditions", "Execution"]
+__all__ = ["KINDS", "SETTINGS", "Conditions", "Execution"]
+
+#: Kinds of cost, and all settings of an account, in the order in which `mnpu.simulation.order_loops` reads them.
+KINDS = ("commission", "half_spread", "impact", "borrow", "funding", "liquidation")
+SETTINGS = (*KINDS, "participation", "lot", "minimum", "carry", "maintenance")
 
 
 @dataclass(frozen=True)

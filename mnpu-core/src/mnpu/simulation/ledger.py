@@ -15,15 +15,12 @@ from mnpu.guard import Chain
 from mnpu.simulation.account import ROUNDING, Account, order
 from mnpu.simulation.books import Books, Orders
 from mnpu.simulation.costs import CostModel
-from mnpu.simulation.execution import Conditions, Execution
+from mnpu.simulation.execution import KINDS, SETTINGS, Conditions, Execution
 from mnpu.simulation.market import Market
 from mnpu.simulation.surroundings import Surroundings
 from mnpu.types import Book, Positions, Violation
 
 __all__ = ["SizedAccount", "ledger_books"]
-
-#: Kinds of cost, in the order of `mnpu.simulation.order_loops.SETTINGS`.
-KINDS = ("commission", "half_spread", "impact", "borrow", "funding", "liquidation")
 
 
 @dataclass(frozen=True)
@@ -51,13 +48,23 @@ class _Rows:
             values = getattr(conditions, name)
             kept.append(np.ascontiguousarray(default if values is None else values, dtype=np.float64))
         years = np.zeros(n_rows) if conditions.years is None else np.asarray(conditions.years, dtype=np.float64)
-        settings = [
-            costs.commission_bps, costs.half_spread_bps, costs.impact, costs.borrow_bps, 0.0, costs.liquidation_bps,
-            execution.participation or 0.0, execution.lot or 0.0, execution.min_notional, float(execution.carry),
-            execution.maintenance or 0.0,
-        ]  # fmt: skip
+        settings = {
+            "commission": costs.commission_bps,
+            "half_spread": costs.half_spread_bps,
+            "impact": costs.impact,
+            "borrow": costs.borrow_bps,
+            "funding": 0.0,  # is not a rate of the account's but of each symbol's at each time
+            "liquidation": costs.liquidation_bps,
+            "participation": execution.participation or 0.0,
+            "lot": execution.lot or 0.0,
+            "minimum": execution.min_notional,
+            "carry": float(execution.carry),
+            "maintenance": execution.maintenance or 0.0,
+        }
         arrays = (market.prices, market.fillable, market.returns, market.income)
-        return cls(tuple(map(np.ascontiguousarray, arrays)), (*kept, years), np.array(settings))
+        return cls(
+            tuple(map(np.ascontiguousarray, arrays)), (*kept, years), np.array([settings[name] for name in SETTINGS])
+        )
 
 
 def ledger_books(

@@ -24,16 +24,13 @@ from typing import Any
 import numpy as np
 
 from mnpu.data.compiled import compiled
+from mnpu.simulation.execution import KINDS, SETTINGS
 
-__all__ = ["SETTINGS", "fill_row", "hold_row", "run_rows"]
+__all__ = ["fill_row", "hold_row", "run_rows"]
 
 #: Settings by their place in an array of them; the first six are the kinds of cost, in a row of costs too.
-SETTINGS = (
-    "commission", "half_spread", "impact", "borrow", "funding", "liquidation",
-    "participation", "lot", "minimum", "carry", "maintenance",
-)  # fmt: skip
-COMMISSION, HALF_SPREAD, IMPACT, BORROW, FUNDING, LIQUIDATION = range(6)
-PARTICIPATION, LOT, MINIMUM, CARRY, MAINTENANCE = range(6, 11)
+COMMISSION, HALF_SPREAD, IMPACT, BORROW, FUNDING, LIQUIDATION = range(len(KINDS))
+PARTICIPATION, LOT, MINIMUM, CARRY, MAINTENANCE = range(len(KINDS), len(SETTINGS))
 #: A quantity this close below a whole number of lots is that number: rounding, not a missing share.
 ROUNDING = 1e-9
 #: Volatility a bar that is charged where none is known: what a wild stock has in a day.

@@ -57,6 +57,11 @@ class Positions:
     rebalance: np.ndarray
     violations: tuple[Violation, ...] = ()
 
+    def rows(self, start: int, stop: int) -> Positions:
+        """The decisions ``start <= t < stop``, with the violations of all."""
+        part = slice(start, stop)
+        return replace(self, times=self.times[part], weights=self.weights[part], rebalance=self.rebalance[part])
+
 
 @dataclass(frozen=True)
 class Book:
