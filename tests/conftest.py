@@ -10,8 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mnpu.types import DatasetInfo, Panel
+
+# The same examples every time, on machines of any speed. To look for new ones: pytest --hypothesis-profile=default
+settings.register_profile("known", derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("known")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -167,6 +167,18 @@ def test_a_damaged_entry_never_changes_a_number(home, database, place, flip, cut
     same(cached(database, QUERY, read), expected)
 
 
+@pytest.mark.parametrize("length", [b"7fffffff00000000", b"-000000000000001", b"not a number at "])
+def test_an_entry_that_asks_for_more_than_it_holds_is_not_read(home, database, length):
+    read = Reader(database)
+    expected = [array.copy() for array in cached(database, QUERY, read)]
+    [entry] = kept(home)
+    content = entry.read_bytes()
+    at = content.index(b"\n") + 1
+    entry.write_bytes(content[:at] + length + content[at + 16 :])
+    same(cached(database, QUERY, read), expected)
+    assert read.n_reads == 2
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_each_byte_of_an_array_counts(home, data):

@@ -328,6 +328,20 @@ def test_a_position_is_closed_where_the_margin_is_gone():
         assert 10_000 * outcome.equity[1:] == pytest.approx([ends_with] * 2, abs=0.005)
 
 
+@pytest.mark.parametrize("low", [float("nan"), 0.0])
+def test_a_margin_that_is_gone_at_the_next_fill_is_gone_whatever_the_bar_says(low):
+    """Long 4 x 10,000 at 100 that is worth 78 at the next fill: 1,200 for 31,200, and the low is unknown or above."""
+    case = flat(
+        1,
+        weights=np.full((1, 1), 4.0),
+        prices=np.array([[100.0], [78.0]]),
+        costs=CostModel(0, 0, liquidation_bps=100),
+        execution=Execution(capital=10_000, maintenance=0.05),
+        conditions=Conditions(low=np.full((1, 1), low), high=np.full((1, 1), low)),
+    )
+    assert 10_000 * case.run().equity[-1] == pytest.approx(888.0, abs=0.005)
+
+
 def test_guardrails_limit_what_earlier_orders_still_want():
     """The cap of one half holds, whatever is carried over."""
     case = flat(

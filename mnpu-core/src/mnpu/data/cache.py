@@ -130,7 +130,10 @@ def _parse(file: BinaryIO, wanted: str) -> Arrays | None:
     prefix = file.read(start)
     if prefix[: len(_MAGIC)] != _MAGIC:
         return None
-    text = file.read(int(prefix[len(_MAGIC) : len(_MAGIC) + 16], 16))
+    length = int(prefix[len(_MAGIC) : len(_MAGIC) + 16], 16)
+    if not 0 <= length <= os.fstat(file.fileno()).st_size:  # what was damaged may ask for more memory than there is
+        return None
+    text = file.read(length)
     if hashlib.sha256(text).hexdigest().encode() != prefix[-64:]:
         return None
     header = json.loads(text)

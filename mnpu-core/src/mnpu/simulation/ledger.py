@@ -36,17 +36,12 @@ class _Rows:
         n_rows, n_assets = market.returns.shape
         conditions.check((n_rows, n_assets))
         unknown, zero = np.full((1, n_assets), np.nan), np.zeros((1, n_assets))
-        held = {"low": market.returns, "high": market.returns}
-        kept = []
-        for name, default in {
-            "volume": unknown,
-            "usual": unknown,
-            "volatility": unknown,
-            "funding": zero,
-            **held,
-        }.items():
-            values = getattr(conditions, name)
-            kept.append(np.ascontiguousarray(default if values is None else values, dtype=np.float64))
+        defaults = {"volume": unknown, "usual": unknown, "volatility": unknown, "funding": zero}
+        kept = [defaults[name] if (values := getattr(conditions, name)) is None else values for name in defaults]
+        # The price at the next fill is one of those in between; where the extreme is not known, it is the one that is.
+        for values, extreme in ((conditions.low, np.fmin), (conditions.high, np.fmax)):
+            kept.append(market.returns if values is None else extreme(values, market.returns))
+        kept = [np.ascontiguousarray(values, dtype=np.float64) for values in kept]
         years = np.zeros(n_rows) if conditions.years is None else np.asarray(conditions.years, dtype=np.float64)
         settings = {
             "commission": costs.commission_bps,
