@@ -26,7 +26,7 @@ from mnpu.assembly import Forecaster, Parts, Strategy, refuse_few_symbols
 from mnpu.config.models import DataConfig
 from mnpu.data.actions import bar_returns, delistings
 from mnpu.data.cache import folder
-from mnpu.data.fills import Fills, fill_prices
+from mnpu.data.fills import Fills, fill_notes, fill_prices
 from mnpu.data.split_by import data_in_sight, locked_from, split_by
 from mnpu.data.store import Store
 from mnpu.data.targets import fold_labels, outcomes
@@ -129,7 +129,7 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress, kept
         comparisons=tuple(results[1:]),
         gates=outcomes,
         panel=prepared.panel.rows(*prepared.rows),
-        notes=(*notes(panel), *unseen_notes(prepared.unseen), *results[0].notes),
+        notes=(*notes(panel, parts.config.fill), *unseen_notes(prepared.unseen), *results[0].notes),
         series=tuple(prepared.side.info.values()),
         features=prepared.frame.specs,
         folds=prepared.split,
@@ -144,7 +144,8 @@ def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
     """Prices and side series of the recipe, as known at each decision."""
     config = parts.config
     also = () if config.costs.funding is None else (config.costs.funding,)
-    panel, side = read(data_in_sight(config.split, config.data), parts.store, parts.planned, progress, also=also)
+    sight = data_in_sight(config.split, config.data)
+    panel, side = read(sight, parts.store, parts.planned, progress, also=also, vwap=config.fill == "vwap")
     refuse_few_symbols(panel.symbols, parts.strategies)
     parts.chain.check(panel.symbols)
     return panel, side
@@ -157,8 +158,12 @@ def read(
     progress: Progress,
     *,
     also: Sequence[str] = (),
+    vwap: bool = False,
 ) -> tuple[Panel, SideTable]:
-    """Prices and the side series that the columns read, and ``also`` those, from the store at ``path``."""
+    """Prices and the side series that the columns read, and ``also`` those, from the store at ``path``.
+
+    ``vwap`` asks for the average price of bars that are put together from shorter ones.
+    """
     years = f"{data.start:%Y} to {data.end:%Y}"
     what = f"{len(data.symbols)} symbols" if data.symbols else f"universe {data.universe}"
     with progress.stage(f"loading {what}, {years}"):
@@ -174,6 +179,7 @@ def read(
             zero_volume=data.zero_volume,
             dataset=data.dataset,
             calendar=data.calendar,
+            vwap=vwap,
         )
         if members is not None:
             panel = replace(panel, member=membership(panel.times, panel.symbols, members))
@@ -386,15 +392,15 @@ def unforeseen(
     return replace(of_features, passed=False, detail=seen if of_features.passed else f"{of_features.detail}; {seen}")
 
 
-def notes(panel: Panel) -> tuple[str, ...]:
-    """What a reader must know about the prices: origin, adjustment and the date of its knowledge, hindsight."""
+def notes(panel: Panel, fill: str) -> tuple[str, ...]:
+    """What a reader must know about the prices: origin, adjustment and the date of its knowledge, hindsight, fills."""
     lines = []
     for info in dict.fromkeys(panel.datasets):
         known = f"adjusted with knowledge of {info.adjusted_as_of}" if info.adjusted_as_of else "as traded"
         lines.append(f"{info.name} ({info.vendor}, {info.licence}): {info.adjustment} adjustment, {known}. {info.note}")
     for symbol, time, earned in delistings(panel):
         lines.append(f"{symbol} was delisted by {time:%Y-%m-%d}: who held it got its last price and {earned:+.1%}.")
-    return tuple(lines)
+    return (*lines, *fill_notes(panel, fill))
 
 
 def _span(prepared: Prepared, fold: Fold) -> str:

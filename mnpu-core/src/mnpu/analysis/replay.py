@@ -107,7 +107,7 @@ def replay(
     panel : Panel
         The prices of the run: those of the whole store, or ``result.panel``. The latter ends with the last decision,
         so that the last two of them have no later prices and are left out.
-    fill : {"next_close", "next_open"}
+    fill : {"next_close", "next_open", "vwap"}
         The fill rule of the run.
     chain : Chain, optional
         The run's guardrails; default none.

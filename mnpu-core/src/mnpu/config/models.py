@@ -242,7 +242,9 @@ class Pipeline(Block):
     target: Use = Field(
         default=Use.model_validate({"use": "forward_return", "horizons": [5]}), description="What is forecast."
     )
-    fill: Literal["next_close", "next_open"] = Field(default="next_close", description="Price that an order gets.")
+    fill: Literal["next_close", "next_open", "vwap"] = Field(
+        default="next_close", description="Price of the next bar that an order gets; vwap: its volume weighted average."
+    )
     split: Annotated[SplitConfig, Field(discriminator="use")] = Field(
         description="What is trained on, and what is tested."
     )

@@ -28,7 +28,7 @@ def execution_arrays(panel: Panel, fills: Fills, fill: str, *, volumes: bool = T
         Uses ``close``, and where it has them ``volume``, ``low`` and ``high``.
     fills : Fills
         Of this panel.
-    fill : {"next_close", "next_open"}
+    fill : {"next_close", "next_open", "vwap"}
     volumes : bool, default=True
         Whether anything depends on them.
 
@@ -37,8 +37,9 @@ def execution_arrays(panel: Panel, fills: Fills, fill: str, *, volumes: bool = T
     arrays : dict of str to float64 ndarray
         ``volume``: value traded in the bar of the fill, price times volume. ``usual``: its mean over the 20 bars up to
         the decision. ``volatility``: standard deviation of the returns of the same bars. ``years`` (T,): from one fill
-        to the next, 0 in the last two rows. ``low``, ``high``: return from the fill to the extremes of the bar before
-        the next one. All but ``years`` (T, A), NaN where too little is known.
+        to the next, 0 in the last two rows. ``low``, ``high``: return from the fill to the extremes until the next one:
+        of the bar in between; where fills are spread over their bar, of its close, when all is held, and of the whole
+        next bar. All but ``years`` (T, A), NaN where too little is known.
 
     Raises
     ------
@@ -66,10 +67,13 @@ def execution_arrays(panel: Panel, fills: Fills, fill: str, *, volumes: bool = T
 
 def _times_and_extremes(panel: Panel, fills: Fills, fill: str) -> dict[str, np.ndarray]:
     arrays = {"years": _years(fills.times)}
-    for name in ("low", "high"):
+    for name, further in (("low", np.fmin), ("high", np.fmax)):
         if name in panel.fields:
-            ahead = 2 if fill == "next_close" else 1  # the bar that lies between one fill and the next
-            arrays[name] = _later(panel[name], ahead) / fills.prices - 1.0
+            ahead = 1 if fill == "next_open" else 2  # the bar that lies between one fill and the next
+            extreme = _later(panel[name], ahead)
+            if fill == "vwap":
+                extreme = further(extreme, _later(panel["close"], 1))
+            arrays[name] = extreme / fills.prices - 1.0
     return arrays
 
 
