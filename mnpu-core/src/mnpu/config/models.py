@@ -170,7 +170,7 @@ class ExecutionConfig(Block):
         default=None, gt=0, le=1, description="Largest share of the value traded in the bar of the fill."
     )
     carry: bool = Field(default=True, description="Try in the next bars what a bar's volume did not allow.")
-    lot: float | None = Field(default=None, gt=0, description="Whole multiples of it are traded, in adjusted shares.")
+    lot: float | None = Field(default=None, gt=0, description="Whole multiples of it are traded, in shares of the day.")
     min_notional: float = Field(default=0.0, ge=0, description="Smaller orders are not sent.")
     maintenance: float | None = Field(
         default=None,

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from mnpu.data.actions import bar_returns
-from mnpu.data.fills import Fills
+from mnpu.data.fills import Fills, fill_factors
 from mnpu.errors import DataError
 from mnpu.types import Panel, SideTable
 
@@ -39,7 +39,8 @@ def execution_arrays(panel: Panel, fills: Fills, fill: str, *, volumes: bool = T
         the decision. ``volatility``: standard deviation of the returns of the same bars. ``years`` (T,): from one fill
         to the next, 0 in the last two rows. ``low``, ``high``: return from the fill to the extremes until the next one:
         of the bar in between; where fills are spread over their bar, of its close, when all is held, and of the whole
-        next bar. All but ``years`` (T, A), NaN where too little is known.
+        next bar. ``factor``, only where there are splits: their product up to the fill. All but ``years`` (T, A), NaN
+        where too little is known.
 
     Raises
     ------
@@ -74,7 +75,8 @@ def _times_and_extremes(panel: Panel, fills: Fills, fill: str) -> dict[str, np.n
             if fill == "vwap":
                 extreme = further(extreme, _later(panel["close"], 1))
             arrays[name] = extreme / fills.prices - 1.0
-    return arrays
+    factor = fill_factors(panel, fill)
+    return arrays if (factor == 1.0).all() else {**arrays, "factor": factor}
 
 
 def funding_paid(side: SideTable, series: str, symbols: tuple[str, ...], times: pd.DatetimeIndex) -> np.ndarray:

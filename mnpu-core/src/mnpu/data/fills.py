@@ -17,6 +17,7 @@ from mnpu.types import Panel
 __all__ = [
     "Fills",
     "average_prices",
+    "fill_factors",
     "fill_notes",
     "fill_prices",
     "holding_returns",
@@ -113,6 +114,16 @@ def mean_prices(panel: Panel) -> np.ndarray:
     if any(name not in panel.fields for name in FOUR):
         return np.full(panel.shape, np.nan)
     return (panel["open"] + panel["high"] + panel["low"] + panel["close"]) / 4
+
+
+def fill_factors(panel: Panel, fill: str) -> np.ndarray:
+    """Product of all splits up to the fill of each decision, (T, A): its price over this is the one that was quoted."""
+    factor = panel.fields.get("split_factor")
+    if factor is None:
+        return np.ones(panel.shape)
+    if fill == "next_open":
+        factor = panel.fields.get("open_factor", factor)  # a split on a Wednesday is not in the open of its week
+    return np.concatenate([factor[1:], factor[-1:]])
 
 
 def with_vwap(panel: Panel) -> Panel:

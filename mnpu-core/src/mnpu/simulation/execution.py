@@ -28,7 +28,8 @@ class Execution:
     carry : bool
         What the bar's volume did not allow is tried again in the next bars, until another order replaces it.
     lot : float or None
-        Shares are traded in whole multiples of it, but for what closes a position; None for fractions of a share.
+        Shares of the day are traded in whole multiples of it, but for what closes a position; None for fractions of a
+        share.
     min_notional : float
         An order of a smaller value is not sent, but for what closes a position.
     maintenance : float or None
@@ -69,6 +70,9 @@ class Conditions:
         Between the two fills: what is borrowed costs by the year.
     low, high : float64 (T, A) or None
         Return from fill t to the lowest and to the highest price up to fill t + 1.
+    factor : float64 (T, A) or None
+        Product of all splits up to fill t: ``prices / factor`` are the prices of the day, and orders count its shares.
+        None: there are no splits.
     """
 
     volume: np.ndarray | None = None
@@ -78,6 +82,7 @@ class Conditions:
     years: np.ndarray | None = None
     low: np.ndarray | None = None
     high: np.ndarray | None = None
+    factor: np.ndarray | None = None
 
     def check(self, shape: tuple[int, int]) -> None:
         """Refuse what is not about (T, A) decisions, and funding that is not finite (DataError)."""
@@ -90,3 +95,7 @@ class Conditions:
                 )
         if self.funding is not None and not np.isfinite(self.funding).all():
             raise DataError("funding that is not finite", where="simulation", expected="0 where none is paid")
+        if self.factor is not None and not ((self.factor > 0) & np.isfinite(self.factor)).all():
+            raise DataError(
+                "a split factor that is no positive number", where="simulation", expected="1 without a split"
+            )
