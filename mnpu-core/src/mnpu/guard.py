@@ -28,6 +28,7 @@ from array_api_compat import array_namespace
 from pydantic import Field
 
 from mnpu.errors import ConfigError, DataError
+from mnpu.guard_conflicts import refuse_contradictions
 from mnpu.guard_rounds import Step, all_excess, excess_of, finite_or_held, name_of, rounds, settled, sound, tolerance
 from mnpu.types import Book, Positions, Violation
 from mnpu.types.positions import State
@@ -208,11 +209,12 @@ class Chain:
         """Past bars that the rules need."""
         return max((getattr(rule, "lookback", 0) for rule in self.guardrails), default=0)
 
-    def check(self, symbols: Sequence[str]) -> None:
-        """Raise ConfigError where a rule cannot work on these symbols."""
+    def check(self, symbols: Sequence[str], *, long_only: bool = False) -> None:
+        """Raise ConfigError where a rule cannot work on these symbols, or two contradict each other on them."""
         for rule in self.guardrails:
             if hasattr(rule, "check"):
                 rule.check(symbols)
+        refuse_contradictions(Chain, list(zip(self.names, self.guardrails, strict=True)), symbols, long_only=long_only)
 
     def limit(self, proposed: Any, book: Book) -> Any:
         """The allowed weights (..., A), without reasons."""

@@ -146,7 +146,7 @@ def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
     also = () if config.costs.funding is None else (config.costs.funding,)
     panel, side = read(data_in_sight(config.split, config.data), parts.store, parts.planned, progress, also=also)
     refuse_few_symbols(panel.symbols, parts.strategies)
-    parts.chain.check(panel.symbols)
+    parts.chain.check(panel.symbols, long_only=parts.strategies[0].policy.long_only)
     return panel, side
 
 
