@@ -328,11 +328,11 @@ def test_a_covariance_that_is_none_is_refused():
 
 
 def test_a_policy_that_reads_returns_refuses_a_target_of_something_else():
-    from mnpu.assembly import Strategy, _refuse_other_units
+    from mnpu.assembly import _refuse_other_units
     from mnpu.data.targets import ForwardReturn
     from mnpu.data.targets.direction import Direction
 
-    kelly, by_past = Strategy("k", KellyFraction(), None), Strategy("v", VolatilityScaled(volatility="past"), None)
+    kelly, by_past = KellyFraction(), VolatilityScaled(volatility="past")
     _refuse_other_units("forward_return", ForwardReturn(), [kelly])
     _refuse_other_units("direction", Direction(), [by_past])
     with pytest.raises(ConfigError, match=r"target: direction forecasts no returns, and KellyFraction"):

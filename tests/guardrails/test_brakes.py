@@ -83,13 +83,16 @@ def test_a_position_may_always_be_reduced_and_one_through_zero_counts_from_zero(
 def test_the_kill_switch_closes_everything_and_stays_on_without_its_file(tmp_path):
     switch = tmp_path / "STOP"
     chain = Chain([KillSwitch(file=str(switch))])
-    book = book_of([0.3, 0.2], [True, False], memory={})
-    assert chain.decide(np.array([0.5, 0.2]), book).state == "ACTIVE"
+    seen = lambda: book_of([0.3, 0.2], [True, False], memory={}, switches=chain.switches())
+    assert chain.decide(np.array([0.5, 0.2]), seen()).state == "ACTIVE"
     switch.touch()
+    book = seen()
     decided = chain.decide(np.array([0.5, 0.2]), book)
     assert (decided.weights.tolist(), decided.state) == ([0.0, 0.2], "HALTED")
     memory = chain.remember(np.array([0.5, 0.2]), decided.weights, book)
     switch.unlink()
+    assert chain.remember(np.array([0.5, 0.2]), decided.weights, book) == memory  # what was seen counts, not what is
+    book = seen()
     assert chain.decide(np.array([0.5, 0.2]), replace(book, memory=memory)).state == "HALTED"
     reset = chain.reset(replace(book, memory=memory), ["kill_switch"])
     assert chain.decide(np.array([0.5, 0.2]), replace(book, memory=reset)).state == "ACTIVE"

@@ -138,10 +138,20 @@ class Agent:
             weights=self._pending.targets,
             forecast=self._forecasts[-1],
             violations=self._pending.violations,
+            state=chain.state(self._book, self._pending.violations),
         )
 
     def reset(self, rules: Sequence[str] | None = None) -> None:
-        """End the halts and brakes of the named guardrails, or of all, from the next decision on."""
+        """End the halts and brakes of the named guardrails, or of all, from the next decision on.
+
+        A cause that is still there (a switch that is on, a loss of today) stops it again.
+
+        Raises
+        ------
+        ConfigError
+            There is no guardrail of that name.
+        """
+        self._parts.chain.known(rules)
         if self._book is not None:
             self._account.reset(self._parts.chain, self._book, rules)
 
@@ -154,7 +164,8 @@ class Agent:
         last = len(bars.times) - 1
         told = surroundings(bars, (last, last + 1), lookback=chain.lookback)
         forecast = self._forecasts[-1]
-        return {**told.book(0), "quantiles": forecast.quantiles[0, :, 0], "levels": forecast.levels}
+        shown = {"quantiles": forecast.quantiles[0, :, 0], "levels": forecast.levels}
+        return {**told.book(0), **shown, "switches": chain.switches()}
 
     def _decide(self) -> tuple[np.ndarray, bool]:
         """The policy's last row on the forecasts and bars that it looks back over."""

@@ -118,7 +118,8 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         refuse_few_symbols(config.data.symbols, strategies)
     planned = plan(config.features, registry)
     target = build("target", config.target)
-    _refuse_other_units(config.target.use, target, strategies)
+    chain = Chain([build("guardrail", use) for use in config.guardrails])
+    _refuse_other_units(config.target.use, target, [*(s.policy for s in strategies), *chain.guardrails])
     return Parts(
         config=config,
         resolved=resolved,
@@ -127,7 +128,7 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         validators=[build("validator", use) for use in config.validators],
         target=target,
         strategies=strategies,
-        chain=Chain([build("guardrail", use) for use in config.guardrails]),
+        chain=chain,
         costs=CostModel(**config.costs.model_dump(exclude={"funding"})),
         execution=None if config.execution is None else Execution(**config.execution.model_dump()),
         metrics={c.name: registry.build("metric", c.canonical, {}) for c in registry.components("metric")},
@@ -212,15 +213,16 @@ def _absolute(text: str, base: Path) -> Path:
     return path if path.is_absolute() else (base / path).resolve()
 
 
-def _refuse_other_units(name: str, target: Any, strategies: Sequence[Strategy]) -> None:
-    """Raise ConfigError where a policy reads returns and the target is something else about the future."""
-    readers = [s.policy for s in strategies if getattr(s.policy, "reads_returns", False)]
+def _refuse_other_units(name: str, target: Any, parts: Sequence[Any]) -> None:
+    """Raise ConfigError where a policy or a guardrail reads returns and the target is something else of the future."""
+    readers = [part for part in parts if getattr(part, "reads_returns", False)]
     if readers and not getattr(target, "of_returns", False):
         raise ConfigError(
-            f"{name} forecasts no returns, and {type(readers[0]).__name__} sizes bets by their mean and variance",
+            f"{name} forecasts no returns, and {type(readers[0]).__name__} reads their distribution",
             where="target",
             expected="a target whose labels are returns, as forward_return",
-            next_step="Take forward_return, or a policy that only ranks or signs: rank_long_short, signed_quantile.",
+            next_step="Take forward_return, or a policy that only ranks or signs (rank_long_short, signed_quantile), "
+            "and no guardrail that reads the forecast.",
         )
 
 

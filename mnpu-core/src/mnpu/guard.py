@@ -20,20 +20,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import pandas as pd
 from array_api_compat import array_namespace
 from pydantic import Field
 
-from mnpu.guard_rounds import Step, all_excess, excess_of, finite_or_held, name_of, rounds, settled, tolerance
+from mnpu.errors import ConfigError, DataError
+from mnpu.guard_conflicts import refuse_contradictions
+from mnpu.guard_rounds import Step, all_excess, excess_of, finite_or_held, name_of, rounds, settled, sound, tolerance
 from mnpu.types import Book, Positions, Violation
+from mnpu.types.positions import State
 
 __all__ = ["Chain", "Decided", "GrossCap", "Guardrail", "State", "finite_or_held", "tolerance"]
 
-State = Literal["ACTIVE", "REDUCING", "HALTED"]
 NOT_FINITE, UNREACHABLE, CONFLICT = "PROPOSAL_NOT_FINITE", "LIMIT_UNREACHABLE", "LIMITS_CONFLICT"
+NO_ACCOUNT, UNDER_WATER = "ACCOUNT_NOT_FINITE", "ACCOUNT_UNDER_WATER"
 
 
 class Guardrail(Protocol):
@@ -55,7 +58,9 @@ class Guardrail(Protocol):
     * ``warned(weights, book)`` (...,), where it would have changed something, had it been more than a warning;
     * ``remember(proposed, allowed, book)`` (..., k), what it must know at the next decision as
       ``book.memory[self.name]``; ``reset(book)`` (..., k), what it knows after an explicit reset;
-    * ``state(book)``, ACTIVE, REDUCING or HALTED for one book, from its memory and the book.
+    * ``state(book)``, ACTIVE, REDUCING or HALTED for one book, from its memory and the book;
+    * ``switches()``, names of what stops it from outside (a file) and is on now: the one thing that is looked up, by
+      whoever decides live and once for each decision, and given back as ``book.switches``.
     """
 
     path_dependent: bool
@@ -143,6 +148,14 @@ class Reporter:
             self.add(NOT_FINITE, 0, unreadable, action="de-risk")
         return np.asarray(self.book.weights) if unreadable else proposed
 
+    def unsound(self) -> None:
+        """Note an account of which nothing is known, counting the numbers, or nothing is left."""
+        numbers = [x for x in (self.book.equity, self.book.peak, self.book.day_equity) if x is not None]
+        if unknown := int((~np.isfinite(numbers)).sum()):
+            self.add(NO_ACCOUNT, 0, unknown, action="de-risk")
+        elif numbers[0] <= 0:
+            self.add(UNDER_WATER, 0, numbers[0], action="de-risk")
+
     def untradable(self, wanted: np.ndarray) -> None:
         """Note each symbol that keeps its weight because it does not trade."""
         kept = np.asarray(self.book.weights)
@@ -155,8 +168,8 @@ class Decided:
     """One book (A,) after a chain.
 
     ``state`` is ACTIVE in normal running, REDUCING while a limit is exceeded that no reachable book meets, or a brake
-    is on, so that only trades toward it are allowed, and HALTED where the proposal was unreadable or a rule has stopped
-    all trading until it is reset: nothing new is bought.
+    is on, so that only trades toward it are allowed, and HALTED where the proposal or the account was unreadable, the
+    account is under water, or a rule has stopped all trading until it is reset: nothing new is bought.
     """
 
     weights: np.ndarray
@@ -174,6 +187,9 @@ class Chain:
 
     Notes
     -----
+    Where the account is not known (its equity, peak or equity of the day before not finite) or under water (equity not
+    above zero), nothing grows. A drifted weight that is not finite is an error: no book is safe from there.
+
     The result meets every limit if the drifted book does, or the one that is flat in all that trades; and no excess is
     larger than that of the drifted book. Where the rules still disagree after thirty rounds, the result is, where the
     flat book is legal, the largest part of the last book that is; else the limited drifted book, or else itself.
@@ -193,11 +209,12 @@ class Chain:
         """Past bars that the rules need."""
         return max((getattr(rule, "lookback", 0) for rule in self.guardrails), default=0)
 
-    def check(self, symbols: Sequence[str]) -> None:
-        """Raise ConfigError where a rule cannot work on these symbols."""
+    def check(self, symbols: Sequence[str], *, long_only: bool = False) -> None:
+        """Raise ConfigError where a rule cannot work on these symbols, or two contradict each other on them."""
         for rule in self.guardrails:
             if hasattr(rule, "check"):
                 rule.check(symbols)
+        refuse_contradictions(Chain, list(zip(self.names, self.guardrails, strict=True)), symbols, long_only=long_only)
 
     def limit(self, proposed: Any, book: Book) -> Any:
         """The allowed weights (..., A), without reasons."""
@@ -214,17 +231,47 @@ class Chain:
         return {key: rule.remember(proposed, allowed, own) for key, (rule, own) in kept if hasattr(rule, "remember")}
 
     def reset(self, book: Book, rules: Sequence[str] | None = None) -> dict[str, Any]:
-        """The memory after an explicit reset of the named ``rules``, or of all: a halt ends here and nowhere else."""
+        """The memory after an explicit reset of the named ``rules``, or of all: a halt ends here and nowhere else.
+
+        Raises
+        ------
+        ConfigError
+            There is no rule of that name.
+        """
+        self.known(rules)
         memory = dict(book.memory or {})
         for key, (rule, own) in zip(self.names, self._rules(book), strict=True):
             if (rules is None or key in rules) and key in memory:
                 memory[key] = rule.reset(own) if hasattr(rule, "reset") else 0 * memory[key]
         return memory
 
+    def known(self, rules: Sequence[str] | None) -> None:
+        """Raise ConfigError for a name that no rule has."""
+        if strange := sorted(set(rules or ()) - set(self.names)):
+            raise ConfigError(
+                f"there is no guardrail {', '.join(strange)}",
+                where="reset",
+                expected=f"some of {', '.join(self.names)}" if self.names else "a chain with guardrails",
+                next_step="Correct the name.",
+            )
+
+    def switches(self) -> frozenset[str]:
+        """The kill switches that are on at this moment: ``switches`` of the book of a live decision."""
+        return frozenset(name for rule in self.guardrails if hasattr(rule, "switches") for name in rule.switches())
+
+    def state(self, book: Book, violations: Sequence[Violation]) -> State:
+        """The state of one book (A,) that was decided with these violations (see `Decided`)."""
+        states = {rule.state(own) for rule, own in self._rules(book) if hasattr(rule, "state")}
+        codes = {violation.code for violation in violations}
+        if codes & {NOT_FINITE, NO_ACCOUNT, UNDER_WATER} or "HALTED" in states:
+            return "HALTED"
+        return "REDUCING" if codes & {UNREACHABLE, CONFLICT} or "REDUCING" in states else "ACTIVE"
+
     def decide(self, proposed: np.ndarray, book: Book) -> Decided:
         """The allowed weights for one book (A,), with the reason for each change."""
         report = Reporter("chain", book)
         report.unreadable(proposed)
+        report.unsound()
         steps: list[Step] = []
         weights = self._limited(proposed, book, steps)
         said = set()
@@ -238,12 +285,7 @@ class Chain:
         if np.abs(weights - last).max(initial=0.0) > 1e-9:
             report.rule = self._at_odds(last, book)
             report.add(CONFLICT, 0.0, float(np.abs(weights - last).sum()), action="de-risk")
-        states = {rule.state(own) for rule, own in self._rules(book) if hasattr(rule, "state")}
-        codes = {violation.code for violation in report.violations}
-        if NOT_FINITE in codes or "HALTED" in states:
-            return Decided(weights, tuple(report.violations), "HALTED")
-        reducing = codes & {UNREACHABLE, CONFLICT} or "REDUCING" in states
-        return Decided(weights, tuple(report.violations), "REDUCING" if reducing else "ACTIVE")
+        return Decided(weights, tuple(report.violations), self.state(book, report.violations))
 
     def apply(self, positions: Positions, tradable: np.ndarray) -> Positions:
         """Limit all of time at once, as if each decision began from cash.
@@ -284,10 +326,22 @@ class Chain:
     def _limited(self, proposed: Any, book: Book, steps: list[Step]) -> Any:
         """The allowed weights; each rule's work of every round is added to ``steps``."""
         xp = array_namespace(proposed)
+        if not bool(xp.all(xp.isfinite(book.weights))):
+            raise DataError(
+                "a drifted weight is not finite",
+                where="guardrails",
+                expected="the book that is held, which no limit can do without",
+                next_step="Find out what is held, and begin again from there.",
+            )
         weights = finite_or_held(xp, proposed, book.weights)
+        fine = sound(xp, book, weights)
+        if not bool(xp.all(fine)):
+            zero = xp.zeros_like(weights)
+            least, most = xp.minimum(book.weights, zero), xp.maximum(book.weights, zero)
+            weights = xp.where(fine, weights, xp.minimum(xp.maximum(weights, least), most))
         rules = self._rules(book)
         weights, moving = rounds(xp, rules, weights, steps)
-        return weights if len(rules) < 2 else settled(xp, rules, weights, moving, book)
+        return weights if len(rules) < 2 or not weights.shape[-1] else settled(xp, rules, weights, moving, book)
 
     def _rules(self, book: Book) -> list[tuple[Any, Book]]:
         """Each rule with the book as it sees it."""

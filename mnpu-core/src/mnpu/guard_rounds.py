@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from array_api_compat import device
+
 from mnpu.types import Book
 
-__all__ = ["Step", "all_excess", "excess_of", "finite_or_held", "name_of", "rounds", "settled", "tolerance"]
+__all__ = ["Step", "all_excess", "excess_of", "finite_or_held", "name_of", "rounds", "settled", "sound", "tolerance"]
 
 #: How often a chain goes through its rules before it takes them to disagree.
 PASSES = 30
@@ -29,6 +31,16 @@ def finite_or_held(xp: Any, proposed: Any, held: Any) -> Any:
     """
     readable = xp.all(xp.isfinite(proposed), axis=-1, keepdims=True)
     return xp.where(readable, proposed, held)
+
+
+def sound(xp: Any, book: Book, like: Any) -> Any:
+    """Where the account is known and above water, (..., 1): all its numbers finite, its equity positive."""
+    column = lambda x: xp.asarray(x, dtype=like.dtype, device=device(like))[..., None]  # noqa: E731
+    numbers = [column(x) for x in (book.equity, book.peak, book.day_equity) if x is not None]
+    fine = numbers[0] > 0.0
+    for number in numbers:
+        fine = fine & xp.isfinite(number)
+    return fine
 
 
 def name_of(rule: Any) -> str:

@@ -147,7 +147,7 @@ def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
     sight = data_in_sight(config.split, config.data)
     panel, side = read(sight, parts.store, parts.planned, progress, also=also, vwap=config.fill == "vwap")
     refuse_few_symbols(panel.symbols, parts.strategies)
-    parts.chain.check(panel.symbols)
+    parts.chain.check(panel.symbols, long_only=parts.strategies[0].policy.long_only)
     return panel, side
 
 

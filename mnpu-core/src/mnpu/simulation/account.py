@@ -72,7 +72,8 @@ class Account:
     ) -> Book:
         """The account at a decision: the book after the last fill, marked by its return (A,) since then.
 
-        ``around`` are further fields of the book: what the market has told by now.
+        ``around`` are further fields of the book: what the market has told by now. Without a word on ``switches``
+        none is on: a backtest does not look at files.
         """
         growth = 1.0 + float(self.weights @ marks)
         if growth <= 0.0:  # lost between fill and decision; the fill will say so, until then the last book stands
@@ -85,8 +86,9 @@ class Account:
         if day != self._day:
             self._day, self._day_equity = day, self._last_equity
         self._last_equity = now
+        told: dict[str, Any] = {"switches": frozenset(), **(around or {})}
         own: dict[str, Any] = {"day": day, "day_equity": self._day_equity, "memory": self.memory}
-        return Book(marked, tradable, now, self._peak, time, symbols, **own, **(around or {}))
+        return Book(marked, tradable, now, self._peak, time, symbols, **own, **told)
 
     def remember(self, wanted: np.ndarray, allowed: np.ndarray, chain: Chain, book: Book) -> None:
         """Keep what the guardrails must know at the next decision."""

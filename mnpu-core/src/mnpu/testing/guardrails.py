@@ -111,6 +111,7 @@ def _told(rng: np.random.Generator, equity: np.ndarray, symbols: int) -> dict[st
         "age": age,
         "quantiles": quantiles,
         "levels": levels,
+        "switches": frozenset(),
     }
 
 

@@ -11,9 +11,10 @@ import pandas as pd
 
 from mnpu.types.forecasts import Forecast
 
-__all__ = ["Action", "Book", "Decision", "PolicyContext", "Positions", "Violation"]
+__all__ = ["Action", "Book", "Decision", "PolicyContext", "Positions", "State", "Violation"]
 
 Action = Literal["warn", "scale", "de-risk"]
+State = Literal["ACTIVE", "REDUCING", "HALTED"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ class Book:
         Forecast of the simple return of the first horizon; NaN where there is none.
     memory : mapping of str to array (..., k), optional
         What the rules of a chain remember of earlier decisions, by the rule's name. None is a new account.
+    switches : frozenset of str, optional
+        Which kill switches are on, by the name of their file, as whoever decides has looked once for this decision.
 
     Notes
     -----
@@ -114,6 +117,7 @@ class Book:
     quantiles: Any = None
     levels: tuple[float, ...] | None = None
     memory: Mapping[str, Any] | None = None
+    switches: frozenset[str] | None = None
 
     def row(self, i: Any, time: pd.Timestamp | None = None) -> Book:
         """One of many parallel books (N, A), decided at ``time`` or at the time of all; or some, by a mask (N,)."""
@@ -132,7 +136,7 @@ BATCHED = ("weights", "tradable", "equity", "peak", "day_equity", "past", "volum
 
 @dataclass(frozen=True)
 class Decision:
-    """One live answer: the book decided at ``time``, before and after the guardrails."""
+    """One live answer: the book decided at ``time``, before and after the guardrails, and their state."""
 
     time: pd.Timestamp
     symbols: tuple[str, ...]
@@ -140,3 +144,4 @@ class Decision:
     weights: np.ndarray
     forecast: Forecast
     violations: tuple[Violation, ...]
+    state: State = "ACTIVE"

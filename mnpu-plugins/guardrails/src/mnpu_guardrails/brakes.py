@@ -121,12 +121,14 @@ class Drawdown(Brake):
         kept = self._memory(xp, book, like, 3)
         was, halted, own = kept[..., :1], kept[..., 1:2], kept[..., 2:]
         equity, peak = as_column(xp, book.equity, like), as_column(xp, book.peak, like)
-        own = xp.where(own > 0, xp.maximum(own, equity), own)
+        own = xp.where((own > 0) & xp.isfinite(equity), xp.maximum(own, equity), own)
         peak = xp.where(own > 0, own, peak)
         down = 1.0 - equity / xp.where(peak > 0, peak, xp.ones_like(peak))
         # 1e-12: a drawdown of exactly the limit counts as reached, whatever rounding says
         raw = xp.clip((down - self.start + 1e-12) / (self.stop - self.start), min=0.0, max=1.0)
-        brake = xp.where(down <= self.resume, xp.zeros_like(raw), xp.maximum(was, raw))
+        known = xp.isfinite(down)  # an equity that is not known sets no brake and releases none
+        raw = xp.where(known, raw, xp.zeros_like(raw))
+        brake = xp.where(known & (down <= self.resume), xp.zeros_like(raw), xp.maximum(was, raw))
         halted = xp.maximum(halted, xp.astype((raw >= 1) & (self.floor == 0), like.dtype))
         brake, halted, own = xp.broadcast_arrays(xp.where(halted > 0, xp.ones_like(brake), brake), halted, own)
         return brake, halted, own
@@ -146,9 +148,10 @@ class DailyLoss(Brake):
     Notes
     -----
     A day is a UTC day, and begins with the equity of the last decision of the day before. Once tripped it stays so
-    until the next day, whatever equity does. Projection: all that trades is scaled by one factor. Code: ``DAILY_LOSS``.
+    until the next day, whatever equity does; a clock that goes back ends no day. Projection: all that trades is scaled
+    by one factor. Code: ``DAILY_LOSS``.
 
-    Memory: the day, counted from 1, in which it last tripped.
+    Memory: the day in which it last tripped, as `Rule` counts days, 0 for never.
     """
 
     name = "daily_loss"
@@ -176,7 +179,9 @@ class DailyLoss(Brake):
         kept = self._memory(xp, book, allowed, 1)
         if self._unknown(book):
             return kept
-        return xp.where(self._tripped(xp, allowed, book), xp.zeros_like(kept) + self._day(book), kept)
+        today = xp.zeros_like(kept) + self._day(book)
+        latest = xp.where((kept != 0) & (kept > today), kept, today)
+        return xp.where(self._tripped(xp, allowed, book), latest, kept)
 
     def state(self, book: Book) -> State:
         """REDUCING for the rest of a day in which it tripped."""
@@ -196,7 +201,8 @@ class DailyLoss(Brake):
     def _tripped(self, xp: Any, like: Any, book: Book) -> Any:
         equity, began = as_column(xp, book.equity, like), as_column(xp, book.day_equity, like)
         lost = equity <= began * (1.0 - self.loss) + 1e-12
-        return lost | (self._memory(xp, book, like, 1) == self._day(book))
+        kept = self._memory(xp, book, like, 1)
+        return lost | ((kept != 0) & (kept >= self._day(book)))
 
 
 class KillSwitch(Rule):
@@ -209,14 +215,18 @@ class KillSwitch(Rule):
         folder.
     engaged : bool, default=False
         Whether it is on from the start.
-    then : {"close", "reduce"}, default="close"
-        Sell all that trades, or only let nothing grow.
+    then : {"close", "reduce", "warn"}, default="close"
+        Sell all that trades, only let nothing grow, or only report that it is on.
 
     Notes
     -----
     It stays HALTED after the file has gone, until an explicit reset. Projection: all that trades becomes zero, or is
     clipped to between the drifted weight and zero. Code: ``KILL_SWITCH_ON``, its value is what would have been held or
     added.
+
+    The rule itself looks at no file: an agent does, once for each decision, and says in ``book.switches`` what it saw,
+    so that no switch goes on or off within a decision. In a backtest a file stops nothing. Where nobody has looked,
+    nothing grows.
 
     Memory: whether it has been on.
     """
@@ -225,15 +235,16 @@ class KillSwitch(Rule):
     codes = ("KILL_SWITCH_ON",)
 
     def __init__(
-        self, file: str | None = None, engaged: bool = False, then: Literal["close", "reduce"] = "close"
+        self, file: str | None = None, engaged: bool = False, then: Literal["close", "reduce", "warn"] = "close"
     ) -> None:
-        super().__init__("scale")
+        super().__init__("warn" if then == "warn" else "scale")
         self.file, self.engaged, self.then = file, engaged, then
+        self.needs = () if file is None else ("switches",)
 
     def measure(self, weights: Any, book: Book) -> Any:
         """Gross exposure, or what is added to it, (..., 1)."""
         xp = array_namespace(weights)
-        if self.then == "close":
+        if self.then != "reduce":
             return gross_of(xp, weights)
         return xp.sum(increases(xp, weights, book), axis=-1, keepdims=True)
 
@@ -260,20 +271,25 @@ class KillSwitch(Rule):
         return xp.zeros_like(book.weights[..., :1])
 
     def state(self, book: Book) -> State:
-        """HALTED while it is on and until it is reset."""
-        return "HALTED" if self._on(np, np.asarray(book.weights), book).any() else "ACTIVE"
+        """HALTED while it is on and until it is reset; a warning halts nothing."""
+        if self._unknown(book) and self.then != "warn":
+            return "REDUCING"
+        on = self._on(np, np.asarray(book.weights), book).any()
+        return "HALTED" if on and self.then != "warn" else "ACTIVE"
+
+    def switches(self) -> list[str]:
+        """The name of the file if it is there now, or cannot be looked for."""
+        if self.file is None:
+            return []
+        try:
+            Path(self.file).expanduser().lstat()
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError, RuntimeError):  # unreadable, or no path: better stopped than running blind
+            return [self.file]
+        return [self.file]
 
     def _on(self, xp: Any, like: Any, book: Book) -> Any:
         kept = self._memory(xp, book, like, 1)
-        return xp.ones_like(kept) > 0 if self.engaged or self._file_is_there() else kept > 0
-
-    def _file_is_there(self) -> bool:
-        if self.file is None:
-            return False
-        try:
-            Path(self.file).expanduser().stat()
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True  # unreadable: better stopped than running blind
-        return True
+        told = self.file is not None and self.file in (book.switches or ())
+        return xp.ones_like(kept) > 0 if self.engaged or told else kept > 0

@@ -57,7 +57,7 @@ class Liquidity(Rule):
         """Largest absolute weight of each symbol, (..., A)."""
         xp = array_namespace(like)
         size = xp.clip(as_column(xp, book.equity, like), min=1e-12) * self.capital
-        most = xp.clip(book.volume * (self.days * self.participation) / size, max=NO_LIMIT)
+        most = xp.clip(book.volume * (self.days * self.participation) / size, min=0.0, max=NO_LIMIT)
         return xp.where(xp.isnan(most), xp.abs(reduced(xp, like, book)), most)
 
     def project(self, weights: Any, book: Book) -> Any:

@@ -200,6 +200,7 @@ class TailRisk(BookRisk):
         if level * window < TAIL:
             refuse_pair("tail_risk", f"window {window}", f"level {level:g}", f"{TAIL} bars or more in the tail")
         self.level, self.source = level, source
+        self.reads_returns = source == "forecast"
         self.needs = ("past",) if source == "history" else ("past", "quantiles", "levels")
 
     def risk(self, xp: Any, returns: Any, book: Book) -> Any:

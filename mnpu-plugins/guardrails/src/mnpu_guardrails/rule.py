@@ -84,7 +84,7 @@ class Rule:
         """The allowed weights (..., A)."""
         xp = array_namespace(proposed)
         wanted = reached(xp, proposed, book)
-        if self.action == "warn":
+        if self.action == "warn" or not wanted.shape[-1]:
             return wanted
         if self._unknown(book):
             return reduced(xp, wanted, book)
@@ -148,6 +148,8 @@ class Rule:
         return getattr(kernels, self.name)
 
     def _exceeded(self, report: Reporter, weights: np.ndarray, book: Book, code: str, action: str) -> None:
+        if not len(weights):
+            return
         measured = np.asarray(self.measure(weights, book))
         limits = np.broadcast_to(np.asarray(self.limits(weights, book)), measured.shape)
         by_symbol = len(self.codes) < len(measured) or self._by_symbol
@@ -162,8 +164,8 @@ class Rule:
         return xp.clip(self.measure(weights, book) - self.limits(weights, book), min=0.0)
 
     def _day(self, book: Book) -> int:
-        """The day of the decision, counted from 1; 0 where it is unknown."""
-        return 0 if book.day is None else book.day + 1
+        """The day of the decision, counted from 1 in 1970 and from -1 backwards before; 0 where it is unknown."""
+        return 0 if book.day is None else book.day + (book.day >= 0)
 
     def _unknown(self, book: Book) -> str:
         """The first field that the rule needs and the book does not have; empty if there is none."""

@@ -77,18 +77,20 @@ class Turnover(Rule):
         return xp.where(over & book.tradable, base + part * (weights - base), weights)
 
     def remember(self, proposed: Any, allowed: Any, book: Book) -> Any:
-        """The day, counted from 1, and what has been added in it, (..., 2)."""
+        """The day, as `Rule` counts days, and what has been added in it, (..., 2)."""
         xp = array_namespace(allowed)
         added = xp.sum(increases(xp, allowed, book), axis=-1, keepdims=True)
         if book.day is None:
             return self._memory(xp, book, allowed, 2)
         used = self._used(xp, allowed, book) + added
-        return xp.concat([xp.zeros_like(used) + self._day(book), used], axis=-1)
+        kept, today = self._memory(xp, book, allowed, 2)[..., :1], xp.zeros_like(used) + self._day(book)
+        return xp.concat([xp.where((kept != 0) & (kept > today), kept, today), used], axis=-1)
 
     def _used(self, xp: Any, like: Any, book: Book) -> Any:
-        """What has been added in the day of the decision, (..., 1)."""
+        """What has been added in the day of the decision, (..., 1); a clock that goes back begins no new day."""
         kept = self._memory(xp, book, like, 2)
-        return xp.where(kept[..., :1] == self._day(book), kept[..., 1:], xp.zeros_like(kept[..., 1:]))
+        same = (kept[..., :1] != 0) & (kept[..., :1] >= self._day(book))
+        return xp.where(same, kept[..., 1:], xp.zeros_like(kept[..., 1:]))
 
     def kernel_params(self, symbols: Sequence[str]) -> list[float]:
         """As the kernel takes them."""
