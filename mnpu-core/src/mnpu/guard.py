@@ -105,6 +105,17 @@ class GrossCap:
         cut = xp.where(excess > tolerance(xp, reachable), xp.minimum(excess, room), xp.zeros_like(room))
         return reachable - movable * (cut / xp.where(room > 0, room, xp.ones_like(room)))
 
+    @property
+    def kernel(self) -> Any:
+        """The rule as machine code (see `mnpu.guard_kernels`)."""
+        from mnpu import guard_loops  # imports the compiler
+
+        return guard_loops.gross_cap if type(self) is GrossCap else None
+
+    def kernel_params(self, symbols: Sequence[str]) -> list[float]:
+        """As the kernel takes them."""
+        return [self.gross]
+
     def excess(self, weights: Any, book: Book) -> Any:
         """Gross above the cap, (..., 1)."""
         xp = array_namespace(weights)

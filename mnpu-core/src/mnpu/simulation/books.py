@@ -15,7 +15,7 @@ stops, in cash.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +74,8 @@ class Books:
         Costs by kind, fraction of equity before the trade, where they do not follow from ``traded`` alone.
     orders : Orders or None
         Where orders may be filled in part.
+    reasons : callable or None
+        Gives the violations where they are not made yet.
     """
 
     targets: np.ndarray
@@ -88,6 +90,7 @@ class Books:
     lost_at: int | None
     kinds: Mapping[str, np.ndarray] | None = None
     orders: Orders | None = None
+    reasons: Callable[[], tuple[Violation, ...]] | None = None
 
 
 def is_path_free(positions: Positions, allowed: Positions, market: Market, chain: Chain) -> bool:

@@ -17,10 +17,13 @@ from mnpu.simulation.costs import CostModel
 from mnpu.simulation.execution import Conditions, Execution
 from mnpu.simulation.ledger import ledger_books
 from mnpu.simulation.market import Market, market_for
+from mnpu.simulation.stepper import compiled_books
 from mnpu.simulation.surroundings import Surroundings
 from mnpu.types import Positions
 
 __all__ = ["SimulationOutcome", "simulate"]
+
+Method = Literal["closed", "compiled", "stepped"]
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,14 @@ class SimulationOutcome:
     costs : mapping of str to float64 (T,)
         By kind, fraction of equity before the trade.
     targets : Positions
-        What the guardrails allowed at each decision, with their violations.
+        What the guardrails allowed at each decision, with their violations. On the compiled route these are made when
+        they are first asked for.
     positions : Positions
         What is held after each fill, same violations. It differs from ``targets`` where an order could not be filled
         and where none was sent.
-    method : {"closed", "stepped"}
-        Which route was taken; they agree.
+    method : {"closed", "compiled", "stepped"}
+        Which route was taken; they agree. A chain in which every rule has a kernel goes ``compiled`` where the path
+        matters, any other ``stepped``.
     notes : tuple of str
         What a reader must know: a lost account, books that stood still for want of a price.
     orders : Orders or None
@@ -55,12 +60,25 @@ class SimulationOutcome:
     equity: np.ndarray
     turnover_oneway: np.ndarray
     costs: Mapping[str, np.ndarray]
-    targets: Positions
-    positions: Positions
-    method: Literal["closed", "stepped"]
+    method: Method
     notes: tuple[str, ...]
     _table: Callable[[], pd.DataFrame] = field(repr=False, compare=False)
+    _books: Callable[[], tuple[Positions, Positions]] = field(repr=False, compare=False)
     orders: Orders | None = None
+
+    @cached_property
+    def _both(self) -> tuple[Positions, Positions]:
+        return self._books()
+
+    @property
+    def targets(self) -> Positions:
+        """What the guardrails allowed at each decision."""
+        return self._both[0]
+
+    @property
+    def positions(self) -> Positions:
+        """What is held after each fill."""
+        return self._both[1]
 
     @cached_property
     def fills(self) -> pd.DataFrame:
@@ -113,7 +131,8 @@ def simulate(
     around : Surroundings, optional
         What the market has told by each decision, for guardrails that ask. Default: they are told nothing.
     method : {"auto", "closed", "stepped"}, default="auto"
-        ``closed`` handles all of time at once and refuses what depends on the path. ``auto`` takes it where it can.
+        ``closed`` handles all of time at once and refuses what depends on the path; ``stepped`` is the reference, bar
+        by bar in Python. ``auto`` takes the fastest that can be taken.
 
     Returns
     -------
@@ -143,15 +162,26 @@ def _run(
     costs: CostModel,
     method: str,
     around: Surroundings | None,
-) -> tuple[Books, Literal["closed", "stepped"]]:
-    if method == "stepped" or (method == "auto" and chain.path_dependent):
+) -> tuple[Books, Method]:
+    if method == "stepped":
         return stepped_books(positions, market, chain, costs, around), "stepped"
+    if method == "auto" and chain.path_dependent:
+        return _bar_by_bar(positions, market, chain, costs, around)
     if positions.rebalance.all() and np.isfinite(positions.weights).all():
         allowed = chain.apply(positions, market.tradable)
         if is_path_free(positions, allowed, market, chain):
             return closed_books(allowed, market, costs), "closed"
     if method == "closed":
         raise _depends_on_the_path()
+    return _bar_by_bar(positions, market, chain, costs, around)
+
+
+def _bar_by_bar(
+    positions: Positions, market: Market, chain: Chain, costs: CostModel, around: Surroundings | None
+) -> tuple[Books, Method]:
+    made = compiled_books(positions, market, chain, costs, around) if chain.guardrails else None
+    if made is not None:
+        return made, "compiled"
     return stepped_books(positions, market, chain, costs, around), "stepped"
 
 
@@ -165,22 +195,26 @@ def _depends_on_the_path() -> MnpuError:
 
 
 def _outcome(
-    positions: Positions, market: Market, costs: CostModel, books: Books, method: Literal["closed", "stepped"]
+    positions: Positions, market: Market, costs: CostModel, books: Books, method: Method
 ) -> SimulationOutcome:
-    targets = replace(positions, weights=books.targets, violations=books.violations)
     return SimulationOutcome(
         gross=books.gross,
         net=books.net,
         equity=np.concatenate([[1.0], np.cumprod(1.0 + books.net)]),
         turnover_oneway=books.notional / 2,
         costs=costs.by_kind(books.traded) if books.kinds is None else books.kinds,
-        targets=targets,
-        positions=replace(targets, weights=books.after),
         method=method,
         notes=_notes(positions, market, books),
         _table=partial(_fills, positions, market, costs, books),
+        _books=partial(_both, positions, books),
         orders=books.orders,
     )
+
+
+def _both(positions: Positions, books: Books) -> tuple[Positions, Positions]:
+    violations = books.violations if books.reasons is None else books.reasons()
+    targets = replace(positions, weights=books.targets, violations=violations)
+    return targets, replace(targets, weights=books.after)
 
 
 def _fills(positions: Positions, market: Market, costs: CostModel, books: Books) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from mnpu_guardrails.rule import (
     NO_LIMIT,
     Action,
     Rule,
+    action_code,
     as_column,
     flat_of,
     gross_of,
@@ -103,7 +104,7 @@ class Drawdown(Brake):
 
     def kernel_params(self, symbols: Sequence[str]) -> list[float]:
         """As the kernel takes them."""
-        return [self.start, self.stop, self.resume, self.gross, self.floor]
+        return [action_code(self.action), self.start, self.stop, self.resume, self.gross, self.floor]
 
     def reset(self, book: Book) -> Any:
         """Nothing on, and the equity of now as the peak."""
@@ -191,7 +192,7 @@ class DailyLoss(Brake):
 
     def kernel_params(self, symbols: Sequence[str]) -> list[float]:
         """As the kernel takes them."""
-        return [self.loss, self.gross]
+        return [action_code(self.action), self.loss, self.gross]
 
     def reset(self, book: Book) -> Any:
         """Never tripped; a loss that is still there trips it again."""
@@ -264,6 +265,10 @@ class KillSwitch(Rule):
         """Whether it has been on, (..., 1)."""
         xp = array_namespace(allowed)
         return xp.astype(self._on(xp, allowed, book), allowed.dtype)
+
+    def kernel_params(self, symbols: Sequence[str]) -> list[float]:
+        """As the kernel takes them; the file is looked for now, and not again."""
+        return [float(self.engaged or self._file_is_there()), float(self.then == "close")]
 
     def reset(self, book: Book) -> Any:
         """Off; a switch that is still on turns it on again."""

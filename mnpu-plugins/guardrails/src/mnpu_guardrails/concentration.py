@@ -10,7 +10,7 @@ from pydantic import Field
 
 from mnpu.guard import tolerance
 from mnpu.types import Book
-from mnpu_guardrails.rule import Action, Rule, flat_of, gross_of, refuse_pair
+from mnpu_guardrails.rule import Action, Rule, action_code, flat_of, gross_of, refuse_pair
 
 __all__ = ["Concentration"]
 
@@ -86,6 +86,10 @@ class Concentration(Rule):
         kept = xp.where(met | stuck, both * way, zero)
         wanted = xp.where(enough, cut * xp.sign(weights), kept)
         return xp.where(over & book.tradable, wanted, weights)
+
+    def kernel_params(self, symbols: Sequence[str]) -> list[float]:
+        """As the kernel takes them."""
+        return [action_code(self.action), self.positions]
 
 
 def _herfindahl(xp: Any, sizes: Any) -> Any:

@@ -24,7 +24,7 @@ from pydantic import Field
 from mnpu.errors import ConfigError
 from mnpu.guard import UNREACHABLE, Reporter, finite_or_held, tolerance
 from mnpu.types import Book, Violation
-from mnpu_guardrails.rule import Action, reached, reduced, refuse_strangers
+from mnpu_guardrails.rule import Action, action_code, kernel_of, reached, reduced, refuse_strangers
 
 __all__ = ["Exposure"]
 
@@ -133,6 +133,20 @@ class Exposure:
         report.exceeded(UNREACHABLE, self.gross, np.abs(allowed).sum(), action="de-risk")
         return report.violations
 
+    @property
+    def kernel(self) -> Any:
+        """The rule as machine code (see `mnpu.guard_kernels`)."""
+        return kernel_of(self)
+
+    def kernel_params(self, symbols: Sequence[str]) -> list[float]:
+        """As the kernel takes them."""
+        names, caps = self._limited_groups()
+        place = {name: float(i) for i, name in enumerate(names)}
+        most = [INFINITY if x is None else x for x in (self.gross, self.net, self.per_symbol)]
+        n_groups = -1 if self.per_group is None else len(names)
+        of_each = [place.get(self.groups.get(symbol, ""), -1.0) if names else -1.0 for symbol in symbols]
+        return [action_code(self.action), *most, n_groups, *of_each, *caps]
+
     def _allows(self, proposed: np.ndarray, book: Book) -> bool:
         """Whether every book is within every limit and leaves what does not trade alone; never for NaN."""
         size = np.abs(proposed)
@@ -151,14 +165,18 @@ class Exposure:
 
     def _groups(self, xp: Any, like: Any, book: Book) -> tuple[Any, Any]:
         """Who belongs to which limited group, (A, G) of 0 and 1, and the caps (G,)."""
-        names = sorted(set(self.groups.values())) if self.per_group is not None else []
-        if isinstance(self.per_group, Mapping):
-            names = [name for name in names if name in self.per_group]
-        caps = [self.per_group[name] if isinstance(self.per_group, Mapping) else self.per_group for name in names]
+        names, caps = self._limited_groups()
         member = [[float(self.groups.get(symbol) == name) for name in names] for symbol in book.symbols]
         made = {"dtype": like.dtype, "device": device(like)}
         shaped = xp.reshape(xp.asarray(member, **made), (len(book.symbols), len(names)))
         return shaped, xp.asarray(caps, **made)
+
+    def _limited_groups(self) -> tuple[list[str], list[Any]]:
+        """Names and caps of the groups that have one."""
+        names = sorted(set(self.groups.values())) if self.per_group is not None else []
+        if isinstance(self.per_group, Mapping):
+            names = [name for name in names if name in self.per_group]
+        return names, [self.per_group[name] if isinstance(self.per_group, Mapping) else self.per_group for name in names]
 
     def _over(self, xp: Any, weights: Any, book: Book) -> Any:
         """How far a book is above each limit, (..., 2 + A + groups)."""

@@ -1,136 +1,397 @@
-"""Guardrails as machine code, one book at a time: each equals its rule in ``scale``, and what it remembers."""
+"""Guardrails as machine code, one book at a time; the signature is that of `mnpu.guard_kernels`.
+
+Each equals its rule in every action; its parameters are what the rule's ``kernel_params`` gives, the action first. The
+larger ones have files of their own.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-from mnpu.guard_kernels import AGE, DAY, DAY_EQUITY, EQUITY, PEAK, VOLUME
+from mnpu.data.compiled import compiled
+from mnpu.guard_kernels import AGE, DAY, DAY_EQUITY, EQUITY, EXCESS, LIMIT, PEAK, REMEMBER, VOLUME
+from mnpu.guard_loops import (
+    NO_LIMIT,
+    TOLERANCE,
+    WARN,
+    part_of,
+    reach,
+    reduce,
+    scale,
+    scale_to,
+    size_of,
+    without_increase,
+)
+from mnpu_guardrails.kernels_exposure import exposure
+from mnpu_guardrails.kernels_risk import tail_risk, volatility_target
 
-__all__ = ["daily_loss", "drawdown", "leverage", "liquidity", "stale_data", "turnover"]
+__all__ = [
+    "concentration",
+    "daily_loss",
+    "drawdown",
+    "exposure",
+    "kill_switch",
+    "leverage",
+    "liquidity",
+    "stale_data",
+    "tail_risk",
+    "turnover",
+    "volatility_target",
+]
 
-TOLERANCE, NO_LIMIT = 1e-9, 1e12
+#: As in `mnpu_guardrails.concentration`.
+HALVINGS = 60
 
 
-@njit(cache=True)
-def scale_to(weights, tradable, rates, limit):
-    """Scale what trades until the sum of ``rates`` times absolute weights meets the limit."""
-    least, now = 0.0, 0.0
+@compiled
+def above(over):
+    """Whether any excess is more than rounding."""
+    for k in range(len(over)):
+        if over[k] > TOLERANCE:
+            return True
+    return False
+
+
+@compiled
+def derisked(action, weights, held, over):
+    """With the excesses of a book: take back its increases where it is above a limit; true for a mere warning."""
+    if action == WARN:
+        return True
+    if above(over):
+        reduce(weights, held)
+    return False
+
+
+@compiled
+def no_more_than(weights, most, over):
+    """The excess of gross over a limit."""
+    over[0] = max(size_of(weights) - most, 0.0)
+
+
+@compiled
+def leverage(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):
+    """Params: action, leverage, margin use, then the margin rate of each symbol."""
+    if task == REMEMBER:
+        return False
+    if task == LIMIT:
+        reach(weights, held, tradable)
+    gross, margin, fixed_gross, fixed_margin = 0.0, 0.0, 0.0, 0.0
     for i in range(len(weights)):
-        size = abs(weights[i]) * rates[i]
-        now += size
+        size = abs(weights[i])
+        tied = size * params[3 + i]
+        gross += size
+        margin += tied
         if not tradable[i]:
-            least += size
-    if not now - limit > TOLERANCE:
-        return 1.0
-    room = now - least
-    return max(limit - least, 0.0) / room if room > TOLERANCE else 0.0
-
-
-@njit(cache=True)
-def scale(weights, tradable, part):
-    """Scale what trades by one factor."""
-    if part < 1.0:
+            fixed_gross += size
+            fixed_margin += tied
+    over[0], over[1] = max(gross - params[1], 0.0), max(margin - params[2], 0.0)
+    if task == EXCESS:
+        if params[0] == WARN:
+            over[:] = 0.0
+        return False
+    if params[0] == WARN:
+        return above(over)
+    if params[0] != 0.0 and above(over):
+        reduce(weights, held)
+        gross, margin = 0.0, 0.0
         for i in range(len(weights)):
-            if tradable[i]:
-                weights[i] *= part
+            gross += abs(weights[i])
+            margin += abs(weights[i]) * params[3 + i]
+    scale(weights, tradable, min(part_of(fixed_gross, gross, params[1]), part_of(fixed_margin, margin, params[2])))
+    return False
 
 
-@njit(cache=True)
-def reach(weights, held, tradable):
-    """The proposal as far as it trades, with no more gross than the larger of the two books."""
-    readable = True
+@compiled
+def stale_over(weights, held, series, params, over):
+    """How far each stale weight grows."""
     for i in range(len(weights)):
-        readable &= np.isfinite(weights[i])
-    wanted, drifted = 0.0, 0.0
-    for i in range(len(weights)):
-        if not readable:
-            weights[i] = held[i]
-        wanted += abs(weights[i])
-        drifted += abs(held[i])
-        if not tradable[i]:
-            weights[i] = held[i]
-    scale(weights, tradable, scale_to(weights, tradable, np.ones(len(weights)), max(wanted, drifted)))
+        stale = not series[AGE, i] <= params[1]
+        over[i] = abs(weights[i] - without_increase(weights[i], held[i])) if stale else 0.0
 
 
-@njit(cache=True)
-def without_increase(weight, held):
-    """The weight clipped to between the drifted one and zero."""
-    return min(max(weight, min(held, 0.0)), max(held, 0.0))
-
-
-@njit(cache=True)
-def leverage(weights, held, tradable, numbers, series, past, params, state):
-    """Params: leverage, margin use, then the margin rate of each symbol."""
+@compiled
+def stale_data(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):
+    """Params: action, bars."""
+    if task == EXCESS:
+        stale_over(weights, held, series, params, over)
+        if params[0] == WARN:
+            over[:] = 0.0
+    if task != LIMIT:
+        return False
     reach(weights, held, tradable)
-    gross = scale_to(weights, tradable, np.ones(len(weights)), params[0])
-    scale(weights, tradable, min(gross, scale_to(weights, tradable, params[2:], params[1])))
-
-
-@njit(cache=True)
-def stale_data(weights, held, tradable, numbers, series, past, params, state):
-    """Params: bars."""
-    reach(weights, held, tradable)
+    if params[0] != 0.0:
+        stale_over(weights, held, series, params, over)
+        if derisked(params[0], weights, held, over):
+            return above(over)
     for i in range(len(weights)):
-        if tradable[i] and not series[AGE, i] <= params[0]:
+        if tradable[i] and not series[AGE, i] <= params[1]:
             weights[i] = without_increase(weights[i], held[i])
+    return False
 
 
-@njit(cache=True)
-def liquidity(weights, held, tradable, numbers, series, past, params, state):
-    """Params: capital, days times participation."""
-    reach(weights, held, tradable)
-    size = max(numbers[EQUITY], 1e-12) * params[0]
+@compiled
+def most_liquid(i, weights, held, numbers, series, params):
+    """Largest weight of one symbol."""
+    if np.isnan(series[VOLUME, i]):
+        return abs(without_increase(weights[i], held[i]))
+    size = max(numbers[EQUITY], 1e-12) * params[1]
+    return min(series[VOLUME, i] * params[2] / size, NO_LIMIT)
+
+
+@compiled
+def liquidity_over(weights, held, numbers, series, params, over):
+    """How far each weight is above what can be sold."""
     for i in range(len(weights)):
-        most = min(series[VOLUME, i] * params[1] / size, NO_LIMIT)
-        if np.isnan(series[VOLUME, i]):
-            most = abs(without_increase(weights[i], held[i]))
+        over[i] = max(abs(weights[i]) - most_liquid(i, weights, held, numbers, series, params), 0.0)
+
+
+@compiled
+def liquidity(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):
+    """Params: action, capital, days times participation."""
+    if task == EXCESS:
+        liquidity_over(weights, held, numbers, series, params, over)
+        if params[0] == WARN:
+            over[:] = 0.0
+    if task != LIMIT:
+        return False
+    reach(weights, held, tradable)
+    if params[0] != 0.0:
+        liquidity_over(weights, held, numbers, series, params, over)
+        if derisked(params[0], weights, held, over):
+            return above(over)
+    for i in range(len(weights)):
         if tradable[i]:
+            most = most_liquid(i, weights, held, numbers, series, params)
             weights[i] = min(max(weights[i], -most), most)
+    return False
 
 
-@njit(cache=True)
-def turnover(weights, held, tradable, numbers, series, past, params, state):
-    """Params: per bar, per day, either as no limit; state: day and what has been added in it."""
-    reach(weights, held, tradable)
-    used = state[1] if state[0] == numbers[DAY] else 0.0
-    most = min(params[0], max(params[1] - used, 0.0))
-    added = 0.0
+@compiled
+def added_to(weights, held):
+    """Sum of all increases."""
+    total = 0.0
     for i in range(len(weights)):
-        added += abs(weights[i] - without_increase(weights[i], held[i]))
+        total += abs(weights[i] - without_increase(weights[i], held[i]))
+    return total
+
+
+@compiled
+def turnover_over(weights, held, params, used, over):
+    """What is added above both limits."""
+    added = added_to(weights, held)
+    over[0], over[1] = max(added - params[1], 0.0), max(added - max(params[2] - used, 0.0), 0.0)
+
+
+@compiled
+def turnover(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):
+    """Params: action, per bar, per day, either as no limit; state: day and what has been added in it."""
+    used = state[1] if state[0] == numbers[DAY] else 0.0
+    if task == REMEMBER:
+        state[0], state[1] = numbers[DAY], used + added_to(weights, held)
+        return False
+    if task == EXCESS:
+        turnover_over(weights, held, params, used, over)
+        if params[0] == WARN:
+            over[:] = 0.0
+        return False
+    reach(weights, held, tradable)
+    if params[0] != 0.0:
+        turnover_over(weights, held, params, used, over)
+        if derisked(params[0], weights, held, over):
+            return above(over)
+    most = min(params[1], max(params[2] - used, 0.0))
+    added = added_to(weights, held)
     if added > most + 1e-12:
         for i in range(len(weights)):
             base = without_increase(weights[i], held[i])
             if tradable[i]:
                 weights[i] = base + most / added * (weights[i] - base)
-    for i in range(len(weights)):
-        used += abs(weights[i] - without_increase(weights[i], held[i]))
-    state[0], state[1] = numbers[DAY], used
+    return False
 
 
-@njit(cache=True)
-def drawdown(weights, held, tradable, numbers, series, past, params, state):
-    """Params: start, stop, resume, gross, floor; state: brake, halt, own peak."""
-    reach(weights, held, tradable)
-    start, stop, resume, gross, floor = params[0], params[1], params[2], params[3], params[4]
-    if state[2] > 0.0:
-        state[2] = max(state[2], numbers[EQUITY])
-    peak = state[2] if state[2] > 0.0 else numbers[PEAK]
+@compiled
+def drawdown(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):
+    """Params: action, start, stop, resume, gross, floor; state: brake, halt, own peak."""
+    start, stop, resume, gross, floor = params[1], params[2], params[3], params[4], params[5]
+    own = max(state[2], numbers[EQUITY]) if state[2] > 0.0 else state[2]
+    peak = own if own > 0.0 else numbers[PEAK]
     down = 1.0 - numbers[EQUITY] / (peak if peak > 0.0 else 1.0)
     raw = min(max((down - start + 1e-12) / (stop - start), 0.0), 1.0)
-    if raw >= 1.0 and floor == 0.0:
-        state[1] = 1.0
-    state[0] = 1.0 if state[1] > 0.0 else 0.0 if down <= resume else max(state[0], raw)
-    if state[0] > 0.0:
-        most = gross + state[0] * (floor - gross)
-        scale(weights, tradable, scale_to(weights, tradable, np.ones(len(weights)), most))
+    halted = 1.0 if raw >= 1.0 and floor == 0.0 else state[1]
+    brake = 1.0 if halted > 0.0 else 0.0 if down <= resume else max(state[0], raw)
+    if task == REMEMBER:
+        state[0], state[1], state[2] = brake, halted, own
+        return False
+    return capped(task, weights, held, tradable, gross + brake * (floor - gross), brake > 0.0, params[0], over)
 
 
-@njit(cache=True)
-def daily_loss(weights, held, tradable, numbers, series, past, params, state):
-    """Params: loss, gross; state: the day of the last trip."""
+@compiled
+def capped(task, weights, held, tradable, most, braked, action, over):
+    """Limit or excess of a brake: a cap on gross while it is on."""
+    limit = most if braked else NO_LIMIT
+    if task == EXCESS:
+        no_more_than(weights, limit, over)
+        if action == WARN:
+            over[0] = 0.0
+        return False
     reach(weights, held, tradable)
-    lost = numbers[EQUITY] <= numbers[DAY_EQUITY] * (1.0 - params[0]) + 1e-12
-    if lost or state[0] == numbers[DAY]:
-        state[0] = numbers[DAY]
-        scale(weights, tradable, scale_to(weights, tradable, np.ones(len(weights)), params[1]))
+    if not braked:
+        return False
+    if action != 0.0:
+        no_more_than(weights, limit, over)
+        if derisked(action, weights, held, over):
+            return above(over)
+    scale_to(weights, tradable, limit)
+    return False
+
+
+@compiled
+def daily_loss(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):
+    """Params: action, loss, gross; state: the day of the last trip."""
+    tripped = numbers[EQUITY] <= numbers[DAY_EQUITY] * (1.0 - params[1]) + 1e-12 or state[0] == numbers[DAY]
+    if task == REMEMBER:
+        if tripped:
+            state[0] = numbers[DAY]
+        return False
+    return capped(task, weights, held, tradable, params[2], tripped, params[0], over)
+
+
+@compiled
+def kill_switch(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):
+    """Params: whether it is on, whether to close rather than to reduce; state: whether it has been on."""
+    on = params[0] > 0.0 or state[0] > 0.0
+    if task == REMEMBER:
+        state[0] = 1.0 if on else 0.0
+        return False
+    if task == EXCESS:
+        measured = size_of(weights) if params[1] > 0.0 else added_to(weights, held)
+        over[0] = max(measured - (0.0 if on else NO_LIMIT), 0.0)
+        return False
+    reach(weights, held, tradable)
+    if on:
+        for i in range(len(weights)):
+            if params[1] > 0.0:
+                weights[i] = 0.0 if tradable[i] else held[i]
+            else:
+                weights[i] = without_increase(weights[i], held[i])
+    return False
+
+
+@compiled
+def herfindahl(weights):
+    """Sum of squared shares of gross; 0 for a flat book."""
+    total, squares = 0.0, 0.0
+    for i in range(len(weights)):
+        total += abs(weights[i])
+        squares += weights[i] * weights[i]
+    return squares / (total * total) if total > 1e-9 else 0.0
+
+
+@compiled
+def sums_at(level, ordered, sums):
+    """Sum and sum of squares of the fixed sizes and of the others cut to a level.
+
+    ``ordered`` (A,) are the others, the smallest first; ``sums`` (2, A + 1) the sums of the first of them and of their
+    squares, the fixed ones included.
+    """
+    n = len(ordered)
+    below = np.searchsorted(ordered, level, side="right")
+    rest = n - below
+    return sums[0, below] + rest * level, sums[1, below] + rest * level * level
+
+
+@compiled
+def holds(which, level, ordered, sums, bound):
+    """Whether gross, the way to the least measure, or the measure is still within its bound at a level."""
+    total, squares = sums_at(level, ordered, sums)
+    if which == 0:
+        return total <= bound
+    if which == 1:
+        return level * total <= squares * (1 + 1e-12)
+    return (squares / (total * total) if total > 1e-9 else 0.0) <= bound
+
+
+@compiled
+def largest(which, low, high, ordered, sums, bound):
+    """The largest level for which a condition holds that holds up to it."""
+    if holds(which, high, ordered, sums, bound):
+        return high
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        if holds(which, middle, ordered, sums, bound):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@compiled
+def evened(fixed, sizes, limit, gross):
+    """The level that sizes are cut to, and whether the squared shares with the ``fixed`` then meet the limit."""
+    ordered = np.sort(sizes)
+    sums = np.zeros((2, len(sizes) + 1))
+    top = ordered[-1]
+    for i in range(len(fixed)):
+        top = max(top, fixed[i])
+        sums[0, 0] += fixed[i]
+        sums[1, 0] += fixed[i] * fixed[i]
+    for i in range(len(ordered)):
+        sums[0, i + 1] = sums[0, i] + ordered[i]
+        sums[1, i + 1] = sums[1, i] + ordered[i] * ordered[i]
+    most = largest(0, 0.0, top, ordered, sums, gross)
+    best = largest(1, 0.0, most, ordered, sums, 0.0)
+    level = best
+    if holds(2, best, ordered, sums, limit - 1e-6):
+        level = largest(2, best, most, ordered, sums, limit)
+    total, _ = sums_at(level, ordered, sums)
+    return level, holds(2, level, ordered, sums, limit) and total - sums[0, 0] > 1e-9
+
+
+@compiled
+def concentration(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):
+    """Params: action, positions."""
+    if task == REMEMBER:
+        return False
+    asked = weights.copy()
+    if task == LIMIT:
+        readable = True
+        for i in range(len(weights)):
+            readable &= np.isfinite(weights[i])
+        if not readable:
+            asked[:] = held
+        reach(weights, held, tradable)
+    over[0] = max(herfindahl(weights) - 1.0 / params[1], 0.0)
+    if task == EXCESS:
+        if params[0] == WARN:
+            over[0] = 0.0
+        return False
+    if params[0] != 0.0:
+        if derisked(params[0], weights, held, over):
+            return above(over)
+        asked[:] = weights
+    if herfindahl(weights) > 1.0 / params[1] + TOLERANCE:
+        _even(asked, weights, held, tradable, 1.0 / params[1] + 0.1 * TOLERANCE)
+    return False
+
+
+@compiled
+def _even(proposed, weights, held, tradable, limit):
+    """As ``project_from`` of the rule, of a book that is above its limit."""
+    fixed = np.where(tradable, 0.0, np.abs(held))
+    own = np.where(tradable, np.abs(weights), 0.0)
+    asked = np.where(tradable, np.abs(proposed), 0.0)
+    either = np.where(tradable, np.maximum(np.abs(proposed), np.abs(held)), 0.0)
+    larger = max(size_of(proposed), size_of(held))
+    level, enough = evened(fixed, own, limit, larger)
+    if enough:
+        for i in range(len(weights)):
+            if tradable[i]:
+                weights[i] = min(own[i], level) * np.sign(weights[i])
+        return
+    level, met = evened(fixed, either, limit, larger)
+    stuck = size_of(fixed) > TOLERANCE
+    for i in range(len(weights)):
+        if tradable[i]:
+            both = min(either[i], level)
+            way = np.sign(proposed[i]) if asked[i] >= both - 1e-12 else np.sign(held[i])
+            weights[i] = both * way if met or stuck else 0.0

@@ -13,6 +13,7 @@ from mnpu_guardrails.rule import (
     NO_LIMIT,
     Action,
     Rule,
+    action_code,
     by_symbol,
     flat_of,
     gross_of,
@@ -85,4 +86,4 @@ class Leverage(Rule):
     def kernel_params(self, symbols: Sequence[str]) -> list[float]:
         """As the kernel takes them."""
         both = [NO_LIMIT if x is None else x for x in (self.leverage, self.margin_use)]
-        return [*both, *(self.margin.get(symbol, self.default_margin) for symbol in symbols)]
+        return [action_code(self.action), *both, *(self.margin.get(symbol, self.default_margin) for symbol in symbols)]

@@ -9,7 +9,7 @@ from array_api_compat import array_namespace
 from pydantic import Field
 
 from mnpu.types import Book
-from mnpu_guardrails.rule import NO_LIMIT, Action, Rule, as_column, reduced
+from mnpu_guardrails.rule import NO_LIMIT, Action, Rule, action_code, as_column, reduced
 
 __all__ = ["Liquidity"]
 
@@ -68,4 +68,4 @@ class Liquidity(Rule):
 
     def kernel_params(self, symbols: Sequence[str]) -> list[float]:
         """As the kernel takes them."""
-        return [self.capital, self.days * self.participation]
+        return [action_code(self.action), self.capital, self.days * self.participation]

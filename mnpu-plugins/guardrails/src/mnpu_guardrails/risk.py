@@ -18,7 +18,7 @@ from pydantic import Field
 
 from mnpu.guard import tolerance
 from mnpu.types import Book
-from mnpu_guardrails.rule import Action, Rule, flat_of, increases, reduced, refuse_pair
+from mnpu_guardrails.rule import Action, Rule, action_code, flat_of, increases, reduced, refuse_pair
 
 __all__ = ["TailRisk", "VolatilityTarget"]
 
@@ -90,6 +90,10 @@ class BookRisk(Rule):
             low, high = xp.where(fine, middle, low), xp.where(fine, high, middle)
         return xp.where(over & book.tradable, anchor + low * (weights - anchor), weights)
 
+    def kernel_work(self, symbols: Sequence[str]) -> int:
+        """What the kernel keeps: a book, its returns, two more series, the worst returns."""
+        return 2 + len(symbols) + 4 * self.lookback
+
     def best(self, xp: Any, one: Any, other: Any, book: Book) -> Any:
         """Share (..., 1) of the second of two books in their mixture of least risk, from their returns (..., K)."""
         raise NotImplementedError
@@ -149,6 +153,10 @@ class VolatilityTarget(BookRisk):
         """Annualised root mean square, (..., 1)."""
         mean = xp.mean(returns * returns, axis=-1, keepdims=True)
         return xp.sqrt(mean * book.periods_per_year)
+
+    def kernel_params(self, symbols: Sequence[str]) -> list[float]:
+        """As the kernel takes them."""
+        return [action_code(self.action), self.most, self.lookback, self.min_history, 0.0]
 
     def best(self, xp: Any, one: Any, other: Any, book: Book) -> Any:
         """Where the squared length of the mixture is least: a parabola."""
@@ -212,6 +220,15 @@ class TailRisk(BookRisk):
         if size - whole > 1e-12:
             total = total + (size - whole) * worst[..., whole : whole + 1]
         return -total / size
+
+    @property
+    def kernel(self) -> Any:
+        """As of every rule; the forecast is not among what a kernel is given."""
+        return super().kernel if self.source == "history" else None
+
+    def kernel_params(self, symbols: Sequence[str]) -> list[float]:
+        """As the kernel takes them."""
+        return [action_code(self.action), self.most, self.lookback, self.min_history, self.level]
 
     def best(self, xp: Any, one: Any, other: Any, book: Book) -> Any:
         """Golden section of a convex function, straight in pieces."""

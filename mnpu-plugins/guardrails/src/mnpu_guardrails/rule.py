@@ -25,11 +25,13 @@ __all__ = [
     "NO_LIMIT",
     "Action",
     "Rule",
+    "action_code",
     "as_column",
     "by_symbol",
     "flat_of",
     "gross_of",
     "increases",
+    "kernel_of",
     "reached",
     "reduced",
     "refuse_pair",
@@ -141,11 +143,7 @@ class Rule:
     @property
     def kernel(self) -> Any:
         """The rule as machine code (see `mnpu.guard_kernels`), None where it has none."""
-        if self.action != "scale" or not hasattr(self, "kernel_params"):
-            return None
-        from mnpu_guardrails import kernels  # numba is half a second, so only where it is asked for
-
-        return getattr(kernels, self.name)
+        return kernel_of(self)
 
     def _exceeded(self, report: Reporter, weights: np.ndarray, book: Book, code: str, action: str) -> None:
         if not len(weights):
@@ -176,6 +174,20 @@ class Rule:
         if book.memory and self.name in book.memory:
             return book.memory[self.name]
         return xp.zeros((*like.shape[:-1], size), dtype=like.dtype, device=device(like))
+
+
+def kernel_of(rule: Any) -> Any:
+    """The kernel of a rule's name; None for a class that does not say its parameters itself, as it may differ."""
+    if "kernel_params" not in type(rule).__dict__:
+        return None
+    from mnpu_guardrails import kernels  # numba is half a second, so only where it is asked for
+
+    return getattr(kernels, rule.name)
+
+
+def action_code(action: Action) -> float:
+    """An action as a parameter of a kernel."""
+    return float(("scale", "de-risk", "warn").index(action))
 
 
 def gross_of(xp: Any, weights: Any) -> Any:

@@ -9,7 +9,7 @@ from array_api_compat import array_namespace
 from pydantic import Field
 
 from mnpu.types import Book
-from mnpu_guardrails.rule import Action, Rule, increases, reduced
+from mnpu_guardrails.rule import Action, Rule, action_code, increases, reduced
 
 __all__ = ["StaleData"]
 
@@ -61,4 +61,4 @@ class StaleData(Rule):
 
     def kernel_params(self, symbols: Sequence[str]) -> list[float]:
         """As the kernel takes them."""
-        return [float(self.bars)]
+        return [action_code(self.action), float(self.bars)]

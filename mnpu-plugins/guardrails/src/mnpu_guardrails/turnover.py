@@ -9,7 +9,7 @@ from array_api_compat import array_namespace
 from pydantic import Field
 
 from mnpu.types import Book
-from mnpu_guardrails.rule import Action, Rule, as_column, increases, reduced, refuse_pair
+from mnpu_guardrails.rule import Action, Rule, action_code, as_column, increases, reduced, refuse_pair
 
 __all__ = ["Turnover"]
 
@@ -94,4 +94,5 @@ class Turnover(Rule):
 
     def kernel_params(self, symbols: Sequence[str]) -> list[float]:
         """As the kernel takes them."""
-        return [1e12 if x is None else x for x in (self.per_bar, self.per_day)]
+        most = [1e12 if x is None else x for x in (self.per_bar, self.per_day)]
+        return [action_code(self.action), *most]

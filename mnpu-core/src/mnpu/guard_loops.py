@@ -1,0 +1,332 @@
+"""Guardrails as machine code: what kernels share, and the rounds of a chain. Imported only where it is used.
+
+A chain is one of `mnpu.guard_kernels.CompiledChain`: its kernels are called by their addresses, so that the code of the
+rounds is compiled once for all chains, whoever wrote the rules. The steps are those of `mnpu.guard_rounds`, of one
+book at a time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from mnpu.data.compiled import compiled
+from mnpu.guard_kernels import EXCESS, LIMIT, REMEMBER
+from mnpu.guard_rounds import HALVINGS, PASSES
+
+__all__ = [
+    "DE_RISK",
+    "NO_LIMIT",
+    "SIGNATURE",
+    "TOLERANCE",
+    "WARN",
+    "address_of",
+    "call",
+    "decide_row",
+    "gross_cap",
+    "reach",
+    "reduce",
+    "remember_row",
+    "scale",
+    "scale_to",
+    "size_of",
+    "without_increase",
+]
+
+#: As `mnpu.guard_rounds.tolerance` in double precision.
+TOLERANCE, NO_LIMIT = 1e-9, 1e12
+#: Actions of a rule as a parameter of its kernel; 0 is to scale.
+DE_RISK, WARN = 1.0, 2.0
+
+_VECTOR, _TABLE = types.float64[::1], types.float64[:, ::1]
+_ARGUMENTS = (
+    types.int64, _VECTOR, _VECTOR, types.boolean[::1], _VECTOR, _TABLE, _TABLE, _TABLE, _VECTOR, _VECTOR, _VECTOR, _VECTOR,
+)  # fmt: skip
+#: Of every kernel, as `mnpu.guard_kernels` says.
+SIGNATURE = types.boolean(*_ARGUMENTS)
+
+
+def address_of(kernel: Any) -> int:
+    """Where the machine code of a kernel begins; it is compiled now if it has not been."""
+    made = kernel.get_compile_result(SIGNATURE)
+    return int(made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
+
+
+@intrinsic
+def call(typing, address, task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):  # type: ignore[no-untyped-def]  # noqa: D401,D103,E501
+    def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        kind = context.call_conv.get_function_type(SIGNATURE.return_type, SIGNATURE.args)
+        function = builder.inttoptr(values[0], kind.as_pointer())
+        status, found = context.call_conv.call_function(
+            builder, function, SIGNATURE.return_type, SIGNATURE.args, values[1:]
+        )
+        with cgutils.if_unlikely(builder, status.is_error):
+            context.call_conv.return_status_propagate(builder, status)
+        return found
+
+    return SIGNATURE.return_type(types.uint64, *_ARGUMENTS), code
+
+
+@compiled
+def size_of(weights: Any) -> float:
+    """Gross exposure."""
+    total = 0.0
+    for i in range(len(weights)):
+        total += abs(weights[i])
+    return total
+
+
+@compiled
+def without_increase(weight: float, held: float) -> float:
+    """The weight clipped to between the drifted one and zero."""
+    return min(max(weight, min(held, 0.0)), max(held, 0.0))
+
+
+@compiled
+def reduce(weights: Any, held: Any) -> None:
+    """Take back every increase."""
+    for i in range(len(weights)):
+        weights[i] = without_increase(weights[i], held[i])
+
+
+@compiled
+def scale(weights: Any, tradable: Any, part: float) -> None:
+    """Scale what trades by one factor."""
+    if part < 1.0:
+        for i in range(len(weights)):
+            if tradable[i]:
+                weights[i] *= part
+
+
+@compiled
+def scale_to(weights: Any, tradable: Any, limit: float) -> None:
+    """Scale what trades until the gross meets the limit, or until it is gone."""
+    least, now = 0.0, 0.0
+    for i in range(len(weights)):
+        size = abs(weights[i])
+        now += size
+        if not tradable[i]:
+            least += size
+    scale(weights, tradable, part_of(least, now, limit))
+
+
+@compiled
+def part_of(least: float, now: float, limit: float) -> float:
+    """The factor by which a measure that is linear in the scale meets its limit; ``least`` has what trades gone."""
+    if not now - limit > TOLERANCE:
+        return 1.0
+    room = now - least
+    return max(limit - least, 0.0) / room if room > TOLERANCE else 0.0
+
+
+@compiled
+def reach(weights: Any, held: Any, tradable: Any) -> None:
+    """The proposal as far as it trades, with no more gross than the larger of the two books."""
+    whole = True
+    for i in range(len(weights)):
+        whole &= tradable[i] & np.isfinite(weights[i])
+    if whole:
+        return
+    readable = True
+    for i in range(len(weights)):
+        readable &= np.isfinite(weights[i])
+    wanted, drifted = 0.0, 0.0
+    for i in range(len(weights)):
+        if not readable:
+            weights[i] = held[i]
+        wanted += abs(weights[i])
+        drifted += abs(held[i])
+        if not tradable[i]:
+            weights[i] = held[i]
+    scale_to(weights, tradable, max(wanted, drifted))
+
+
+@compiled
+def gross_cap(
+    task: int, weights: Any, held: Any, tradable: Any, numbers: Any, series: Any, past: Any, seen: Any, params: Any,
+    state: Any, work: Any, over: Any,
+) -> bool:  # fmt: skip
+    """`mnpu.guard.GrossCap`; its parameter is the cap."""
+    if task == EXCESS:
+        over[0] = max(size_of(weights) - params[0], 0.0)
+    if task != LIMIT:
+        return False
+    readable = True
+    for i in range(len(weights)):
+        readable &= np.isfinite(weights[i])
+    wanted, drifted, room, fixed = 0.0, 0.0, 0.0, 0.0
+    for i in range(len(weights)):
+        if not readable:
+            weights[i] = held[i]
+        wanted += abs(weights[i])
+        drifted += abs(held[i])
+        if tradable[i]:
+            room += abs(weights[i])
+        else:
+            weights[i] = held[i]
+            fixed += abs(held[i])
+    cap = min(max(wanted, drifted), params[0])
+    excess = fixed + room - cap
+    if excess > TOLERANCE and room > 0.0:
+        scale(weights, tradable, 1.0 - min(excess, room) / room)
+    return False
+
+
+@compiled
+def _call(
+    i: int, task: int, weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any
+) -> bool:  # fmt: skip
+    """One task of rule ``i``, with its own parts of parameters, memory, work and excesses."""
+    addresses, places, params = rules
+    held, tradable, numbers, series, past, seen = book
+    return call(
+        addresses[i], task, weights, held, tradable, numbers, series, past, seen,
+        params[places[i, 0] : places[i + 1, 0]], state[places[i, 1] : places[i + 1, 1]],
+        work[places[i, 2] : places[i + 1, 2]], over[places[i, 3] : places[i + 1, 3]],
+    )  # fmt: skip
+
+
+@compiled
+def _round(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any) -> bool:
+    """Every rule in turn; whether one of them said something."""
+    said = False
+    for i in range(len(rules[0])):
+        said |= _call(i, LIMIT, weights, book, rules, state, work, over)
+    return said
+
+
+@compiled
+def _excess(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any) -> None:
+    for i in range(len(rules[0])):
+        _call(i, EXCESS, weights, book, rules, state, work, over)
+
+
+@compiled
+def _moved(one: Any, other: Any) -> bool:
+    for i in range(len(one)):
+        if abs(one[i] - other[i]) > 1e-3 * TOLERANCE:
+            return True
+    return False
+
+
+@compiled
+def _rounds(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any) -> tuple[bool, bool]:
+    """As `mnpu.guard_rounds.rounds`; whether the book was still moving, and whether a rule did or said something."""
+    before = weights.copy()
+    said = _round(weights, book, rules, state, work, over)
+    for i in range(len(weights)):
+        said |= weights[i] != before[i]
+    moving = len(rules[0]) > 1 and _moved(weights, before)
+    for _ in range(PASSES):
+        if not moving:
+            break
+        before[:] = weights
+        _round(weights, book, rules, state, work, over)
+        moving = _moved(weights, before)
+        if not moving:
+            weights[:] = before
+    return moving, said
+
+
+@compiled
+def _within(over: Any, bound: Any) -> bool:
+    """Whether no excess is above its bound; not where one is NaN."""
+    for k in range(len(over)):
+        if not over[k] <= bound[k]:
+            return False
+    return True
+
+
+@compiled
+def _any_above(over: Any, bound: Any) -> bool:
+    for k in range(len(over)):
+        if over[k] > bound[k]:
+            return True
+    return False
+
+
+@compiled
+def _safe(weights: Any, moving: bool, book: Any, rules: Any, state: Any, work: Any, over: Any) -> None:
+    """As `mnpu.guard_rounds._safe`, in place, for a book that may be above a limit; ``over`` is its excess."""
+    held, tradable = book[0], book[1]
+    of_it, bound = over.copy(), np.full(len(over), TOLERANCE)
+    flat = np.where(tradable, 0.0, held)
+    _excess(flat, book, rules, state, work, over)
+    legal = _within(over, bound)
+    if not legal:
+        _excess(held, book, rules, state, work, over)
+        bound += over
+    if not (_any_above(of_it, bound) or (moving and not legal)):
+        return
+    if legal:
+        low, high = 0.0, 1.0
+        part = np.empty_like(weights)
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            part[:] = flat + middle * (weights - flat)
+            _excess(part, book, rules, state, work, over)
+            if _within(over, bound):
+                low = middle
+            else:
+                high = middle
+        weights[:] = flat + low * (weights - flat)
+        return
+    own = held.copy()
+    still, _ = _rounds(own, book, rules, state, work, over)
+    _excess(own, book, rules, state, work, over)
+    weights[:] = held if still or not _within(over, bound) else own
+
+
+@compiled
+def decide_row(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any) -> bool:
+    """What the chain allows of a book, as `mnpu.guard.Chain.limit`.
+
+    Parameters
+    ----------
+    weights : float64 (A,)
+        The proposal; becomes what is allowed.
+    book : tuple
+        Drifted weights (A,), tradable (A,), numbers, series, past and seen, as kernels take them.
+    rules : tuple
+        Addresses, places and parameters of a `CompiledChain`.
+    state, work, over : float64
+        All rules' memories, work and excesses, one behind the other.
+
+    Returns
+    -------
+    touched : bool
+        A rule changed something, or is above a limit, or warns: only then is there a reason to give.
+    """
+    held, places = book[0], rules[1]
+    for i in range(len(rules[0])):
+        if places[i + 1, 2] > places[i, 2]:
+            work[places[i, 2]] = 0.0
+    readable = True
+    for i in range(len(weights)):
+        readable &= np.isfinite(weights[i])
+    if not readable:
+        weights[:] = held
+    moving, said = _rounds(weights, book, rules, state, work, over)
+    if len(rules[0]) == 0:
+        return not readable
+    _excess(weights, book, rules, state, work, over)
+    above, broken = False, moving
+    for k in range(len(over)):
+        above |= over[k] > TOLERANCE / 2.0  # half: reasons are given from one tolerance on, of what is rounded again
+        broken |= over[k] > TOLERANCE
+    if len(rules[0]) > 1 and broken:
+        _safe(weights, moving, book, rules, state, work, over)
+    return said or above or not readable
+
+
+@compiled
+def remember_row(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any) -> None:
+    """What the rules must know at the next decision, in place, where ``weights`` is what is allowed."""
+    places = rules[1]
+    for i in range(len(rules[0])):
+        if places[i + 1, 1] > places[i, 1]:
+            _call(i, REMEMBER, weights, book, rules, state, work, over)

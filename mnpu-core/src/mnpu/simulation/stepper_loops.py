@@ -1,0 +1,142 @@
+"""An account under guardrails, bar by bar, as machine code. Imported only where it is used.
+
+The steps are those of `mnpu.simulation.account.Account` and of `mnpu.guard.Chain`: see, limit, order, fill, hold,
+remember. Rows in which a rule changed something are noted; their reasons are for the reference to give.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mnpu.data.compiled import compiled
+from mnpu.guard_kernels import AGE, DAY, DAY_EQUITY, EQUITY, PEAK, VOLUME, YEAR
+from mnpu.guard_loops import decide_row, remember_row
+from mnpu.simulation.account import ROUNDING
+
+__all__ = ["run_weights"]
+
+
+@compiled
+def run_weights(
+    asked: Any, rebalance: Any, market: Any, told: Any, rules: Any, rates: Any, books: Any, path: Any, noted: Any
+) -> int:  # fmt: skip
+    """All bars of an account without a size.
+
+    Parameters
+    ----------
+    asked : float64 (T, A)
+        Proposals.
+    rebalance : bool (T,)
+    market : tuple of (T, A) arrays
+        Marks, tradable, fillable, returns, income; last, days (T,), counted from 1.
+    told : tuple
+        Past returns (T + K - 1, A) and how many were seen before each row (T + K, A), as `mnpu.guard_kernels.past_of`
+        gives them; volume and age (T, A), or (1, A) for all of time; K and the bars of a year.
+    rules : tuple
+        Addresses, places and parameters of a `mnpu.guard_kernels.CompiledChain`.
+    rates : float64 (2,)
+        Commission and half-spread, fractions of what is traded.
+    books : tuple of float64 (T, A), or (1, A) where they are not kept
+        Written: allowed, before and after the fill, traded.
+    path : float64 (4, T)
+        Written: cost, gross, net, notional; zeros before.
+    noted : tuple
+        Written: bool (T,), where a rule may have a reason; numbers (T, 5) and memory (T, m) of the book that the
+        guardrails saw, or one row where they are not kept.
+
+    Returns
+    -------
+    lost_at : int
+        Row in which the account was lost, -1 if never.
+    """
+    marks, tradable, fillable, returns, income, days = market
+    targets, befores, afters, tradeds = books
+    touched, numbers, states = noted
+    n_rows, n_assets = asked.shape
+    n_state, n_work, n_over = rules[1][-1, 1], rules[1][-1, 2], rules[1][-1, 3]
+    state, work, over = np.zeros(n_state), np.zeros(n_work), np.zeros(n_over)
+    weights, drifted, marked = np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets)
+    series = np.zeros((2, n_assets))
+    clock = new_clock()
+    equity, at_fill = 1.0, 1.0
+    kept, stated = int(len(targets) > 1), int(len(numbers) > 1)
+    for t in range(n_rows):
+        row, note = t * kept, t * stated
+        book = see(weights, marks[t], tradable[t], at_fill, days[t], clock, told, t, series, marked)
+        states[note] = state
+        numbers[note] = book[2]
+        target = targets[row]
+        readable = rebalance[t]
+        for i in range(n_assets):
+            target[i] = asked[t, i] if rebalance[t] else marked[i]
+            readable &= np.isfinite(target[i])
+        touched[t] = decide_row(target, book, rules, state, work, over)
+        remember_row(target, book, rules, state, work, over)
+        notional = 0.0
+        before, traded, after = befores[row], tradeds[row], afters[row]
+        for i in range(n_assets):
+            before[i] = drifted[i]
+            sent = fillable[t, i] and (readable or abs(target[i] - marked[i]) > ROUNDING)
+            traded[i] = target[i] - drifted[i] if sent else 0.0
+            after[i] = np.nan if sent else drifted[i]
+            notional += abs(traded[i])
+        cost = notional * rates[0] + notional * rates[1]
+        path[0, t], path[3, t] = cost, notional
+        if cost >= 1.0:
+            after[:] = 0.0
+            path[2, t] = -1.0
+            return t
+        gross = 0.0
+        for i in range(n_assets):
+            after[i] = target[i] if np.isnan(after[i]) else after[i] / (1.0 - cost)
+            weights[i] = after[i]
+            gross += weights[i] * (returns[t, i] + income[t, i])
+        at_fill = equity * (1.0 - cost)
+        gross = max(gross, -1.0)
+        net = max((1.0 - cost) * (1.0 + gross) - 1.0, -1.0)
+        path[1, t], path[2, t] = gross, net
+        equity *= 1.0 + net
+        if net <= -1.0:
+            return t
+        for i in range(n_assets):
+            drifted[i] = weights[i] * (1.0 + returns[t, i]) / (1.0 + gross)
+    return -1
+
+
+@compiled
+def new_clock() -> Any:
+    """What an account knows of its equity so far: peak, day, equity at the day's start, last equity (4,)."""
+    return np.array([1.0, 0.0, 1.0, 1.0])
+
+
+@compiled
+def see(
+    weights: Any, marks: Any, tradable: Any, at_fill: float, day: float, clock: Any, told: Any, t: int, series: Any,
+    marked: Any,
+) -> Any:  # fmt: skip
+    """The book that guardrails see at decision ``t``, as `mnpu.simulation.account.Account.seen`.
+
+    ``marked`` (A,), ``clock`` (4,) and ``series`` (2, A) are written.
+    """
+    past, seen, volume, age, bars, year = told
+    growth = 1.0
+    for i in range(len(weights)):
+        growth += weights[i] * marks[i]
+    if growth <= 0.0:  # lost between fill and decision; the fill will say so, until then the last book stands
+        growth = 1.0
+        marked[:] = weights
+    else:
+        for i in range(len(weights)):
+            marked[i] = weights[i] * (1.0 + marks[i]) / growth
+    now = at_fill * growth
+    clock[0] = max(clock[0], now)
+    if day != clock[1]:
+        clock[1], clock[2] = day, clock[3]
+    clock[3] = now
+    numbers = np.empty(5)
+    numbers[EQUITY], numbers[PEAK], numbers[DAY_EQUITY], numbers[DAY], numbers[YEAR] = now, clock[0], clock[2], day, year
+    series[VOLUME], series[AGE] = volume[t if len(volume) > 1 else 0], age[t if len(age) > 1 else 0]
+    first = t if bars > 0 else 0
+    return marked, tradable, numbers, series, past[first : first + bars], seen[first : first + bars + 1]

@@ -1,0 +1,126 @@
+"""Accounts under compiled guardrails equal the account that is stepped in Python: books, money, memory and reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mnpu.guard import Chain, GrossCap
+from mnpu.simulation import books
+from mnpu.simulation.costs import CostModel
+from mnpu.simulation.simulate import simulate
+from mnpu.simulation.surroundings import Surroundings
+from mnpu.types import Positions
+from mnpu_guardrails.brakes import DailyLoss, Drawdown, KillSwitch
+from mnpu_guardrails.concentration import Concentration
+from mnpu_guardrails.exposure import Exposure
+from mnpu_guardrails.leverage import Leverage
+from mnpu_guardrails.liquidity import Liquidity
+from mnpu_guardrails.risk import TailRisk, VolatilityTarget
+from mnpu_guardrails.stale_data import StaleData
+from mnpu_guardrails.turnover import Turnover
+
+BARS = 20
+ACTIONS = ("scale", "scale", "scale", "de-risk", "warn")
+
+
+def rules_of(rng, names) -> list[Any]:
+    """Some rules, each with settings that bind now and then; a rule may come twice."""
+    action = lambda: str(rng.choice(ACTIONS))
+    groups = {name: str(rng.choice(["tech", "banks"])) for name in names}
+    u = rng.uniform
+    made = [
+        lambda: Exposure(u(0.4, 1.5), u(0.1, 1.0), u(0.1, 0.6), action=action()),
+        lambda: Exposure(u(0.4, 1.5), None, None, u(0.2, 0.6), groups, action()),
+        lambda: Concentration(u(1.0, len(names)), action()),
+        lambda: Turnover(u(0.05, 0.4), rng.choice([None, 0.5]), action()),
+        lambda: Leverage(u(0.5, 2.0), u(0.2, 1.0), {names[0]: 0.9}, 0.3, action()),
+        lambda: Drawdown(0.05, u(0.1, 0.4), u(0.0, 0.05), u(0.5, 1.0), rng.choice([0.0, 0.2]), action()),
+        lambda: DailyLoss(u(0.01, 0.1), u(0.0, 0.5), action()),
+        lambda: VolatilityTarget(u(0.2, 3.0), 15, 0.5, action()),
+        lambda: TailRisk(u(0.01, 0.2), 0.55, window=BARS, min_history=0.5, action=action()),
+        lambda: StaleData(int(rng.integers(0, 3)), action()),
+        lambda: Liquidity(1e6, 1.0, u(0.05, 1.0), action()),
+        lambda: KillSwitch(engaged=bool(rng.random() < 0.1), then=str(rng.choice(["close", "reduce"]))),
+        lambda: GrossCap(u(0.5, 1.5)),
+    ]
+    share = rng.choice([0.2, 0.5, 1.0])
+    chosen = [make() for make in made if rng.random() < share] or [made[int(rng.integers(len(made)))]()]
+    rng.shuffle(chosen)
+    return chosen
+
+
+@dataclass
+class Case:
+    """A market with gaps and deaths, told to guardrails, and an account under a chain."""
+
+    positions: Positions
+    chain: Chain
+    options: dict[str, Any]
+
+    def run(self, method):
+        times = self.positions.times + pd.Timedelta(hours=1)
+        return simulate(self.positions, fill_times=times, chain=self.chain, method=method, **self.options)
+
+
+def case_of(seed: int) -> Case:
+    rng = np.random.default_rng(seed)
+    shape = n_rows, n_assets = int(rng.integers(1, 25)), int(rng.integers(2, 6))
+    names = tuple("ABCDEF"[:n_assets])
+    maybe = lambda value, other: value if rng.random() < 0.5 else other
+    prices = rng.uniform(5, 200, n_assets) * np.cumprod(rng.uniform(0.9, 1.12, (n_rows + 1, n_assets)), axis=0)
+    ended = np.zeros(prices.shape, dtype=bool)
+    if rng.random() < 0.3:
+        ended[int(rng.integers(0, n_rows + 1)), 0] = True
+    cash = prices * maybe(rng.uniform(0, 0.03, prices.shape) * (rng.random(prices.shape) < 0.2), 0.0)
+    prices[rng.random(prices.shape) < 0.1] = np.nan
+    weights = rng.choice([0.1, 0.4, 1.0]) * rng.standard_normal(shape) * (rng.random(shape) < 0.8)
+    weights[rng.random(n_rows) < 0.05] = np.nan
+    returns = 0.03 * rng.standard_normal((n_rows + int(rng.integers(0, 2 * BARS)), n_assets))
+    returns[rng.random(returns.shape) < 0.05] = np.nan
+    age = rng.choice([0.0, 0.0, 0.0, 1.0, 4.0, np.nan], shape)
+    volume = rng.choice([1e4, 1e6, 1e8, np.nan], shape)
+    times = pd.date_range("2020-01-01 03:00", periods=n_rows, freq=maybe("6h", "1D"), tz="UTC").as_unit("ns")
+    options = {
+        "prices": prices,
+        "tradable": rng.random(shape) < 0.9,
+        "marks": maybe(0.02 * rng.standard_normal(shape), None),
+        "cash": cash,
+        "ended": ended,
+        "costs": CostModel(3.0, 7.0),
+        "around": Surroundings(returns, BARS, volume, age, 252.0),
+    }
+    rebalance = rng.random(n_rows) < maybe(0.6, 1.1)
+    return Case(Positions(times, names, weights, rebalance), Chain(rules_of(rng, names)), options)
+
+
+def assert_equal(compiled, stepped):
+    for name in ("gross", "net", "equity", "turnover_oneway"):
+        assert getattr(compiled, name) == pytest.approx(getattr(stepped, name), abs=1e-12), name
+    for kind, paid in stepped.costs.items():
+        assert compiled.costs[kind] == pytest.approx(paid, abs=1e-12)
+    assert compiled.targets.weights == pytest.approx(stepped.targets.weights, abs=1e-12)
+    assert compiled.positions.weights == pytest.approx(stepped.positions.weights, abs=1e-12)
+    assert compiled.notes == stepped.notes
+    assert len(compiled.fills) == len(stepped.fills)
+    mine, theirs = compiled.targets.violations, stepped.targets.violations
+    tell = lambda v: (v.rule, v.code, v.time, v.symbol, v.action)
+    assert [tell(v) for v in mine] == [tell(v) for v in theirs]
+    for number in ("limit", "value"):
+        assert [getattr(v, number) for v in mine] == pytest.approx([getattr(v, number) for v in theirs], abs=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=150, deadline=None)
+def test_any_chain_of_compiled_rules_equals_the_reference(seed):
+    case = case_of(seed)
+    compiled, stepped = case.run("auto"), case.run("stepped")
+    assert stepped.method == "stepped"
+    assert compiled.method in ("compiled", "closed")
+    assert_equal(compiled, stepped)
