@@ -90,3 +90,8 @@ class Conditions:
                 )
         if self.funding is not None and not np.isfinite(self.funding).all():
             raise DataError("funding that is not finite", where="simulation", expected="0 where none is paid")
+
+    def rows(self, start: int, stop: int) -> Conditions:
+        """Those of the decisions ``start <= t < stop``."""
+        known = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Conditions(**{name: None if values is None else values[start:stop] for name, values in known.items()})
