@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mnpu.analysis.replay import Replay, replay
+from mnpu.analysis.replay import Replay, Terms, replay
 from mnpu.data.fills import fill_prices, marks
 from mnpu.guard import Chain
 from mnpu.simulation.costs import CostModel
@@ -52,7 +52,7 @@ def a_result(
 
 def a_replay(panel: Panel, weights: np.ndarray, *, first: int = 0, rates: CostModel = RATES) -> Replay:
     """The same, ready to be analysed with the prices of the whole panel."""
-    return replay(a_result(panel, weights, first=first, rates=rates), panel, rates=rates)
+    return replay(a_result(panel, weights, first=first, rates=rates), panel, Terms(rates=rates))
 
 
 def from_returns(make_panel, returns: np.ndarray) -> Panel:

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from mnpu.data.conditions import execution_arrays, funding_paid
 from mnpu.data.fills import Fills, marks
-from mnpu.simulation.execution import Conditions
+from mnpu.simulation.costs import CostModel
+from mnpu.simulation.execution import Conditions, Execution
 from mnpu.simulation.surroundings import surroundings
-from mnpu.types import Forecast, Panel
+from mnpu.types import Forecast, Panel, SideTable
 
 if TYPE_CHECKING:
     from mnpu.assembly import Parts
     from mnpu.pipeline import Prepared
 
-__all__ = ["account", "guarded", "market", "market_around"]
+__all__ = ["account", "account_around", "guarded", "market", "market_around"]
 
 
 def market(prepared: Prepared) -> dict[str, Any]:
@@ -36,16 +37,36 @@ def market_around(panel: Panel, fills: Fills, first: int, stop: int) -> dict[str
 
 def account(parts: Parts, prepared: Prepared) -> dict[str, Any]:
     """What trading costs and, where the recipe says so, what the account's size limits, as the simulator takes it."""
-    funding, costs = parts.config.costs.funding, parts.costs
-    if parts.execution is None and funding is None and not costs.sized:
+    config = parts.config
+    return account_around(
+        (prepared.panel, prepared.side, prepared.fills),
+        prepared.rows,
+        fill=config.fill,
+        costs=parts.costs,
+        execution=parts.execution,
+        funding=config.costs.funding,
+    )
+
+
+def account_around(
+    told: tuple[Panel, SideTable | None, Fills],
+    rows: tuple[int, int],
+    *,
+    fill: str,
+    costs: CostModel,
+    execution: Execution | None,
+    funding: str | None,
+) -> dict[str, Any]:
+    """The same for the decisions ``rows[0] <= t < rows[1]`` of a panel; without side data no funding is known."""
+    if execution is None and funding is None and not costs.sized:
         return {"costs": costs}
-    panel, fills, (first, stop) = prepared.panel, prepared.fills, prepared.rows
-    volumes = costs.impact > 0 or (parts.execution is not None and parts.execution.participation is not None)
-    known = execution_arrays(panel, fills, parts.config.fill, volumes=volumes)
-    if funding is not None:
-        known["funding"] = funding_paid(prepared.side, funding, panel.symbols, fills.times)
+    (panel, side, fills), (first, stop) = told, rows
+    volumes = costs.impact > 0 or (execution is not None and execution.participation is not None)
+    known = execution_arrays(panel, fills, fill, volumes=volumes)
+    if funding is not None and side is not None:
+        known["funding"] = funding_paid(side, funding, panel.symbols, fills.times)
     conditions = Conditions(**{name: values[first:stop] for name, values in known.items()})
-    return {"costs": costs, "execution": parts.execution, "conditions": conditions}
+    return {"costs": costs, "execution": execution, "conditions": conditions}
 
 
 def guarded(parts: Parts, prepared: Prepared, forecast: Forecast) -> dict[str, Any]:

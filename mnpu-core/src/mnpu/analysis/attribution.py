@@ -13,6 +13,7 @@ import numpy as np
 
 from mnpu.analysis.linking import Linking, linked
 from mnpu.analysis.replay import Replay
+from mnpu.simulation.execution import KINDS
 
 __all__ = [
     "UNGROUPED",
@@ -26,6 +27,7 @@ __all__ = [
     "gross_to_net",
 ]
 
+OF_HOLDING = KINDS[3:]  #: Kinds of cost that are paid at the end of a bar, not with a trade.
 UNGROUPED = "(no group)"  #: Of symbols that no group is given for.
 
 
@@ -130,10 +132,10 @@ def by_decision(replay: Replay, market: np.ndarray, *, linking: Linking = "carin
 def gross_to_net(replay: Replay, *, linking: Linking = "carino") -> list[Part]:
     """Net return as gross return less each kind of cost; a rest is there only where the account was lost.
 
-    A cost is charged on the equity before the trade, so it also costs what it would have earned in that bar:
-    ``net = gross - cost (1 + gross)``.
+    The cost of a trade is charged on the equity before it, so it also costs what it would have earned in that bar; what
+    is paid for holding is charged at the bar's end: ``net = gross - cost (1 + gross) - holding``.
     """
-    kinds = [-values * (1.0 + replay.gross) for values in replay.costs.values()]
+    kinds = [-values * (1.0 if kind in OF_HOLDING else 1.0 + replay.gross) for kind, values in replay.costs.items()]
     rest = replay.net - replay.gross - sum(kinds, np.zeros(len(replay.net)))
     values = np.stack([replay.gross, *kinds, rest], axis=1)
     names = ("gross", *(f"cost: {kind}" for kind in replay.costs), "rest")

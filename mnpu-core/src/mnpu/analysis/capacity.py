@@ -9,6 +9,10 @@ capital C and a trade of the fraction f of it, the impact of a bar is, as a frac
 The trades stay the same, so that the mean net return falls with ``sqrt(C)``: it is zero at C0, and the money earned a
 year is largest at 4/9 of C0. sigma and V are the deviation and the mean value traded of 20 bars up to the decision.
 
+An account of a size (the recipe's ``execution`` or ``costs.impact``) is simulated anew at each capital instead: with
+its participation, lots and minimums, and with the recipe's factor of impact where it has one. Its three capitals lie
+between the rows of the curve, found by bisection.
+
 What this is not: a forecast. Y is a guess within a factor of two; the law holds for orders worked over a bar, not for
 every market; capital stays what it was at the start; V is what one venue or vendor reports; impact does not decay, and
 others do not trade the same.
@@ -16,7 +20,8 @@ others do not trade the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -24,14 +29,19 @@ import pandas as pd
 
 from mnpu.analysis.replay import Replay
 from mnpu.data.actions import bar_returns
+from mnpu.data.conditions import execution_arrays
+from mnpu.data.fills import fill_prices
 from mnpu.errors import DataError
 from mnpu.metrics.returns import sharpe
+from mnpu.simulation.execution import Conditions, Execution
 from mnpu.simulation.simulate import SimulationOutcome
 
 __all__ = ["Capacity", "CapitalRow", "Liquidity", "capacity", "liquidity", "net_at", "traded"]
 
 USUAL, FEWEST = 20, 10  #: Bars of a usual volume, and the fewest that must be known.
 CAPITALS = tuple(10.0**k * m for k in range(4, 11) for m in (1, 3))
+HALVINGS = 8  #: Of the distance between two rows: a capital is known to a hundredth.
+NOTHING = 0.01  #: Share of an order that counts as none of it.
 UNPRICED = 0.1  #: A larger share of trades without a volume leaves nothing to say.
 
 
@@ -43,7 +53,10 @@ class Liquidity(NamedTuple):
 
 
 class CapitalRow(NamedTuple):
-    """Net of all costs and impact at one capital; ``participation`` is the 95th percentile of trades over volume."""
+    """Net of all costs and impact at one capital; ``participation`` is the 95th percentile of trades over volume.
+
+    ``filled`` is the share of the ordered value that was filled, where orders were simulated one by one.
+    """
 
     capital: float
     sharpe: float | None
@@ -52,6 +65,7 @@ class CapitalRow(NamedTuple):
     impact_ann: float
     money_ann: float
     participation: float
+    filled: float | None = None
 
 
 class Capacity(NamedTuple):
@@ -126,9 +140,9 @@ def capacity(
     DataError
         No volumes, prices in several currencies, or a tenth of the trades without a known volume.
     """
-    currencies = {info.currency for info in replay.panel.datasets}
-    if len(currencies) > 1:
-        raise DataError(f"prices in {', '.join(sorted(currencies))}", where="capacity", expected="one currency")
+    _refuse_currencies(replay)
+    if replay.sized:
+        return _simulated(replay, impact, capitals, market)
     found = market or liquidity(replay)
     outcome = replay.simulate()
     trades = traded(replay, outcome)
@@ -151,6 +165,73 @@ def capacity(
     zero = _zero(outcome.gross, cost, k)
     half = None if zero is None else _half(earned, zero)
     return Capacity(rows, zero, half, None if zero is None else zero * 4.0 / 9.0, unpriced, impact)
+
+
+def _refuse_currencies(replay: Replay) -> None:
+    currencies = {info.currency for info in replay.panel.datasets}
+    if len(currencies) > 1:
+        raise DataError(f"prices in {', '.join(sorted(currencies))}", where="capacity", expected="one currency")
+
+
+def _simulated(replay: Replay, impact: float, capitals: Sequence[float], market: Liquidity | None) -> Capacity:
+    """The curve of an account whose orders are simulated at each capital."""
+    volumes = execution_arrays(replay.panel, fill_prices(replay.panel, replay.fill), replay.fill)
+    stop = replay.first + len(replay.times)
+    known = {name: volumes[name][replay.first : stop] for name in ("volume", "usual", "volatility")}
+    if market is not None:
+        known.update(usual=market.volume, volatility=market.volatility)
+    able = replace(replay, conditions=replace(replay.conditions or Conditions(), **known))
+    rates = replay.rates if replay.rates.impact > 0 else replace(replay.rates, impact=impact)
+    size = replay.execution or Execution()
+    at = lambda capital: able.simulate(rates=rates, execution=replace(size, capital=capital))  # noqa: E731
+    rows = []
+    for capital in capitals:
+        rows.append(_simulated_row(capital, at(capital), known["volume"], replay.periods_per_year))
+        if len(rows) > 2 and (rows[-1].filled or 0.0) < NOTHING:
+            break  # a larger account trades no more than this one
+    mean = lambda capital: float(at(capital).net.mean())  # noqa: E731
+    zero = _crossing(rows, [row.mean_ann for row in rows], mean, 0.0)
+    ratios = [row.sharpe or 0.0 for row in rows]
+    ratio = lambda capital: sharpe(at(capital).net, replay.periods_per_year).value or 0.0  # noqa: E731
+    half = _crossing(rows, ratios, ratio, ratios[0] / 2.0) if ratios[0] > 0 else None
+    best = max(rows, key=lambda row: row.money_ann)
+    priced = np.isfinite(known["usual"]) & np.isfinite(known["volatility"])
+    moved = np.abs(replay.held)
+    unpriced = float(moved[~priced].sum() / moved.sum()) if moved.any() else 0.0
+    return Capacity(tuple(rows), zero, half, best.capital if best.money_ann > 0 else None, unpriced, rates.impact)
+
+
+def _simulated_row(capital: float, outcome: SimulationOutcome, volume: np.ndarray, q: float) -> CapitalRow:
+    ratio, mean, orders = sharpe(outcome.net, q), float(outcome.net.mean() * q), outcome.orders
+    assert orders is not None
+    equity = outcome.equity[orders.row] * capital
+    traded = np.abs(orders.filled) * equity / volume[orders.row, orders.symbol]
+    shares = traded[np.isfinite(traded) & (traded > 0)]
+    asked = float((np.abs(orders.asked) * equity).sum())
+    return CapitalRow(
+        capital,
+        ratio.value,
+        ratio.se,
+        mean,
+        float(outcome.costs["impact"].mean() * q),
+        mean * capital,
+        float(np.quantile(shares, 0.95)) if len(shares) else 0.0,
+        filled=float((np.abs(orders.filled) * equity).sum()) / asked if asked > 0 else 1.0,
+    )
+
+
+def _crossing(
+    rows: Sequence[CapitalRow], values: Sequence[float], measure: Callable[[float], float], level: float
+) -> float | None:
+    """The capital at which a measure first falls to ``level``, by bisection of its logarithm; None if it never does."""
+    after = next((k for k, value in enumerate(values) if value <= level), None)
+    if not after:  # never, or from the beginning
+        return None
+    low, high = np.log(rows[after - 1].capital), np.log(rows[after].capital)
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if measure(float(np.exp(middle))) > level else (low, middle)
+    return float(np.exp((low + high) / 2.0))
 
 
 def net_at(capital: float, gross: np.ndarray, cost: np.ndarray, k: np.ndarray) -> np.ndarray:

@@ -3,24 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mnpu.accounts import market_around
-from mnpu.data.fills import fill_prices, holding_returns
+from mnpu.accounts import account_around, market_around
+from mnpu.data.fills import Fills, fill_prices, holding_returns
 from mnpu.errors import DataError
 from mnpu.guard import Chain
 from mnpu.simulation.costs import CostModel
-from mnpu.simulation.market import market_for
+from mnpu.simulation.execution import Conditions, Execution
+from mnpu.simulation.market import Market, market_for
 from mnpu.simulation.simulate import SimulationOutcome, simulate
-from mnpu.types import Panel, Positions, Result
+from mnpu.simulation.surroundings import Surroundings, surroundings
+from mnpu.types import Panel, Positions, Result, SideTable
 
-__all__ = ["Replay", "replay"]
+__all__ = ["Replay", "Terms", "replay"]
 
 NEAR = 1e-9  #: Simple returns that differ by less are the same.
+
+
+@dataclass(frozen=True)
+class Terms:
+    """On which terms a run's orders were filled.
+
+    Attributes
+    ----------
+    fill : {"next_close", "next_open"}
+    chain : Chain
+        The run's guardrails.
+    rates : CostModel
+    execution : Execution or None
+        What the size of its account limited; None: nothing.
+    funding : str or None
+        Side series of what its positions paid.
+    """
+
+    fill: str = "next_close"
+    chain: Chain = field(default_factory=Chain)
+    rates: CostModel = field(default_factory=lambda: CostModel(0.0, 0.0))
+    execution: Execution | None = None
+    funding: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,7 +63,7 @@ class Replay:
         Weights after each fill.
     returns : float64 (T, A)
         What a unit of each symbol earned from fill t to fill t + 1, dividends and delistings included; 0 while it does
-        not trade, then the whole gap. This is what the book earned.
+        not trade, then the whole gap. This is what the book earned: where a broker closed it, up to that price.
     known : float64 (T, A)
         The same, but NaN where a symbol does not trade or does not belong to the universe: what a benchmark may count.
     gross, net : float64 (T,)
@@ -54,6 +79,12 @@ class Replay:
         What `simulate` takes beside the positions.
     chain : Chain
     rates : CostModel
+    fill : {"next_close", "next_open"}
+    execution : Execution or None
+    conditions : Conditions or None
+        What the market let an account of a size do, and charged it for.
+    around : Surroundings or None
+        What guardrails that look beyond the account were told.
     left_out : int
         Decisions at the end of the result for which the panel holds no later prices.
     apart : float
@@ -78,26 +109,50 @@ class Replay:
     market: Mapping[str, Any]
     chain: Chain
     rates: CostModel
+    fill: str = "next_close"
+    execution: Execution | None = None
+    conditions: Conditions | None = None
+    around: Surroundings | None = None
     left_out: int = 0
     apart: float = 0.0
 
-    def simulate(self, positions: Positions | None = None, *, rates: CostModel | None = None) -> SimulationOutcome:
+    @property
+    def sized(self) -> bool:
+        """Whether the account has a size, so that its orders are simulated one by one."""
+        return self.execution is not None or self.conditions is not None or self.rates.sized
+
+    def simulate(
+        self, positions: Positions | None = None, *, rates: CostModel | None = None, execution: Execution | None = None
+    ) -> SimulationOutcome:
         """Simulate the proposed, or other, positions on the same market, through the same guardrails."""
-        return simulate(positions or self.proposed, **self.market, chain=self.chain, costs=rates or self.rates)
+        return simulate(
+            positions or self.proposed,
+            **self.market,
+            chain=self.chain,
+            costs=rates or self.rates,
+            execution=execution or self.execution,
+            conditions=self.conditions,
+            around=self.around,
+        )
+
+    def rows(self, start: int, stop: int) -> dict[str, Any]:
+        """What `simulate` takes beside the positions for the decisions ``start <= t < stop``, begun in cash."""
+        ends = {"prices": 1, "cash": 1, "ended": 1}
+        market = {name: values[start : stop + ends.get(name, 0)] for name, values in self.market.items()}
+        cash, ended = market["cash"].copy(), market["ended"].copy()
+        cash[0] = 0.0  # paid before the first fill
+        ended[0] = self.market["ended"][: start + 1].any(axis=0)
+        conditions = None if self.conditions is None else self.conditions.rows(start, stop)
+        around = None if self.around is None else self.around.rows(start, stop)
+        account = {"costs": self.rates, "execution": self.execution, "conditions": conditions}
+        return {**market, "cash": cash, "ended": ended, "chain": self.chain, "around": around, **account}
 
     def at_decisions(self, values: np.ndarray) -> np.ndarray:
         """The rows (T, ...) of an array over the whole panel."""
         return values[self.first : self.first + len(self.times)]
 
 
-def replay(
-    result: Result,
-    panel: Panel,
-    fill: str = "next_close",
-    *,
-    chain: Chain | None = None,
-    rates: CostModel | None = None,
-) -> Replay:
+def replay(result: Result, panel: Panel, terms: Terms | None = None, *, side: SideTable | None = None) -> Replay:
     """The decisions of a result whose returns the panel explains.
 
     Parameters
@@ -107,24 +162,23 @@ def replay(
     panel : Panel
         The prices of the run: those of the whole store, or ``result.panel``. The latter ends with the last decision,
         so that the last two of them have no later prices and are left out.
-    fill : {"next_close", "next_open", "vwap"}
-        The fill rule of the run.
-    chain : Chain, optional
-        The run's guardrails; default none.
-    rates : CostModel, optional
-        The run's costs; default none.
+    terms : Terms, optional
+        Those of the run. Default: filled at the next close, without guardrails and free of cost.
+    side : SideTable, optional
+        With the series of funding; without it no funding is paid.
 
     Raises
     ------
     DataError
         The panel has other symbols or bars, or its prices do not explain the gross returns of the result.
     """
+    terms = terms or Terms()
     first, n = _place(result, panel)
-    fills = fill_prices(panel, fill)
+    fills = fill_prices(panel, terms.fill)
     proposed, rows = result.proposed.rows(0, n), slice(first, first + n)
     market = market_around(panel, fills, first, first + n)
-    moved = market_for(proposed, **market)
-    returns = moved.returns + moved.income
+    account = _account(terms, panel, side, fills, (first, first + n))
+    returns = _earned(result, market_for(proposed, **market), account["conditions"])
     held = result.positions.weights[:n]
     _refuse_others(np.maximum((held * returns).sum(axis=1), -1.0), result.gross[:n], result)
     belongs = np.ones(held.shape, dtype=bool) if panel.member is None else panel.member[rows]
@@ -145,11 +199,50 @@ def replay(
         panel=panel,
         first=first,
         market=market,
-        chain=chain or Chain(),
-        rates=rates or CostModel(0.0, 0.0),
+        chain=terms.chain,
+        fill=terms.fill,
+        around=_around(result, panel, first, n, terms.chain),
         left_out=len(result.times) - n,
+        **account,
     )
     return replace(found, apart=float(np.abs(found.simulate().net - found.net).max(initial=0.0)))
+
+
+def _account(terms: Terms, panel: Panel, side: SideTable | None, fills: Fills, rows: tuple[int, int]) -> dict[str, Any]:
+    found = account_around(
+        (panel, side, fills),
+        rows,
+        fill=terms.fill,
+        costs=terms.rates,
+        execution=terms.execution,
+        funding=terms.funding,
+    )
+    return {"rates": found.pop("costs"), "execution": None, "conditions": None, **found}
+
+
+def _earned(result: Result, moved: Market, conditions: Conditions | None) -> np.ndarray:
+    """Return of each symbol from fill to fill; where the book was liquidated, up to the worst price of the bar."""
+    n = len(moved.returns)
+    returns = moved.returns + moved.income
+    closed = np.asarray(result.costs.get("liquidation", np.zeros(n)))[:n] > 0
+    if conditions is None or not closed.any():
+        return returns
+    low, high = (
+        moved.returns if extreme is None else pick(extreme, moved.returns)
+        for pick, extreme in ((np.fmin, conditions.low), (np.fmax, conditions.high))
+    )
+    worst = np.where(result.positions.weights[:n] > 0, low, high) + moved.income
+    return np.where(closed[:, None], worst, returns)
+
+
+def _around(result: Result, panel: Panel, first: int, n: int, chain: Chain) -> Surroundings | None:
+    """What the guardrails were told, by the panel and by the forecast that the result keeps."""
+    if not chain.path_dependent:
+        return None
+    told = surroundings(panel, (first, first + n), lookback=chain.lookback)
+    if result.forecast is None:
+        return told
+    return replace(told, quantiles=result.forecast.quantiles[:n, :, 0], levels=result.forecast.levels)
 
 
 def _place(result: Result, panel: Panel) -> tuple[int, int]:

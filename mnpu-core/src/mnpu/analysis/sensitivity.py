@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -108,12 +108,7 @@ def lag_table(replay: Replay, lags: Sequence[int] = LAGS) -> Lags:
         raise DataError(f"{stop - start} decisions are left", where="lags", expected="three or more")
     q, net, rows = replay.periods_per_year, {}, []
     for lag in sorted(set(lags)):
-        outcome = simulate(
-            _shifted(replay.proposed, start, stop, lag - 1),
-            **_cut(replay, start, stop),
-            chain=replay.chain,
-            costs=replay.rates,
-        )
+        outcome = simulate(_shifted(replay.proposed, start, stop, lag - 1), **replay.rows(start, stop))
         net[lag], ratio = outcome.net, sharpe(outcome.net, q)
         means = float(outcome.net.mean() * q), float(outcome.gross.mean() * q)
         rows.append(LagRow(lag, ratio.value, ratio.se, *means, float(outcome.turnover_oneway.mean())))
@@ -125,15 +120,6 @@ def lag_table(replay: Replay, lags: Sequence[int] = LAGS) -> Lags:
 def _shifted(positions: Positions, start: int, stop: int, later: int) -> Positions:
     moved = positions.rows(start - later, stop - later)
     return replace(moved, times=positions.times[start:stop])
-
-
-def _cut(replay: Replay, start: int, stop: int) -> dict[str, Any]:
-    ends = {"prices": 1, "cash": 1, "ended": 1}
-    found = {name: values[start : stop + ends.get(name, 0)] for name, values in replay.market.items()}
-    cash, ended = found["cash"].copy(), found["ended"].copy()
-    cash[0] = 0.0  # paid before the first fill
-    ended[0] = replay.market["ended"][: start + 1].any(axis=0)
-    return {**found, "cash": cash, "ended": ended}
 
 
 def _fall(before: np.ndarray, after: np.ndarray, q: float) -> tuple[float | None, float | None]:
@@ -157,7 +143,7 @@ def _words(fall: float | None, error: float | None, flag: bool) -> str:
 
 def scaled(rates: CostModel, factor: float, *, only: Sequence[str] | None = None) -> CostModel:
     """The same costs with every rate, or only those named, times ``factor``."""
-    names = [field.name for field in fields(rates) if isinstance(getattr(rates, field.name), float)]
+    names = [field.name for field in fields(rates)]
     return replace(rates, **{name: getattr(rates, name) * factor for name in names if only is None or name in only})
 
 

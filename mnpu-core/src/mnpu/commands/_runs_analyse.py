@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mnpu.analysis.replay import Replay
     from mnpu.analysis.summary import Analysis
     from mnpu.rundir import RunDirectory
-    from mnpu.types import Panel, Result
+    from mnpu.types import Panel, Result, SideTable
 
 __all__ = ["analyse"]
 
@@ -34,7 +34,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--factors", type=FILE, metavar="CSV", help="Date and returns of factors a line, under a heading; or Parquet."
 )
 @click.option(
-    "--capital", type=click.FloatRange(0, min_open=True), default=1e6, show_default=True, help="Of closing the book."
+    "--capital", type=click.FloatRange(0, min_open=True), help="Of closing the book. [default: the recipe's, or 1e6]"
 )
 @click.option(
     "--impact",
@@ -58,7 +58,7 @@ def analyse(
     groups: Path | None,
     shares: Path | None,
     factors: Path | None,
-    capital: float,
+    capital: float | None,
     impact: float,
     features: bool,
     out: Path | None,
@@ -80,7 +80,7 @@ def analyse(
         groups={} if groups is None else _pairs(groups),
         shares={} if shares is None else _numbers(shares),
         factors={} if factors is None else _factors(factors, replayed),
-        capital=capital,
+        capital=capital or (1e6 if replayed.execution is None else replayed.execution.capital),
         impact=impact,
         seeds=_siblings(directory, runs, result) if strategy is None else {},
     )
@@ -94,13 +94,14 @@ def analyse(
 
 def _replay(directory: RunDirectory, strategy: str | None) -> tuple[Replay, Result, list[str]]:
     """The strategy's decisions with the best prices that there are."""
-    from mnpu.analysis.replay import replay
+    from mnpu.analysis.replay import Terms, replay
     from mnpu.config.load import load_config
     from mnpu.errors import ConfigError, MnpuError
     from mnpu.guard import Chain
     from mnpu.plugins.registry import Registry
     from mnpu.results_io import read_result
     from mnpu.simulation.costs import CostModel
+    from mnpu.simulation.execution import Execution
 
     if directory.status != "finished":
         raise ConfigError(
@@ -117,9 +118,17 @@ def _replay(directory: RunDirectory, strategy: str | None) -> tuple[Replay, Resu
     config = load_config(directory.path / "resolved.yaml").pipeline
     rule = result.forecast is None  # a yardstick passes no guardrail
     chain = Chain([] if rule else [registry.build("guardrail", use.use, use.params) for use in config.guardrails])
-    rates = CostModel(config.costs.commission_bps, config.costs.half_spread_bps)
-    panel, notes = _prices(directory, config, whole.panel)
-    found = replay(result, panel, config.fill, chain=chain, rates=rates)
+    terms = Terms(
+        config.fill,
+        chain,
+        CostModel(**config.costs.model_dump(exclude={"funding"})),
+        None if config.execution is None else Execution(**config.execution.model_dump()),
+        config.costs.funding,
+    )
+    panel, side, notes = _prices(directory, config, whole.panel)
+    found = replay(result, panel, terms, side=side)
+    if terms.funding is not None and side is None:
+        notes.append(f"What is simulated anew pays no funding: {terms.funding} is not kept with a run.")
     if found.left_out:
         notes.append(f"{found.left_out} decisions at the end are left out for want of later prices.")
     if found.apart > 1e-6:
@@ -139,27 +148,30 @@ def _choose(whole: Result, strategy: str | None) -> Result:
     return whole if strategy is None else everyone[strategy]
 
 
-def _prices(directory: RunDirectory, config: Any, own: Panel) -> tuple[Panel, list[str]]:
-    """The prices of the whole store, if they are still those of the run; else what the run kept."""
+def _prices(directory: RunDirectory, config: Any, own: Panel) -> tuple[Panel, SideTable | None, list[str]]:
+    """Prices and funding that the store has in the run's sight, if still those of the run; else what the run kept."""
     import numpy as np
 
     from mnpu.assembly import store_path
+    from mnpu.data.split_by import data_in_sight
     from mnpu.errors import MnpuError
     from mnpu.pipeline import read
     from mnpu.progress import Silent
 
+    also = () if config.costs.funding is None else (config.costs.funding,)
     try:
-        panel, _ = read(config.data, store_path(config.data.store, directory.path), [], Silent())
+        data, store = data_in_sight(config.split, config.data), store_path(config.data.store, directory.path)
+        panel, side = read(data, store, [], Silent(), also=also)
     except (MnpuError, OSError) as error:
-        return own, [f"The store cannot be read, so the prices are those that the run kept ({error})"]
+        return own, None, [f"The store cannot be read, so the prices are those that the run kept ({error})"]
     first = int(panel.times.searchsorted(own.times[0]))
     part = panel.rows(first, first + len(own.times))
     same = part.symbols == own.symbols and part.times.equals(own.times)
     if same and all(
         np.array_equal(part[name], own[name], equal_nan=True) for name in own.fields if name in part.fields
     ):
-        return panel, []
-    return own, ["The store holds other prices now, so they are those that the run kept."]
+        return panel, side, []
+    return own, None, ["The store holds other prices now, so they are those that the run kept."]
 
 
 def _siblings(directory: RunDirectory, runs: Path, result: Result) -> dict[str, Result]:

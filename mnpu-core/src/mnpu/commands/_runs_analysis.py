@@ -11,6 +11,7 @@ import click
 from mnpu.commands._shared import table
 
 if TYPE_CHECKING:
+    from mnpu.analysis.capacity import Capacity
     from mnpu.analysis.summary import Analysis
 
 __all__ = ["print_analysis"]
@@ -20,7 +21,7 @@ PERCENT = frozenset(
         *("contribution", "mean_ann", "net_weight", "gross_weight", "weight", "benchmark_weight"),
         *("benchmark_total", "excess_total", "excess_mean_ann", "tracking_error"),
         *("allocation", "selection", "interaction", "share", "vol_ann", "universe_ann"),
-        *("gross_ann", "turnover_oneway", "cost_ann", "total_return", "impact_ann", "participation"),
+        *("gross_ann", "turnover_oneway", "cost_ann", "total_return", "impact_ann", "participation", "filled"),
         *("universe", "strategy", "strategy_drawdown", "final", "typical", "worst", "covered"),
     )
 )
@@ -37,7 +38,8 @@ CAVEATS = {
     "regimes": "Regimes are known at the decision. Many rows were looked at: some are large by luck.",
     "lags": "Lag 1 is the run; lag 0 cannot be traded.",
     "seeds": "Seeds share the sample: their spread is that of fitting, not the error of the ratio.",
-    "capacity": "Impact is a law with a guessed factor; capital stays what it was; others trade nothing.",
+    "capacity": "Impact is a law with a guessed factor, and others trade nothing. Without an account of a size, capital"
+    " stays what it was.",
     "crises": "Losses of books that do nothing meanwhile. Symbols without prices then count as 0.",
     "shocks": "Sizes, not probabilities.",
 }
@@ -110,15 +112,26 @@ def _beside(name: str, found: Analysis) -> None:
         click.echo(f"mean {found.seeds.mean:.2f}, spread {found.seeds.spread:.2f}, {found.seeds.decisions:,} decisions")
     if name == "capacity" and found.capacity is not None:
         about_capital = found.capacity
-        if about_capital.zero is None:
-            click.echo("Nothing is earned even without impact.")
-        else:
-            click.echo(
-                f"The mean net return is zero at {about_capital.zero:,.0f}, half the Sharpe ratio is left at"
-                f" {about_capital.half:,.0f}, most money is earned at {about_capital.best:,.0f}."
-            )
+        click.echo(_capitals(about_capital))
         if about_capital.unpriced:
             click.echo(f"{about_capital.unpriced:.1%} of what was traded has no known volume and costs no impact here.")
+
+
+def _capitals(found: Capacity) -> str:
+    """The three capitals; those that the curve does not reach are not named."""
+    if found.best is None:
+        return "Nothing is earned at any capital."
+    said = [
+        f"{words} at {capital:,.0f}"
+        for words, capital in (
+            ("the mean net return is zero", found.zero),
+            ("half the Sharpe ratio is left", found.half),
+            ("most money is earned", found.best),
+        )
+        if capital is not None
+    ]
+    sentence = ", ".join(said)
+    return f"{sentence[0].upper()}{sentence[1:]}."
 
 
 def _families(found: Sequence[Mapping[str, Any]]) -> None:

@@ -10,6 +10,10 @@ import click
 from mnpu.commands._shared import emit, json_option, runs_option, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mnpu.sweep.catalogue import Catalogue
+    from mnpu.sweep.choice import Choice
     from mnpu.sweep.differences import Comparison
 
 __all__ = ["command"]
@@ -81,8 +85,10 @@ def list_command(runs: Path, as_json: bool) -> None:
 def show_command(name: str, metrics: tuple[str, ...], runs: Path, as_json: bool) -> None:
     """Show every trial of SWEEP: its place on the axes, its numbers on equal decisions, and those that failed."""
     from mnpu.sweep.catalogue import COLUMNS, read_catalogue
+    from mnpu.sweep.choice import choices
 
     found = read_catalogue(runs, name)
+    chosen = choices(found)
     columns = metrics or COLUMNS
 
     def human() -> None:
@@ -99,8 +105,10 @@ def show_command(name: str, metrics: tuple[str, ...], runs: Path, as_json: bool)
         click.echo(f"{len(found.entries)} of {found.kept.trials} trials finished, {len(found.failed)} failed.")
         for note in found.notes:
             click.echo(f"note: {note}")
+        _print_choices(found, chosen)
 
-    emit(as_json, {"sweep": found.kept, "trials": found.entries, "failed": found.failed, "notes": found.notes}, human)
+    told = {"sweep": found.kept, "trials": found.entries, "failed": found.failed, "notes": found.notes}
+    emit(as_json, {**told, "choices": chosen}, human)
 
 
 @command.command("compare")
@@ -112,7 +120,11 @@ def show_command(name: str, metrics: tuple[str, ...], runs: Path, as_json: bool)
 @json_option
 def compare_command(name: str, metric: str | None, axis: str, alpha: float, runs: Path, as_json: bool) -> None:
     """Compare the places of an axis over all data sets: means over the seeds, ranks, and what is distinguishable."""
-    comparison = _comparison(runs, name, metric, axis, alpha)
+    from mnpu.sweep.catalogue import read_catalogue
+    from mnpu.sweep.choice import choices
+
+    found = read_catalogue(runs, name)
+    comparison, chosen = _comparison(found, metric, axis, alpha), choices(found)
 
     def human() -> None:
         import numpy as np
@@ -133,8 +145,35 @@ def compare_command(name: str, metric: str | None, axis: str, alpha: float, runs
             click.echo("No two are distinguishable.")
         for dataset in comparison.left_out:
             click.echo(f"left out: {dataset}, where one is missing")
+        for note in found.notes:
+            click.echo(f"note: {note}")
+        _print_choices(found, chosen)
 
-    emit(as_json, {"comparison": comparison}, human)
+    emit(as_json, {"comparison": comparison, "notes": found.notes, "choices": chosen}, human)
+
+
+@command.command("look")
+@click.argument("name", metavar="SWEEP")
+@click.option("--block", default="", metavar="PLACE", help="Whose best trial, where the sweep has several blocks.")
+@click.option("--run", "run_id", default="", metavar="RUN", help="Another trial than the best.")
+@click.option("--again", is_flag=True, help="Take another look after one was taken. It counts.")
+@runs_option
+@json_option
+def look_command(name: str, block: str, run_id: str, again: bool, runs: Path, as_json: bool) -> None:
+    """Judge the best trial of SWEEP on the locked range, which no trial has read; the ledger counts the look.
+
+    It is taken once: asked again, what it found is told. Exits 2 where no range is locked, where the sweep is not
+    finished, and where another trial has had the look.
+    """
+    from mnpu.sweep.look import look
+
+    found = look(runs, name, block=block, run_id=run_id, again=again)
+
+    def human() -> None:
+        click.echo(f"{found.place} on the locked range (run {found.run_id}), look {found.number} at it:")
+        click.echo(f"Sharpe ratio {_number(found.sharpe)}; it is above zero with probability {_number(found.psr)}")
+
+    emit(as_json, {"look": found}, human)
 
 
 @command.command("plot")
@@ -156,7 +195,7 @@ def plot_command(
 
     found = read_catalogue(runs, name)
     drawn = {"pareto": pareto_front(found, x=x, y=y or found.kept.objective)}
-    drawn["ranks"] = critical_differences(_comparison(runs, name, y, axis, alpha))
+    drawn["ranks"] = critical_differences(_comparison(found, y, axis, alpha))
     paths = [write_atomically(out / f"{name}-{kind}.svg", text.encode()) for kind, text in drawn.items()]
     emit(as_json, {"pictures": paths}, lambda: click.echo("\n".join(map(str, paths))))
 
@@ -194,12 +233,10 @@ def agenda_command(names: tuple[str, ...], page: Path, runs: Path, as_json: bool
     emit(as_json, {"page": path, "sweeps": names}, lambda: click.echo(str(path)))
 
 
-def _comparison(runs: Path, name: str, metric: str | None, axis: str, alpha: float) -> Comparison:
-    from mnpu.sweep.catalogue import read_catalogue
+def _comparison(found: Catalogue, metric: str | None, axis: str, alpha: float) -> Comparison:
     from mnpu.sweep.differences import compared
     from mnpu.sweep.pictures import direction_of
 
-    found = read_catalogue(runs, name)
     metric = metric or found.kept.objective
     own = metric == found.kept.objective
     return compared(
@@ -209,6 +246,13 @@ def _comparison(runs: Path, name: str, metric: str | None, axis: str, alpha: flo
         treatment=axis,
         alpha=alpha,
     )
+
+
+def _print_choices(found: Catalogue, chosen: Sequence[Choice]) -> None:
+    from mnpu.sweep.choice import said
+
+    for choice in chosen:
+        click.echo("\n".join(("", *said(choice, objective=found.kept.objective, sweep=found.kept.name))))
 
 
 def _number(value: float | None) -> str:

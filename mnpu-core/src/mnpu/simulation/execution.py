@@ -99,3 +99,8 @@ class Conditions:
             raise DataError(
                 "a split factor that is no positive number", where="simulation", expected="1 without a split"
             )
+
+    def rows(self, start: int, stop: int) -> Conditions:
+        """Those of the decisions ``start <= t < stop``."""
+        known = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Conditions(**{name: None if values is None else values[start:stop] for name, values in known.items()})

@@ -11,6 +11,7 @@ import numpy as np
 from mnpu.atomic import write_atomically
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.sweep.catalogue import Catalogue, read_catalogue
+from mnpu.sweep.choice import LUCK, choices, said
 from mnpu.sweep.differences import Comparison, compared
 
 __all__ = ["feed", "section"]
@@ -20,7 +21,6 @@ _PAGE = """# Research agenda
 What was tried, what it showed, and what it leaves open. Sections of sweeps are written by `mnpu sweep agenda`; what
 stands outside their marks is kept.
 """
-_LUCK = 0.95  #: A deflated Sharpe ratio from which luck is not a likely reason.
 
 
 def feed(page: Path, runs: Path, names: Sequence[str]) -> Path:
@@ -68,6 +68,8 @@ def section(catalogue: Catalogue) -> str:
     if found is not None:
         lines += [*_table(found), "", *_said(found), ""]
     lines += [*_luck(catalogue), ""]
+    for choice in choices(catalogue):
+        lines += [f"* {sentence}" for sentence in said(choice, objective=kept.objective, sweep=kept.name)]
     lines += [f"* {note}" for note in (*catalogue.notes, *_open(catalogue, found))]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -98,7 +100,7 @@ def _luck(catalogue: Catalogue) -> list[str]:
     known = [entry for entry in catalogue.entries if entry.values.get("dsr") is not None]
     if not known:
         return ["No trial has a deflated Sharpe ratio."]
-    passed = [entry for entry in known if (entry.values["dsr"] or 0.0) > _LUCK]
+    passed = [entry for entry in known if (entry.values["dsr"] or 0.0) > LUCK]
     best = max(known, key=lambda entry: entry.values["dsr"] or 0.0)
     place = ", ".join(f"{axis} {value}" for axis, value in best.axes.items())
     told = f"the best has {best.values['dsr']:.2f} ({place}, run `{best.run_id}`)"
@@ -110,9 +112,8 @@ def _luck(catalogue: Catalogue) -> list[str]:
 def _open(catalogue: Catalogue, found: Comparison | None) -> list[str]:
     """What somebody could do next."""
     asked = []
-    missing = catalogue.kept.trials - len(catalogue.entries) - len(catalogue.failed)
-    if missing > 0:
-        asked.append(f"Open: {missing} trials are still to be run.")
+    if catalogue.missing:
+        asked.append(f"Open: {catalogue.missing} trials are still to be run.")
     if catalogue.failed:
         first = catalogue.failed[0]
         asked.append(f"Open: {len(catalogue.failed)} failed, the first with: {first['error'].splitlines()[0]}")

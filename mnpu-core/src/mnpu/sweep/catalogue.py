@@ -27,7 +27,7 @@ from mnpu.sweep.trials import label
 from mnpu.trials import decision_set, facts
 from mnpu.types import Result
 
-__all__ = ["COLUMNS", "Catalogue", "Entry", "read_catalogue", "restricted"]
+__all__ = ["COLUMNS", "Catalogue", "Entry", "axes_of", "looks_of", "read_catalogue", "restricted"]
 
 #: Of a table, where nothing else is asked for; ``seconds`` are those of the wall.
 COLUMNS = (
@@ -46,7 +46,10 @@ MIN_COMMON = 0.8
 
 @dataclass(frozen=True)
 class Entry:
-    """A finished trial. ``values`` are its metrics on the block's common decisions, whose hash is ``decisions``."""
+    """A finished trial. ``values`` are its metrics on the block's common decisions, whose hash is ``decisions``.
+
+    ``span`` holds the times of the first and the last row that it was trimmed to, None where it is whole.
+    """
 
     run_id: str
     trial: str
@@ -54,6 +57,12 @@ class Entry:
     decisions: str
     values: Mapping[str, float | None]
     facts: Mapping[str, Any]
+    span: tuple[pd.Timestamp, pd.Timestamp] | None = None
+
+    @property
+    def place(self) -> str:
+        """For people: ``model=omni seed=3``."""
+        return " ".join(f"{axis}={value}" for axis, value in self.axes.items())
 
     def at(self, axes: Sequence[str]) -> tuple[str, ...]:
         """Its place on some axes."""
@@ -62,12 +71,31 @@ class Entry:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """Entries in the order of the axes, trials that failed, and what was trimmed, as sentences."""
+    """Entries in the order of the axes, trials that failed, and what was trimmed, as sentences.
+
+    ``looks`` are rows of the ledger: trials of the sweep that were judged on the locked range.
+    """
 
     kept: kept.Kept
+    runs: Path
     entries: list[Entry]
     failed: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
+    looks: Sequence[Mapping[str, Any]] = field(default_factory=list)
+
+    @property
+    def missing(self) -> int:
+        """Trials that are still to be run."""
+        return max(self.kept.trials - len(self.entries) - len(self.failed), 0)
+
+    def block_of(self, axes: Mapping[str, str]) -> str:
+        """The block that a place on the axes belongs to, as text."""
+        return " ".join(axes.get(name, "") for name in self.kept.blocks) or self.kept.name
+
+
+def looks_of(name: str) -> str:
+    """What the looks of a sweep at its locked range are filed under: no sweep can have such a name."""
+    return f"{name}@locked"
 
 
 def read_catalogue(runs: Path, name: str) -> Catalogue:
@@ -88,24 +116,26 @@ def read_catalogue(runs: Path, name: str) -> Catalogue:
     entries, notes = [], [*broken]
     blocks: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in done:
-        blocks.setdefault(tuple(_axes(row).get(axis, "") for axis in definition.blocks), []).append(row)
+        blocks.setdefault(tuple(axes_of(row).get(axis, "") for axis in definition.blocks), []).append(row)
     for block, members in blocks.items():
         found, said = _equal(members, runs, " ".join(block) or name)
         notes += [*said, *_mixed(members, " ".join(block) or name)]
         entries += [replace(entry, values={**entry.values, "dsr": _deflated(entry, rows)}) for entry in found]
-    return Catalogue(definition, entries, failed, notes)
+    looks = [row for row in sorted(rows, key=_started) if row.get("sweep") == looks_of(name)]
+    return Catalogue(definition, runs, entries, failed, notes, looks)
 
 
 def _started(row: Mapping[str, Any]) -> str:
     return str(row.get("started_at", ""))
 
 
-def _axes(row: Mapping[str, Any]) -> dict[str, str]:
+def axes_of(row: Mapping[str, Any]) -> dict[str, str]:
+    """A row's place on the axes, as text."""
     return {name: label(value) for name, value in json.loads(row["axes"]).items()}
 
 
 def _failure(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {"run_id": row["run_id"], "trial": row["trial"], "axes": _axes(row), "error": row.get("error") or ""}
+    return {"run_id": row["run_id"], "trial": row["trial"], "axes": axes_of(row), "error": row.get("error") or ""}
 
 
 def _equal(members: Sequence[Mapping[str, Any]], runs: Path, block: str) -> tuple[list[Entry], list[str]]:
@@ -126,7 +156,8 @@ def _equal(members: Sequence[Mapping[str, Any]], runs: Path, block: str) -> tupl
         part = restricted(result, span)
         values = {name: metric.value for name, metric in compute(part).items()}
         of_row = facts(part)
-        entries.append(_entry({**row, "decisions": of_row["decisions"]}, {**values, "seconds": row["seconds"]}, of_row))
+        entry = _entry({**row, "decisions": of_row["decisions"]}, {**values, "seconds": row["seconds"]}, of_row)
+        entries.append(replace(entry, span=(part.times[0], part.times[-1])))
     if len({entry.decisions for entry in entries}) != 1:
         raise MnpuError(f"{block}: the trimmed rows still differ in their decisions", expected="equal sets")
     count = spans[0][1] - spans[0][0]
@@ -141,7 +172,7 @@ def _mixed(members: Sequence[Mapping[str, Any]], block: str) -> list[str]:
         found.append(f"{block}: the rows are of different data.")
     by_place: dict[str, set[tuple[Any, Any]]] = {}
     for row in members:
-        place = " ".join(value for axis, value in _axes(row).items() if axis != "seed")
+        place = " ".join(value for axis, value in axes_of(row).items() if axis != "seed")
         by_place.setdefault(place, set()).add((row.get("code_hash"), row.get("env_hash")))
     mixed = [place for place, made in by_place.items() if len(made) > 1]
     if mixed:
@@ -151,8 +182,9 @@ def _mixed(members: Sequence[Mapping[str, Any]], block: str) -> list[str]:
 
 def _entry(row: Mapping[str, Any], values: Mapping[str, float | None], of_row: Mapping[str, Any]) -> Entry:
     told = {name: of_row.get(name) for name in ("sharpe_bar", "n", "skew", "kurtosis", "periods_per_year")}
-    ids = {name: row.get(name) for name in ("recipe_id", "name", "data_hash", "cpu_seconds", "seed", "n_decisions")}
-    return Entry(row["run_id"], row["trial"], _axes(row), str(row.get("decisions")), values, {**told, **ids})
+    kept_as = ("recipe_id", "name", "data_hash", "cpu_seconds", "seed", "n_decisions", "locked")
+    ids = {name: row.get(name) for name in kept_as}
+    return Entry(row["run_id"], row["trial"], axes_of(row), str(row.get("decisions")), values, {**told, **ids})
 
 
 def _values(row: Mapping[str, Any]) -> dict[str, float | None]:
@@ -161,7 +193,7 @@ def _values(row: Mapping[str, Any]) -> dict[str, float | None]:
 
 
 def _named(row: Mapping[str, Any]) -> str:
-    return " ".join(f"{axis}={value}" for axis, value in _axes(row).items())
+    return " ".join(f"{axis}={value}" for axis, value in axes_of(row).items())
 
 
 def _result(row: Mapping[str, Any], runs: Path) -> Result:

@@ -27,7 +27,7 @@ def run_trial(job: Mapping[str, Any]) -> dict[str, Any]:
     ----------
     job : mapping
         ``sweep``, ``key``, ``axes``, ``base``, ``sets``, ``runs``, ``objective``, and whether to ``wait`` for another
-        process that is at it.
+        process that is at it; ``again`` for a trial that failed, ``unlock`` for a look at the locked range.
 
     Returns
     -------
@@ -118,7 +118,8 @@ def _execute(job: Mapping[str, Any], runs: Path, left: RunDirectory | None) -> d
     started = time.perf_counter()
     base, sets = (job["base"], job["sets"]) if left is None else (left.path / "resolved.yaml", ())
     loaded = load_config(base, sets=sets)
-    done = execute(loaded, Registry.discover(), runs=runs, progress=Silent(), resume=left, marks=marks_of(job))
+    unlock, registry = bool(job.get("unlock")), Registry.discover()
+    done = execute(loaded, registry, runs=runs, progress=Silent(), resume=left, unlock=unlock, marks=marks_of(job))
     metric = done.result.metrics.get(job["objective"])
     value = None if metric is None else metric.value
     seconds = time.perf_counter() - started

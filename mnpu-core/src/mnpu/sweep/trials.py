@@ -96,6 +96,13 @@ class Trials:
             changes.append(_drawn(path, budget, tree, ("search", "budget")))
         file = found.path.parent / str(base)
         resolved = resolve(load_changed(file, changes), self._registry)
+        if resolved["split"].get("unlocked"):
+            raise found.error(
+                (),
+                "split.unlocked is true in a trial",
+                expected="trials that are judged outside the locked range: choosing by it would spend it",
+                next_step=f"Remove it, and look at what was chosen: mnpu sweep look {found.sweep.name}.",
+            )
         science = {name: value for name, value in resolved.items() if name not in ("runtime", "report", "name")}
         key = hashlib.sha256(canonical_json(science).encode()).hexdigest()[:12]
         sets = [f"{name}={json.dumps(_as_written(other, below))}" for name, other, below in changes]
