@@ -27,7 +27,7 @@ _INK, _GRID, _MUTED = "#1f2933", "#e4e7eb", "#616e7c"
 _PALETTE = ("#0b5fa5", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b8794")
 _DASHES = ("", "", "6 2", "3 1.5", "9 2 2 2", "1 1", "4 4")
 _POINTS = 700  # more than this is finer than a printed line; the extremes of each stretch are kept
-_HEIGHTS = {"line": 3.5, "area": 2.5, "bar": 2.8, "calibration": 4.2, "contour": 4.2}
+_HEIGHTS = {"line": 3.5, "area": 2.5, "bar": 2.8, "calibration": 4.2, "contour": 4.2, "density": 2.8}
 _LEVELS = 12
 _RC = {
     "svg.fonttype": "none",
@@ -140,7 +140,25 @@ def _contour(axes: Axes, figure: Figure) -> None:
     axes.set_aspect("equal")
 
 
-_KINDS = {"line": _lines, "area": _area, "bar": _bars, "calibration": _calibration, "contour": _contour}
+def _density(axes: Axes, figure: Figure) -> None:
+    for i, line in enumerate(figure.lines):
+        x, y = np.asarray(line.x, dtype=float), np.asarray(line.y, dtype=float)
+        mark = len(x) == 2 and x[0] == x[1]
+        axes.plot(x, y, color=_colour(i), linewidth=2.2 if mark else 1.4, **_dashed(i))
+        if not mark:
+            axes.fill_between(x, y, 0, color=_colour(i), alpha=0.13, linewidth=0)
+    axes.set_ylim(bottom=0.0)
+    axes.set_yticks([])
+
+
+_KINDS = {
+    "line": _lines,
+    "area": _area,
+    "bar": _bars,
+    "calibration": _calibration,
+    "contour": _contour,
+    "density": _density,
+}
 _SQUARE = ("calibration", "contour")
 
 
