@@ -52,14 +52,14 @@ def per_cent(weights: np.ndarray, prices: np.ndarray, costs: CostModel, *, trade
 def after_the_bar(
     weights: np.ndarray, prices: np.ndarray, costs: CostModel, *, trades: np.ndarray
 ) -> SimulationOutcome:
-    """The fault: charged on the equity from before the trade after the bar has been earned, so that costs do not grow."""
+    """The fault: a cost is subtracted from the bar's return, as if what was paid could still be invested."""
     free, paid = run(weights, prices, CostModel(0.0, 0.0), trades=trades), run(weights, prices, costs, trades=trades)
     net = free.gross - sum(paid.costs.values())
     return replace(paid, net=net, equity=np.append(1.0, np.cumprod(1 + net)))
 
 
 def a_round_trip_costs_what_it_costs(simulated: Simulator) -> None:
-    """Buy for 100 at 10, sell at 11 three bars later: 30 bps of 100, and 30 bps of what the shares are worth by then."""
+    """Buy for 100 at 10, sell at 11: 30 bps of 100, and 30 bps of what the shares are worth three bars later."""
     prices = np.array([[10.0], [11.0], [11.0], [11.0], [11.0], [11.0]])
     weights, trades = np.array([[1.0], [1.0], [1.0], [0.0], [0.0]]), np.array([True, False, False, True, False])
     out = simulated(weights, prices, CostModel(10.0, 20.0), trades=trades)

@@ -130,12 +130,12 @@ def test_markets_that_never_close_have_every_bar() -> None:
 def times_have_a_zone(instants: Callable[[pd.DatetimeIndex], pd.DatetimeIndex]) -> None:
     naive = pd.DatetimeIndex(["2018-03-11 02:30"])
     assert instants(naive.tz_localize("UTC"))[0] == pd.Timestamp("2018-03-11 02:30", tz="UTC")
+    refused = ""
     try:
         instants(naive)
     except MnpuError as error:
-        assert "without a zone" in str(error)
-    else:
-        raise AssertionError("a time without a zone was taken for one")
+        refused = str(error)
+    assert "without a zone" in refused
 
 
 def test_a_time_without_a_zone_is_refused() -> None:
