@@ -27,7 +27,10 @@ CELLS = 2**20  #: Bars of resamples at a time.
 
 @dataclass(frozen=True)
 class Interval:
-    """A number of a series with the interval that the bootstrap gives it; ``block`` is the mean length of a stretch."""
+    """A number of a series with the interval that the bootstrap gives it, all three in ``unit``.
+
+    ``block`` is the mean length of a stretch.
+    """
 
     value: float
     low: float
@@ -35,6 +38,7 @@ class Interval:
     level: float
     block: float
     resamples: int
+    unit: str
 
 
 def stationary_bootstrap_interval(
@@ -80,7 +84,8 @@ def stationary_bootstrap_interval(
     parts = resampled(len(returns), block=block, resamples=resamples, seed=seed)
     drawn = np.concatenate([statistic(many.moments(returns[rows])) for rows in parts])
     low, high = np.nanquantile(drawn, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-    return Interval(float(statistic(whole)), float(low), float(high), level, block, resamples)
+    unit = "ratio per bar" if of == "sharpe_bar" else "fraction per bar"
+    return Interval(float(statistic(whole)), float(low), float(high), level, block, resamples, unit)
 
 
 def resampled(n: int, *, block: float, resamples: int, seed: int = 0) -> Iterator[np.ndarray]:

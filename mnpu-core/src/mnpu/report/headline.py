@@ -127,13 +127,25 @@ def verdict(result: Result) -> str:
 
 
 def missing_reasons(metrics: list[Metric]) -> list[str]:
-    """One paragraph that says why some metrics are not available; empty if all are."""
-    labels: dict[str, dict[str, None]] = {}
+    """What is said of metrics: why some are not available, and why others are to be taken with care; else empty."""
+    absent: dict[str, dict[str, None]] = {}
+    doubtful: dict[str, dict[str, None]] = {}
     for metric in metrics:
         if metric.value is None:
-            labels.setdefault(metric.reason or "undefined here", {})[label_of(metric.name)] = None
-    told = "; ".join(f"{', '.join(named)}: {reason}" for reason, named in labels.items())
-    return [f"{NOT_AVAILABLE} means not available. {told}."] if told else []
+            absent.setdefault(metric.reason or "undefined here", {})[label_of(metric.name)] = None
+        elif metric.reason:
+            doubtful.setdefault(metric.reason, {})[label_of(metric.name)] = None
+    said = []
+    if absent:
+        said.append(f"{NOT_AVAILABLE} means not available. {_told(absent)}.")
+    if doubtful:
+        said.append(f"With care: {_told(doubtful)}.")
+    return said
+
+
+def _told(reasons: dict[str, dict[str, None]]) -> str:
+    """The labels that share a reason, and the reason."""
+    return "; ".join(f"{', '.join(named)}: {reason}" for reason, named in reasons.items())
 
 
 def _table(result: Result, names: Sequence[str]) -> Table:

@@ -27,6 +27,7 @@ from mnpu.testing.modules import (
 __all__ = ["HEAD_LAWS", "head_laws"]
 
 HORIZONS = 2
+STARTS = 3  #: a unit that is shut at all of them is not there by chance
 SAMPLES, STEPS = 2000, 200  #: of the distribution a head has to learn
 CALIBRATED = 0.04  #: almost four standard errors of a frequency in 2,000 draws
 
@@ -69,7 +70,25 @@ def _forecast_has_the_shape(trial: Trial) -> str:
 def _head_learns(trial: Trial) -> str:
     module = trial.module().train()
     module.loss(trial.summaries(), 3 * trial.draw(BATCH, HORIZONS, seed=2)).backward()
-    return without_gradient(module)
+    return without_gradient(module) or _dead_rows(trial)
+
+
+def _dead_rows(trial: Trial) -> str:
+    """Rows of a parameter that no gradient reaches from any of a few starts.
+
+    Where one matrix makes mean and width, a loss that sees the mean alone leaves half of it untrained.
+    """
+    reached: dict[str, Tensor] = {}
+    for seed in range(STARTS):
+        module = trial.module(trial.seed + seed).train()
+        module.loss(trial.summaries(seed), 3 * trial.draw(BATCH, HORIZONS, seed=10 + seed)).backward()
+        for name, parameter in module.named_parameters():
+            if parameter.grad is not None and parameter.grad.ndim:
+                rows = parameter.grad.flatten(1).any(dim=1) if parameter.grad.ndim > 1 else parameter.grad != 0
+                reached[name] = rows | reached.get(name, torch.zeros_like(rows))
+    dead = {name: (~rows).nonzero()[:, 0].tolist() for name, rows in reached.items() if not rows.all()}
+    told = [f"rows {', '.join(map(str, rows[:8]))} of {name}" for name, rows in dead.items()]
+    return f"no gradient reaches {'; '.join(told)}" if told else ""
 
 
 def _listens(trial: Trial) -> str:
