@@ -31,7 +31,7 @@ class Terms:
 
     Attributes
     ----------
-    fill : {"next_close", "next_open"}
+    fill : {"next_close", "next_open", "vwap"}
     chain : Chain
         The run's guardrails.
     rates : CostModel
@@ -79,7 +79,7 @@ class Replay:
         What `simulate` takes beside the positions.
     chain : Chain
     rates : CostModel
-    fill : {"next_close", "next_open"}
+    fill : {"next_close", "next_open", "vwap"}
     execution : Execution or None
     conditions : Conditions or None
         What the market let an account of a size do, and charged it for.
