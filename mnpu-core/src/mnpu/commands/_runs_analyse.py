@@ -149,7 +149,8 @@ def _prices(directory: RunDirectory, config: Any, own: Panel) -> tuple[Panel, li
     from mnpu.progress import Silent
 
     try:
-        panel, _ = read(config.data, store_path(config.data.store, directory.path), [], Silent())
+        store = store_path(config.data.store, directory.path)
+        panel, _ = read(config.data, store, [], Silent(), fill=config.fill, currency=config.currency)
     except (MnpuError, OSError) as error:
         return own, [f"The store cannot be read, so the prices are those that the run kept ({error})"]
     first = int(panel.times.searchsorted(own.times[0]))

@@ -245,6 +245,11 @@ class Pipeline(Block):
     fill: Literal["next_close", "next_open", "vwap"] = Field(
         default="next_close", description="Price of the next bar that an order gets; vwap: its volume weighted average."
     )
+    currency: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z]{3,5}$",
+        description="Of the account; prices are converted through the store's exchange rates. Null: as quoted.",
+    )
     split: Annotated[SplitConfig, Field(discriminator="use")] = Field(
         description="What is trained on, and what is tested."
     )
