@@ -78,3 +78,23 @@ def test_an_analysis_of_a_finished_run_reads_the_rates_again(dollars_and_euros, 
     code, out, err = mnpu("runs", "analyse", run.path.name, "--runs", str(tmp_path / "runs"))
     assert code == 0, err
     assert "holds other prices now" not in str(out) + err
+
+
+def test_a_guardrail_for_an_account_of_another_size_is_refused(demo_store, registry, tmp_path):
+    pytest.importorskip("mnpu_guardrails", reason="the guardrails need mnpu-guardrails")
+    from mnpu.assembly import assemble
+    from mnpu.config import load_config
+    from mnpu.config.resolve import resolve
+    from mnpu.errors import ConfigError
+
+    recipe = tmp_path / "two.yaml"
+    liquid = "  - {{use: liquidity, capital: {capital}}}\nexecution: {{capital: 2.0e6}}\n"
+    for capital, fits in (("2.0e6", True), ("1.0e6", False)):
+        recipe.write_text(OPENS.format(store=demo_store) + liquid.format(capital=capital))
+        loaded = load_config(recipe)
+        made = lambda loaded=loaded: assemble(loaded.pipeline, resolve(loaded, registry), registry, base=tmp_path)
+        if fits:
+            assert made().execution.capital == 2e6
+        else:
+            with pytest.raises(ConfigError, match="capital is 1,000,000 for liquidity and 2,000,000 for the account"):
+                made()

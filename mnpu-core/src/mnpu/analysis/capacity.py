@@ -24,13 +24,13 @@ import pandas as pd
 
 from mnpu.analysis.replay import Replay
 from mnpu.data.actions import bar_returns
+from mnpu.data.conditions import FEWEST, USUAL
 from mnpu.errors import DataError
 from mnpu.metrics.returns import sharpe
 from mnpu.simulation.simulate import SimulationOutcome
 
 __all__ = ["Capacity", "CapitalRow", "Liquidity", "capacity", "liquidity", "net_at", "traded"]
 
-USUAL, FEWEST = 20, 10  #: Bars of a usual volume, and the fewest that must be known.
 CAPITALS = tuple(10.0**k * m for k in range(4, 11) for m in (1, 3))
 UNPRICED = 0.1  #: A larger share of trades without a volume leaves nothing to say.
 

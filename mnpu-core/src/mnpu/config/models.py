@@ -165,7 +165,9 @@ class CostsConfig(Block):
 class ExecutionConfig(Block):
     """What the size of the account limits: fills in parts, lots, margin."""
 
-    capital: float = Field(default=1_000_000.0, gt=0, description="Money to start with, in the currency of the prices.")
+    capital: float = Field(
+        default=1_000_000.0, gt=0, description="Money to start with, in the currency of the account."
+    )
     participation: float | None = Field(
         default=None, gt=0, le=1, description="Largest share of the value traded in the bar of the fill."
     )
