@@ -226,8 +226,7 @@ def test_what_a_delisted_share_became_is_cash_after_its_last_bar():
     assert not [f for f in Ohlcv().check(panel, Context("prices")) if f.severity == "error"]
     assert delistings(panel) == [("S0", panel.times[3], pytest.approx(-0.9))]
     assert any(
-        "S0 was delisted by 2018-03-08: who held it got its last price and -90.0%" in line
-        for line in notes(panel, "next_close")
+        "S0 was delisted by 2018-03-08: who held it got its last price and -90.0%" in line for line in notes(panel)
     )
     fills = fill_prices(panel)
     assert holding_returns(fills)[:, 0] == pytest.approx([8 / 9 - 1, -0.9, NAN, NAN, NAN], nan_ok=True)

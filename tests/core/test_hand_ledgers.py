@@ -1,7 +1,7 @@
 """Accounts that were worked out by hand, in money and to the cent: one short story each, costs included.
 
 All start with 10,000.00 and pay 10 basis points of an order, 0.1 % of the money that is to change hands, whichever part
-of it is filled. Orders are for what is left when that is paid.
+of it is filled. Orders are for what is left when that is paid. A foreign share, long and short: `test_currency`.
 """
 
 from __future__ import annotations
@@ -10,6 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mnpu.accounts import market_around
+from mnpu.data.conditions import execution_arrays
+from mnpu.data.currency import in_account_currency
+from mnpu.data.fills import fill_prices
+from mnpu.guard import Chain
 from mnpu.simulation.costs import CostModel
 from mnpu.simulation.execution import Conditions, Execution
 from mnpu.simulation.simulate import SimulationOutcome, simulate
@@ -58,6 +63,23 @@ def shares(outcome: SimulationOutcome, quoted: list[float]) -> list[float]:
     paid = sum(outcome.costs[kind] for kind in ("commission", "half_spread", "impact"))
     after = outcome.equity[:-1] * (1 - paid) * CAPITAL
     return [round(float(s), 6) for s in outcome.positions.weights[:, 0] * after / np.array(quoted)]
+
+
+class Watching:
+    """Allows every book, and keeps it."""
+
+    path_dependent = True
+
+    def __init__(self) -> None:
+        self.books = []
+
+    def limit(self, proposed, book):
+        if not self.books or self.books[-1].time != book.time:
+            self.books.append(book)
+        return proposed
+
+    def explain(self, proposed, allowed, book):
+        return []
 
 
 def test_a_round_trip():
@@ -195,3 +217,51 @@ def test_a_short_is_not_called_for_what_a_delisting_pays_it():
 def test_an_account_that_owes_more_than_it_has_ends_with_nothing():
     """Short 1 time at 100 what is 230 at the next fill: 10,000 - 13,000 are not there to be paid."""
     assert money(account([100, 230, 100], [-1.0, None])) == [10_000.00, 0.00, 0.00]
+
+
+def test_an_order_that_is_filled_over_a_bar(make_panel):
+    """Decided at 100, bought over a day at 98 on average that closes at 101, sold over the next at 105.
+
+    4,997.50 buy 50.994898 shares at 98 for 5.00. At the close they are worth 5,150.48, which is what the next decision
+    sees of 10,147.98; at 105 they are worth 5,354.46: 10,351.96, less 0.1 % of it for the sale, 5.35.
+    """
+    column = lambda *values: np.array(values)[:, None]
+    panel = make_panel(column(100.0, 101.0, 103.0, 103.0), vwap=column(99.0, 98.0, 105.0, 104.0))
+    fills = fill_prices(panel, "vwap")
+    seen = Watching()
+    outcome = simulate(
+        Positions(panel.times[:2], panel.symbols, column(0.5, 0.0), np.array([True, True])),
+        **market_around(panel, fills, 0, 2),
+        costs=CostModel(**COSTS),
+        execution=Execution(capital=CAPITAL),
+        chain=Chain([seen]),
+    )
+    assert money(outcome) == [10_000.00, 10_351.96, 10_346.61]
+    assert outcome.fills["price"].tolist() == [98.0, 105.0]
+    assert [round(book.equity * CAPITAL, 2) for book in seen.books] == [10_000.00, 10_147.98]
+    assert seen.books[1].weights[0] == pytest.approx(5_150.48 / 10_147.98, abs=1e-6)
+
+
+def test_shares_of_two_currencies_with_lots_and_a_split(make_panel):
+    """10,000 euros in a share of euros and one of dollars, of which there are 0.80, 0.80 and 0.90 euros each.
+
+    5,000 euros of either: 9,990 / 2 = 4,995 buy 99.9 shares at 50 euros, 99 of them: 4,950. Of the other they buy
+    62.4375 at 100 dollars, 62 of them: 4,960. Each costs its part of 5.00: 4.9550 and 4.9650. The dollar share is split
+    two for one and closes at 55: 124 at 49.50 euros are 6,138. The other stays at 50.
+    """
+    rate = np.array([[1.0, 0.8], [1.0, 0.8], [1.0, 0.9], [1.0, 0.9]])
+    split = np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 2.0], [1.0, 2.0]])
+    close = np.array([[50.0, 90.0], [50.0, 100.0], [50.0, 110.0], [50.0, 110.0]])  # in old shares
+    panel = in_account_currency(make_panel(close, rate=rate, split_factor=split))
+    fills = fill_prices(panel)
+    arrays = execution_arrays(panel, fills, "next_close", volumes=False)
+    outcome = simulate(
+        Positions(panel.times[:2], panel.symbols, np.full((2, 2), 0.5), np.array([True, False])),
+        **market_around(panel, fills, 0, 2),
+        costs=CostModel(**COSTS),
+        execution=Execution(capital=CAPITAL, lot=1),
+        conditions=Conditions(**{name: values[:2] for name, values in arrays.items()}),
+    )
+    assert money(outcome)[1] == round(10_000 - 4_950 - 4_960 - 4.95495495 - 4.96496497 + 4_950 + 6_138, 2) == 11_168.08
+    held = outcome.positions.weights[1] * outcome.equity[1] * CAPITAL
+    assert held == pytest.approx([99 * 50.0, 124 * 55 * 0.9], abs=1e-6)

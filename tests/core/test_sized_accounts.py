@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mnpu.config.models import CostsConfig, ExecutionConfig
 from mnpu.errors import ConfigError, DataError
 from mnpu.guard import Chain, GrossCap
 from mnpu.simulation.costs import CostModel
@@ -420,3 +421,9 @@ def test_conditions_of_another_shape_are_refused():
         flat(3, conditions=Conditions(volume=np.ones((2, 1)))).run()
     with pytest.raises(DataError, match="funding that is not finite"):
         flat(1, conditions=Conditions(funding=np.array([[np.nan]]))).run()
+
+
+def test_an_account_by_default_is_that_of_a_recipe_by_default():
+    """What a recipe may say is what the simulator takes: the same names, and the same values where it says nothing."""
+    assert asdict(Execution()) == ExecutionConfig().model_dump()
+    assert asdict(CostModel()) == CostsConfig().model_dump(exclude={"funding"})

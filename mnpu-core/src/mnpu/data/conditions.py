@@ -13,7 +13,7 @@ from mnpu.data.fills import Fills, fill_factors
 from mnpu.errors import DataError
 from mnpu.types import Panel, SideTable
 
-__all__ = ["USUAL", "execution_arrays", "funding_paid"]
+__all__ = ["FEWEST", "USUAL", "execution_arrays", "funding_paid"]
 
 #: Bars over which a usual volume and volatility are measured, and the fewest of them that must be known.
 USUAL, FEWEST = 20, 10
@@ -35,12 +35,12 @@ def execution_arrays(panel: Panel, fills: Fills, fill: str, *, volumes: bool = T
     Returns
     -------
     arrays : dict of str to float64 ndarray
-        ``volume``: value traded in the bar of the fill, price times volume. ``usual``: its mean over the 20 bars up to
-        the decision. ``volatility``: standard deviation of the returns of the same bars. ``years`` (T,): from one fill
-        to the next, 0 in the last two rows. ``low``, ``high``: return from the fill to the extremes until the next one:
-        of the bar in between; where fills are spread over their bar, of its close, when all is held, and of the whole
-        next bar. ``factor``, only where there are splits: their product up to the fill. All but ``years`` (T, A), NaN
-        where too little is known.
+        ``volume``: value traded in the bar of the fill, price times volume. ``usual``: its mean over those of the 20
+        bars up to the decision that traded. ``volatility``: standard deviation of the returns of the same bars.
+        ``years`` (T,): from one fill to the next, 0 in the last two rows. ``low``, ``high``: return from the fill to
+        the extremes until the next one: of the bar in between; where fills are spread over their bar, of its close,
+        when all is held, and of the whole next bar. ``factor``, only where there are splits: their product up to the
+        fill. All but ``years`` (T, A), NaN where too little is known.
 
     Raises
     ------

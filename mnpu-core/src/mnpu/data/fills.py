@@ -24,6 +24,7 @@ __all__ = [
     "marks",
     "mean_prices",
     "next_prices",
+    "opening_times",
     "with_vwap",
 ]
 
@@ -79,9 +80,7 @@ def fill_prices(panel: Panel, fill: str = "next_close") -> Fills:
         times = panel.times
     elif fill == "next_open":
         _check_opens(panel)
-        calendar = get_calendar(panel.calendar)
-        weekly = panel.frequency == "1w"
-        times = calendar.bar_open(panel.times, "1w") if weekly else calendar.session_open(panel.sessions)
+        times = opening_times(panel)
     else:
         raise ConfigError(f"{fill!r} is no fill rule", where="fill", expected="next_close, next_open or vwap")
     later = utc(times[1:].append(pd.DatetimeIndex([pd.NaT], tz="UTC").as_unit("ns")))
@@ -155,6 +154,14 @@ def _next_row(values: np.ndarray, last: float) -> np.ndarray:
     later = np.full(values.shape, last, dtype=values.dtype)
     later[:-1] = values[1:]
     return later
+
+
+def opening_times(panel: Panel) -> pd.DatetimeIndex:
+    """When each bar of whole sessions opened, (T,)."""
+    calendar = get_calendar(panel.calendar)
+    if panel.frequency == "1w":
+        return calendar.bar_open(panel.times, "1w")
+    return calendar.session_open(panel.sessions)
 
 
 def _check_opens(panel: Panel) -> None:

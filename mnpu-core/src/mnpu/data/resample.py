@@ -220,7 +220,7 @@ def _ended(fields: dict[str, np.ndarray], tradable: np.ndarray) -> tuple[dict[st
 
 
 #: Fields that do not need a bar.
-LASTING = frozenset({"split_factor", "delisting"})
+LASTING = frozenset({"split_factor", "delisting", "rate"})
 
 #: How each field of a panel is put together. ``np.maximum`` hands on NaN, so an unknown high stays unknown.
 RULES: Mapping[str, Rule] = {
@@ -231,6 +231,8 @@ RULES: Mapping[str, Rule] = {
     "volume": _sum,
     "split_factor": _factor,
     "open_factor": _first,
+    "rate": _factor,
+    "open_rate": _first,
     "dividend": _sum,
     "total_close": _last,
     "delisting": _settled,

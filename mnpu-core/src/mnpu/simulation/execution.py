@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from mnpu.config.models import ExecutionConfig
 from mnpu.errors import ConfigError, DataError
 
 __all__ = ["KINDS", "SETTINGS", "Conditions", "Execution"]
@@ -13,6 +14,8 @@ __all__ = ["KINDS", "SETTINGS", "Conditions", "Execution"]
 #: Kinds of cost, and all settings of an account, in the order in which `mnpu.simulation.order_loops` reads them.
 KINDS = ("commission", "half_spread", "impact", "borrow", "funding", "liquidation")
 SETTINGS = (*KINDS, "participation", "lot", "minimum", "carry", "maintenance")
+#: Every default stands in the configuration, and nowhere else.
+DEFAULTS = ExecutionConfig()
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,7 @@ class Execution:
     Parameters
     ----------
     capital : float
-        What the account starts with, in the currency of the prices.
+        What the account starts with, in its own currency.
     participation : float or None
         Largest share of the value traded in the bar of the fill; None for no limit.
     carry : bool
@@ -37,12 +40,12 @@ class Execution:
         before the account is lost.
     """
 
-    capital: float = 1_000_000.0
-    participation: float | None = None
-    carry: bool = True
-    lot: float | None = None
-    min_notional: float = 0.0
-    maintenance: float | None = None
+    capital: float = DEFAULTS.capital
+    participation: float | None = DEFAULTS.participation
+    carry: bool = DEFAULTS.carry
+    lot: float | None = DEFAULTS.lot
+    min_notional: float = DEFAULTS.min_notional
+    maintenance: float | None = DEFAULTS.maintenance
 
     def __post_init__(self) -> None:
         limits = {"capital": self.capital, "participation": self.participation, "lot": self.lot}
