@@ -322,6 +322,16 @@ def test_with_one_correlation_weights_are_inverse_to_volatility():
     assert equal_risk_book(cov) == pytest.approx(1 / deviation / (1 / deviation).sum())
 
 
+@pytest.mark.parametrize("shrink", ["constant_correlation", "identity"])
+def test_a_pair_that_moves_exactly_against_each_other_is_held_in_equal_risk(shrink, rng):
+    returns = 0.01 * rng.standard_normal((60, 1)) * [1.0, -2.0]
+    forecast, context = decisions(normal(np.zeros((60, 2)), 0.01), returns)
+    weights = RiskParity(window=20, shrink=shrink)(forecast, context).weights
+    assert np.isfinite(weights).all()
+    if shrink == "constant_correlation":  # the target of two is the sample, so nothing parts them
+        assert weights[-1] == pytest.approx([2 / 3, 1 / 3], abs=1e-6)
+
+
 def test_a_covariance_that_is_none_is_refused():
     with pytest.raises(DataError, match="positive definite"):
         equal_risk_book(np.array([[1.0, -2.0], [-2.0, 1.0]]))

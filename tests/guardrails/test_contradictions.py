@@ -120,3 +120,13 @@ def test_a_tail_of_the_forecast_needs_a_forecast_of_returns():
     _refuse_other_units("direction", Direction(), [TailRisk()])
     with pytest.raises(ConfigError, match=r"target: direction forecasts no returns, and TailRisk"):
         _refuse_other_units("direction", Direction(), [TailRisk(source="forecast")])
+
+
+def test_data_without_volumes_are_refused_where_a_rule_needs_them():
+    from mnpu.guard_conflicts import refuse_blind
+
+    rules = Chain([Exposure(), Liquidity()]).named
+    refuse_blind(rules, ("close", "volume"), "bars")
+    refuse_blind(rules[:1], ("close",), "bars")
+    with pytest.raises(ConfigError, match="liquidity needs volumes, and bars has none"):
+        refuse_blind(rules, ("close",), "bars")

@@ -106,6 +106,16 @@ def test_a_volume_below_zero_opens_nothing(volume):
     assert rule.limit(np.array([0.5, -0.5]), book).tolist() == [0.0, 0.0]
 
 
+def test_an_unknown_volume_has_a_code_of_its_own():
+    chain = Chain([Liquidity(capital=1.0, days=1, participation=0.1)])
+    decided = chain.decide(np.array([0.5, 0.5]), book_of([0.1, 0.0], volume=np.array([np.nan, 1.0])))
+    assert decided.weights == pytest.approx([0.1, 0.1])
+    assert [(v.code, v.symbol) for v in decided.violations] == [
+        ("LIQUIDITY_VOLUME_UNKNOWN", "A"),
+        ("LIQUIDITY_DAYS", "B"),
+    ]
+
+
 @pytest.mark.parametrize("n", [0, 1])
 @pytest.mark.parametrize("name", [*RULES, "all"])
 def test_no_symbol_and_one_symbol(name, n):

@@ -156,6 +156,9 @@ GUARDED = (
   - {{use: turnover, per_bar: 0.3}}
   - {{use: daily_loss, loss: 0.01}}
   - {{use: drawdown, start: 0.01, stop: 0.05, resume: 0.005, floor: 0.2}}
+  - {{use: concentration, positions: 2, action: warn}}
+  - {{use: leverage, leverage: 0.45}}
+  - {{use: kill_switch, file: {stop}}}
 """
 )
 
@@ -167,9 +170,36 @@ def test_an_agent_agrees_where_guardrails_remember_and_look_at_the_market(demo_s
     from mnpu.progress import Silent
 
     recipe = tmp_path / "guarded.yaml"
-    recipe.write_text(GUARDED.format(store=demo_store))
+    switch = tmp_path / "STOP"
+    recipe.write_text(GUARDED.format(store=demo_store, stop=switch))
     run = execute(load_config(recipe), registry, runs=tmp_path / "runs", progress=Silent())
     met = {violation.rule for violation in run.result.positions.violations}
     assert {"volatility_target", "turnover"} <= met
     assert "drawdown" in met or "daily_loss" in met
     assert _agreeing_decisions(run, registry, len(run.result.times)) >= 100  # from the first decision, in cash
+    _stops_and_goes_on_after_a_reset(run, registry, switch)
+
+
+def _stops_and_goes_on_after_a_reset(run, registry, switch):
+    from mnpu.agent import replay
+    from mnpu.errors import ConfigError
+
+    agent, bars = replay(run.path, registry, sessions=40)
+    before = [agent.step(*next(bars)) for _ in range(10)]
+    assert any(np.abs(decision.weights).sum() > 0.01 for decision in before)
+    assert {decision.state for decision in before} <= {"ACTIVE", "REDUCING"}
+    switch.touch()
+    stopped = agent.step(*next(bars))
+    assert stopped.state == "HALTED"
+    assert "KILL_SWITCH_ON" in {violation.code for violation in stopped.violations}
+    switch.unlink()
+    later = [agent.step(*next(bars)) for _ in range(5)]
+    assert {decision.state for decision in later} == {"HALTED"}
+    assert max(np.abs(decision.weights).max() for decision in later) == 0.0
+    with pytest.raises(ConfigError, match="no guardrail kil_switch"):
+        agent.reset(["kil_switch"])
+    assert agent.step(*next(bars)).state == "HALTED"
+    agent.reset(["kill_switch"])
+    after = [agent.step(*next(bars)) for _ in range(15)]
+    assert "HALTED" not in {decision.state for decision in after}
+    assert any(np.abs(decision.weights).sum() > 0.01 for decision in after)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mnpu.config.load import LoadedConfig
 from mnpu.config.models import Compare, ModelConfig, Pipeline, Use
 from mnpu.engine import Engine, LocalEngine
 from mnpu.errors import ConfigError
@@ -18,7 +19,15 @@ from mnpu.simulation.costs import CostModel
 from mnpu.simulation.execution import Execution
 from mnpu.types import Metric, Result
 
-__all__ = ["Forecaster", "Parts", "Strategy", "assemble", "contributors", "forecaster_of"]
+__all__ = [
+    "Forecaster",
+    "Parts",
+    "Strategy",
+    "assemble",
+    "contributors",
+    "forecaster_of",
+    "refuse_contradictory_limits",
+]
 
 
 @dataclass(frozen=True)
@@ -238,6 +247,22 @@ def _refuse_other_units(name: str, target: Any, parts: Sequence[Any]) -> None:
             next_step="Take forward_return, or a policy that only ranks or signs (rank_long_short, signed_quantile), "
             "and no guardrail that reads the forecast.",
         )
+
+
+def refuse_contradictory_limits(loaded: LoadedConfig, registry: Registry) -> None:
+    """Raise ConfigError where the guardrails together let nothing be held; without symbols it is seen at the run."""
+    config = loaded.pipeline
+    if not (config.data.symbols and config.guardrails):
+        return
+    policy = registry.build("policy", config.policy.use, config.policy.params)
+    chain = Chain([registry.build("guardrail", use.use, use.params) for use in config.guardrails])
+    try:
+        chain.check(config.data.symbols, long_only=policy.long_only)
+    except ConfigError as error:
+        where = loaded.tree.where_key(("guardrails",)) or str(loaded.path)
+        raise ConfigError(
+            f"{error.where}: {error.what}", where=where, expected=error.expected, next_step=error.next_step
+        ) from error
 
 
 def refuse_few_symbols(symbols: Sequence[str], strategies: Sequence[Strategy]) -> None:

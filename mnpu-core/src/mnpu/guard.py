@@ -211,6 +211,11 @@ class Chain:
         self.names = _keys([name_of(rule) for rule in self.guardrails])
 
     @property
+    def named(self) -> list[tuple[str, Any]]:
+        """Each rule with its name, the second of one name with a 2 behind it."""
+        return list(zip(self.names, self.guardrails, strict=True))
+
+    @property
     def path_dependent(self) -> bool:
         """Whether any rule depends on the drifted book, equity or peak where everything held is tradable."""
         return any(rule.path_dependent for rule in self.guardrails)
@@ -225,7 +230,7 @@ class Chain:
         for rule in self.guardrails:
             if hasattr(rule, "check"):
                 rule.check(symbols)
-        refuse_contradictions(Chain, list(zip(self.names, self.guardrails, strict=True)), symbols, long_only=long_only)
+        refuse_contradictions(Chain, self.named, symbols, long_only=long_only)
 
     def limit(self, proposed: Any, book: Book) -> Any:
         """The allowed weights (..., A), without reasons."""

@@ -7,7 +7,7 @@ together, contradict each other, and the pair is named.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Any, NoReturn
 
@@ -17,7 +17,7 @@ import pandas as pd
 from mnpu.errors import ConfigError
 from mnpu.types import Book
 
-__all__ = ["refuse_contradictions"]
+__all__ = ["refuse_blind", "refuse_contradictions"]
 
 #: Gross of the books that are proposed: small, so that no cap but one at zero stands against them.
 GROSS = 1e-3
@@ -66,6 +66,18 @@ def refuse_contradictions(
         if not allow([first, second]):
             _refuse(f"{one} ({_said(first)})", f"{other} ({_said(second)})")
     _refuse(rules[0][0], " and ".join(name for name, _ in rules[1:]))
+
+
+def refuse_blind(rules: Sequence[tuple[str, Any]], fields: Collection[str], dataset: str) -> None:
+    """Raise ConfigError where a rule needs volumes, without which nothing may grow, and the data have none."""
+    blind = [name for name, rule in rules if "volume" in getattr(rule, "needs", ())]
+    if blind and "volume" not in fields:
+        raise ConfigError(
+            f"{', '.join(blind)} needs volumes, and {dataset} has none, so nothing could ever be held",
+            where="guardrails",
+            expected="a dataset with a volume",
+            next_step="Take another dataset, or leave the guardrail out.",
+        )
 
 
 def _books(n: int, long_only: bool) -> Iterator[np.ndarray]:

@@ -20,6 +20,7 @@ def command(file: Path, overlays: tuple[Path, ...], sets: tuple[str, ...], resol
 
     Exits 2 with file, line and column for a wrong configuration, 5 for a plugin that is missing. No data is read.
     """
+    from mnpu.assembly import refuse_contradictory_limits
     from mnpu.config.dump import dump
     from mnpu.config.load import load_config
     from mnpu.config.resolve import components, resolve
@@ -27,7 +28,9 @@ def command(file: Path, overlays: tuple[Path, ...], sets: tuple[str, ...], resol
     from mnpu.plugins.registry import Registry
 
     loaded = load_config(file, overlays=overlays, sets=sets)
-    full = resolve(loaded, Registry.discover())
+    registry = Registry.discover()
+    full = resolve(loaded, registry)
+    refuse_contradictory_limits(loaded, registry)
     count = sum(1 for _ in components(loaded))
 
     def human() -> None:

@@ -67,7 +67,6 @@ def resolve(loaded: LoadedConfig, registry: Registry) -> dict[str, Any]:
     if errors:
         raise first_of(errors)
     _refuse_repeated_columns(loaded, registry)
-    _refuse_contradictory_limits(loaded, registry)
     _refuse_no_classes(loaded, registry)
     _refuse_deaf_collapse(loaded, registry)
     for block, use, found in zip(resolved["features"], loaded.pipeline.features, features, strict=True):
@@ -119,21 +118,6 @@ def _check(loaded: LoadedConfig, registry: Registry, kind: str, path: Path, use:
     except MnpuError as error:
         raise _placed(error, loaded, path) from error
     return values
-
-
-def _refuse_contradictory_limits(loaded: LoadedConfig, registry: Registry) -> None:
-    """Raise ConfigError where the guardrails together let nothing be held; without symbols it is seen at the run."""
-    from mnpu.guard import Chain
-
-    config = loaded.pipeline
-    if not (config.data.symbols and config.guardrails):
-        return
-    policy = registry.build("policy", config.policy.use, config.policy.params)
-    chain = Chain([registry.build("guardrail", use.use, use.params) for use in config.guardrails])
-    try:
-        chain.check(config.data.symbols, long_only=policy.long_only)
-    except MnpuError as error:
-        raise _placed(error, loaded, ("guardrails",)) from error
 
 
 def _supplied(loaded: LoadedConfig, kind: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ __all__ = ["RiskParity", "equal_risk_book"]
 
 TOLERANCE, MOST = 1e-11, 2000  #: Largest relative error of a share of risk, and rounds over all symbols.
 ACCEPTED = 1e-8  #: Error of a share of risk beyond which there is no book.
+APART = 1e-6  #: Share of its variance that a symbol is given of its own where the covariance has no inverse.
 
 
 def equal_risk_book(cov: np.ndarray) -> np.ndarray:
@@ -57,6 +58,14 @@ def equal_risk_book(cov: np.ndarray) -> np.ndarray:
         )
     weights = x / deviation
     return np.asarray(weights / weights.sum())
+
+
+def _book_of(cov: np.ndarray) -> np.ndarray:
+    """As `equal_risk_book`; what moves exactly against each other is taken to move a little apart."""
+    try:
+        return equal_risk_book(cov)
+    except DataError:
+        return equal_risk_book(cov + np.diag(APART * np.diag(cov)))
 
 
 class RiskParity:
@@ -105,7 +114,7 @@ class RiskParity:
         books, formed = np.zeros(context.tradable.shape), np.zeros(len(context.times), dtype=bool)
         known = past_covariances(context.returns, context.tradable, window=self.window, shrink=self.shrink)
         for row, columns, cov in known:
-            books[row, columns] = self.gross * equal_risk_book(cov)
+            books[row, columns] = self.gross * _book_of(cov)
             formed[row] = True
         weights = mean_of_last(books, formed, context.tradable, hold=self.hold)
         return Positions(context.times, context.symbols, weights, np.ones(len(weights), dtype=bool))

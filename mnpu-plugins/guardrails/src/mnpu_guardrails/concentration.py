@@ -29,7 +29,7 @@ class Concentration(Rule):
     Notes
     -----
     Projection: the largest positions are cut to one common size, the largest that meets the limit, which moves the
-    book least in the largest single change (L-infinity) among those that only cut. If that is not enough, because there
+    book least in the sum of changes (L1) among those that only cut. If that is not enough, because there
     are too few positions or one cannot be sold, drifted positions that were to be sold are kept, up to that size and to
     the gross of the larger book, so that the shares become as even as they can; if even that is not enough and nothing
     is stuck, nothing is held.

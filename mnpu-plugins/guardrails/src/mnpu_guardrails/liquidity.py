@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
+import numpy as np
 from array_api_compat import array_namespace
 from pydantic import Field
 
-from mnpu.types import Book
+from mnpu.types import Book, Violation
 from mnpu_guardrails.rule import NO_LIMIT, Action, Rule, action_code, as_column, reduced
 
 __all__ = ["Liquidity"]
@@ -30,8 +32,8 @@ class Liquidity(Rule):
     Notes
     -----
     Largest weight of a symbol: ``days * participation * traded value of a day / (capital * equity)``. Projection: each
-    weight is clipped, which is nearest in every norm. A position of unknown volume may not grow. Code:
-    ``LIQUIDITY_DAYS``, limit and value as weights.
+    weight is clipped. A position of unknown volume may not grow. Codes: ``LIQUIDITY_DAYS`` and
+    ``LIQUIDITY_VOLUME_UNKNOWN``, limit and value as weights.
     """
 
     name = "liquidity"
@@ -65,6 +67,15 @@ class Liquidity(Rule):
         xp = array_namespace(weights)
         most = self.limits(weights, book)
         return xp.where(book.tradable, xp.minimum(xp.maximum(weights, -most), most), weights)
+
+    def explain(self, proposed: np.ndarray, allowed: np.ndarray, book: Book) -> list[Violation]:
+        """As of any rule; a volume that is not known has a code of its own."""
+        reasons = super().explain(proposed, allowed, book)
+        if book.volume is None:
+            return reasons
+        unknown = {s for s, volume in zip(book.symbols, np.asarray(book.volume), strict=True) if np.isnan(volume)}
+        named = lambda v: v.code == self.codes[0] and v.symbol in unknown  # noqa: E731
+        return [replace(v, code="LIQUIDITY_VOLUME_UNKNOWN") if named(v) else v for v in reasons]
 
     def kernel_params(self, symbols: Sequence[str]) -> list[float]:
         """As the kernel takes them."""
