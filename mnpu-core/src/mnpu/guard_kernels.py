@@ -7,8 +7,9 @@ precision, C-ordered::
     kernel(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over) -> bool
 
 =============  =======================================================================================================
-``task``       `LIMIT`: ``weights`` (A,) become what ``rule.limit`` allows of them; true where the rule has something
-               to say even if it changes nothing. `EXCESS`: ``over`` (k,) becomes ``excess_of(rule)`` of ``weights``.
+``task``       `LIMIT`: ``weights`` (A,) become what ``rule.limit`` allows of them; true where what it was given is
+               above a limit by more than 5e-10, or a warning is due: where it is false and nothing has changed, no
+               limit is exceeded and ``explain`` has nothing to say. `EXCESS`: ``over`` (k,) becomes ``excess_of(rule)`` of ``weights``.
                `REMEMBER`: ``state`` (m,) becomes ``rule.remember`` where ``weights`` is what is allowed.
 ``held``       the drifted weights (A,), with ``tradable`` (A,) bool
 ``numbers``    (5,) at the places `EQUITY` ... `YEAR`, NaN where unknown

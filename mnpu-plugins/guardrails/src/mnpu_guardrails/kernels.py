@@ -44,10 +44,10 @@ HALVINGS = 60
 
 
 @compiled
-def above(over):
-    """Whether any excess is more than rounding."""
+def above(over, least):
+    """Whether any excess is larger."""
     for k in range(len(over)):
-        if over[k] > TOLERANCE:
+        if over[k] > least:
             return True
     return False
 
@@ -57,7 +57,7 @@ def derisked(action, weights, held, over):
     """With the excesses of a book: take back its increases where it is above a limit; true for a mere warning."""
     if action == WARN:
         return True
-    if above(over):
+    if above(over, TOLERANCE):
         reduce(weights, held)
     return False
 
@@ -90,15 +90,16 @@ def leverage(task, weights, held, tradable, numbers, series, past, seen, params,
             over[:] = 0.0
         return False
     if params[0] == WARN:
-        return above(over)
-    if params[0] != 0.0 and above(over):
+        return above(over, TOLERANCE)
+    exceeded = above(over, TOLERANCE / 2.0)
+    if params[0] != 0.0 and above(over, TOLERANCE):
         reduce(weights, held)
         gross, margin = 0.0, 0.0
         for i in range(len(weights)):
             gross += abs(weights[i])
             margin += abs(weights[i]) * params[3 + i]
     scale(weights, tradable, min(part_of(fixed_gross, gross, params[1]), part_of(fixed_margin, margin, params[2])))
-    return False
+    return exceeded
 
 
 @compiled
@@ -122,11 +123,14 @@ def stale_data(task, weights, held, tradable, numbers, series, past, seen, param
     if params[0] != 0.0:
         stale_over(weights, held, series, params, over)
         if derisked(params[0], weights, held, over):
-            return above(over)
+            return above(over, TOLERANCE)
+    grown = False
     for i in range(len(weights)):
-        if tradable[i] and not series[AGE, i] <= params[1]:
-            weights[i] = without_increase(weights[i], held[i])
-    return False
+        if not series[AGE, i] <= params[1]:
+            least = without_increase(weights[i], held[i])
+            grown |= abs(weights[i] - least) > TOLERANCE / 2.0
+            weights[i] = least if tradable[i] else weights[i]
+    return grown
 
 
 @compiled
@@ -158,12 +162,14 @@ def liquidity(task, weights, held, tradable, numbers, series, past, seen, params
     if params[0] != 0.0:
         liquidity_over(weights, held, numbers, series, params, over)
         if derisked(params[0], weights, held, over):
-            return above(over)
+            return above(over, TOLERANCE)
+    exceeded = False
     for i in range(len(weights)):
+        most = most_liquid(i, weights, held, numbers, series, params)
+        exceeded |= abs(weights[i]) > most + TOLERANCE / 2.0
         if tradable[i]:
-            most = most_liquid(i, weights, held, numbers, series, params)
             weights[i] = min(max(weights[i], -most), most)
-    return False
+    return exceeded
 
 
 @compiled
@@ -198,7 +204,7 @@ def turnover(task, weights, held, tradable, numbers, series, past, seen, params,
     if params[0] != 0.0:
         turnover_over(weights, held, params, used, over)
         if derisked(params[0], weights, held, over):
-            return above(over)
+            return above(over, TOLERANCE)
     most = min(params[1], max(params[2] - used, 0.0))
     added = added_to(weights, held)
     if added > most + 1e-12:
@@ -206,7 +212,7 @@ def turnover(task, weights, held, tradable, numbers, series, past, seen, params,
             base = without_increase(weights[i], held[i])
             if tradable[i]:
                 weights[i] = base + most / added * (weights[i] - base)
-    return False
+    return added > most + TOLERANCE / 2.0
 
 
 @compiled
@@ -240,9 +246,10 @@ def capped(task, weights, held, tradable, most, braked, action, over):
     if action != 0.0:
         no_more_than(weights, limit, over)
         if derisked(action, weights, held, over):
-            return above(over)
+            return above(over, TOLERANCE)
+    exceeded = size_of(weights) > limit + TOLERANCE / 2.0
     scale_to(weights, tradable, limit)
-    return False
+    return exceeded
 
 
 @compiled
@@ -268,13 +275,15 @@ def kill_switch(task, weights, held, tradable, numbers, series, past, seen, para
         over[0] = max(measured - (0.0 if on else NO_LIMIT), 0.0)
         return False
     reach(weights, held, tradable)
+    exceeded = False
     if on:
+        exceeded = (size_of(weights) if params[1] > 0.0 else added_to(weights, held)) > TOLERANCE / 2.0
         for i in range(len(weights)):
             if params[1] > 0.0:
                 weights[i] = 0.0 if tradable[i] else held[i]
             else:
                 weights[i] = without_increase(weights[i], held[i])
-    return False
+    return exceeded
 
 
 @compiled
@@ -352,8 +361,13 @@ def concentration(task, weights, held, tradable, numbers, series, past, seen, pa
     """Params: action, positions."""
     if task == REMEMBER:
         return False
-    asked = weights.copy()
     if task == LIMIT:
+        legal = herfindahl(weights) <= 1.0 / params[1]
+        for i in range(len(weights)):
+            legal &= np.isfinite(weights[i]) and (tradable[i] or weights[i] == held[i])
+        if legal:
+            return False
+        asked = weights.copy()
         readable = True
         for i in range(len(weights)):
             readable &= np.isfinite(weights[i])
@@ -365,13 +379,14 @@ def concentration(task, weights, held, tradable, numbers, series, past, seen, pa
         if params[0] == WARN:
             over[0] = 0.0
         return False
+    exceeded = above(over, TOLERANCE / 2.0)
     if params[0] != 0.0:
         if derisked(params[0], weights, held, over):
-            return above(over)
+            return above(over, TOLERANCE)
         asked[:] = weights
     if herfindahl(weights) > 1.0 / params[1] + TOLERANCE:
         _even(asked, weights, held, tradable, 1.0 / params[1] + 0.1 * TOLERANCE)
-    return False
+    return exceeded
 
 
 @compiled
