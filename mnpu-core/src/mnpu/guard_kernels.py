@@ -58,7 +58,7 @@ __all__ = [
 
 #: Tasks of a kernel.
 LIMIT, EXCESS, REMEMBER = range(3)
-#: Places in ``numbers``; the day is counted from 1, the last is the bars of a year.
+#: Places in ``numbers``; the day is counted from 1 in 1970 and from -1 backwards before, the last is the bars of a year.
 EQUITY, PEAK, DAY_EQUITY, DAY, YEAR = range(5)
 #: Rows of ``series``.
 VOLUME, AGE = range(2)
@@ -66,7 +66,7 @@ VOLUME, AGE = range(2)
 
 def numbers_of(book: Book) -> np.ndarray:
     """The numbers (5,) of one book; NaN where unknown."""
-    day = None if book.day is None else book.day + 1
+    day = None if book.day is None else book.day + (book.day >= 0)
     known: list[Any] = [book.equity, book.peak, book.day_equity, day, book.periods_per_year]
     return np.array([np.nan if x is None else float(x) for x in known])
 

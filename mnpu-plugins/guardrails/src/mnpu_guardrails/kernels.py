@@ -139,7 +139,7 @@ def most_liquid(i, weights, held, numbers, series, params):
     if np.isnan(series[VOLUME, i]):
         return abs(without_increase(weights[i], held[i]))
     size = max(numbers[EQUITY], 1e-12) * params[1]
-    return min(series[VOLUME, i] * params[2] / size, NO_LIMIT)
+    return min(max(series[VOLUME, i] * params[2] / size, 0.0), NO_LIMIT)
 
 
 @compiled
@@ -173,6 +173,18 @@ def liquidity(task, weights, held, tradable, numbers, series, past, seen, params
 
 
 @compiled
+def same_day(kept, today):
+    """Whether what is kept, 0 for nothing, is of this day; a clock that goes back begins no new one."""
+    return kept != 0.0 and kept >= today
+
+
+@compiled
+def latest(kept, today):
+    """The later day; 0 is none."""
+    return kept if kept != 0.0 and kept > today else today
+
+
+@compiled
 def added_to(weights, held):
     """Sum of all increases."""
     total = 0.0
@@ -191,9 +203,10 @@ def turnover_over(weights, held, params, used, over):
 @compiled
 def turnover(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):
     """Params: action, per bar, per day, either as no limit; state: day and what has been added in it."""
-    used = state[1] if state[0] == numbers[DAY] else 0.0
+    used = state[1] if same_day(state[0], numbers[DAY]) else 0.0
     if task == REMEMBER:
-        state[0], state[1] = numbers[DAY], used + added_to(weights, held)
+        state[1] = used + added_to(weights, held)
+        state[0] = latest(state[0], numbers[DAY])
         return False
     if task == EXCESS:
         turnover_over(weights, held, params, used, over)
@@ -219,12 +232,15 @@ def turnover(task, weights, held, tradable, numbers, series, past, seen, params,
 def drawdown(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):
     """Params: action, start, stop, resume, gross, floor; state: brake, halt, own peak."""
     start, stop, resume, gross, floor = params[1], params[2], params[3], params[4], params[5]
-    own = max(state[2], numbers[EQUITY]) if state[2] > 0.0 else state[2]
+    own = state[2]
+    if own > 0.0 and np.isfinite(numbers[EQUITY]):
+        own = max(own, numbers[EQUITY])
     peak = own if own > 0.0 else numbers[PEAK]
     down = 1.0 - numbers[EQUITY] / (peak if peak > 0.0 else 1.0)
-    raw = min(max((down - start + 1e-12) / (stop - start), 0.0), 1.0)
+    known = np.isfinite(down)  # an equity that is not known sets no brake and releases none
+    raw = min(max((down - start + 1e-12) / (stop - start), 0.0), 1.0) if known else 0.0
     halted = 1.0 if raw >= 1.0 and floor == 0.0 else state[1]
-    brake = 1.0 if halted > 0.0 else 0.0 if down <= resume else max(state[0], raw)
+    brake = 1.0 if halted > 0.0 else 0.0 if known and down <= resume else max(state[0], raw)
     if task == REMEMBER:
         state[0], state[1], state[2] = brake, halted, own
         return False
@@ -255,35 +271,37 @@ def capped(task, weights, held, tradable, most, braked, action, over):
 @compiled
 def daily_loss(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):
     """Params: action, loss, gross; state: the day of the last trip."""
-    tripped = numbers[EQUITY] <= numbers[DAY_EQUITY] * (1.0 - params[1]) + 1e-12 or state[0] == numbers[DAY]
+    tripped = numbers[EQUITY] <= numbers[DAY_EQUITY] * (1.0 - params[1]) + 1e-12 or same_day(state[0], numbers[DAY])
     if task == REMEMBER:
         if tripped:
-            state[0] = numbers[DAY]
+            state[0] = latest(state[0], numbers[DAY])
         return False
     return capped(task, weights, held, tradable, params[2], tripped, params[0], over)
 
 
 @compiled
 def kill_switch(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):
-    """Params: whether it is on, whether to close rather than to reduce; state: whether it has been on."""
-    on = params[0] > 0.0 or state[0] > 0.0
+    """Params: action, whether it is on, whether only to reduce; state: whether it has been on."""
+    on = params[1] > 0.0 or state[0] > 0.0
     if task == REMEMBER:
         state[0] = 1.0 if on else 0.0
         return False
     if task == EXCESS:
-        measured = size_of(weights) if params[1] > 0.0 else added_to(weights, held)
-        over[0] = max(measured - (0.0 if on else NO_LIMIT), 0.0)
+        measured = added_to(weights, held) if params[2] > 0.0 else size_of(weights)
+        over[0] = max(measured - (0.0 if on else NO_LIMIT), 0.0) if params[0] != WARN else 0.0
         return False
     reach(weights, held, tradable)
-    exceeded = False
-    if on:
-        exceeded = (size_of(weights) if params[1] > 0.0 else added_to(weights, held)) > TOLERANCE / 2.0
-        for i in range(len(weights)):
-            if params[1] > 0.0:
-                weights[i] = 0.0 if tradable[i] else held[i]
-            else:
-                weights[i] = without_increase(weights[i], held[i])
-    return exceeded
+    if not on:
+        return False
+    measured = added_to(weights, held) if params[2] > 0.0 else size_of(weights)
+    if params[0] == WARN:
+        return measured > TOLERANCE
+    for i in range(len(weights)):
+        if params[2] > 0.0:
+            weights[i] = without_increase(weights[i], held[i])
+        else:
+            weights[i] = 0.0 if tradable[i] else held[i]
+    return measured > TOLERANCE / 2.0
 
 
 @compiled
