@@ -77,8 +77,8 @@ def compiled_books(
     noted = np.zeros(shape[0], dtype=bool), np.zeros((shape[0], 5)), np.zeros((shape[0], made.places[-1, 1]))
     world = world_of(positions, market, around)
     lost_at = run_weights(
-        np.ascontiguousarray(positions.weights, dtype=np.float64), np.ascontiguousarray(positions.rebalance),
-        world.market, world.told, (made.addresses, made.places, made.params), rates_of(costs), books, path, noted,
+        np.ascontiguousarray(positions.weights, dtype=np.float64), 1.0,
+        np.ascontiguousarray(positions.rebalance), world.market, world.told, (made.addresses, made.places, made.params), rates_of(costs), books, path, noted,
     )  # fmt: skip
     targets, before, after, traded = books
     cost, gross, net, notional = path

@@ -20,14 +20,16 @@ __all__ = ["run_weights"]
 
 @compiled
 def run_weights(
-    asked: Any, rebalance: Any, market: Any, told: Any, rules: Any, rates: Any, books: Any, path: Any, noted: Any
+    asked: Any, scale: float, rebalance: Any, market: Any, told: Any, rules: Any, rates: Any, books: Any, path: Any,
+    noted: Any,
 ) -> int:  # fmt: skip
     """All bars of an account without a size.
 
     Parameters
     ----------
     asked : float64 (T, A)
-        Proposals.
+        Proposals, all to be multiplied by
+    scale : float
     rebalance : bool (T,)
     market : tuple of (T, A) arrays
         Marks, tradable, fillable, returns, income; last, days (T,), counted from 1.
@@ -72,7 +74,7 @@ def run_weights(
             numbers[note, k] = number[k]
         readable = rebalance[t]
         for i in range(n_assets):
-            target[i] = asked[t, i] if rebalance[t] else marked[i]
+            target[i] = asked[t, i] * scale if rebalance[t] else marked[i]
             readable &= np.isfinite(target[i])
         first = t if bars > 0 else 0
         book = (marked, open_, number, series, past[first : first + bars], seen[first : first + bars + 1])
