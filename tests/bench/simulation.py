@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tests.bench import simulation_guarded
 from tests.bench.peers import Peer
 from tests.bench.rows import Row
 
@@ -62,7 +63,7 @@ def measure(workspace: Path) -> list[Row]:
                 round(theirs / factor, 1),
             )
         )
-    return rows
+    return rows + simulation_guarded.measure()
 
 
 def _market() -> dict[str, np.ndarray]:

@@ -43,8 +43,8 @@ def rules_of(rng, names) -> list[Any]:
         lambda: Leverage(u(0.5, 2.0), u(0.2, 1.0), {names[0]: 0.9}, 0.3, action()),
         lambda: Drawdown(0.05, u(0.1, 0.4), u(0.0, 0.05), u(0.5, 1.0), rng.choice([0.0, 0.2]), action()),
         lambda: DailyLoss(u(0.01, 0.1), u(0.0, 0.5), action()),
-        lambda: VolatilityTarget(u(0.2, 3.0), 15, 0.5, action()),
-        lambda: TailRisk(u(0.01, 0.2), 0.55, window=BARS, min_history=0.5, action=action()),
+        lambda: VolatilityTarget(u(0.05, 0.6), 15, 0.5, action()),
+        lambda: TailRisk(u(0.003, 0.04), 0.55, window=BARS, min_history=0.5, action=action()),
         lambda: StaleData(int(rng.integers(0, 3)), action()),
         lambda: Liquidity(1e6, 1.0, u(0.05, 1.0), action()),
         lambda: KillSwitch(engaged=bool(rng.random() < 0.1), then=str(rng.choice(["close", "reduce"]))),
@@ -124,3 +124,74 @@ def test_any_chain_of_compiled_rules_equals_the_reference(seed):
     assert stepped.method == "stepped"
     assert compiled.method in ("compiled", "closed")
     assert_equal(compiled, stepped)
+
+
+class Halved:
+    """Somebody's rule without a kernel: half of everything."""
+
+    path_dependent = False
+    name = "halved"
+
+    def limit(self, proposed, book):
+        return np.where(book.tradable, np.where(np.isfinite(proposed), proposed, book.weights) / 2, book.weights)
+
+    def excess(self, weights, book):
+        return np.zeros_like(weights[..., :1])
+
+    def explain(self, proposed, allowed, book):
+        return []
+
+
+def test_a_rule_without_a_kernel_takes_the_whole_account_along_the_reference():
+    case = case_of(7)
+    plain = replace(case, chain=Chain([Turnover(0.2), Halved()]))
+    taken = plain.run("auto")
+    assert taken.method == "stepped"
+    assert_equal(taken, plain.run("stepped"))
+
+
+def test_what_guardrails_are_not_told_takes_the_reference():
+    case = case_of(7)
+    untold = replace(case, chain=Chain([VolatilityTarget()]), options={**case.options, "around": None})
+    taken = untold.run("auto")
+    assert taken.method == "stepped"
+    assert "BOOK_UNKNOWN_PAST" in {v.code for v in taken.targets.violations}
+
+
+def test_reasons_are_made_when_asked_for_and_once(monkeypatch):
+    case = replace(case_of(3), chain=Chain([Turnover(0.01)]))
+    asked = []
+    monkeypatch.setattr(Chain, "decide", lambda self, *given, true=Chain.decide: asked.append(1) or true(self, *given))
+    outcome = case.run("auto")
+    assert outcome.method == "compiled"
+    assert len(asked) == 0
+    assert outcome.targets.violations == outcome.positions.violations != ()
+    assert outcome.targets.violations is outcome.targets.violations
+    assert 0 < len(asked) <= len(case.positions.times)
+
+
+def test_a_brake_that_halts_stays_in_cash_on_both_routes():
+    n = 30
+    times = pd.date_range("2020-01-01", periods=n, freq="D", tz="UTC").as_unit("ns")
+    positions = Positions(times, ("A",), np.ones((n, 1)), np.ones(n, bool))
+    prices = np.concatenate([100 * 0.97 ** np.arange(15), 60 * 1.03 ** np.arange(16)])[:, None]
+    chain = Chain([Drawdown(0.1, 0.2, 0.05, 1.0, 0.0)])
+    runs = [simulate(positions, prices, times, chain=chain, method=method) for method in ("auto", "stepped")]
+    assert [run.method for run in runs] == ["compiled", "stepped"]
+    assert_equal(*runs)
+    assert runs[0].net[-10:] == pytest.approx(0.0)  # prices recover, the account does not
+
+
+def test_no_route_ever_looks_beyond_a_decision():
+    case = case_of(11)
+    whole = case.run("auto")
+    n = len(case.positions.times) // 2
+    cut = {
+        name: values[: n + (name in ("prices", "cash", "ended"))] if isinstance(values, np.ndarray) else values
+        for name, values in case.options.items()
+    }
+    around, rows = case.options["around"], len(case.positions.times)
+    told = replace(around, returns=around.returns[: len(around.returns) - rows + n], age=around.age[:n])
+    cut["around"] = replace(told, volume=around.volume[:n])
+    part = Case(case.positions.rows(0, n), case.chain, cut).run("auto")
+    assert part.targets.weights == pytest.approx(whole.targets.weights[:n], abs=0)

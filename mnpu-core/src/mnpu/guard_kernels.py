@@ -7,8 +7,9 @@ precision, C-ordered::
     kernel(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over) -> bool
 
 =============  =======================================================================================================
-``task``       `LIMIT`: ``weights`` (A,) become what ``rule.limit`` allows of them; true where the rule has something
-               to say even if it changes nothing. `EXCESS`: ``over`` (k,) becomes ``excess_of(rule)`` of ``weights``.
+``task``       `LIMIT`: ``weights`` (A,) become what ``rule.limit`` allows of them; true where what it was given is
+               above a limit by more than 5e-10, or a warning is due: where it is false and nothing has changed, no
+               limit is exceeded and ``explain`` has nothing to say. `EXCESS`: ``over`` (k,) becomes ``excess_of(rule)`` of ``weights``.
                `REMEMBER`: ``state`` (m,) becomes ``rule.remember`` where ``weights`` is what is allowed.
 ``held``       the drifted weights (A,), with ``tradable`` (A,) bool
 ``numbers``    (5,) at the places `EQUITY` ... `YEAR`, NaN where unknown
@@ -57,7 +58,7 @@ __all__ = [
 
 #: Tasks of a kernel.
 LIMIT, EXCESS, REMEMBER = range(3)
-#: Places in ``numbers``; the day is counted from 1, the last is the bars of a year.
+#: Places in ``numbers``; the day is counted from 1 in 1970 and from -1 backwards before, the last is the bars of a year.
 EQUITY, PEAK, DAY_EQUITY, DAY, YEAR = range(5)
 #: Rows of ``series``.
 VOLUME, AGE = range(2)
@@ -65,7 +66,7 @@ VOLUME, AGE = range(2)
 
 def numbers_of(book: Book) -> np.ndarray:
     """The numbers (5,) of one book; NaN where unknown."""
-    day = None if book.day is None else book.day + 1
+    day = None if book.day is None else book.day + (book.day >= 0)
     known: list[Any] = [book.equity, book.peak, book.day_equity, day, book.periods_per_year]
     return np.array([np.nan if x is None else float(x) for x in known])
 

@@ -57,18 +57,50 @@ def address_of(kernel: Any) -> int:
 
 
 @intrinsic
-def call(typing, address, task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):  # type: ignore[no-untyped-def]  # noqa: D401,D103,E501
+def call(typing, rules, i, task, weights, held, tradable, numbers, series, past, seen, state, work, over):  # type: ignore[no-untyped-def]
+    """One task of rule ``i``, with its own parts of parameters, memory, work and excesses.
+
+    The arrays are lent to the kernel, without counting who holds them: that would take longer than most kernels.
+    """
+
     def code(context, builder, signature, values):  # type: ignore[no-untyped-def]
+        kinds = signature.args
+        addresses, places, params = cgutils.unpack_tuple(builder, values[0], 3)
+        number, arrays = values[1], [*values[3:10], params, *values[10:]]
+
+        def at(row, column):  # type: ignore[no-untyped-def]
+            table = context.make_array(kinds[0].types[1])(context, builder, places)
+            place = builder.add(builder.mul(row, context.get_constant(types.intp, 4)), column)
+            return builder.load(builder.gep(table.data, [place]))
+
+        def lent(kind, value, part=None):  # type: ignore[no-untyped-def]
+            whole = context.make_array(kind)(context, builder, value)
+            whole.meminfo = cgutils.get_null_value(whole.meminfo.type)
+            whole.parent = cgutils.get_null_value(whole.parent.type)
+            if part is not None:
+                column = context.get_constant(types.intp, part)
+                first = at(number, column)
+                length = builder.sub(at(builder.add(number, context.get_constant(types.intp, 1)), column), first)
+                whole.data = builder.gep(whole.data, [first])
+                whole.nitems = length
+                whole.shape = cgutils.pack_array(builder, [length])
+            return whole._getvalue()
+
+        given = [values[2]]
+        for k, value in enumerate(arrays):
+            given.append(lent(_ARGUMENTS[k + 1], value, k - 7 if k >= 7 else None))
+        table = context.make_array(kinds[0].types[0])(context, builder, addresses)
         kind = context.call_conv.get_function_type(SIGNATURE.return_type, SIGNATURE.args)
-        function = builder.inttoptr(values[0], kind.as_pointer())
+        function = builder.inttoptr(builder.load(builder.gep(table.data, [number])), kind.as_pointer())
         status, found = context.call_conv.call_function(
-            builder, function, SIGNATURE.return_type, SIGNATURE.args, values[1:]
+            builder, function, SIGNATURE.return_type, SIGNATURE.args, given
         )
         with cgutils.if_unlikely(builder, status.is_error):
             context.call_conv.return_status_propagate(builder, status)
         return found
 
-    return SIGNATURE.return_type(types.uint64, *_ARGUMENTS), code
+    listed = types.Tuple((types.uint64[::1], types.int64[:, ::1], _VECTOR))
+    return SIGNATURE.return_type(listed, types.intp, *_ARGUMENTS[:8], *_ARGUMENTS[9:]), code
 
 
 @compiled
@@ -171,38 +203,27 @@ def gross_cap(
             fixed += abs(held[i])
     cap = min(max(wanted, drifted), params[0])
     excess = fixed + room - cap
+    above = fixed + room > params[0] + TOLERANCE / 2.0
     if excess > TOLERANCE and room > 0.0:
         scale(weights, tradable, 1.0 - min(excess, room) / room)
-    return False
-
-
-@compiled
-def _call(
-    i: int, task: int, weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any
-) -> bool:  # fmt: skip
-    """One task of rule ``i``, with its own parts of parameters, memory, work and excesses."""
-    addresses, places, params = rules
-    held, tradable, numbers, series, past, seen = book
-    return call(
-        addresses[i], task, weights, held, tradable, numbers, series, past, seen,
-        params[places[i, 0] : places[i + 1, 0]], state[places[i, 1] : places[i + 1, 1]],
-        work[places[i, 2] : places[i + 1, 2]], over[places[i, 3] : places[i + 1, 3]],
-    )  # fmt: skip
+    return above
 
 
 @compiled
 def _round(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any) -> bool:
     """Every rule in turn; whether one of them said something."""
+    held, tradable, numbers, series, past, seen = book
     said = False
     for i in range(len(rules[0])):
-        said |= _call(i, LIMIT, weights, book, rules, state, work, over)
+        said |= call(rules, i, LIMIT, weights, held, tradable, numbers, series, past, seen, state, work, over)
     return said
 
 
 @compiled
 def _excess(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any) -> None:
+    held, tradable, numbers, series, past, seen = book
     for i in range(len(rules[0])):
-        _call(i, EXCESS, weights, book, rules, state, work, over)
+        call(rules, i, EXCESS, weights, held, tradable, numbers, series, past, seen, state, work, over)
 
 
 @compiled
@@ -214,9 +235,10 @@ def _moved(one: Any, other: Any) -> bool:
 
 
 @compiled
-def _rounds(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any) -> tuple[bool, bool]:
+def _rounds(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any, spare: Any) -> tuple[bool, bool]:
     """As `mnpu.guard_rounds.rounds`; whether the book was still moving, and whether a rule did or said something."""
-    before = weights.copy()
+    before = spare
+    before[:] = weights
     said = _round(weights, book, rules, state, work, over)
     for i in range(len(weights)):
         said |= weights[i] != before[i]
@@ -276,13 +298,13 @@ def _safe(weights: Any, moving: bool, book: Any, rules: Any, state: Any, work: A
         weights[:] = flat + low * (weights - flat)
         return
     own = held.copy()
-    still, _ = _rounds(own, book, rules, state, work, over)
+    still, _ = _rounds(own, book, rules, state, work, over, np.empty_like(own))
     _excess(own, book, rules, state, work, over)
     weights[:] = held if still or not _within(over, bound) else own
 
 
 @compiled
-def decide_row(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any) -> bool:
+def decide_row(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any, spare: Any) -> bool:
     """What the chain allows of a book, as `mnpu.guard.Chain.limit`.
 
     Parameters
@@ -295,6 +317,8 @@ def decide_row(weights: Any, book: Any, rules: Any, state: Any, work: Any, over:
         Addresses, places and parameters of a `CompiledChain`.
     state, work, over : float64
         All rules' memories, work and excesses, one behind the other.
+    spare : float64 (A,)
+        Overwritten.
 
     Returns
     -------
@@ -310,23 +334,22 @@ def decide_row(weights: Any, book: Any, rules: Any, state: Any, work: Any, over:
         readable &= np.isfinite(weights[i])
     if not readable:
         weights[:] = held
-    moving, said = _rounds(weights, book, rules, state, work, over)
-    if len(rules[0]) == 0:
-        return not readable
-    _excess(weights, book, rules, state, work, over)
-    above, broken = False, moving
-    for k in range(len(over)):
-        above |= over[k] > TOLERANCE / 2.0  # half: reasons are given from one tolerance on, of what is rounded again
-        broken |= over[k] > TOLERANCE
-    if len(rules[0]) > 1 and broken:
-        _safe(weights, moving, book, rules, state, work, over)
-    return said or above or not readable
+    moving, said = _rounds(weights, book, rules, state, work, over, spare)
+    if said and len(rules[0]) > 1:  # else every rule has seen this very book, and found it within its limits
+        _excess(weights, book, rules, state, work, over)
+        broken = moving
+        for k in range(len(over)):
+            broken |= over[k] > TOLERANCE
+        if broken:
+            _safe(weights, moving, book, rules, state, work, over)
+    return said or not readable
 
 
 @compiled
 def remember_row(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any) -> None:
     """What the rules must know at the next decision, in place, where ``weights`` is what is allowed."""
+    held, tradable, numbers, series, past, seen = book
     places = rules[1]
     for i in range(len(rules[0])):
         if places[i + 1, 1] > places[i, 1]:
-            _call(i, REMEMBER, weights, book, rules, state, work, over)
+            call(rules, i, REMEMBER, weights, held, tradable, numbers, series, past, seen, state, work, over)

@@ -90,6 +90,11 @@ class Account:
         own: dict[str, Any] = {"day": day, "day_equity": self._day_equity, "memory": self.memory}
         return Book(marked, tradable, now, self._peak, time, symbols, **own, **told)
 
+    def resume(self, weights: np.ndarray, at_fill: float, peak: float, day: int, day_equity: float) -> None:
+        """Stand just after a fill with ``weights`` (A,) and the equity ``at_fill``, on a day that began with another."""
+        self.weights, self._at_fill, self._peak = weights, at_fill, peak
+        self._day, self._day_equity = day, day_equity
+
     def remember(self, wanted: np.ndarray, allowed: np.ndarray, chain: Chain, book: Book) -> None:
         """Keep what the guardrails must know at the next decision."""
         self.memory = chain.remember(wanted, allowed, book)

@@ -21,7 +21,7 @@ from mnpu.simulation.stepper import compiled_books
 from mnpu.simulation.surroundings import Surroundings
 from mnpu.types import Positions
 
-__all__ = ["SimulationOutcome", "simulate"]
+__all__ = ["SimulationOutcome", "simulate", "unsized_books"]
 
 Method = Literal["closed", "compiled", "stepped"]
 
@@ -152,10 +152,10 @@ def simulate(
         sized = (execution or Execution(), conditions or Conditions())
         books = ledger_books(positions, market, chain, costs, *sized, around=around)
         return _outcome(positions, market, costs, books, "stepped")
-    return _outcome(positions, market, costs, *_run(positions, market, chain, costs, method, around))
+    return _outcome(positions, market, costs, *unsized_books(positions, market, chain, costs, method, around))
 
 
-def _run(
+def unsized_books(
     positions: Positions,
     market: Market,
     chain: Chain,
@@ -163,6 +163,7 @@ def _run(
     method: str,
     around: Surroundings | None,
 ) -> tuple[Books, Method]:
+    """The books of an account without a size, and the route that was taken."""
     if method == "stepped":
         return stepped_books(positions, market, chain, costs, around), "stepped"
     if method == "auto" and chain.path_dependent:

@@ -13,15 +13,18 @@ from typing import Any
 import numpy as np
 
 from mnpu.guard import Chain
-from mnpu.guard_kernels import DAY, DAY_EQUITY, EQUITY, PEAK, YEAR, CompiledChain, compiled_chain, past_of
-from mnpu.simulation.account import DAY_NS
+from mnpu.guard_kernels import DAY, DAY_EQUITY, EQUITY, PEAK, CompiledChain, compiled_chain, past_of
+from mnpu.simulation.account import DAY_NS, Account
 from mnpu.simulation.books import Books
 from mnpu.simulation.costs import CostModel
 from mnpu.simulation.market import Market
 from mnpu.simulation.surroundings import Surroundings
-from mnpu.types import Book, Positions, Violation
+from mnpu.types import Positions, Violation
 
-__all__ = ["World", "compiled_books", "known_fields", "world_of"]
+__all__ = ["World", "account_of", "compiled_books", "known_fields", "rates_of", "world_of"]
+
+#: Fields of a book that every simulated account fills.
+KNOWN = ("day", "day_equity", "switches")
 
 
 @dataclass(frozen=True)
@@ -35,15 +38,16 @@ class World:
 def known_fields(around: Surroundings | None) -> tuple[str, ...]:
     """Fields of a book that the guardrails of a simulation find."""
     if around is None:
-        return ("day", "day_equity")
+        return KNOWN
     told = around.book(0) if len(around.age) else {}
-    return ("day", "day_equity", *(name for name, value in told.items() if value is not None))
+    return (*KNOWN, *(name for name, value in told.items() if value is not None))
 
 
 def world_of(positions: Positions, market: Market, around: Surroundings | None) -> World:
     """The arrays of a market, and what it has told by each decision."""
     n_rows, n_assets = market.returns.shape
-    days = (positions.times.as_unit("ns").asi8 // DAY_NS + 1).astype(np.float64)
+    days = positions.times.as_unit("ns").asi8 // DAY_NS
+    days = (days + (days >= 0)).astype(np.float64)
     arrays = (market.marks, market.tradable, market.fillable, market.returns, market.income, days)
     unknown = np.full((1, n_assets), np.nan)
     if around is None:
@@ -73,8 +77,8 @@ def compiled_books(
     noted = np.zeros(shape[0], dtype=bool), np.zeros((shape[0], 5)), np.zeros((shape[0], made.places[-1, 1]))
     world = world_of(positions, market, around)
     lost_at = run_weights(
-        np.ascontiguousarray(positions.weights, dtype=np.float64), np.ascontiguousarray(positions.rebalance),
-        world.market, world.told, (made.addresses, made.places, made.params), rates_of(costs), books, path, noted,
+        np.ascontiguousarray(positions.weights, dtype=np.float64), 1.0,
+        np.ascontiguousarray(positions.rebalance), world.market, world.told, (made.addresses, made.places, made.params), rates_of(costs), books, path, noted,
     )  # fmt: skip
     targets, before, after, traded = books
     cost, gross, net, notional = path
@@ -98,8 +102,9 @@ def _reasons(
         violations = list(positions.violations)
         for t in map(int, np.flatnonzero(touched)):
             told = {} if around is None else around.book(t)
-            held = marked(after[t - 1] if t else np.zeros(after.shape[1]), market.marks[t])
-            book = book_of(held, market.tradable[t], numbers[t], positions, t, told | {"memory": made.memory(states[t])})
+            held = after[t - 1] if t else np.zeros(after.shape[1])
+            account = account_of(held, market.marks[t], numbers[t], made.memory(states[t]))
+            book = account.seen(market.marks[t], market.tradable[t], positions.times[t], positions.symbols, told)
             wanted = positions.weights[t] if positions.rebalance[t] else book.weights
             violations += chain.decide(wanted, book).violations
         return tuple(violations)
@@ -107,18 +112,15 @@ def _reasons(
     return found
 
 
-def marked(weights: np.ndarray, marks: np.ndarray) -> np.ndarray:
-    """The book after a fill as it has drifted by its returns since, both (A,)."""
-    growth = 1.0 + float(weights @ marks)
-    return weights * (1.0 + marks) / growth if growth > 0.0 else weights
+def account_of(held: np.ndarray, marks: np.ndarray, numbers: np.ndarray, memory: dict[str, np.ndarray]) -> Account:
+    """The account as it stood before a decision at which kernels were given these numbers and this memory.
 
-
-def book_of(
-    held: np.ndarray, tradable: np.ndarray, numbers: np.ndarray, positions: Positions, t: int, told: dict[str, Any]
-) -> Book:
-    """The book that a guardrail saw at decision ``t``, from the numbers that its kernel was given."""
-    day = {"day": int(numbers[DAY]) - 1, "day_equity": float(numbers[DAY_EQUITY])}
-    if np.isfinite(numbers[YEAR]):
-        day["periods_per_year"] = float(numbers[YEAR])
-    equity, peak = float(numbers[EQUITY]), float(numbers[PEAK])
-    return Book(held, tradable, equity, peak, positions.times[t], positions.symbols, **{**day, **told})
+    ``held`` (A,) are the weights after the last fill, ``marks`` (A,) their returns since.
+    """
+    account = Account(len(held))
+    account.memory = memory
+    growth = 1.0 + float(held @ marks)
+    day = int(numbers[DAY])
+    at_fill = float(numbers[EQUITY]) / (growth if growth > 0.0 else 1.0)
+    account.resume(held, at_fill, float(numbers[PEAK]), day - (day > 0), float(numbers[DAY_EQUITY]))
+    return account

@@ -20,14 +20,16 @@ __all__ = ["run_weights"]
 
 @compiled
 def run_weights(
-    asked: Any, rebalance: Any, market: Any, told: Any, rules: Any, rates: Any, books: Any, path: Any, noted: Any
+    asked: Any, scale: float, rebalance: Any, market: Any, told: Any, rules: Any, rates: Any, books: Any, path: Any,
+    noted: Any,
 ) -> int:  # fmt: skip
     """All bars of an account without a size.
 
     Parameters
     ----------
     asked : float64 (T, A)
-        Proposals.
+        Proposals, all to be multiplied by
+    scale : float
     rebalance : bool (T,)
     market : tuple of (T, A) arrays
         Marks, tradable, fillable, returns, income; last, days (T,), counted from 1.
@@ -57,41 +59,44 @@ def run_weights(
     n_rows, n_assets = asked.shape
     n_state, n_work, n_over = rules[1][-1, 1], rules[1][-1, 2], rules[1][-1, 3]
     state, work, over = np.zeros(n_state), np.zeros(n_work), np.zeros(n_over)
-    weights, drifted, marked = np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets)
-    series = np.zeros((2, n_assets))
-    clock = new_clock()
+    weights, drifted, target, spare = np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets)
+    view, clock = new_view(n_assets), new_clock()
+    marked, open_, number, series = view
+    past, seen, bars = told[0], told[1], told[4]
     equity, at_fill = 1.0, 1.0
     kept, stated = int(len(targets) > 1), int(len(numbers) > 1)
     for t in range(n_rows):
         row, note = t * kept, t * stated
-        book = see(weights, marks[t], tradable[t], at_fill, days[t], clock, told, t, series, marked)
-        states[note] = state
-        numbers[note] = book[2]
-        target = targets[row]
+        see(t, weights, marks, tradable, at_fill, days[t], clock, told, view)
+        for k in range(len(state)):
+            states[note, k] = state[k]
+        for k in range(len(number)):
+            numbers[note, k] = number[k]
         readable = rebalance[t]
         for i in range(n_assets):
-            target[i] = asked[t, i] if rebalance[t] else marked[i]
+            target[i] = asked[t, i] * scale if rebalance[t] else marked[i]
             readable &= np.isfinite(target[i])
-        touched[t] = decide_row(target, book, rules, state, work, over)
+        first = t if bars > 0 else 0
+        book = (marked, open_, number, series, past[first : first + bars], seen[first : first + bars + 1])
+        touched[t] = decide_row(target, book, rules, state, work, over, spare)
         remember_row(target, book, rules, state, work, over)
         notional = 0.0
-        before, traded, after = befores[row], tradeds[row], afters[row]
         for i in range(n_assets):
-            before[i] = drifted[i]
             sent = fillable[t, i] and (readable or abs(target[i] - marked[i]) > ROUNDING)
-            traded[i] = target[i] - drifted[i] if sent else 0.0
-            after[i] = np.nan if sent else drifted[i]
-            notional += abs(traded[i])
+            traded = target[i] - drifted[i] if sent else 0.0
+            targets[row, i], befores[row, i], tradeds[row, i] = target[i], drifted[i], traded
+            weights[i] = np.nan if sent else drifted[i]
+            notional += abs(traded)
         cost = notional * rates[0] + notional * rates[1]
         path[0, t], path[3, t] = cost, notional
         if cost >= 1.0:
-            after[:] = 0.0
+            afters[row] = 0.0
             path[2, t] = -1.0
             return t
         gross = 0.0
         for i in range(n_assets):
-            after[i] = target[i] if np.isnan(after[i]) else after[i] / (1.0 - cost)
-            weights[i] = after[i]
+            weights[i] = target[i] if np.isnan(weights[i]) else weights[i] / (1.0 - cost)
+            afters[row, i] = weights[i]
             gross += weights[i] * (returns[t, i] + income[t, i])
         at_fill = equity * (1.0 - cost)
         gross = max(gross, -1.0)
@@ -112,31 +117,33 @@ def new_clock() -> Any:
 
 
 @compiled
-def see(
-    weights: Any, marks: Any, tradable: Any, at_fill: float, day: float, clock: Any, told: Any, t: int, series: Any,
-    marked: Any,
-) -> Any:  # fmt: skip
-    """The book that guardrails see at decision ``t``, as `mnpu.simulation.account.Account.seen`.
+def new_view(n_assets: int) -> Any:
+    """Room for what guardrails see: the drifted book, what trades, numbers and series."""
+    return np.zeros(n_assets), np.zeros(n_assets, dtype=np.bool_), np.zeros(5), np.zeros((2, n_assets))
 
-    ``marked`` (A,), ``clock`` (4,) and ``series`` (2, A) are written.
+
+@compiled
+def see(
+    t: int, weights: Any, marks: Any, tradable: Any, at_fill: float, day: float, clock: Any, told: Any, view: Any
+) -> None:  # fmt: skip
+    """Write the book that guardrails see at decision ``t``, as `mnpu.simulation.account.Account.seen`, into ``view``.
+
+    ``weights`` (A,) are those after the last fill; ``clock`` (4,) goes on.
     """
-    past, seen, volume, age, bars, year = told
+    _, _, volume, age, _, year = told
+    marked, open_, numbers, series = view
     growth = 1.0
     for i in range(len(weights)):
-        growth += weights[i] * marks[i]
-    if growth <= 0.0:  # lost between fill and decision; the fill will say so, until then the last book stands
-        growth = 1.0
-        marked[:] = weights
-    else:
-        for i in range(len(weights)):
-            marked[i] = weights[i] * (1.0 + marks[i]) / growth
+        growth += weights[i] * marks[t, i]
+    lost = growth <= 0.0  # between fill and decision; the fill will say so, until then the last book stands
+    growth = 1.0 if lost else growth
+    for i in range(len(weights)):
+        marked[i] = weights[i] if lost else weights[i] * (1.0 + marks[t, i]) / growth
+        open_[i] = tradable[t, i]
+        series[VOLUME, i], series[AGE, i] = volume[t if len(volume) > 1 else 0, i], age[t if len(age) > 1 else 0, i]
     now = at_fill * growth
     clock[0] = max(clock[0], now)
     if day != clock[1]:
         clock[1], clock[2] = day, clock[3]
     clock[3] = now
-    numbers = np.empty(5)
     numbers[EQUITY], numbers[PEAK], numbers[DAY_EQUITY], numbers[DAY], numbers[YEAR] = now, clock[0], clock[2], day, year
-    series[VOLUME], series[AGE] = volume[t if len(volume) > 1 else 0], age[t if len(age) > 1 else 0]
-    first = t if bars > 0 else 0
-    return marked, tradable, numbers, series, past[first : first + bars], seen[first : first + bars + 1]

@@ -12,6 +12,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mnpu.guard_kernels import (
+    EXCESS,
+    LIMIT,
+    REMEMBER,
+    CompiledChain,
+    compiled_chain,
+    numbers_of,
+    past_of,
+    series_of,
+)
+from mnpu.guard_rounds import excess_of, name_of
 from mnpu.testing import LawOutcome
 from mnpu.types import Book
 from mnpu.types.positions import BATCHED
@@ -55,6 +66,7 @@ def laws(factory: Callable[..., Any], *, seed: int = 0) -> list[LawOutcome]:
         _batches,
         _explains,
         _leaves_input_alone,
+        _equals_its_kernel,
         *([_agrees_with_torch] if find_spec("torch") else []),
     ]
     said = LawOutcome("says whether it is path dependent", states, "no attribute path_dependent: bool")
@@ -224,6 +236,43 @@ def _leaves_input_alone(factory: Callable[..., Any], proposed: np.ndarray, book:
     copies = [array.copy() for array in given]
     factory().limit(proposed, book)
     return "" if all(np.array_equal(a, b) for a, b in zip(given, copies, strict=True)) else "it wrote into its input"
+
+
+def _equals_its_kernel(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
+    """Is what its kernel is, if it has one, and remembers the same."""
+    rule, known = factory(), [name for name in BATCHED + ("day", "periods_per_year") if getattr(book, name) is not None]
+    if getattr(rule, "kernel", None) is None or (made := compiled_chain([rule], ["rule"], book.symbols, known)) is None:
+        return ""
+    memory, name = np.zeros((len(proposed), made.places[1, 1])), name_of(rule)
+    for _ in range(2):  # a new account, then what it remembers of the first decision
+        now = replace(book, memory={name: memory}) if memory.size else book
+        allowed = rule.limit(proposed, now)
+        after = memory.copy()
+        for i in range(ROWS):
+            one, weights, state = now.row(i), proposed[i].copy(), memory[i].copy()
+            _ask(made, LIMIT, weights, one, state)
+            _ask(made, REMEMBER, allowed[i].copy(), one, state)
+            if memory.size:
+                after[i] = rule.remember(proposed[i], allowed[i], one)
+            excess = _ask(made, EXCESS, one.weights.copy(), one, memory[i].copy())
+            if not (np.abs(weights - allowed[i]) <= 1e-12).all():
+                return f"{np.round(proposed[i], 4)} became {np.round(weights, 4)} and not {np.round(allowed[i], 4)}"
+            if not (np.abs(state - after[i]) <= 1e-12).all():
+                return f"its memory became {state} and not {after[i]}"
+            if not (np.abs(excess - excess_of(np, rule, one.weights, one)) <= 1e-12).all():
+                return f"the excess of {np.round(one.weights, 4)} is {excess}"
+        memory = after
+    return ""
+
+
+def _ask(made: CompiledChain, task: int, weights: np.ndarray, book: Book, state: np.ndarray) -> np.ndarray:
+    """One task of a kernel, ``weights`` and ``state`` in place; its excesses."""
+    work, over = np.zeros(made.places[1, 2]), np.zeros(made.places[1, 3])
+    past = np.zeros((0, len(weights))) if book.past is None else book.past
+    held, series = np.asarray(book.weights).copy(), np.ascontiguousarray(series_of(book))
+    told = held, np.ascontiguousarray(book.tradable), numbers_of(book), series, *past_of(past)
+    made.kernels[0](task, weights, *told, made.params, state, work, over)
+    return over
 
 
 def _agrees_with_torch(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:

@@ -267,8 +267,10 @@ class KillSwitch(Rule):
         return xp.astype(self._on(xp, allowed, book), allowed.dtype)
 
     def kernel_params(self, symbols: Sequence[str]) -> list[float]:
-        """As the kernel takes them; the file is looked for now, and not again."""
-        return [float(self.engaged or self._file_is_there()), float(self.then == "close")]
+        """As the kernel takes them; what switches it on is asked now, and not again."""
+        one = np.zeros(1)
+        on = self._on(np, one, Book(one, one == 0, 1.0, 1.0, None, ("",))).any()
+        return [action_code(self.action), float(on), float(self.then == "reduce")]
 
     def reset(self, book: Book) -> Any:
         """Off; a switch that is still on turns it on again."""

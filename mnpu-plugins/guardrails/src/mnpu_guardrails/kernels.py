@@ -44,10 +44,10 @@ HALVINGS = 60
 
 
 @compiled
-def above(over):
-    """Whether any excess is more than rounding."""
+def above(over, least):
+    """Whether any excess is larger."""
     for k in range(len(over)):
-        if over[k] > TOLERANCE:
+        if over[k] > least:
             return True
     return False
 
@@ -57,7 +57,7 @@ def derisked(action, weights, held, over):
     """With the excesses of a book: take back its increases where it is above a limit; true for a mere warning."""
     if action == WARN:
         return True
-    if above(over):
+    if above(over, TOLERANCE):
         reduce(weights, held)
     return False
 
@@ -90,15 +90,16 @@ def leverage(task, weights, held, tradable, numbers, series, past, seen, params,
             over[:] = 0.0
         return False
     if params[0] == WARN:
-        return above(over)
-    if params[0] != 0.0 and above(over):
+        return above(over, TOLERANCE)
+    exceeded = above(over, TOLERANCE / 2.0)
+    if params[0] != 0.0 and above(over, TOLERANCE):
         reduce(weights, held)
         gross, margin = 0.0, 0.0
         for i in range(len(weights)):
             gross += abs(weights[i])
             margin += abs(weights[i]) * params[3 + i]
     scale(weights, tradable, min(part_of(fixed_gross, gross, params[1]), part_of(fixed_margin, margin, params[2])))
-    return False
+    return exceeded
 
 
 @compiled
@@ -122,11 +123,14 @@ def stale_data(task, weights, held, tradable, numbers, series, past, seen, param
     if params[0] != 0.0:
         stale_over(weights, held, series, params, over)
         if derisked(params[0], weights, held, over):
-            return above(over)
+            return above(over, TOLERANCE)
+    grown = False
     for i in range(len(weights)):
-        if tradable[i] and not series[AGE, i] <= params[1]:
-            weights[i] = without_increase(weights[i], held[i])
-    return False
+        if not series[AGE, i] <= params[1]:
+            least = without_increase(weights[i], held[i])
+            grown |= abs(weights[i] - least) > TOLERANCE / 2.0
+            weights[i] = least if tradable[i] else weights[i]
+    return grown
 
 
 @compiled
@@ -135,7 +139,7 @@ def most_liquid(i, weights, held, numbers, series, params):
     if np.isnan(series[VOLUME, i]):
         return abs(without_increase(weights[i], held[i]))
     size = max(numbers[EQUITY], 1e-12) * params[1]
-    return min(series[VOLUME, i] * params[2] / size, NO_LIMIT)
+    return min(max(series[VOLUME, i] * params[2] / size, 0.0), NO_LIMIT)
 
 
 @compiled
@@ -158,12 +162,26 @@ def liquidity(task, weights, held, tradable, numbers, series, past, seen, params
     if params[0] != 0.0:
         liquidity_over(weights, held, numbers, series, params, over)
         if derisked(params[0], weights, held, over):
-            return above(over)
+            return above(over, TOLERANCE)
+    exceeded = False
     for i in range(len(weights)):
+        most = most_liquid(i, weights, held, numbers, series, params)
+        exceeded |= abs(weights[i]) > most + TOLERANCE / 2.0
         if tradable[i]:
-            most = most_liquid(i, weights, held, numbers, series, params)
             weights[i] = min(max(weights[i], -most), most)
-    return False
+    return exceeded
+
+
+@compiled
+def same_day(kept, today):
+    """Whether what is kept, 0 for nothing, is of this day; a clock that goes back begins no new one."""
+    return kept != 0.0 and kept >= today
+
+
+@compiled
+def latest(kept, today):
+    """The later day; 0 is none."""
+    return kept if kept != 0.0 and kept > today else today
 
 
 @compiled
@@ -185,9 +203,10 @@ def turnover_over(weights, held, params, used, over):
 @compiled
 def turnover(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):
     """Params: action, per bar, per day, either as no limit; state: day and what has been added in it."""
-    used = state[1] if state[0] == numbers[DAY] else 0.0
+    used = state[1] if same_day(state[0], numbers[DAY]) else 0.0
     if task == REMEMBER:
-        state[0], state[1] = numbers[DAY], used + added_to(weights, held)
+        state[1] = used + added_to(weights, held)
+        state[0] = latest(state[0], numbers[DAY])
         return False
     if task == EXCESS:
         turnover_over(weights, held, params, used, over)
@@ -198,7 +217,7 @@ def turnover(task, weights, held, tradable, numbers, series, past, seen, params,
     if params[0] != 0.0:
         turnover_over(weights, held, params, used, over)
         if derisked(params[0], weights, held, over):
-            return above(over)
+            return above(over, TOLERANCE)
     most = min(params[1], max(params[2] - used, 0.0))
     added = added_to(weights, held)
     if added > most + 1e-12:
@@ -206,19 +225,22 @@ def turnover(task, weights, held, tradable, numbers, series, past, seen, params,
             base = without_increase(weights[i], held[i])
             if tradable[i]:
                 weights[i] = base + most / added * (weights[i] - base)
-    return False
+    return added > most + TOLERANCE / 2.0
 
 
 @compiled
 def drawdown(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):
     """Params: action, start, stop, resume, gross, floor; state: brake, halt, own peak."""
     start, stop, resume, gross, floor = params[1], params[2], params[3], params[4], params[5]
-    own = max(state[2], numbers[EQUITY]) if state[2] > 0.0 else state[2]
+    own = state[2]
+    if own > 0.0 and np.isfinite(numbers[EQUITY]):
+        own = max(own, numbers[EQUITY])
     peak = own if own > 0.0 else numbers[PEAK]
     down = 1.0 - numbers[EQUITY] / (peak if peak > 0.0 else 1.0)
-    raw = min(max((down - start + 1e-12) / (stop - start), 0.0), 1.0)
+    known = np.isfinite(down)  # an equity that is not known sets no brake and releases none
+    raw = min(max((down - start + 1e-12) / (stop - start), 0.0), 1.0) if known else 0.0
     halted = 1.0 if raw >= 1.0 and floor == 0.0 else state[1]
-    brake = 1.0 if halted > 0.0 else 0.0 if down <= resume else max(state[0], raw)
+    brake = 1.0 if halted > 0.0 else 0.0 if known and down <= resume else max(state[0], raw)
     if task == REMEMBER:
         state[0], state[1], state[2] = brake, halted, own
         return False
@@ -240,41 +262,46 @@ def capped(task, weights, held, tradable, most, braked, action, over):
     if action != 0.0:
         no_more_than(weights, limit, over)
         if derisked(action, weights, held, over):
-            return above(over)
+            return above(over, TOLERANCE)
+    exceeded = size_of(weights) > limit + TOLERANCE / 2.0
     scale_to(weights, tradable, limit)
-    return False
+    return exceeded
 
 
 @compiled
 def daily_loss(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):
     """Params: action, loss, gross; state: the day of the last trip."""
-    tripped = numbers[EQUITY] <= numbers[DAY_EQUITY] * (1.0 - params[1]) + 1e-12 or state[0] == numbers[DAY]
+    tripped = numbers[EQUITY] <= numbers[DAY_EQUITY] * (1.0 - params[1]) + 1e-12 or same_day(state[0], numbers[DAY])
     if task == REMEMBER:
         if tripped:
-            state[0] = numbers[DAY]
+            state[0] = latest(state[0], numbers[DAY])
         return False
     return capped(task, weights, held, tradable, params[2], tripped, params[0], over)
 
 
 @compiled
 def kill_switch(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over):
-    """Params: whether it is on, whether to close rather than to reduce; state: whether it has been on."""
-    on = params[0] > 0.0 or state[0] > 0.0
+    """Params: action, whether it is on, whether only to reduce; state: whether it has been on."""
+    on = params[1] > 0.0 or state[0] > 0.0
     if task == REMEMBER:
         state[0] = 1.0 if on else 0.0
         return False
     if task == EXCESS:
-        measured = size_of(weights) if params[1] > 0.0 else added_to(weights, held)
-        over[0] = max(measured - (0.0 if on else NO_LIMIT), 0.0)
+        measured = added_to(weights, held) if params[2] > 0.0 else size_of(weights)
+        over[0] = max(measured - (0.0 if on else NO_LIMIT), 0.0) if params[0] != WARN else 0.0
         return False
     reach(weights, held, tradable)
-    if on:
-        for i in range(len(weights)):
-            if params[1] > 0.0:
-                weights[i] = 0.0 if tradable[i] else held[i]
-            else:
-                weights[i] = without_increase(weights[i], held[i])
-    return False
+    if not on:
+        return False
+    measured = added_to(weights, held) if params[2] > 0.0 else size_of(weights)
+    if params[0] == WARN:
+        return measured > TOLERANCE
+    for i in range(len(weights)):
+        if params[2] > 0.0:
+            weights[i] = without_increase(weights[i], held[i])
+        else:
+            weights[i] = 0.0 if tradable[i] else held[i]
+    return measured > TOLERANCE / 2.0
 
 
 @compiled
@@ -352,8 +379,13 @@ def concentration(task, weights, held, tradable, numbers, series, past, seen, pa
     """Params: action, positions."""
     if task == REMEMBER:
         return False
-    asked = weights.copy()
     if task == LIMIT:
+        legal = herfindahl(weights) <= 1.0 / params[1]
+        for i in range(len(weights)):
+            legal &= np.isfinite(weights[i]) and (tradable[i] or weights[i] == held[i])
+        if legal:
+            return False
+        asked = weights.copy()
         readable = True
         for i in range(len(weights)):
             readable &= np.isfinite(weights[i])
@@ -365,13 +397,14 @@ def concentration(task, weights, held, tradable, numbers, series, past, seen, pa
         if params[0] == WARN:
             over[0] = 0.0
         return False
+    exceeded = above(over, TOLERANCE / 2.0)
     if params[0] != 0.0:
         if derisked(params[0], weights, held, over):
-            return above(over)
+            return above(over, TOLERANCE)
         asked[:] = weights
     if herfindahl(weights) > 1.0 / params[1] + TOLERANCE:
         _even(asked, weights, held, tradable, 1.0 / params[1] + 0.1 * TOLERANCE)
-    return False
+    return exceeded
 
 
 @compiled

@@ -33,7 +33,7 @@ def exposure(task, weights, held, tradable, numbers, series, past, seen, params,
         if exposed(weights, params, over) > TOLERANCE:
             reduce(weights, held)
     solve(weights, held, tradable, params, over)
-    return False
+    return True
 
 
 @compiled

@@ -60,7 +60,7 @@ def risk_rule(task, weights, held, tradable, year, past, seen, params, work, ove
     now = risk(x, year, params, work)
     if now > params[1] + TOLERANCE:
         project(weights, held, tradable, rows, year, params, work, now)
-    return False
+    return now > params[1] + TOLERANCE / 2.0
 
 
 @compiled

@@ -1,0 +1,176 @@
+"""Backtests under the full chain of guardrails, compiled beside the reference; and many parameter sets in one call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tests.bench.rows import EARLIER, Row
+
+__all__ = ["measure"]
+
+SYMBOLS, DAYS, BARS, LOOKBACK = 383, 1259, 100_000, 250
+FEW = 100  #: Decisions from which the reference is taken: all of them would need a minute.
+SETS, SET_SYMBOLS, FEW_SETS = 2000, 10, 50
+REPEATS = 5
+#: Asset-bars and bars a second that must be reached, the latter twenty times what the peer reaches.
+PANEL, SINGLE, NAUTILUS = 1e6, 260e3, 13e3
+
+
+def measure() -> list[Row]:
+    """Medians of milliseconds of a whole call of ``simulate``, whose reasons nobody asks for."""
+    return [*_panel(), *_single(), _many()]
+
+
+def _panel() -> list[Row]:
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal((DAYS, SYMBOLS))
+    case = _case(rng, 1.2 * weights / np.abs(weights).sum(axis=1, keepdims=True), 0.01, "1D", 252.0)
+    chain = _chain(case["positions"].symbols, volatility=0.15, per_symbol=0.02, grouped=True)
+    taken, slow, changed = _both(case, chain)
+    cells = SYMBOLS * DAYS
+    words = f"all eleven guardrails, {SYMBOLS} symbols x {DAYS:,} days ({cells / taken / 1e3:,.1f} M asset-bars/s, "
+    words += f"{changed:.0%} of decisions changed)"
+    return [_row(words, taken, f"the reference, from {FEW} days", slow, 1e3 * cells / PANEL)]
+
+
+def _single() -> list[Row]:
+    rng = np.random.default_rng(0)
+    prices = np.cumsum(0.001 * rng.standard_normal(BARS))
+    sums = np.concatenate([[0.0], np.cumsum(prices)])
+    mean = lambda n: (sums[n:] - sums[:-n])[100 - n : BARS - n + 1] / n  # noqa: E731
+    held = np.zeros((BARS, 1))
+    held[99:, 0] = 0.4 * np.sign(mean(20) - mean(100))
+    case = _case(rng, held, 0.001, "5min", 288 * 365.0)
+    chain = _chain(case["positions"].symbols, volatility=0.5, per_symbol=1.0, grouped=False)
+    taken, slow, changed = _both(case, chain)
+    words = f"all eleven guardrails, bar by bar, one instrument x {BARS:,} bars of 5 minutes "
+    words += f"({BARS / taken * 1e3 / 1e3:,.0f} k bars/s, {changed:.0%} of decisions changed)"
+    least = 1e3 * BARS / SINGLE
+    return [
+        _row(words, taken, f"nautilus_trader, a simple strategy without them ({EARLIER})", 1e3 * BARS / NAUTILUS, least),
+        _row(words, taken, f"the reference, from {FEW} bars", slow, least),
+    ]
+
+
+def _many() -> Row:
+    from mnpu.guard import Chain
+    from mnpu.simulation.costs import CostModel
+    from mnpu.simulation.many import Setting, simulate_many
+    from mnpu.simulation.simulate import simulate
+    from mnpu_guardrails.brakes import Drawdown
+    from mnpu_guardrails.leverage import Leverage
+    from mnpu_guardrails.turnover import Turnover
+
+    rng = np.random.default_rng(0)
+    weights = rng.standard_normal((DAYS, SET_SYMBOLS))
+    case = _case(rng, weights / np.abs(weights).sum(axis=1, keepdims=True), 0.01, "1D", 252.0)
+    sets = [
+        Setting(
+            scale=float(rng.uniform(0.5, 2.0)),
+            chain=Chain([Leverage(float(rng.uniform(0.5, 1.5))), Turnover(0.3), Drawdown(stop=rng.uniform(0.15, 0.4))]),
+            costs=CostModel(float(rng.uniform(0, 5)), 2.0),
+        )
+        for _ in range(SETS)
+    ]
+    taken, found = _timed(partial(simulate_many, settings=sets, **case))
+
+    def alone() -> list[np.ndarray]:
+        moved = [replace(case["positions"], weights=case["positions"].weights * one.scale) for one in sets[:FEW_SETS]]
+        rest = {name: value for name, value in case.items() if name != "positions"}
+        pairs = zip(moved, sets, strict=False)
+        return [simulate(own, **rest, chain=one.chain, costs=one.costs).net for own, one in pairs]
+
+    slow, nets = _timed(alone)
+    if np.abs(found.net[:FEW_SETS] - np.stack(nets)).max() > 1e-12:
+        raise AssertionError("many settings at once earn something else than each alone")
+    slow *= SETS / FEW_SETS
+    words = f"{SETS:,} parameter sets of three guardrails, {SET_SYMBOLS} symbols x {DAYS:,} days, in one call"
+    return _row(words, taken, f"a call for each, from {FEW_SETS}", slow, slow)
+
+
+def _row(words: str, taken: float, peer: str, value: float, target: float) -> Row:
+    return Row("simulation", words, "ms", round(taken, 1), peer, round(value, 1), round(value / taken, 2), target)
+
+
+def _case(rng: np.random.Generator, weights: np.ndarray, risk: float, every: str, year: float) -> dict[str, Any]:
+    """What ``simulate`` needs of a random market: nothing missing, and told to the guardrails."""
+    from mnpu.simulation.surroundings import Surroundings
+    from mnpu.types import Positions
+
+    n_rows, n_assets = weights.shape
+    moves = risk * rng.standard_normal((n_rows + LOOKBACK, n_assets))
+    prices = 100 * np.cumprod(1 + moves[LOOKBACK - 1 :], axis=0)
+    times = pd.date_range("2015-01-01", periods=n_rows, freq=every, tz="UTC").as_unit("ns")
+    names = tuple(f"S{a}" for a in range(n_assets))
+    told = Surroundings(
+        moves[:-1], LOOKBACK, np.full(weights.shape, 1e8), np.zeros(weights.shape), year
+    )  # up to the price of each fill
+    positions = Positions(times, names, weights, np.ones(n_rows, dtype=bool))
+    return {"positions": positions, "prices": prices, "fill_times": times, "around": told}
+
+
+def _chain(names: tuple[str, ...], *, volatility: float, per_symbol: float, grouped: bool) -> Any:
+    """All registered guardrails, with limits as a fund may have them."""
+    from mnpu.guard import Chain
+    from mnpu_guardrails.brakes import DailyLoss, Drawdown, KillSwitch
+    from mnpu_guardrails.concentration import Concentration
+    from mnpu_guardrails.exposure import Exposure
+    from mnpu_guardrails.leverage import Leverage
+    from mnpu_guardrails.liquidity import Liquidity
+    from mnpu_guardrails.risk import TailRisk, VolatilityTarget
+    from mnpu_guardrails.stale_data import StaleData
+    from mnpu_guardrails.turnover import Turnover
+
+    groups = {name: f"sector {i % 11}" for i, name in enumerate(names)}
+    return Chain(
+        [
+            StaleData(1),
+            Liquidity(1e6),
+            Exposure(1.5, 1.0, per_symbol, 0.3 if grouped else None, groups if grouped else None),
+            Concentration(50.0 if grouped else 1.0),
+            Leverage(2.0),
+            VolatilityTarget(volatility),
+            TailRisk(0.03),
+            Turnover(0.9, 2.0 if grouped else None),
+            Drawdown(0.2, 0.6, floor=0.25),
+            DailyLoss(0.03),
+            KillSwitch(),
+        ]
+    )
+
+
+def _both(case: dict[str, Any], chain: Any) -> tuple[float, float, float]:
+    """Milliseconds of all decisions compiled, and as many along the reference; the share that was changed."""
+    from mnpu.simulation.costs import CostModel
+    from mnpu.simulation.simulate import simulate
+
+    run = partial(simulate, chain=chain, costs=CostModel(1.0, 2.0))
+    taken, whole = _timed(lambda: run(**case))
+    told, n_rows = case["around"], len(case["positions"].times)
+    few = replace(told, returns=told.returns[: LOOKBACK + FEW - 1], volume=told.volume[:FEW], age=told.age[:FEW])
+    rows = {"positions": case["positions"].rows(0, FEW), "prices": case["prices"][: FEW + 1], "around": few}
+    began = time.perf_counter()
+    part = run(**rows, fill_times=case["fill_times"][:FEW], method="stepped")
+    slow = 1e3 * (time.perf_counter() - began)
+    if whole.method != "compiled" or np.abs(whole.net[:FEW] - part.net).max() > 1e-12:
+        raise AssertionError(f"the {whole.method} route earns something else than the reference")
+    asked = case["positions"].weights
+    changed = float((np.abs(whole.targets.weights - asked).max(axis=1) > 1e-9).mean())
+    return taken, slow * n_rows / FEW, changed
+
+
+def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    found, taken = work(), []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        found = work()
+        taken.append(1e3 * (time.perf_counter() - began))
+    return median(taken), found
