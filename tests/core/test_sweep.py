@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mnpu import ledger
-from mnpu.errors import ConfigError
+from mnpu.errors import ConfigError, MnpuError
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Silent
 from mnpu.sweep import load_sweep, runner
@@ -116,6 +117,65 @@ def test_failed_trials_are_done_again_if_asked_for(file, quick):
     assert swept(file).done_now == 0
     done = swept(file, again=True)
     assert (done.done_now, done.failed) == (2, 2)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_ends_the_sweep_and_fails_no_trial(file, quick, workers):
+    file.write_text(GRID.replace("[0, 1, 2]", "[0, 28]"))
+    with pytest.raises(MnpuError, match=r"no room for model.lookback=8 seed=28 .*Make room and run the sweep again"):
+        swept(file, workers)
+    (file.parent / "room").touch()
+    done = swept(file, workers)
+    assert (done.trials, done.failed) == (4, 0)
+    assert {row["status"] for row in rows(file) if row["run_id"] not in unfit(file)} == {"finished"}
+    assert len({row["recipe_id"] for row in rows(file)}) == 4
+
+
+def unfit(file):
+    """Runs whose first row says that there was no room: each has a second one."""
+    twice = Counter(row["run_id"] for row in rows(file))
+    assert all(twice[row["run_id"]] == 2 for row in rows(file) if row.get("no_room"))
+    return {row["run_id"] for row in rows(file) if row.get("no_room")}
+
+
+def test_a_value_that_is_no_number_wins_nothing(file, quick):
+    file.write_text(GRID.replace("[0, 1, 2]", "[13, 1]"))
+    done = swept(file)
+    assert "seed=1" in done.best[0]
+    again = swept(file)
+    assert again.best == done.best, "read from the ledger, too"
+
+
+def test_an_objective_that_no_trial_has_is_said_after_the_first(file, quick):
+    file.write_text(GRID.replace("[0, 1, 2]", "[404, 1]") + "objective: sharp\n")
+    with pytest.raises(ConfigError, match=r"objective is 'sharp', .*has no such number.*Did you mean 'sharpe'"):
+        swept(file, 1)
+    assert len(rows(file)) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "twins"),
+    [
+        (("[0, 1, 2]", "[0, 0]"), "model.lookback=8 seed=0 and model.lookback=8 seed=0"),
+        (("seed:", "again: {path: model.lookback, values: [4, 5]}\n  seed:"), "model.lookback=8 again=4 seed=0"),
+        (("[0, 1, 2]", "[0]\n  runtime.threads: [1, 2]"), "model.lookback=8 seed=0 runtime.threads=1 and"),
+    ],
+)
+def test_two_places_that_are_one_recipe_are_refused(file, quick, change, twins):
+    file.write_text(GRID.replace(*change))
+    with pytest.raises(ConfigError, match=rf"sweep\.yaml:4:3: {re.escape(twins)}.*the same recipe"):
+        swept(file)
+    assert not (file.parent / "runs").exists()
+
+
+def test_a_damaged_row_costs_itself_and_ends_nothing(file, quick):
+    swept(file)
+    path = sorted((file.parent / "runs" / "ledger").glob("*.parquet"))[0]
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.warns(ledger.LedgerWarning, match="cannot be read and is left out"):
+        done = swept(file)
+    assert (done.trials, done.failed, done.done_now) == (6, 0, 1)
+    assert len(rows(file)) == 6, "the row is written anew, beside what is left of it"
 
 
 def command(file):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from mnpu.types import Run
 
-__all__ = ["LedgerWarning", "append", "compact", "n_looks", "n_trials", "read", "read_rows"]
+__all__ = ["LedgerWarning", "append", "compact", "n_looks", "n_trials", "read", "read_rows", "undamaged"]
 
 _FOLDER = "ledger"
 
@@ -68,6 +68,14 @@ def append(root: str | Path, row: Mapping[str, Any], *, attempt: int = 0) -> Pat
         path.unlink(missing_ok=True)
         raise taken
     return path
+
+
+def undamaged(root: str | Path, run_id: str, attempt: int = 0) -> int:
+    """The first attempt, from ``attempt`` on, whose row is not a file that is damaged: where its row may be written."""
+    broken = {path.stem for path in ledger_files.find(Path(root) / _FOLDER).damaged}
+    while (f"{run_id}~{attempt}" if attempt else run_id) in broken:
+        attempt += 1
+    return attempt
 
 
 def compact(root: str | Path) -> tuple[int, int]:
