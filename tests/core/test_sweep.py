@@ -186,26 +186,26 @@ def command(file):
     return [sys.executable, "-c", code]
 
 
-def test_killed_at_random_moments_it_goes_on_and_counts_each_trial_once(file, quick, monkeypatch):
-    monkeypatch.setenv("SWEEP_WORK_SECONDS", "0.1")
-    file.write_text(GRID.replace("[0, 1, 2]", str(list(range(8)))))
+def test_killed_at_ten_random_moments_it_goes_on_and_counts_each_trial_once(file, quick, monkeypatch):
+    monkeypatch.setenv("SWEEP_WORK_SECONDS", "0.4")
+    file.write_text(GRID.replace("[0, 1, 2]", str(list(range(12)))))
     moments = random.Random(20240229)
-    for _ in range(3):
+    for _ in range(10):
         count = len(begun(file)) if (file.parent / "begun.txt").exists() else 0
         with subprocess.Popen(command(file), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             deadline = time.monotonic() + 100
             while not (file.parent / "begun.txt").exists() or len(begun(file)) == count:
                 time.sleep(0.02)
                 assert time.monotonic() < deadline
-            time.sleep(moments.uniform(0, 0.5))
+            time.sleep(moments.uniform(0, 0.35))
             process.kill()
     monkeypatch.setenv("SWEEP_WORK_SECONDS", "0")
     done = swept(file)
-    assert (done.trials, done.failed) == (16, 0)
+    assert (done.trials, done.failed) == (24, 0)
     assert done.done_before > 0
-    assert sorted(Counter(row["trial"] for row in rows(file)).values()) == [1] * 16
-    assert len({row["recipe_id"] for row in rows(file)}) == 16
-    assert len(list((file.parent / "runs").glob("*/run.json"))) == 16, "what was begun was taken up, not begun anew"
+    assert sorted(Counter(row["trial"] for row in rows(file)).values()) == [1] * 24
+    assert len({row["recipe_id"] for row in rows(file)}) == 24
+    assert len(list((file.parent / "runs").glob("*/run.json"))) == 24, "what was begun was taken up, not begun anew"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
