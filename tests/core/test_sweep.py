@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -168,6 +169,14 @@ def test_two_places_that_are_one_recipe_are_refused(file, quick, change, twins):
     assert not (file.parent / "runs").exists()
 
 
+def test_another_sweep_of_the_same_name_is_refused(file, quick):
+    swept(file)
+    file.write_text(GRID.replace("seed:", "lr: {path: train.lr, values: [1e-3, 1e-4]}\n  seed:"))
+    with pytest.raises(ConfigError, match=r"sweep\.yaml:1:7: .*has a sweep 'grid' over model.lookback, seed"):
+        swept(file)
+    assert len(rows(file)) == 6
+
+
 def test_a_damaged_row_costs_itself_and_ends_nothing(file, quick):
     swept(file)
     path = sorted((file.parent / "runs" / "ledger").glob("*.parquet"))[0]
@@ -248,6 +257,14 @@ def test_the_choices_do_not_depend_on_the_number_of_workers(file, quick):
         found.append({(row["trial"], row["axes"], row["metric.sharpe"]) for row in rows(folder / "sweep.yaml")})
     assert found[0] == found[1]
     assert '"train.epochs": 4' in str(found[0])
+
+
+def test_asha_has_a_budget_of_its_own(file, quick):
+    axes = "train.lr: {low: 1e-4, high: 1e-2, log: true}\nsearch: {use: asha, trials: 12, batch: 6}\n"
+    file.write_text(GRID.replace("  model.lookback: [8, 16]\n", "").replace("seed: [0, 1, 2]", axes))
+    assert swept(file).trials == 12
+    epochs = Counter(json.loads(row["axes"])["train.epochs"] for row in rows(file))
+    assert epochs[1] > epochs[3] > 0, "one in three goes on with three times as much"
 
 
 def test_a_wrong_value_is_refused_before_anything_runs(file, quick):

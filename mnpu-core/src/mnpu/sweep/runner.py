@@ -104,6 +104,7 @@ def run_sweep(
         A recipe of the sweep is wrong; nothing has run.
     """
     sweep = definition.sweep
+    kept.refuse_others(runs, definition)
     makers, search, count = Trials(definition, registry), searcher(sweep), workers or sweep.workers
     state = _State(_known(definition, runs, again=again), sweep.search.trials or 0, progress)
     state.before = set(state.known)
