@@ -7,6 +7,7 @@ from pathlib import Path
 from mnpu.atomic import write_atomically
 from mnpu.sweep.agenda import section
 from mnpu.sweep.catalogue import COLUMNS, Catalogue
+from mnpu.sweep.choice import LUCK
 from mnpu.sweep.differences import compared
 from mnpu.sweep.pictures import critical_differences, pareto_front
 
@@ -15,10 +16,22 @@ __all__ = ["write"]
 HEAD = """# Benchmark catalogue
 
 Written by `nox -s catalogue`, whatever it says, from the sweep `tests/catalogue/{name}.yaml`; the rows are
-`{rows}`. All rows of a market are judged on the same decisions. *dsr* is the probability that the true
-Sharpe ratio is above zero after every recipe that was tried on the data, *crps* is per decision, *cost_total* a
-fraction of equity over the whole time, *seconds* those of the wall with two trials at a time on two cores.
+`{rows}`. All rows of a market are judged on the same decisions, out of sample and after costs. They are a
+comparison, not a promise: where this page says *not distinguishable from luck*, nothing was found.
 """
+
+#: What the columns are called on the page, and what they are.
+NAMES = {
+    "total_return_net": ("ROI", "compound net return over the whole time, fraction"),
+    "sharpe": ("Sharpe", "annualised, of net returns"),
+    "dsr": ("DSR", "probability that the true Sharpe ratio is above zero, after every recipe tried on the data"),
+    "max_drawdown": ("drawdown", "largest, fraction"),
+    "rank_ic": ("rank IC", "mean over the decisions; none for one symbol"),
+    "coverage_0.90": ("coverage", "of the 90 % intervals, 0.90 is right"),
+    "crps": ("CRPS", "mean a decision, less is better"),
+    "cost_total": ("cost", "fraction of equity over the whole time"),
+    "seconds": ("wall s", "seconds of the wall, two trials at a time on two cores"),
+}
 
 
 def write(found: Catalogue, docs: Path, rows: Path) -> Path:
@@ -39,7 +52,11 @@ def write(found: Catalogue, docs: Path, rows: Path) -> Path:
         "",
         "## Every row",
         "",
-        f"| {' | '.join((*axes, *COLUMNS))} |",
+        *_luck(found),
+        "",
+        *(f"* *{NAMES[column][0]}*: {NAMES[column][1]}" for column in COLUMNS),
+        "",
+        f"| {' | '.join((*axes, *(NAMES[column][0] for column in COLUMNS)))} |",
         "|" + "---|" * len(axes) + "---:|" * len(COLUMNS),
     ]
     for entry in found.entries:
@@ -47,3 +64,10 @@ def write(found: Catalogue, docs: Path, rows: Path) -> Path:
         shown = ("" if value is None else f"{value:.3g}" for value in values)
         lines.append(f"| {' | '.join((*entry.at(axes), *shown))} |")
     return write_atomically(docs / "catalogue.md", ("\n".join(lines) + "\n").encode())
+
+
+def _luck(found: Catalogue) -> list[str]:
+    """How many rows luck explains."""
+    known = [ratio for entry in found.entries if (ratio := entry.values.get("dsr")) is not None]
+    luck = sum(ratio < LUCK for ratio in known)
+    return [f"{luck} of {len(known)} rows have a DSR below {LUCK}: they are not distinguishable from luck."]

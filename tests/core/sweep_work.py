@@ -1,6 +1,7 @@
 """A trial that takes no time: in place of running a recipe it writes a row, fails, or dies, as the recipe says.
 
-What is asked for stands in the recipe's seed: 666 raises, 999 dies, others give ``sharpe = 1 / (1 + seed)``. Every
+What is asked for stands in the recipe's seed: 666 raises, 999 dies, 28 finds no room until somebody makes some, 404 has
+other metrics than the objective, 13 a value that is no number, others give ``sharpe = 1 / (1 + seed)``. Every
 beginning is noted in a file beside the runs.
 """
 
@@ -14,6 +15,7 @@ import pandas as pd
 
 from mnpu import ledger
 from mnpu.config import load_config
+from mnpu.errors import MnpuError
 from mnpu.rundir import RunDirectory
 from mnpu.sweep import trial
 from mnpu.types import Run
@@ -43,15 +45,34 @@ def _execute(job, runs, left):
     attempt = len(directory.state.get("resumed_at", []))
     if seed == 999:
         os.kill(os.getpid(), signal.SIGKILL)
+    if seed == 28 and not (runs.parent / "room").exists():
+        directory.fail(OSError(28, "No space left on device"))
+        facts = {"status": "failed", "error": "no room", "no_room": True, **trial.marks_of(job)}
+        ledger.append(runs, {**row, **facts}, attempt=attempt)
+        raise MnpuError("cannot be written") from OSError(28, "No space left on device")
+    if seed == 404:
+        row["metric.other"] = 1.0
     if seed == 666:
         directory.fail(ValueError("evil"))
         ledger.append(runs, {**row, "status": "failed", "error": "evil", **trial.marks_of(job)}, attempt=attempt)
         raise ValueError("evil")
-    value = (1.0 - (pipeline.train.lr - 3e-3) ** 2) / (1 + seed) + pipeline.train.epochs * 1e-3
+    lacks = {"objective": job["objective"], "has": ["sharpe", "other"]} if seed == 404 else {}
+    value = (
+        float("nan")
+        if seed == 13
+        else (1.0 - (pipeline.train.lr - 3e-3) ** 2) / (1 + seed) + pipeline.train.epochs * 1e-3
+    )
     directory.finish()
     told = {"status": "finished", "metric.sharpe": value, **trial.marks_of(job)}
     ledger.append(runs, {**row, **told}, attempt=attempt)
-    return {"status": "finished", "run_id": directory.run_id, "error": "", "seconds": 0.1, "value": value}
+    return {
+        "status": "finished",
+        "run_id": directory.run_id,
+        "error": "",
+        "seconds": 0.1,
+        "value": trial.number(value),
+        **lacks,
+    }
 
 
 def _completed(directory):

@@ -64,7 +64,7 @@ def test_linked_parts_sum_for_any_returns(seed, n_bars, n_parts):
         assert linking.linked(parts, returns, method=method).sum() == pytest.approx(total(returns), abs=1e-12)
     other = rng.normal(0, 0.05, n_bars)
     apart = (returns - other) @ linking.factors_of_excess(returns, other)
-    assert apart == pytest.approx(total(returns) - total(other), abs=1e-11)
+    assert apart == pytest.approx(total(returns) - total(other), abs=1e-12)
 
 
 def test_carinos_factors_by_hand():
@@ -134,7 +134,7 @@ def test_the_textbooks_three_regions(make_panel):
 def test_brinson_sums_to_the_excess_of_any_book(world):
     rows = brinson_fachler(world, GROUPS)
     excess = total(world.gross) - total(np.nan_to_num(equal_weight(world)))
-    assert sum(r.allocation + r.selection + r.interaction for r in rows) == pytest.approx(excess, abs=1e-11)
+    assert sum(r.allocation + r.selection + r.interaction for r in rows) == pytest.approx(excess, abs=1e-12)
     assert [r.group for r in rows] == ["(no group)", "oil", "tech", CASH]
     assert sum(r.weight for r in rows) == pytest.approx(1.0)
     assert sum(r.benchmark_weight for r in rows) == pytest.approx(1.0)

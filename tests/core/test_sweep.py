@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from mnpu import ledger
-from mnpu.errors import ConfigError
+from mnpu.errors import ConfigError, MnpuError
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Silent
 from mnpu.sweep import load_sweep, runner
@@ -118,6 +120,73 @@ def test_failed_trials_are_done_again_if_asked_for(file, quick):
     assert (done.done_now, done.failed) == (2, 2)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_full_disk_ends_the_sweep_and_fails_no_trial(file, quick, workers):
+    file.write_text(GRID.replace("[0, 1, 2]", "[0, 28]"))
+    with pytest.raises(MnpuError, match=r"no room for model.lookback=8 seed=28 .*Make room and run the sweep again"):
+        swept(file, workers)
+    (file.parent / "room").touch()
+    done = swept(file, workers)
+    assert (done.trials, done.failed) == (4, 0)
+    assert {row["status"] for row in rows(file) if row["run_id"] not in unfit(file)} == {"finished"}
+    assert len({row["recipe_id"] for row in rows(file)}) == 4
+
+
+def unfit(file):
+    """Runs whose first row says that there was no room: each has a second one."""
+    twice = Counter(row["run_id"] for row in rows(file))
+    assert all(twice[row["run_id"]] == 2 for row in rows(file) if row.get("no_room"))
+    return {row["run_id"] for row in rows(file) if row.get("no_room")}
+
+
+def test_a_value_that_is_no_number_wins_nothing(file, quick):
+    file.write_text(GRID.replace("[0, 1, 2]", "[13, 1]"))
+    done = swept(file)
+    assert "seed=1" in done.best[0]
+    again = swept(file)
+    assert again.best == done.best, "read from the ledger, too"
+
+
+def test_an_objective_that_no_trial_has_is_said_after_the_first(file, quick):
+    file.write_text(GRID.replace("[0, 1, 2]", "[404, 1]") + "objective: sharp\n")
+    with pytest.raises(ConfigError, match=r"objective is 'sharp', .*has no such number.*Did you mean 'sharpe'"):
+        swept(file, 1)
+    assert len(rows(file)) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "twins"),
+    [
+        (("[0, 1, 2]", "[0, 0]"), "model.lookback=8 seed=0 and model.lookback=8 seed=0"),
+        (("seed:", "again: {path: model.lookback, values: [4, 5]}\n  seed:"), "model.lookback=8 again=4 seed=0"),
+        (("[0, 1, 2]", "[0]\n  runtime.threads: [1, 2]"), "model.lookback=8 seed=0 runtime.threads=1 and"),
+    ],
+)
+def test_two_places_that_are_one_recipe_are_refused(file, quick, change, twins):
+    file.write_text(GRID.replace(*change))
+    with pytest.raises(ConfigError, match=rf"sweep\.yaml:4:3: {re.escape(twins)}.*the same recipe"):
+        swept(file)
+    assert not (file.parent / "runs").exists()
+
+
+def test_another_sweep_of_the_same_name_is_refused(file, quick):
+    swept(file)
+    file.write_text(GRID.replace("seed:", "lr: {path: train.lr, values: [1e-3, 1e-4]}\n  seed:"))
+    with pytest.raises(ConfigError, match=r"sweep\.yaml:1:7: .*has a sweep 'grid' over model.lookback, seed"):
+        swept(file)
+    assert len(rows(file)) == 6
+
+
+def test_a_damaged_row_costs_itself_and_ends_nothing(file, quick):
+    swept(file)
+    path = sorted((file.parent / "runs" / "ledger").glob("*.parquet"))[0]
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.warns(ledger.LedgerWarning, match="cannot be read and is left out"):
+        done = swept(file)
+    assert (done.trials, done.failed, done.done_now) == (6, 0, 1)
+    assert len(rows(file)) == 6, "the row is written anew, beside what is left of it"
+
+
 def command(file):
     code = (
         "from mnpu.sweep import runner; runner.FUNCTION = 'tests.core.sweep_work:quick'; from mnpu.cli import main;"
@@ -126,26 +195,26 @@ def command(file):
     return [sys.executable, "-c", code]
 
 
-def test_killed_at_random_moments_it_goes_on_and_counts_each_trial_once(file, quick, monkeypatch):
-    monkeypatch.setenv("SWEEP_WORK_SECONDS", "0.1")
-    file.write_text(GRID.replace("[0, 1, 2]", str(list(range(8)))))
+def test_killed_at_ten_random_moments_it_goes_on_and_counts_each_trial_once(file, quick, monkeypatch):
+    monkeypatch.setenv("SWEEP_WORK_SECONDS", "0.4")
+    file.write_text(GRID.replace("[0, 1, 2]", str(list(range(12)))))
     moments = random.Random(20240229)
-    for _ in range(3):
+    for _ in range(10):
         count = len(begun(file)) if (file.parent / "begun.txt").exists() else 0
         with subprocess.Popen(command(file), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             deadline = time.monotonic() + 100
             while not (file.parent / "begun.txt").exists() or len(begun(file)) == count:
                 time.sleep(0.02)
                 assert time.monotonic() < deadline
-            time.sleep(moments.uniform(0, 0.5))
+            time.sleep(moments.uniform(0, 0.35))
             process.kill()
     monkeypatch.setenv("SWEEP_WORK_SECONDS", "0")
     done = swept(file)
-    assert (done.trials, done.failed) == (16, 0)
+    assert (done.trials, done.failed) == (24, 0)
     assert done.done_before > 0
-    assert sorted(Counter(row["trial"] for row in rows(file)).values()) == [1] * 16
-    assert len({row["recipe_id"] for row in rows(file)}) == 16
-    assert len(list((file.parent / "runs").glob("*/run.json"))) == 16, "what was begun was taken up, not begun anew"
+    assert sorted(Counter(row["trial"] for row in rows(file)).values()) == [1] * 24
+    assert len({row["recipe_id"] for row in rows(file)}) == 24
+    assert len(list((file.parent / "runs").glob("*/run.json"))) == 24, "what was begun was taken up, not begun anew"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -188,6 +257,14 @@ def test_the_choices_do_not_depend_on_the_number_of_workers(file, quick):
         found.append({(row["trial"], row["axes"], row["metric.sharpe"]) for row in rows(folder / "sweep.yaml")})
     assert found[0] == found[1]
     assert '"train.epochs": 4' in str(found[0])
+
+
+def test_asha_has_a_budget_of_its_own(file, quick):
+    axes = "train.lr: {low: 1e-4, high: 1e-2, log: true}\nsearch: {use: asha, trials: 12, batch: 6}\n"
+    file.write_text(GRID.replace("  model.lookback: [8, 16]\n", "").replace("seed: [0, 1, 2]", axes))
+    assert swept(file).trials == 12
+    epochs = Counter(json.loads(row["axes"])["train.epochs"] for row in rows(file))
+    assert epochs[1] > epochs[3] > 0, "one in three goes on with three times as much"
 
 
 def test_a_wrong_value_is_refused_before_anything_runs(file, quick):

@@ -113,6 +113,14 @@ def test_rows_that_would_have_to_be_trimmed_and_whose_runs_are_gone_are_refused(
         read_catalogue(tmp_path, "s")
 
 
+def test_rows_stand_in_the_order_of_the_axes_whoever_ended_first(tmp_path, nets):
+    """Seed n is the n-th row of the ledger, so ten and two would stand in the order of text."""
+    order = [("y", 0), ("x", 1), ("y", 2), ("x", 3)]
+    a_sweep(tmp_path, [(model, a_result(net, ALL)) for (model, _), net in zip(order, nets, strict=True)], keep=False)
+    found = [(entry.axes["model"], entry.axes["seed"]) for entry in read_catalogue(tmp_path, "s").entries]
+    assert found == [("y", "0"), ("y", "2"), ("x", "1"), ("x", "3")]
+
+
 def test_a_deflated_ratio_counts_every_trial_of_the_data_failed_ones_too(tmp_path, nets):
     results = [a_result(net, ALL) for net in nets]
     a_sweep(tmp_path, [(f"m{n}", result) for n, result in enumerate(results)])

@@ -44,4 +44,6 @@ def test_its_page_has_every_row(tmp_path, rng):
     assert "| a | x | 0 |" in page
     assert page.count("| 0.5 | 0.6 |") == 4
     assert "No two are distinguishable" in page
+    assert "4 of 4 rows have a DSR below 0.95: they are not distinguishable from luck." in page
+    assert "| market | model | seed | ROI | Sharpe | DSR |" in page
     assert (tmp_path / "catalogue" / "families-ranks.svg").exists()

@@ -58,6 +58,15 @@ def test_decisions_are_numbered_without_gaps():
     assert numbers == list(range(1, len(numbers) + 1))
 
 
+def test_every_key_of_a_sweep_stands_in_the_reference():
+    from mnpu.sweep.definition import Axis, Budget, Case, Search, Sweep
+
+    page = (ROOT / "docs" / "reference" / "sweeps.md").read_text(encoding="utf-8")
+    for block in (Sweep, Axis, Case, Search, Budget):
+        for key in block.model_fields:
+            assert f"`{key}`" in page, f"{block.__name__}.{key}"
+
+
 def test_the_readme_begins_with_the_two_commands():
     first_screen = (ROOT / "README.md").read_text(encoding="utf-8")[:2500]
     assert 'python -m pip install "nox[uv]" && python -m nox -s demo' in first_screen

@@ -7,6 +7,7 @@ long to write and never overwrites, ``write_new`` and ``write_atomically`` for b
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -19,7 +20,7 @@ from pathlib import Path
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.leftovers import SUFFIX, unfinished
 
-__all__ = ["Wording", "new_file", "new_folder", "write_atomically", "write_new"]
+__all__ = ["Wording", "is_no_room", "new_file", "new_folder", "write_atomically", "write_new"]
 
 Failures = tuple[type[Exception], ...]
 
@@ -116,6 +117,16 @@ def new_folder(
             _rename(hidden, target, wording.taken(where))
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
+
+
+def is_no_room(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, is a full disk: a folder's fault and not that of what was to be written."""
+    full = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in full:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def write_atomically(path: Path, data: bytes) -> Path:

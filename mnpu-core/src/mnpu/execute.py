@@ -19,6 +19,7 @@ import pandas as pd
 
 from mnpu import bundles, hashing, ledger, log, pipeline, report, results_io, resuming, trials
 from mnpu.assembly import Parts, assemble
+from mnpu.atomic import is_no_room
 from mnpu.config.interpolate import Reference
 from mnpu.config.load import LoadedConfig
 from mnpu.config.resolve import resolve
@@ -107,6 +108,7 @@ def execute(
         directory.finish()
     except BaseException as error:  # Ctrl-C too: no half-written run may look finished
         failed = row(run, "failed", clock.took(), result=result, error=said(error), marks=marks)
+        failed["no_room"] = is_no_room(error)
         remember_failure(directory, runs, failed, error, progress, attempt=attempt)
         registry.notify("mnpu_run_finished", run=run, outcome="failed")
         raise

@@ -34,6 +34,7 @@ __all__ = [
     "read_rows",
     "same_question",
     "tried",
+    "undamaged",
 ]
 
 _FOLDER = "ledger"
@@ -80,6 +81,14 @@ def append(root: str | Path, row: Mapping[str, Any], *, attempt: int = 0) -> Pat
         path.unlink(missing_ok=True)
         raise taken
     return path
+
+
+def undamaged(root: str | Path, run_id: str, attempt: int = 0) -> int:
+    """The first attempt, from ``attempt`` on, whose row is not a file that is damaged: where its row may be written."""
+    broken = {path.stem for path in ledger_files.find(Path(root) / _FOLDER).damaged}
+    while (f"{run_id}~{attempt}" if attempt else run_id) in broken:
+        attempt += 1
+    return attempt
 
 
 def compact(root: str | Path) -> tuple[int, int]:

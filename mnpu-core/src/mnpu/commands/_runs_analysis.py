@@ -32,6 +32,7 @@ MOST = 30  #: Rows of a table that are printed; files have all.
 CAVEATS = {
     "symbols": "What was earned, not what would be again.",
     "decisions": "Averages are of the whole period, which nobody knew at its start.",
+    "costs_paid": "Linked to the net return, so that gross counts a little otherwise than above.",
     "benchmarks": "Benchmarks pay no costs. beta_matched holds as much market as the book did.",
     "brinson": "Beside the equal-weighted universe; gross of costs.",
     "factors": "Betas are of the whole period: alpha is what they leave, not what a hedge would have earned.",
@@ -97,7 +98,8 @@ def _cell(name: str, value: Any) -> str:
             return f"{value:,.0f}"
         if name in PERCENT:
             return f"{round(value, 4) + 0.0:.2%}"
-        return f"{value:.3g}" if name == "beta" else f"{round(value, 2) + 0.0:.2f}"
+        small = name == "beta" or (name == "se" and abs(value) < 0.05)  # alpha is a number of one bar
+        return f"{value:.3g}" if small else f"{round(value, 2) + 0.0:.2f}"
     return str(value)
 
 

@@ -79,7 +79,9 @@ def _bar(axis: Panel, y: float, name: str, value: float) -> None:
     words = f"{name}: {value:+.2f} %"
     axis.on.rect(min(zero, end), y + 3, abs(end - zero), ROW - 6, ACCENT if value >= 0 else WARM, note=words)
     axis.on.text(axis.left - 8, y + 13, shorten(name, LABEL), size=10.5, colour=INK, anchor="end")
-    axis.on.text(axis.left + axis.width + 8, y + 13, f"{value:+.1f}".replace("-", "−"), size=10.5, colour=MUTED)
+    axis.on.text(
+        axis.left + axis.width + 8, y + 13, f"{round(value, 1) + 0.0:+.1f}".replace("-", "−"), size=10.5, colour=MUTED
+    )
 
 
 def _regimes(found: Analysis, run_id: str) -> str:

@@ -252,7 +252,8 @@ def _print_choices(found: Catalogue, chosen: Sequence[Choice]) -> None:
     from mnpu.sweep.choice import said
 
     for choice in chosen:
-        click.echo("\n".join(("", *said(choice, objective=found.kept.objective, sweep=found.kept.name))))
+        first, *more = said(choice, objective=found.kept.objective, sweep=found.kept.name)
+        click.echo("\n  ".join((f"\n{first}", *more)))
 
 
 def _number(value: float | None) -> str:

@@ -69,7 +69,7 @@ def section(catalogue: Catalogue) -> str:
         lines += [*_table(found), "", *_said(found), ""]
     lines += [*_luck(catalogue), ""]
     for choice in choices(catalogue):
-        lines += [f"* {sentence}" for sentence in said(choice, objective=kept.objective, sweep=kept.name)]
+        lines.append(f"* {' '.join(said(choice, objective=kept.objective, sweep=kept.name))}")
     lines += [f"* {note}" for note in (*catalogue.notes, *_open(catalogue, found))]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -106,7 +106,8 @@ def _luck(catalogue: Catalogue) -> list[str]:
     told = f"the best has {best.values['dsr']:.2f} ({place}, run `{best.run_id}`)"
     if not passed:
         return [f"No trial is distinguishable from luck: of the deflated Sharpe ratios {told}, and 0.95 is wanted."]
-    return [f"{len(passed)} of {len(known)} trials have a deflated Sharpe ratio above 0.95; {told}."]
+    have = "has" if len(passed) == 1 else "have"
+    return [f"{len(passed)} of {len(known)} trials {have} a deflated Sharpe ratio above 0.95; {told}."]
 
 
 def _open(catalogue: Catalogue, found: Comparison | None) -> list[str]:

@@ -77,11 +77,11 @@ class Catalogue:
     """
 
     kept: kept.Kept
-    runs: Path
     entries: list[Entry]
     failed: list[dict[str, Any]]
     notes: list[str] = field(default_factory=list)
     looks: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    runs: Path = field(default=Path())
 
     @property
     def missing(self) -> int:
@@ -122,7 +122,22 @@ def read_catalogue(runs: Path, name: str) -> Catalogue:
         notes += [*said, *_mixed(members, " ".join(block) or name)]
         entries += [replace(entry, values={**entry.values, "dsr": _deflated(entry, rows)}) for entry in found]
     looks = [row for row in sorted(rows, key=_started) if row.get("sweep") == looks_of(name)]
-    return Catalogue(definition, runs, entries, failed, notes, looks)
+    entries = _in_order(entries, definition.axes)
+    return Catalogue(definition, entries, failed, notes, looks, runs)
+
+
+def _in_order(entries: Sequence[Entry], axes: Sequence[str]) -> list[Entry]:
+    """By place on the axes, the last one fastest: numbers by their size, all else as it first came."""
+    places = {axis: list(dict.fromkeys(entry.axes.get(axis, "") for entry in entries)) for axis in axes}
+    order = {axis: {place: k for k, place in enumerate(_sorted(own))} for axis, own in places.items()}
+    return sorted(entries, key=lambda entry: [order[axis][entry.axes.get(axis, "")] for axis in axes])
+
+
+def _sorted(places: Sequence[str]) -> list[str]:
+    try:
+        return sorted(places, key=float)
+    except ValueError:
+        return list(places)
 
 
 def _started(row: Mapping[str, Any]) -> str:

@@ -24,6 +24,7 @@ from mnpu.sweep.catalogue import Catalogue, Entry, axes_of
 
 __all__ = ["LUCK", "Choice", "Look", "choices", "cscv_blocks", "said"]
 
+COIN = 0.5  #: The probability of overfitting where what is chosen says nothing about what it will be.
 LUCK = 0.95  #: A deflated Sharpe ratio below it is not distinguishable from luck.
 
 
@@ -198,26 +199,27 @@ def _looks(catalogue: Catalogue, block: str) -> list[Look]:
 
 
 def said(choice: Choice, *, objective: str, sweep: str) -> list[str]:
-    """What people are told of a choice, as sentences."""
+    """What people are told of a choice, as sentences; the first names the block."""
     best, value = choice.best, f"{choice.value:.3g}"
     lines = [
         f"{choice.block}: the best of {choice.trials} by {objective} is {best.place} with {value} "
         f"(run {best.run_id}); it was chosen on these numbers."
     ]
     if choice.dsr is None:
-        lines.append(f"{choice.block}: what the choice is worth is not known ({choice.reason or 'no Sharpe ratio'}).")
+        lines.append(f"What the choice is worth is not known ({choice.reason or 'no Sharpe ratio'}).")
     else:
         luck = "not distinguishable from luck" if choice.luck else "luck is not a likely reason"
         lines.append(
-            f"{choice.block}: its deflated Sharpe ratio is {choice.dsr:.2f} after the {choice.effective} independent "
-            f"trials that all amount to, {_two(choice.dsr_all)} if all {choice.trials} count: {luck}."
+            f"Its deflated Sharpe ratio is {choice.dsr:.2f} after the {choice.effective} independent trials that all "
+            f"amount to, {_two(choice.dsr_all)} if all {choice.trials} count: {luck}."
         )
     if choice.pbo is not None:
         paths = choice.pbo_paths
         beside = f"; {paths[0]:.2f} to {paths[-1]:.2f} on the {len(paths)} paths of the split" if paths else ""
+        chance = ": to choose among them is no better than chance" if choice.pbo >= COIN else ""
         lines.append(
-            f"{choice.block}: the probability that such a choice is overfitted is {choice.pbo:.2f} "
-            f"({choice.pbo_blocks} blocks of {choice.bars:,} bars{beside})."
+            f"The probability that the choice is overfitted is {choice.pbo:.2f} ({choice.pbo_blocks} blocks of "
+            f"{choice.bars:,} bars{beside}){chance}."
         )
     return [*lines, *(_said_of_the_lock(choice, sweep))]
 
@@ -231,12 +233,12 @@ def _said_of_the_lock(choice: Choice, sweep: str) -> list[str]:
         return []
     span = choice.locked.replace("..", " to ")
     if not choice.looks:
-        return [f"{choice.block}: no trial has read {span}, which is locked. Look once: mnpu sweep look {sweep}."]
+        return [f"No trial has read {span}, which is locked. Look once: mnpu sweep look {sweep}."]
     found = []
     for look in choice.looks:
-        gave = f"Sharpe ratio {_two(look.sharpe)}, above zero with {_two(look.psr)}"
+        gave = f"Sharpe ratio {_two(look.sharpe)}, above zero with probability {_two(look.psr)}"
         found.append(
-            f"{choice.block}: look {look.number} at the locked range {span}, by {look.place} (run {look.run_id}): "
+            f"Look {look.number} at the locked range {span}, by {look.place} (run {look.run_id}): "
             f"{gave if look.status == 'finished' else look.status}."
         )
     return found

@@ -95,6 +95,11 @@ class Search(Block):
             raise PydanticCustomError("search", "a budget for asha only")
         return self
 
+    @property
+    def given(self) -> Budget | None:
+        """What trials are given more of: asha's budget, its own where the file has none."""
+        return (self.budget or Budget()) if self.use == "asha" else None
+
 
 def _axis(value: Any) -> Any:
     return {"values": value} if isinstance(value, list) else value

@@ -10,7 +10,7 @@ from mnpu.atomic import write_atomically
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.sweep.definition import Definition
 
-__all__ = ["Kept", "known", "read", "write"]
+__all__ = ["Kept", "known", "read", "refuse_others", "write"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,9 @@ class Kept:
 def write(runs: Path, definition: Definition, trials: int) -> None:
     """Keep what a definition says."""
     sweep = definition.sweep
-    axes = [*sweep.axes, *([sweep.search.budget.path] if sweep.search.budget else [])]
-    found = Kept(sweep.name, axes, definition.treatment, definition.blocks, sweep.objective, sweep.direction, trials)
+    found = Kept(
+        sweep.name, _axes(definition), definition.treatment, definition.blocks, sweep.objective, sweep.direction, trials
+    )
     path = _path(runs, sweep.name)
     text = json.dumps(asdict(found), indent=2) + "\n"
     try:
@@ -38,6 +39,28 @@ def write(runs: Path, definition: Definition, trials: int) -> None:
             write_atomically(path, text.encode())
     except OSError as error:
         raise MnpuError(f"cannot be written ({error.strerror or error})", where=str(path)) from error
+
+
+def refuse_others(runs: Path, definition: Definition) -> None:
+    """Raise ConfigError where another sweep of the name has other axes: rows of both could not stand in one table."""
+    name, own = definition.sweep.name, _axes(definition)
+    try:
+        there = read(runs, name).axes
+    except ConfigError:  # none is there, or it is damaged and written anew
+        return
+    if set(there) != set(own):
+        raise definition.error(
+            ("name",),
+            f"{runs} has a sweep '{name}' over {', '.join(there)}",
+            expected=f"one over {', '.join(own)}, or none",
+            next_step="Give this one another name.",
+        )
+
+
+def _axes(definition: Definition) -> list[str]:
+    """Names of the axes, and the path of a budget, in their order."""
+    budget = definition.sweep.search.given
+    return [*definition.sweep.axes, *([budget.path] if budget else [])]
 
 
 def read(runs: Path, name: str) -> Kept:

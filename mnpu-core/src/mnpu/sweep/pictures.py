@@ -67,14 +67,33 @@ def _front(
     panel.frame_x([(at, number(10**at if logarithmic else at)) for at in ticks(*panel.x, 7)])
     panel.zero()
     drawing.path([(panel.px(shown[name][0]), panel.py(shown[name][1])) for name in front], WARM, width=1.6)
-    for name, (a, b) in shown.items():
+    taken = [(panel.px(a) - 4, panel.py(b) - 4, panel.px(a) + 4, panel.py(b) + 4) for a, b in shown.values()]
+    for name, (a, b) in sorted(shown.items(), key=lambda pair: pair[0] not in front):  # who is best has the first say
         best = name in front
         note = f"{name}: {of[0]} {number(own[name][0], 4)}, {of[1]} {number(own[name][1], 4)}"
         drawing.dot(panel.px(a), panel.py(b), 4.5 if best else 3, WARM if best else ACCENT, note=note)
         if best or len(shown) <= 14:
-            right = panel.px(a) > panel.left + panel.width * 0.75
-            place = (panel.px(a) + (-7 if right else 7), panel.py(b) - 5)
-            drawing.text(*place, shorten(name, 34), size=10, colour=INK, anchor="end" if right else "start")
+            _name(drawing, panel, (panel.px(a), panel.py(b)), shorten(name, 34), taken)
+
+
+def _name(
+    drawing: Drawing, panel: Panel, dot: tuple[float, float], name: str, taken: list[tuple[float, float, float, float]]
+) -> None:
+    """A dot's name beside it, where it lies on no other name and no dot, as far as there is such a place."""
+    width, (x, y) = 6.2 * len(name), dot
+    places = []
+    for right, below in ((True, -5), (True, 13), (False, -5), (False, 13), (True, -17), (True, 25)):
+        left = x + 7 if right else x - 7 - width
+        places.append((left, y + below - 9, left + width, y + below + 2))
+    inside = [box for box in places if panel.left <= box[0] and box[2] <= panel.left + panel.width + 10]
+    free = (box for box in inside if not any(_meet(box, other) for other in taken))
+    box = next(free, inside[0] if inside else places[0])
+    taken.append(box)
+    drawing.text(box[0], box[3] - 2, name, size=10, colour=INK)
+
+
+def _meet(one: tuple[float, float, float, float], other: tuple[float, float, float, float]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def critical_differences(comparison: Comparison) -> str:

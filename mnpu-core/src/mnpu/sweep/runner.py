@@ -12,12 +12,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from mnpu import ledger
 from mnpu.engine import Engine
+from mnpu.errors import ConfigError, MnpuError
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Progress
 from mnpu.sweep import kept, trial
@@ -102,6 +104,7 @@ def run_sweep(
         A recipe of the sweep is wrong; nothing has run.
     """
     sweep = definition.sweep
+    kept.refuse_others(runs, definition)
     makers, search, count = Trials(definition, registry), searcher(sweep), workers or sweep.workers
     state = _State(_known(definition, runs, again=again), sweep.search.trials or 0, progress)
     state.before = set(state.known)
@@ -110,6 +113,7 @@ def run_sweep(
             do.workers.start(min(count, _expected(sweep) - len(state.known)))
         while asked := search.ask():
             trials = [makers.at(proposal.place, budget=proposal.budget) for proposal in asked]
+            _refuse_twins(definition, trials)
             state.seen.update({one.key: one for one in trials})
             state.total = max(state.total, len(state.seen))
             kept.write(runs, definition, state.total)
@@ -162,6 +166,22 @@ def _done_by(registry: Registry, definition: Definition, count: int) -> Iterator
             workers.close()
 
 
+def _refuse_twins(definition: Definition, trials: Sequence[Trial]) -> None:
+    """Raise ConfigError where two places are one recipe; those of a search that learns may be."""
+    if definition.sweep.search.use not in ("grid", "random"):
+        return
+    first: dict[str, Trial] = {}
+    for one in trials:
+        other = first.setdefault(one.key, one)
+        if other is not one:
+            raise definition.error(
+                ("axes",),
+                f"{other.name} and {one.name} are the same recipe",
+                expected="another recipe at each place",
+                next_step="Name no path and no value twice. How it runs, its report and its name make no other trial.",
+            )
+
+
 def _expected(sweep: Sweep) -> int:
     """How many trials there are at most."""
     return sweep.search.trials or math.prod(len(axis.cases or axis.values or ()) for axis in sweep.axes.values())
@@ -194,8 +214,27 @@ def _in_process(shared: tuple[Workers, _State], pair: tuple[Trial, dict[str, Any
 def _noted(one: Trial, outcome: Mapping[str, Any], state: _State) -> bool:
     if outcome["status"] == trial.BUSY:
         return False
+    if outcome["status"] == trial.FULL:
+        raise MnpuError(
+            f"there was no room for {one.name} ({outcome['error'].partition(', expected')[0]})",
+            next_step="Make room and run the sweep again: it goes on where it stopped, and this trial has not failed.",
+        )
     state.note(one, outcome)
+    if "has" in outcome:
+        raise _no_objective(one, outcome)
     return True
+
+
+def _no_objective(one: Trial, outcome: Mapping[str, Any]) -> ConfigError:
+    """What is said before more trials are done for nothing."""
+    near = get_close_matches(outcome["objective"], outcome["has"], n=1)
+    return ConfigError(
+        f"objective is '{outcome['objective']}', and {one.name} has no such number",
+        expected=f"one of {', '.join(outcome['has'])}",
+        next_step=f"Did you mean '{near[0]}'? Trials that are done are kept."
+        if near
+        else "Trials that are done count.",
+    )
 
 
 def _known(definition: Definition, runs: Path, *, again: bool) -> dict[str, Mapping[str, Any]]:
@@ -207,8 +246,8 @@ def _known(definition: Definition, runs: Path, *, again: bool) -> dict[str, Mapp
 
         warnings.warn(problem, ledger.LedgerWarning, stacklevel=2)
     own = sorted((r for r in rows if r.get("sweep") == sweep.name), key=lambda row: str(row.get("started_at", "")))
-    done = {row["trial"]: trial.recorded(row, sweep.objective) for row in own}
-    return {key: found for key, found in done.items() if not (again and found["status"] == "failed")}
+    last = {row["trial"]: row for row in own}
+    return {key: trial.recorded(row, sweep.objective) for key, row in last.items() if trial.is_done(row, again=again)}
 
 
 def _scores(

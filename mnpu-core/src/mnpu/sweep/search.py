@@ -49,9 +49,8 @@ def searcher(sweep: Sweep) -> Searcher:
     assert search.trials is not None
     if search.use == "random":
         return Random(sweep.axes, search.trials, seed=search.seed)
-    if search.use == "asha":
-        budget = search.budget or Budget()
-        return Asha(sweep.axes, search.trials, budget=budget, batch=search.batch, seed=search.seed)
+    if search.given is not None:
+        return Asha(sweep.axes, search.trials, budget=search.given, batch=search.batch, seed=search.seed)
     from mnpu.sweep.tpe import Tpe
 
     return Tpe(sweep.axes, search.trials, batch=search.batch, seed=search.seed)

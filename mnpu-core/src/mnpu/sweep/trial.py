@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from mnpu import ledger
+from mnpu.atomic import is_no_room
 from mnpu.errors import ConfigError, MnpuError
 from mnpu.rundir import RunDirectory, list_runs
 from mnpu.sweep.claims import Claim, claim
 
-__all__ = ["BUSY", "marks_of", "prepare", "recorded", "run_trial", "write_lost"]
+__all__ = ["BUSY", "FULL", "is_done", "marks_of", "prepare", "recorded", "run_trial", "write_lost"]
 
-BUSY = "busy"
+BUSY, FULL = "busy", "full"
 
 
 def run_trial(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,7 +34,8 @@ def run_trial(job: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     outcome : dict
-        ``status`` (finished, failed, busy), ``run_id``, ``error``, ``seconds``, and the objective's ``value`` or None.
+        ``status`` (finished, failed, busy, full), ``run_id``, ``error``, ``seconds``, and the objective's ``value`` or
+        None. *full*: there was no room for it; it is as good as not begun.
     """
     runs = Path(job["runs"])
     with claim(runs / "sweeps" / job["sweep"] / job["key"], wait=job["wait"]) as mine:
@@ -51,9 +54,19 @@ def prepare() -> None:
 
 def recorded(row: Mapping[str, Any], objective: str) -> dict[str, Any]:
     """A row of the ledger as an outcome."""
-    value = row.get(f"metric.{objective}") if row["status"] == "finished" else None
+    value = number(row.get(f"metric.{objective}")) if row["status"] == "finished" else None
     told = {name: row.get(name) or "" for name in ("status", "run_id", "error")}
     return {**told, "seconds": row.get("seconds") or 0.0, "value": value}
+
+
+def is_done(row: Mapping[str, Any], *, again: bool) -> bool:
+    """Whether a row ends its trial: not where there was no room, nor, if asked for ``again``, where it failed."""
+    return row["status"] == "finished" or not (again or row.get("no_room"))
+
+
+def number(value: Any) -> float | None:
+    """A value of the objective; None where it is no number that could be compared."""
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def marks_of(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,7 +88,7 @@ def _claimed(job: Mapping[str, Any], runs: Path, mine: Claim) -> dict[str, Any]:
     said = mine.said
     if said:
         row = _row_of(job, runs)
-        if row is not None and not (job.get("again") and row["status"] == "failed"):
+        if row is not None and is_done(row, again=bool(job.get("again"))):
             mine.say("done")
             return recorded(row, job["objective"])
     left = _left_over(job, runs) if said else None
@@ -84,7 +97,7 @@ def _claimed(job: Mapping[str, Any], runs: Path, mine: Claim) -> dict[str, Any]:
     if left is not None and left.status == "finished":
         row, left = _completed(left), None
     if row is not None:
-        ledger.append(runs, {**row, **marks_of(job)})
+        ledger.append(runs, {**row, **marks_of(job)}, attempt=ledger.undamaged(runs, row["run_id"]))
         outcome = recorded(row, job["objective"])
     else:
         outcome = _run(job, runs, left)
@@ -102,9 +115,11 @@ def _run(job: Mapping[str, Any], runs: Path, left: RunDirectory | None) -> dict[
                 raise
             return _execute(job, runs, None)  # what was left is of another code, or data
     except MnpuError as error:
-        why = str(error)
+        why, full = str(error), is_no_room(error)
     except Exception as error:  # a bug of a component costs its own trial only
-        why = f"{type(error).__name__}: {error}"
+        why, full = f"{type(error).__name__}: {error}", is_no_room(error)
+    if full:
+        return {"status": FULL, "run_id": "", "error": why, "seconds": 0.0, "value": None}
     row = _row_of(job, runs)
     return recorded(row if row is not None else _failed_row(job, runs, why), job["objective"])
 
@@ -121,9 +136,11 @@ def _execute(job: Mapping[str, Any], runs: Path, left: RunDirectory | None) -> d
     unlock, registry = bool(job.get("unlock")), Registry.discover()
     done = execute(loaded, registry, runs=runs, progress=Silent(), resume=left, unlock=unlock, marks=marks_of(job))
     metric = done.result.metrics.get(job["objective"])
-    value = None if metric is None else metric.value
+    value = None if metric is None else number(metric.value)
     seconds = time.perf_counter() - started
-    return {"status": "finished", "run_id": done.path.name, "error": "", "seconds": seconds, "value": value}
+    told = {"status": "finished", "run_id": done.path.name, "error": "", "seconds": seconds, "value": value}
+    lacks = {"objective": job["objective"], "has": sorted(done.result.metrics)}
+    return {**told, **(lacks if metric is None else {})}
 
 
 def _row_of(job: Mapping[str, Any], runs: Path) -> Mapping[str, Any] | None:
@@ -190,7 +207,7 @@ def _failed_row(job: Mapping[str, Any], runs: Path, why: str) -> dict[str, Any]:
     if left is not None and left.status != "failed":
         left.fail(MnpuError(why))
     attempt = 0 if left is None else len(left.state.get("resumed_at", []))
-    ledger.append(runs, facts, attempt=attempt)
+    ledger.append(runs, facts, attempt=ledger.undamaged(runs, run_id, attempt))
     return facts
 
 

@@ -90,8 +90,8 @@ class Trials:
             else:
                 axes[name] = place[name]
                 changes.append(_drawn(axis.path or name, place[name], tree, ("axes", name)))
-        if budget is not None and found.sweep.search.budget is not None:
-            path = found.sweep.search.budget.path
+        if budget is not None and found.sweep.search.given is not None:
+            path = found.sweep.search.given.path
             axes[path] = budget
             changes.append(_drawn(path, budget, tree, ("search", "budget")))
         file = found.path.parent / str(base)
