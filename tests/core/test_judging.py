@@ -240,6 +240,27 @@ def test_without_variation_there_is_a_reason_and_no_number(tmp_path):
     assert found.words == "not distinguishable from luck"
 
 
+def test_a_compared_model_is_deflated_by_all_models_and_the_judged_one_is_not(tmp_path, noise):
+    """The judged one was named beforehand; who takes another has seen them all. Rules were not tried."""
+    others = [replace(a_result(noise[n] + 0.0002 * n), name=f"m{n}", run=None) for n in (1, 2)]
+    rule = replace(a_result(noise[3], forecast=False), name="rule", run=None)
+    own = replace(a_result(noise[0]), comparisons=(*others, rule))
+    found = judged(own, tried(tmp_path, noise[4:6])).judgement
+    rows, _ = ledger.read_rows(tmp_path)
+    tested = [row["sharpe_bar"] for row in rows]
+    ratios = {each.name: each.net.mean() / each.net.std(ddof=1) for each in (own, *own.comparisons)}
+
+    def expected(name, net, among):
+        shape = stats.skew(net), stats.kurtosis(net, fisher=False)
+        return closed_form(ratios[name], T, *shape, np.var(among, ddof=1), len(among))
+
+    everyone = [ratios["omni"], ratios["m1"], ratios["m2"], *tested]
+    assert found.dsr_of["omni"].value == pytest.approx(expected("omni", own.net, [ratios["omni"], *tested]))
+    assert found.dsr_of["m1"].value == pytest.approx(expected("m1", others[0].net, everyone))
+    assert found.dsr_of["rule"].value == pytest.approx(expected("rule", rule.net, everyone))
+    assert found.n_trials == 3
+
+
 def test_a_failed_gate_leaves_nothing_to_tell(tmp_path, noise):
     own = a_result(noise[0] + 0.01, gates=(GateOutcome("negated", False, "the sign stays"),))
     found = judged(own, tmp_path).judgement

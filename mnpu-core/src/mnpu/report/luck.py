@@ -46,7 +46,7 @@ def trials(result: Result) -> Section:
     shown = [row for row in judgement.trials if row.own]
     shown += [row for row in reversed(judgement.trials) if not row.own][: _MOST - 1]
     table = Table(
-        ("Began", "Run", "Outcome", "Sharpe", "Moves with", "Differs in"),
+        ("Began", "Outcome", "Sharpe", "Moves with", "Differs in", "Run"),
         tuple(_row(row, judgement) for row in shown),
         highlight=0,
     )
@@ -95,12 +95,16 @@ def _numbers(result: Result, judgement: Judgement) -> list[tuple[str, str, str]]
         (label_of("sharpe"), known.get("sharpe"), "after costs; the error allows for skew and fat tails (Mertens)"),
         (label_of("sharpe_lo"), known.get("sharpe_lo"), "the same, if returns carry on from bar to bar"),
         (
-            "95% interval of the Sharpe",
+            "95% interval",
             NOT_AVAILABLE if ends is None else f"{number(ends[0])} to {number(ends[1])}",
-            "stationary bootstrap",
+            "of the ratio, by the stationary bootstrap",
         ),
         ("PSR", judgement.psr, "probability that the true ratio is above 0, had nothing else been tried"),
-        ("Trials, independent ones", f"{count(judgement.n_trials)}, {count(judgement.n_trials_eff)}", "below"),
+        (
+            "Trials",
+            count(judgement.n_trials),
+            f"as good as {count(judgement.n_trials_eff)} independent ones; see below",
+        ),
         ("Best by luck", number(judgement.sharpe_luck), "Sharpe expected of the best of so many worthless trials"),
         (label_of("dsr"), judgement.dsr, f"probability that the true ratio is above that; {_wanted()}"),
         (label_of("min_trl"), known.get("min_trl"), bars),
@@ -166,9 +170,9 @@ def _against_luck(ratio: float, error: float, judgement: Judgement) -> Figure:
     return Figure(
         "The Sharpe ratio beside what luck alone would show",
         (
-            Line(f"{of}", x, density),
-            Line("this run, with its error", x, own),
             Line(f"this run: {number(ratio)}", np.array([ratio, ratio]), np.array([0.0, 1.05 * top])),
+            Line(of, x, density),
+            Line("this run, with its error", x, own),
         ),
         "density",
         x_label="annualised Sharpe ratio",
@@ -189,18 +193,19 @@ def _compared(judgement: Judgement) -> str:
     if judgement.compared < 2:
         return "no others are there to compare, so every one counts."
     rest = judgement.n_trials - judgement.compared
-    alone = f" The {count(rest)} whose returns are not there count one by one." if rest else ""
+    by_itself = "it counts by itself" if rest == 1 else "they count one by one"
+    alone = f" The returns of {count(rest)} are not there: {by_itself}." if rest else ""
     return f"{count(judgement.n_trials)} are as good as {count(judgement.n_trials_eff)}.{alone}"
 
 
 def _row(row: TrialRow, judgement: Judgement) -> tuple[str, ...]:
     return (
         NOT_AVAILABLE if row.started_at is None else stamp(row.started_at),
-        f"`{row.run_id}`" if row.run_id else NOT_AVAILABLE,
         "this run" if row.own else {"finished": "kept"}.get(row.status, row.status),
         number(row.sharpe),
         "" if row.cluster is None or judgement.compared < 2 else _letter(row.cluster),
         row.differs,
+        f"`{row.run_id}`" if row.run_id else NOT_AVAILABLE,
     )
 
 

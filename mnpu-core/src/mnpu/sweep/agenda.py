@@ -10,6 +10,7 @@ import numpy as np
 
 from mnpu.atomic import write_atomically
 from mnpu.errors import ConfigError, MnpuError
+from mnpu.judging import is_beyond_luck
 from mnpu.sweep.catalogue import Catalogue, read_catalogue
 from mnpu.sweep.differences import Comparison, compared
 
@@ -20,7 +21,6 @@ _PAGE = """# Research agenda
 What was tried, what it showed, and what it leaves open. Sections of sweeps are written by `mnpu sweep agenda`; what
 stands outside their marks is kept.
 """
-_LUCK = 0.95  #: A deflated Sharpe ratio from which luck is not a likely reason.
 
 
 def feed(page: Path, runs: Path, names: Sequence[str]) -> Path:
@@ -98,13 +98,13 @@ def _luck(catalogue: Catalogue) -> list[str]:
     known = [entry for entry in catalogue.entries if entry.values.get("dsr") is not None]
     if not known:
         return ["No trial has a deflated Sharpe ratio."]
-    passed = [entry for entry in known if (entry.values["dsr"] or 0.0) > _LUCK]
+    passed = [entry for entry in known if is_beyond_luck(entry.values["dsr"])]
     best = max(known, key=lambda entry: entry.values["dsr"] or 0.0)
     place = ", ".join(f"{axis} {value}" for axis, value in best.axes.items())
     told = f"the best has {best.values['dsr']:.2f} ({place}, run `{best.run_id}`)"
     if not passed:
         return [f"No trial is distinguishable from luck: of the deflated Sharpe ratios {told}, and 0.95 is wanted."]
-    return [f"{len(passed)} of {len(known)} trials have a deflated Sharpe ratio above 0.95; {told}."]
+    return [f"{len(passed)} of {len(known)} trials have a deflated Sharpe ratio of 0.95 or more; {told}."]
 
 
 def _open(catalogue: Catalogue, found: Comparison | None) -> list[str]:
