@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 from math import e, sqrt
@@ -14,6 +15,8 @@ import pytest
 from scipy import stats
 
 from mnpu import ledger, report
+from mnpu.commands._outcome import outcome_json, print_outcome
+from mnpu.execute import Executed
 from mnpu.judging import LEAST_STRATEGIES, Judge, judged
 from mnpu.metrics.compute import compute
 from mnpu.metrics.overfitting import pbo
@@ -313,7 +316,7 @@ class TestOverfitting:
         own = a_result(noise[0])
         found = judged(own, tried(tmp_path, noise[1:4], keep=True)).judgement
         assert found.pbo.value is None
-        assert found.pbo.reason == f"needs {LEAST_STRATEGIES} strategies on the same decisions, there are 4"
+        assert found.pbo.reason == f"needs {LEAST_STRATEGIES} strategies on the same decisions, has 4"
 
     def test_it_is_that_of_all_different_strategies_on_the_same_decisions(self, tmp_path, noise):
         own = a_result(noise[0])
@@ -335,7 +338,7 @@ class TestOverfitting:
     def test_few_bars_have_no_number(self, tmp_path, noise):
         own = a_result(noise[0][:100])
         found = judged(own, tried(tmp_path, noise[1:12, :100], keep=True)).judgement
-        assert found.pbo.reason == "needs 160 bars, there are 100"
+        assert found.pbo.reason == "needs 160 bars, has 100"
 
     def test_a_combinatorial_split_is_judged_on_every_path(self, tmp_path, rng):
         nets = rng.normal(0, 0.01, (LEAST_STRATEGIES, 3, T))
@@ -370,6 +373,17 @@ def test_one_number_wherever_it_is_shown(tmp_path, noise, mnpu):
     human = mnpu("runs", "list", "--runs", runs)[1].splitlines()
     assert all(line.endswith("not distinguishable from luck") for line in human[1:])
     assert "not distinguishable from luck (DSR" in mnpu("runs", "show", listed["run_id"], "--runs", runs)[1]
+
+
+def test_what_a_run_prints_at_its_end_says_it_too(tmp_path, noise, capsys):
+    result = judged(a_result(noise[0]), tmp_path)
+    executed = Executed(tmp_path, result, ())
+    print_outcome(executed)
+    lines = capsys.readouterr().out.splitlines()
+    assert f"omni: {result.judgement.told}." in lines
+    assert re.search(r"Sharpe ± se +DSR ", lines[1])
+    told = outcome_json(executed)["judgement"]
+    assert (told["words"], told["dsr"], told["beyond_luck"]) == (result.judgement.words, result.judgement.dsr, False)
 
 
 def test_the_table_of_trials_says_what_each_did_otherwise(tmp_path, noise):

@@ -133,7 +133,7 @@ class TestLuck:
             ]
 
     def test_a_pbo_that_cannot_be_had_says_what_it_needs(self, result):
-        assert "PBO: needs 10 strategies on the same decisions, there are 2." in text_of(headline.headline(result))
+        assert "PBO: needs 10 strategies on the same decisions, has 2." in text_of(headline.headline(result))
 
     def test_numbers_stand_with_what_they_say(self, result):
         table = next(block for block in luck.luck(result).blocks if isinstance(block, Table))

@@ -193,7 +193,9 @@ class Judge:
         self, own: Mapping[str, Any], returns: Returns | None, others: Sequence[Tried]
     ) -> tuple[Metric, Overfitting | None, int]:
         if returns is None or not own.get("decisions"):
-            return Metric("pbo", None, _PROBABILITY, reason="the returns of the run are gone"), None, 0
+            lost = "needs the returns of the run, which are gone"
+            reason = lost if returns is None else "needs to know the decisions, which an older version did not keep"
+            return Metric("pbo", None, _PROBABILITY, reason=reason), None, 0
         pool = {str(own["recipe_id"]): returns}
         for each in others:
             known = self._records.returns(each.rows)
@@ -204,10 +206,10 @@ class Judge:
         series = _different([pool[recipe] for recipe in sorted(pool)], of_paths=returns.paths is not None)
         bars = len(returns.times)
         if len(series) < LEAST_STRATEGIES:
-            reason = f"needs {LEAST_STRATEGIES} strategies on the same decisions, there are {len(series)}"
+            reason = f"needs {LEAST_STRATEGIES} strategies on the same decisions, has {len(series)}"
             return Metric("pbo", None, _PROBABILITY, reason=reason), None, len(series)
         if bars < BLOCKS * LEAST_BLOCK:
-            reason = f"needs {BLOCKS * LEAST_BLOCK} bars, there are {bars}"
+            reason = f"needs {BLOCKS * LEAST_BLOCK} bars, has {bars}"
             return Metric("pbo", None, _PROBABILITY, reason=reason), None, len(series)
         key = (str(own["decisions"]), *sorted(pool))
         if key not in self._overfitting:
