@@ -100,13 +100,20 @@ def comparison(result: Result) -> Section:
     blocks: list[str | Table] = [
         f"Every row decides at the same instants, trades the same symbols and pays the same costs.{_rules(result)}",
         comparison_table(result),
-        verdict(result),
+        f"{verdict(result)}{_alternatives(result)}",
     ]
     blocks.extend(missing_reasons([m for strategy in strategies for m in strategy.metrics.values()]))
     if rows:
         blocks.append("**Every metric.**")
         blocks.append(Table(("Metric", *(strategy.name for strategy in strategies)), rows))
     return Section("Beside the alternatives", tuple(blocks))
+
+
+def _alternatives(result: Result) -> str:
+    models = [each.name for each in (result, *result.comparisons) if each.forecast is not None]
+    if result.judgement is None or len(models) < 2:
+        return ""
+    return f" Alternatives have to beat the best of all {len(models)} models by luck: who picks one has seen them all."
 
 
 def _rules(result: Result) -> str:

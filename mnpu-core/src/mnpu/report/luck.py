@@ -43,6 +43,8 @@ def trials(result: Result) -> Section:
     judgement = result.judgement
     if judgement is None or not judgement.trials:
         return Section("Trials", ("Nobody asked the ledger what else was tried.",))
+    if judgement.n_trials == 1:
+        return Section("Trials", ("This recipe is the only one that was tried at this question so far.",))
     shown = [row for row in judgement.trials if row.own]
     shown += [row for row in reversed(judgement.trials) if not row.own][: _MOST - 1]
     table = Table(
@@ -50,8 +52,6 @@ def trials(result: Result) -> Section:
         tuple(_row(row, judgement) for row in shown),
         highlight=0,
     )
-    if judgement.n_trials == 1:
-        return Section("Trials", ("This recipe is the only one that was tried at this question so far.", table))
     left = judgement.n_trials - len(shown)
     said = (
         f"{count(judgement.n_trials)} recipes ran under this name, on this data, or at these decisions, whatever "
@@ -76,12 +76,14 @@ def _said(result: Result, judgement: Judgement | None) -> str:
         if judgement.n_trials_eff < judgement.n_trials
         else ""
     )
+    best = f"without any skill, the best of them would be expected to show {number(judgement.sharpe_luck)}"
+    if judgement.n_trials_eff == 1:
+        best = "without any skill, it would be expected to show 0"
     error = f" with a standard error of {number(metric.se)}" if metric.se else ""
     words = f"{judgement.words[:1].upper()}{judgement.words[1:]}"
     return (
         f"**{words}.** The net Sharpe ratio is {number(metric.value)}{error}. "
-        f"{tried}{alike}; without any skill, the best of them would be expected to show "
-        f"{number(judgement.sharpe_luck)}. The true ratio is above that with a probability of "
+        f"{tried}{alike}; {best}. The true ratio is above that with a probability of "
         f"{percent(judgement.dsr.value)} (the deflated ratio, DSR), and {percent(CONFIDENCE, 0)} is wanted."
     )
 
@@ -100,11 +102,7 @@ def _numbers(result: Result, judgement: Judgement) -> list[tuple[str, str, str]]
             "of the ratio, by the stationary bootstrap",
         ),
         ("PSR", judgement.psr, "probability that the true ratio is above 0, had nothing else been tried"),
-        (
-            "Trials",
-            count(judgement.n_trials),
-            f"as good as {count(judgement.n_trials_eff)} independent ones; see below",
-        ),
+        ("Trials", count(judgement.n_trials), _independent(judgement)),
         ("Best by luck", number(judgement.sharpe_luck), "Sharpe expected of the best of so many worthless trials"),
         (label_of("dsr"), judgement.dsr, f"probability that the true ratio is above that; {_wanted()}"),
         (label_of("min_trl"), known.get("min_trl"), bars),
@@ -122,6 +120,13 @@ def _numbers(result: Result, judgement: Judgement) -> list[tuple[str, str, str]]
         (label, value if isinstance(value, str) else metric_cell(value), _reason(value, said))
         for label, value, said in shown
     ]
+
+
+def _independent(judgement: Judgement) -> str:
+    if judgement.n_trials == 1:
+        return "nothing else was tried at this question so far"
+    n = judgement.n_trials_eff
+    return f"as good as {count(n)} independent {'one' if n == 1 else 'ones'}; see below"
 
 
 def _wanted() -> str:
