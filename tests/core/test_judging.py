@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from dataclasses import replace
 from math import e, sqrt
@@ -14,6 +15,8 @@ import pytest
 from scipy import stats
 
 from mnpu import ledger, report
+from mnpu.commands._outcome import outcome_json, print_outcome
+from mnpu.execute import Executed
 from mnpu.judging import LEAST_STRATEGIES, Judge, judged
 from mnpu.metrics.compute import compute
 from mnpu.metrics.overfitting import pbo
@@ -240,6 +243,27 @@ def test_without_variation_there_is_a_reason_and_no_number(tmp_path):
     assert found.words == "not distinguishable from luck"
 
 
+def test_a_compared_model_is_deflated_by_all_models_and_the_judged_one_is_not(tmp_path, noise):
+    """The judged one was named beforehand; who takes another has seen them all. Rules were not tried."""
+    others = [replace(a_result(noise[n] + 0.0002 * n), name=f"m{n}", run=None) for n in (1, 2)]
+    rule = replace(a_result(noise[3], forecast=False), name="rule", run=None)
+    own = replace(a_result(noise[0]), comparisons=(*others, rule))
+    found = judged(own, tried(tmp_path, noise[4:6])).judgement
+    rows, _ = ledger.read_rows(tmp_path)
+    tested = [row["sharpe_bar"] for row in rows]
+    ratios = {each.name: each.net.mean() / each.net.std(ddof=1) for each in (own, *own.comparisons)}
+
+    def expected(name, net, among):
+        shape = stats.skew(net), stats.kurtosis(net, fisher=False)
+        return closed_form(ratios[name], T, *shape, np.var(among, ddof=1), len(among))
+
+    everyone = [ratios["omni"], ratios["m1"], ratios["m2"], *tested]
+    assert found.dsr_of["omni"].value == pytest.approx(expected("omni", own.net, [ratios["omni"], *tested]))
+    assert found.dsr_of["m1"].value == pytest.approx(expected("m1", others[0].net, everyone))
+    assert found.dsr_of["rule"].value == pytest.approx(expected("rule", rule.net, everyone))
+    assert found.n_trials == 3
+
+
 def test_a_failed_gate_leaves_nothing_to_tell(tmp_path, noise):
     own = a_result(noise[0] + 0.01, gates=(GateOutcome("negated", False, "the sign stays"),))
     found = judged(own, tmp_path).judgement
@@ -292,7 +316,7 @@ class TestOverfitting:
         own = a_result(noise[0])
         found = judged(own, tried(tmp_path, noise[1:4], keep=True)).judgement
         assert found.pbo.value is None
-        assert found.pbo.reason == f"needs {LEAST_STRATEGIES} strategies on the same decisions, there are 4"
+        assert found.pbo.reason == f"needs {LEAST_STRATEGIES} strategies on the same decisions, has 4"
 
     def test_it_is_that_of_all_different_strategies_on_the_same_decisions(self, tmp_path, noise):
         own = a_result(noise[0])
@@ -314,7 +338,7 @@ class TestOverfitting:
     def test_few_bars_have_no_number(self, tmp_path, noise):
         own = a_result(noise[0][:100])
         found = judged(own, tried(tmp_path, noise[1:12, :100], keep=True)).judgement
-        assert found.pbo.reason == "needs 160 bars, there are 100"
+        assert found.pbo.reason == "needs 160 bars, has 100"
 
     def test_a_combinatorial_split_is_judged_on_every_path(self, tmp_path, rng):
         nets = rng.normal(0, 0.01, (LEAST_STRATEGIES, 3, T))
@@ -349,6 +373,17 @@ def test_one_number_wherever_it_is_shown(tmp_path, noise, mnpu):
     human = mnpu("runs", "list", "--runs", runs)[1].splitlines()
     assert all(line.endswith("not distinguishable from luck") for line in human[1:])
     assert "not distinguishable from luck (DSR" in mnpu("runs", "show", listed["run_id"], "--runs", runs)[1]
+
+
+def test_what_a_run_prints_at_its_end_says_it_too(tmp_path, noise, capsys):
+    result = judged(a_result(noise[0]), tmp_path)
+    executed = Executed(tmp_path, result, ())
+    print_outcome(executed)
+    lines = capsys.readouterr().out.splitlines()
+    assert f"omni: {result.judgement.told}." in lines
+    assert re.search(r"Sharpe ± se +DSR ", lines[1])
+    told = outcome_json(executed)["judgement"]
+    assert (told["words"], told["dsr"], told["beyond_luck"]) == (result.judgement.words, result.judgement.dsr, False)
 
 
 def test_the_table_of_trials_says_what_each_did_otherwise(tmp_path, noise):

@@ -38,6 +38,7 @@ from mnpu.types import Judgement, Metric, Result, TrialRow
 __all__ = ["LEAST_BLOCK", "LEAST_STRATEGIES", "Judge", "is_beyond_luck", "judged"]
 
 LEAST_STRATEGIES = 10  #: Of fewer, the place of one among the others tells too little: it has ten values at most.
+LEAST_CLUSTERED = 5  #: Bars of which a correlation tells anything.
 LEAST_BLOCK = 10  #: Bars of a block of which a Sharpe ratio tells anything.
 _PROBABILITY = "probability"
 
@@ -132,7 +133,7 @@ class Judge:
             dsr=dsr,
             min_trl_dsr=_track_record(own, field),
             pbo=pbo_metric,
-            dsr_of={str(own.get("strategy", "")): dsr} | _of_others(compared_with, field),
+            dsr_of={str(own.get("strategy", "")): dsr} | self._of_others(own, returns, compared_with),
             n_strategies=n_strategies,
             logits=None if found is None else found.logits,
             interval=_interval(returns, root_q) if detailed and returns is not None else None,
@@ -140,21 +141,32 @@ class Judge:
             notes=self._records.tried.problems,
         )
 
-    def _field(self, own: Mapping[str, Any], returns: Returns | None) -> _Field:
+    def _of_others(
+        self, own: Mapping[str, Any], returns: Returns | None, compared_with: Mapping[str, np.ndarray]
+    ) -> dict[str, Metric]:
+        """Deflated ratios of the other strategies of a run: whoever picks one has looked at every model of the run."""
+        if not compared_with or returns is None:
+            return {}
+        models = {name: net for name, net in returns.models.items() if name != own.get("strategy")}
+        field = self._field(own, returns, models)
+        return {name: _deflated(_moments(net), field) for name, net in compared_with.items()}
+
+    def _field(
+        self, own: Mapping[str, Any], returns: Returns | None, models: Mapping[str, np.ndarray] | None = None
+    ) -> _Field:
+        """The trials of a run's question; with ``models`` these count as more of them, after the others."""
+        more = models or {}
         others, lost = self._records.of(own)
         lost += max(int(own.get("trials") or 1) - 1 - len(others) - lost, 0)  # more were there when the run began
-        ratios = [_ratio(own, own), *(_ratio(each.measured, own) for each in others), *[np.nan] * lost]
+        ratios = [_ratio(own, own), *(_ratio(each.measured, own) for each in others)]
+        ratios += [*(_ratio(_moments(net), own) for net in more.values()), *[np.nan] * lost]
         known = [None if returns is None else returns.net]
         known += [None if returns is None else _on(self._records.returns(each.rows), returns) for each in others]
-        at = [place for place, net in enumerate(known) if net is not None and np.isfinite(net).all()]
-        ids = [str(own.get("run_id")), *(str(each.last["run_id"]) for each in others)]
+        known += more.values()
+        own_id = str(own.get("run_id"))
+        ids = [own_id, *(str(each.last["run_id"]) for each in others), *(f"{own_id}/{name}" for name in more)]
         labels = np.full(len(ratios), -1)
-        if len(at) > 1 and at[0] == 0 and len(returns.net) >= 5:  # type: ignore[union-attr]
-            order = sorted(at, key=lambda place: ids[place])  # so that any run of them asks the same question
-            key = tuple(ids[place] for place in order)
-            if key not in self._clusters:
-                self._clusters[key] = effective_trials(np.stack([known[place] for place in order])).labels  # type: ignore[misc]
-            labels[order] = self._clusters[key]
+        labels[: len(known)] = self._labels(known, ids)
         compared = labels >= 0
         labels[~compared] = labels.max() + 1 + np.arange((~compared).sum())
         found = trials_in_clusters(np.array(ratios, dtype=float), labels)
@@ -165,11 +177,25 @@ class Judge:
             variance = 1.0 / max(float(own.get("n") or 2) - 1.0, 1.0)
         return _Field(others, labels, compared, np.array(ratios, dtype=float), found.n_effective, variance)
 
+    def _labels(self, known: Sequence[np.ndarray | None], ids: Sequence[str]) -> np.ndarray:
+        """Cluster of each trial, -1 where its returns are not there, or those of the judged run, the first, are not."""
+        labels = np.full(len(known), -1)
+        series = {ids[place]: net for place, net in enumerate(known) if net is not None and np.isfinite(net).all()}
+        if ids[0] not in series or len(series) < 2 or len(series[ids[0]]) < LEAST_CLUSTERED:
+            return labels
+        key = tuple(sorted(series))  # in one order, so that all runs of a question share what is found
+        if key not in self._clusters:
+            self._clusters[key] = effective_trials(np.stack([series[name] for name in key])).labels
+        of = dict(zip(key, self._clusters[key], strict=True))
+        return np.array([of.get(name, -1) for name in ids])
+
     def _pbo(
         self, own: Mapping[str, Any], returns: Returns | None, others: Sequence[Tried]
     ) -> tuple[Metric, Overfitting | None, int]:
         if returns is None or not own.get("decisions"):
-            return Metric("pbo", None, _PROBABILITY, reason="the returns of the run are gone"), None, 0
+            lost = "needs the returns of the run, which are gone"
+            reason = lost if returns is None else "needs to know the decisions, which an older version did not keep"
+            return Metric("pbo", None, _PROBABILITY, reason=reason), None, 0
         pool = {str(own["recipe_id"]): returns}
         for each in others:
             known = self._records.returns(each.rows)
@@ -180,10 +206,10 @@ class Judge:
         series = _different([pool[recipe] for recipe in sorted(pool)], of_paths=returns.paths is not None)
         bars = len(returns.times)
         if len(series) < LEAST_STRATEGIES:
-            reason = f"needs {LEAST_STRATEGIES} strategies on the same decisions, there are {len(series)}"
+            reason = f"needs {LEAST_STRATEGIES} strategies on the same decisions, has {len(series)}"
             return Metric("pbo", None, _PROBABILITY, reason=reason), None, len(series)
         if bars < BLOCKS * LEAST_BLOCK:
-            reason = f"needs {BLOCKS * LEAST_BLOCK} bars, there are {bars}"
+            reason = f"needs {BLOCKS * LEAST_BLOCK} bars, has {bars}"
             return Metric("pbo", None, _PROBABILITY, reason=reason), None, len(series)
         key = (str(own["decisions"]), *sorted(pool))
         if key not in self._overfitting:
@@ -260,16 +286,12 @@ def _deflated(own: Mapping[str, Any], field: _Field) -> Metric:
     return _metric("dsr", value, _why_not(own))
 
 
-def _of_others(compared_with: Mapping[str, np.ndarray], field: _Field) -> dict[str, Metric]:
-    """Deflated ratios of the other strategies of a run, which have to beat the same luck."""
-    found = {}
-    for name, net in compared_with.items():
-        known = moments(net) if len(net) > 2 else None
-        own: dict[str, Any] = {}
-        if known is not None and np.isfinite(sharpe_bar(known)):
-            own = {"sharpe_bar": sharpe_bar(known), "n": known.n, "skew": known.skew, "kurtosis": known.kurtosis}
-        found[name] = _deflated(own, field)
-    return found
+def _moments(net: np.ndarray) -> dict[str, Any]:
+    """What a row of the ledger would say of returns; nothing where they have no ratio."""
+    known = moments(net) if len(net) > 2 else None
+    if known is None or not np.isfinite(sharpe_bar(known)):
+        return {"undefined": "the returns do not vary"}
+    return {"sharpe_bar": sharpe_bar(known), "n": known.n, "skew": known.skew, "kurtosis": known.kurtosis}
 
 
 def _track_record(own: Mapping[str, Any], field: _Field) -> Metric:
@@ -317,6 +339,6 @@ def _known(value: float) -> float | None:
 
 
 def _unknown(reason: str, notes: tuple[str, ...]) -> Judgement:
-    missing = {name: Metric(name, None, _PROBABILITY, reason=reason) for name in ("psr", "dsr", "pbo")}
+    psr, dsr, overfit = (Metric(name, None, _PROBABILITY, reason=reason) for name in ("psr", "dsr", "pbo"))
     bars = Metric("min_trl_dsr", None, "bars", reason=reason)
-    return Judgement("unknown", 1, 1, 0, None, None, min_trl_dsr=bars, notes=notes, **missing)
+    return Judgement("unknown", 1, 1, 0, None, None, psr, dsr, bars, overfit, notes=notes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,8 @@ class Records:
         self.root, self.problem = Path(root), ""
         self.tried = ledger.Tried((), frozenset(), 0, ())
         self._returns: dict[str, Returns | None] = {}
+        self._times: dict[bytes, pd.DatetimeIndex] = {}  # one for all that decide at the same instants
+        self._recipes: dict[tuple[Any, ...], list[Tried]] = {}
         try:
             self.tried = ledger.tried(root)
         except (MnpuError, OSError) as error:
@@ -66,25 +68,38 @@ class Records:
 
     def of(self, own: Mapping[str, Any]) -> tuple[list[Tried], int]:
         """Other recipes of the question of a row, the oldest first, and how many more nobody can tell anything of."""
+        question = (own["name"], own["data_hash"], own.get("decisions"))
+        if question not in self._recipes:
+            self._recipes[question] = self._asked(*question)
+        others = [each for each in self._recipes[question] if each.recipe_id != own["recipe_id"]]
+        known = {own["recipe_id"], *(each.recipe_id for each in others)}
+        return others, len(self.tried.damaged - known) + self.tried.lost
+
+    def _asked(self, name: str | None, data_hash: str | None, decisions: str | None) -> list[Tried]:
         recipes: dict[str, list[Mapping[str, Any]]] = {}
-        question = {"name": own["name"], "data_hash": own["data_hash"], "decisions": own.get("decisions")}
         for row in self.tried.rows:
-            if row.get("recipe_id") and ledger.same_question(row, **question):
+            same = ledger.same_question(row, name=name, data_hash=data_hash, decisions=decisions)
+            if same and row.get("recipe_id"):
                 recipes.setdefault(row["recipe_id"], []).append(row)
-        recipes.pop(own["recipe_id"], None)
-        lost = len(self.tried.damaged - recipes.keys() - {own["recipe_id"]}) + self.tried.lost
         found = [Tried(recipe, tuple(rows)) for recipe, rows in recipes.items()]
-        return sorted(found, key=lambda each: (str(each.started_at or ""), each.recipe_id)), lost
+        return sorted(found, key=lambda each: (str(each.started_at or ""), each.recipe_id))
 
     def returns(self, rows: Sequence[Mapping[str, Any]]) -> Returns | None:
         """Those of the last run whose folder holds them."""
         for row in reversed(rows):
             run_id = str(row["run_id"])
             if run_id not in self._returns:
-                self._returns[run_id] = read_returns(self.root / run_id)
+                self._returns[run_id] = self._read(run_id)
             if self._returns[run_id] is not None:
                 return self._returns[run_id]
         return None
+
+    def _read(self, run_id: str) -> Returns | None:
+        found = read_returns(self.root / run_id)
+        if found is None:
+            return None
+        times = self._times.setdefault(found.times.asi8.tobytes(), found.times)
+        return replace(found, times=times)
 
     def config(self, row: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """The resolved configuration of a run, None where its folder is gone."""

@@ -34,7 +34,6 @@ _COMPARED = (
     "turnover_oneway_ann",
     "breakeven_bps",
     "rank_ic",
-    "rank_ic_t",
     "coverage_0.90",
 )
 _SUMMARY = ("total_return_net", "sharpe", "dsr", "max_drawdown", "turnover_oneway_ann", "rank_ic", "coverage_0.90")
@@ -95,20 +94,26 @@ def summary_table(result: Result) -> Table:
 def comparison(result: Result) -> Section:
     """The comparison table, then every metric of every strategy."""
     strategies = (result, *result.comparisons)
-    names = dict.fromkeys(name for strategy in strategies for name in strategy.metrics)
-    rows = tuple(
-        (label_of(name), *(metric_cell(strategy.metrics.get(name)) for strategy in strategies)) for name in names
-    )
+    measured = [_measured(result, strategy) for strategy in strategies]
+    names = dict.fromkeys(name for metrics in measured for name in metrics if name != "pbo")  # is of the choosing
+    rows = tuple((label_of(name), *(metric_cell(metrics.get(name)) for metrics in measured)) for name in names)
     blocks: list[str | Table] = [
         f"Every row decides at the same instants, trades the same symbols and pays the same costs.{_rules(result)}",
         comparison_table(result),
-        verdict(result),
+        f"{verdict(result)}{_alternatives(result)}",
     ]
     blocks.extend(missing_reasons([m for strategy in strategies for m in strategy.metrics.values()]))
     if rows:
         blocks.append("**Every metric.**")
         blocks.append(Table(("Metric", *(strategy.name for strategy in strategies)), rows))
     return Section("Beside the alternatives", tuple(blocks))
+
+
+def _alternatives(result: Result) -> str:
+    models = [each.name for each in (result, *result.comparisons) if each.forecast is not None]
+    if result.judgement is None or len(models) < 2:
+        return ""
+    return f" Alternatives have to beat the best of all {len(models)} models by luck: who picks one has seen them all."
 
 
 def _rules(result: Result) -> str:
@@ -160,9 +165,15 @@ def _measured(result: Result, strategy: Result) -> dict[str, Metric]:
     judgement = result.judgement
     if judgement is None:
         return dict(strategy.metrics)
-    of_all = {"pbo": judgement.pbo} if strategy is result else {}
-    own = judgement.dsr_of.get(strategy.name, judgement.dsr if strategy is result else None)
-    return {**strategy.metrics, **({} if own is None else {"dsr": own}), **of_all}
+    beside: dict[str, Metric] = {}
+    if strategy is result:
+        beside = {"dsr": judgement.dsr, "pbo": judgement.pbo}
+    elif strategy.name in judgement.dsr_of:
+        beside = {"dsr": judgement.dsr_of[strategy.name]}
+    found: dict[str, Metric] = {}
+    for name, metric in strategy.metrics.items():
+        found |= {name: metric, **(beside if name == "sharpe" else {})}
+    return {**found, **beside}
 
 
 def _universe(result: Result) -> str:

@@ -43,15 +43,15 @@ def trials(result: Result) -> Section:
     judgement = result.judgement
     if judgement is None or not judgement.trials:
         return Section("Trials", ("Nobody asked the ledger what else was tried.",))
+    if judgement.n_trials == 1:
+        return Section("Trials", ("This recipe is the only one that was tried at this question so far.",))
     shown = [row for row in judgement.trials if row.own]
     shown += [row for row in reversed(judgement.trials) if not row.own][: _MOST - 1]
     table = Table(
-        ("Began", "Run", "Outcome", "Sharpe", "Moves with", "Differs in"),
+        ("Began", "Outcome", "Sharpe", "Moves with", "Differs in", "Run"),
         tuple(_row(row, judgement) for row in shown),
         highlight=0,
     )
-    if judgement.n_trials == 1:
-        return Section("Trials", ("This recipe is the only one that was tried at this question so far.", table))
     left = judgement.n_trials - len(shown)
     said = (
         f"{count(judgement.n_trials)} recipes ran under this name, on this data, or at these decisions, whatever "
@@ -76,12 +76,14 @@ def _said(result: Result, judgement: Judgement | None) -> str:
         if judgement.n_trials_eff < judgement.n_trials
         else ""
     )
+    best = f"without any skill, the best of them would be expected to show {number(judgement.sharpe_luck)}"
+    if judgement.n_trials_eff == 1:
+        best = "without any skill, it would be expected to show 0"
     error = f" with a standard error of {number(metric.se)}" if metric.se else ""
     words = f"{judgement.words[:1].upper()}{judgement.words[1:]}"
     return (
         f"**{words}.** The net Sharpe ratio is {number(metric.value)}{error}. "
-        f"{tried}{alike}; without any skill, the best of them would be expected to show "
-        f"{number(judgement.sharpe_luck)}. The true ratio is above that with a probability of "
+        f"{tried}{alike}; {best}. The true ratio is above that with a probability of "
         f"{percent(judgement.dsr.value)} (the deflated ratio, DSR), and {percent(CONFIDENCE, 0)} is wanted."
     )
 
@@ -95,12 +97,12 @@ def _numbers(result: Result, judgement: Judgement) -> list[tuple[str, str, str]]
         (label_of("sharpe"), known.get("sharpe"), "after costs; the error allows for skew and fat tails (Mertens)"),
         (label_of("sharpe_lo"), known.get("sharpe_lo"), "the same, if returns carry on from bar to bar"),
         (
-            "95% interval of the Sharpe",
+            "95% interval",
             NOT_AVAILABLE if ends is None else f"{number(ends[0])} to {number(ends[1])}",
-            "stationary bootstrap",
+            "of the ratio, by the stationary bootstrap",
         ),
         ("PSR", judgement.psr, "probability that the true ratio is above 0, had nothing else been tried"),
-        ("Trials, independent ones", f"{count(judgement.n_trials)}, {count(judgement.n_trials_eff)}", "below"),
+        ("Trials", count(judgement.n_trials), _independent(judgement)),
         ("Best by luck", number(judgement.sharpe_luck), "Sharpe expected of the best of so many worthless trials"),
         (label_of("dsr"), judgement.dsr, f"probability that the true ratio is above that; {_wanted()}"),
         (label_of("min_trl"), known.get("min_trl"), bars),
@@ -118,6 +120,13 @@ def _numbers(result: Result, judgement: Judgement) -> list[tuple[str, str, str]]
         (label, value if isinstance(value, str) else metric_cell(value), _reason(value, said))
         for label, value, said in shown
     ]
+
+
+def _independent(judgement: Judgement) -> str:
+    if judgement.n_trials == 1:
+        return "nothing else was tried at this question so far"
+    n = judgement.n_trials_eff
+    return f"as good as {count(n)} independent {'one' if n == 1 else 'ones'}; see below"
 
 
 def _wanted() -> str:
@@ -166,9 +175,9 @@ def _against_luck(ratio: float, error: float, judgement: Judgement) -> Figure:
     return Figure(
         "The Sharpe ratio beside what luck alone would show",
         (
-            Line(f"{of}", x, density),
-            Line("this run, with its error", x, own),
             Line(f"this run: {number(ratio)}", np.array([ratio, ratio]), np.array([0.0, 1.05 * top])),
+            Line(of, x, density),
+            Line("this run, with its error", x, own),
         ),
         "density",
         x_label="annualised Sharpe ratio",
@@ -189,18 +198,19 @@ def _compared(judgement: Judgement) -> str:
     if judgement.compared < 2:
         return "no others are there to compare, so every one counts."
     rest = judgement.n_trials - judgement.compared
-    alone = f" The {count(rest)} whose returns are not there count one by one." if rest else ""
+    by_itself = "it counts by itself" if rest == 1 else "they count one by one"
+    alone = f" The returns of {count(rest)} are not there: {by_itself}." if rest else ""
     return f"{count(judgement.n_trials)} are as good as {count(judgement.n_trials_eff)}.{alone}"
 
 
 def _row(row: TrialRow, judgement: Judgement) -> tuple[str, ...]:
     return (
         NOT_AVAILABLE if row.started_at is None else stamp(row.started_at),
-        f"`{row.run_id}`" if row.run_id else NOT_AVAILABLE,
         "this run" if row.own else {"finished": "kept"}.get(row.status, row.status),
         number(row.sharpe),
         "" if row.cluster is None or judgement.compared < 2 else _letter(row.cluster),
         row.differs,
+        f"`{row.run_id}`" if row.run_id else NOT_AVAILABLE,
     )
 
 

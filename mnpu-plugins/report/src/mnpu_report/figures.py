@@ -77,9 +77,10 @@ def draw(figure: Figure) -> Picture:
         axes = canvas.add_subplot()
         _KINDS[figure.kind](axes, figure)
         _dress(axes, figure)
-        canvas.subplots_adjust(
-            left=0.13 if square else 0.05, right=0.97 if square else 0.995, top=0.97, bottom=0.13 if square else 0.1
-        )
+        below = (
+            0.13 if square else 0.45 / _HEIGHTS[figure.kind] if figure.x_label else 0.1
+        )  # what sticks out is cut off
+        canvas.subplots_adjust(left=0.13 if square else 0.05, right=0.97 if square else 0.995, top=0.97, bottom=below)
         page = io.StringIO()
         canvas.savefig(page, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     lines = () if figure.kind == "contour" else figure.lines  # a surface says its heights itself
@@ -148,7 +149,6 @@ def _density(axes: Axes, figure: Figure) -> None:
         if not mark:
             axes.fill_between(x, y, 0, color=_colour(i), alpha=0.13, linewidth=0)
     axes.set_ylim(bottom=0.0)
-    axes.set_yticks([])
 
 
 _KINDS = {
@@ -181,6 +181,8 @@ def _dress(axes: Axes, figure: Figure) -> None:
         axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_minor_formatter(NullFormatter())
+    elif figure.kind == "density":  # its height means nothing but that the area is one
+        axes.yaxis.set_major_locator(NullLocator())
     else:
         axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]))
     if figure.x_label == "epoch":
