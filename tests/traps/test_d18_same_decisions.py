@@ -5,6 +5,7 @@ Warm-ups within a run are in ``tests/core/test_same_decisions.py``, trimming in 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -69,6 +70,28 @@ def test_rows_that_share_too_little_are_no_table(tmp_path, rng) -> None:
     a_sweep(tmp_path, [("early", a_result(nets[0], early)), ("late", a_result(nets[1], late))])
     with pytest.raises(MnpuError, match="of their decisions in common"):
         read_catalogue(tmp_path, "s")
+
+
+def runs_beside_one_another_say_so(hashes: Callable[[Sequence[str]], Sequence[str]], folder, mnpu, monkeypatch) -> None:
+    """``mnpu runs compare``: a warning where the sets differ, and none where they do not."""
+    true = ledger.read_rows
+    rows = true(folder)[0]
+    seen = hashes([row["decisions"] for row in rows])
+    other = [{**row, "decisions": decisions} for row, decisions in zip(rows, seen, strict=True)]
+    monkeypatch.setattr(ledger, "read_rows", lambda root: (other, []))
+    ids = [row["run_id"] for row in rows]
+    for pair, same in ((ids[:2], False), ((ids[0], ids[0]), True)):
+        code, out, _ = mnpu("runs", "compare", *pair, "--runs", folder)
+        assert code == 0
+        assert ("not about the same decisions" in out) is not same
+        assert json.loads(mnpu("runs", "compare", *pair, "--runs", folder, "--json")[1])["same_decisions"] is same
+
+
+def test_runs_that_are_compared_say_that_their_decisions_differ(folder, mnpu, monkeypatch) -> None:
+    with monkeypatch.context() as patch:
+        runs_beside_one_another_say_so(lambda own: own, folder, mnpu, patch)
+    with monkeypatch.context() as patch:  # the fault: the hash is of something else
+        fails(runs_beside_one_another_say_so, lambda own: ["same"] * len(own), folder, mnpu, patch)
 
 
 # No batch is dropped where decisions are counted.
