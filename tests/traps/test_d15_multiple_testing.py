@@ -58,9 +58,11 @@ def kept_in(root: Path, nets: np.ndarray) -> Path:
 def folders(tmp_path_factory) -> dict[str, Path]:
     """A thousand random strategies, and the same with one of them earning an annual ratio of 4."""
     random = 0.01 * np.random.default_rng(11).standard_normal((TRIALS, BARS))
-    edge = random.copy()
-    edge[7] += 0.01 * 4 / np.sqrt(Q)
-    return {name: kept_in(tmp_path_factory.mktemp(name), nets) for name, nets in (("luck", random), ("edge", edge))}
+    luck = kept_in(tmp_path_factory.mktemp("luck"), random)
+    edge = Path(shutil.copytree(luck, tmp_path_factory.mktemp("edge") / "runs"))
+    (edge / "ledger" / "r7-001.parquet").unlink()
+    ledger.append(edge, a_row(7, random[7] + 0.01 * 4 / np.sqrt(Q)))
+    return {"luck": luck, "edge": edge}
 
 
 def luck_does_not_pass(folders: dict[str, Path]) -> None:
