@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from mnpu.commands._runs_analyse import analyse
+from mnpu.commands._runs_decisions import OTHER_DECISIONS, have_same_decisions
 from mnpu.commands._shared import emit, json_option, run_argument, runs_option, table
 
 __all__ = ["command"]
@@ -114,7 +115,7 @@ def compare_command(chosen: tuple[str, ...], runs: Path, as_json: bool) -> None:
     def human() -> None:
         _print_numbers(found)
         if same_decisions is False:
-            click.echo(f"\nwarning: {OTHER_DECISIONS}")
+            click.echo(f"\n{OTHER_DECISIONS}")
         ids = [facts["run_id"] for facts in found]
         click.echo()
         if not differences:
@@ -123,7 +124,7 @@ def compare_command(chosen: tuple[str, ...], runs: Path, as_json: bool) -> None:
         click.echo(table(("configuration", *ids), [(key, *map(_shown, row)) for key, row in differences.items()]))
 
     metrics = {facts["run_id"]: facts["metrics"].get("metrics", {}) for facts in found}
-    same_decisions = _same_decisions(runs, list(metrics))
+    same_decisions = have_same_decisions(runs, list(metrics))
     told = {"runs": found, "metrics": metrics, "differences": differences, "same_decisions": same_decisions}
     emit(as_json, told, human)
 
@@ -229,18 +230,3 @@ def _flatten(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
     if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
         return [pair for i, item in enumerate(value) for pair in _flatten(item, f"{prefix}.{i}")]
     return [(prefix, value)]
-
-
-OTHER_DECISIONS = (
-    "the runs are not about the same decisions (symbols and times), so their numbers differ for that alone; "
-    "mnpu sweep trims its rows to those that all have"
-)
-
-
-def _same_decisions(runs: Path, ids: Sequence[str]) -> bool | None:
-    """Whether the ledger says of all that they are about the same symbols at the same times; None if it cannot."""
-    from mnpu.ledger import read_rows
-
-    sets = {row["run_id"]: row.get("decisions") for row in read_rows(runs)[0]}
-    found = {sets.get(run_id) for run_id in ids}
-    return None if None in found else len(found) == 1
