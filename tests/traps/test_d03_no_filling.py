@@ -83,8 +83,9 @@ def test_no_source_fills_from_later(sources) -> None:
         "mean = close.rolling(5, center=True).mean()",
     ],
 )
-def test_the_lint_finds(fault: str, sources) -> None:
-    fails(no_source_looks_ahead, {**sources, "mnpu-core/src/mnpu/features/new.py": fault})
+def test_the_lint_finds(fault: str) -> None:
+    no_source_looks_ahead({"mnpu-core/src/mnpu/features/new.py": "close = frame.ffill().shift(1).fillna(0.0)"})
+    fails(no_source_looks_ahead, {"mnpu-core/src/mnpu/features/new.py": fault})
 
 
 # A panel whose second symbol begins late keeps it missing in features, in inputs and in windows.

@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="training needs mnpu-core[train]")
+pytest.importorskip("torch", reason="training needs mnpu-core[train]")
+
+import torch
 
 from mnpu.errors import DataError
 from mnpu.nn.dirichlet_quantile import DirichletQuantile

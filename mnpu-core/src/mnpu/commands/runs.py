@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mnpu.commands._runs_analyse import analyse
+from mnpu.commands._runs_decisions import OTHER_DECISIONS, have_same_decisions
 from mnpu.commands._shared import emit, json_option, run_argument, runs_option, table
 
 if TYPE_CHECKING:
@@ -124,6 +125,8 @@ def compare_command(chosen: tuple[str, ...], runs: Path, as_json: bool) -> None:
 
     def human() -> None:
         _print_numbers(found)
+        if same_decisions is False:
+            click.echo(f"\n{OTHER_DECISIONS}")
         ids = [facts["run_id"] for facts in found]
         click.echo()
         if not differences:
@@ -132,7 +135,9 @@ def compare_command(chosen: tuple[str, ...], runs: Path, as_json: bool) -> None:
         click.echo(table(("configuration", *ids), [(key, *map(_shown, row)) for key, row in differences.items()]))
 
     metrics = {facts["run_id"]: facts["metrics"].get("metrics", {}) for facts in found}
-    emit(as_json, {"runs": found, "metrics": metrics, "differences": differences}, human)
+    same_decisions = have_same_decisions(runs, list(metrics))
+    told = {"runs": found, "metrics": metrics, "differences": differences, "same_decisions": same_decisions}
+    emit(as_json, told, human)
 
 
 def _summaries(runs: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

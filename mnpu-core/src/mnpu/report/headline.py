@@ -140,17 +140,13 @@ def missing_reasons(metrics: list[Metric]) -> list[str]:
             absent.setdefault(metric.reason or "undefined here", {})[label_of(metric.name)] = None
         elif metric.reason:
             doubtful.setdefault(metric.reason, {})[label_of(metric.name)] = None
+    told = lambda by: "; ".join(f"{', '.join(named)}: {why}" for why, named in by.items())  # noqa: E731
     said = []
     if absent:
-        said.append(f"{NOT_AVAILABLE} means not available. {_told(absent)}.")
+        said.append(f"{NOT_AVAILABLE} means not available. {told(absent)}.")
     if doubtful:
-        said.append(f"With care: {_told(doubtful)}.")
+        said.append(f"With care: {told(doubtful)}.")
     return said
-
-
-def _told(reasons: dict[str, dict[str, None]]) -> str:
-    """The labels that share a reason, and the reason."""
-    return "; ".join(f"{', '.join(named)}: {reason}" for reason, named in reasons.items())
 
 
 def _table(result: Result, names: Sequence[str]) -> Table:

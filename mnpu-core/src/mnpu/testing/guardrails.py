@@ -61,6 +61,7 @@ def laws(factory: Callable[..., Any], *, seed: int = 0) -> list[LawOutcome]:
         _leaves_suspended_alone,
         _is_idempotent,
         _meets_limits,
+        _leaves_legal_alone,
         _leaves_flat_book_alone,
         _fails_closed,
         _batches,
@@ -178,6 +179,17 @@ def _meets_limits(factory: Callable[..., Any], proposed: np.ndarray, book: Book)
     flat = guardrail.excess(np.where(book.tradable, 0.0, book.weights), book)
     most = np.where((flat <= 0).all(axis=-1, keepdims=True), 0.0, held)
     return _first(~(after <= most + TOLERANCE), proposed, allowed, book)
+
+
+def _leaves_legal_alone(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
+    """Leaves a proposal alone that exceeds no limit and moves nothing that does not trade."""
+    guardrail = factory()
+    if not hasattr(guardrail, "excess"):
+        return ""
+    allowed = guardrail.limit(proposed, book)
+    legal = (guardrail.excess(proposed, book) <= 0).all(axis=-1)
+    legal &= (book.tradable | (proposed == book.weights)).all(axis=-1)
+    return _first(legal[:, None] & ~(np.abs(allowed - proposed) <= TOLERANCE), proposed, allowed, book)
 
 
 def _leaves_flat_book_alone(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
