@@ -423,6 +423,41 @@ def test_conditions_of_another_shape_are_refused():
         flat(1, conditions=Conditions(funding=np.array([[np.nan]]))).run()
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("years", np.nan), ("years", -1.0), ("volatility", np.inf), ("usual", -5.0), ("low", -2.0), ("factor", 0.0)],
+)
+def test_conditions_that_cannot_be_are_named(name, wrong):
+    values = np.full(1, wrong) if name == "years" else np.full((1, 1), wrong)
+    with pytest.raises(DataError, match="split factor" if name == "factor" else name):
+        flat(1, conditions=Conditions(**{name: values})).run()
+
+
+@pytest.mark.parametrize("weight", [1e200, -1e200, 1e308, -1e15])
+@pytest.mark.parametrize("guarded", [False, True])
+def test_an_order_beyond_all_numbers_loses_the_account_and_nothing_else(weight, guarded):
+    """Its cost is more than there is: the account stops, at nothing, and every number that is told is one."""
+    case = flat(3, weights=np.full((3, 1), weight), costs=CostModel(4.0, 6.0))
+    outcome = case.run(chain=Chain([Anything()])) if guarded else case.run()
+    assert outcome.equity.tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert (outcome.positions.weights == 0).all()
+    assert np.isfinite(outcome.turnover_oneway).all()
+    assert "lost" in outcome.notes[0]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_leave_the_book_alone_and_are_told(wrong):
+    case = flat(3, weights=np.array([[0.5], [wrong], [0.5]]))
+    outcome = case.run()
+    assert outcome.positions.weights[:, 0].tolist() == pytest.approx([0.5] * 3)
+    assert [violation.code for violation in outcome.positions.violations] == ["PROPOSAL_NOT_FINITE"]
+
+
+def test_a_market_without_any_price_trades_nothing():
+    case = flat(3, weights=np.full((3, 1), 0.5), prices=np.full((4, 1), np.nan), costs=CostModel(4.0, 6.0))
+    assert case.run().equity.tolist() == [1.0] * 4
+
+
 def test_an_account_by_default_is_that_of_a_recipe_by_default():
     """What a recipe may say is what the simulator takes: the same names, and the same values where it says nothing."""
     assert asdict(Execution()) == ExecutionConfig().model_dump()
