@@ -88,7 +88,7 @@ class Conditions:
     factor: np.ndarray | None = None
 
     def check(self, shape: tuple[int, int]) -> None:
-        """Refuse what is not about (T, A) decisions, and funding that is not finite (DataError)."""
+        """Refuse what is not about (T, A) decisions, and numbers that cannot be (DataError)."""
         for field in fields(self):
             values = getattr(self, field.name)
             expected = shape[:1] if field.name == "years" else shape
@@ -98,6 +98,16 @@ class Conditions:
                 )
         if self.funding is not None and not np.isfinite(self.funding).all():
             raise DataError("funding that is not finite", where="simulation", expected="0 where none is paid")
+        for name, least in (("usual", 0.0), ("volatility", 0.0), ("low", -1.0), ("high", -1.0)):
+            values = getattr(self, name)
+            if values is not None and ((values < least) | (values == np.inf)).any():
+                raise DataError(
+                    f"{name} with a value below {least:g} or without end",
+                    where="simulation",
+                    expected=f"numbers of at least {least:g}, or NaN where unknown",
+                )
+        if self.years is not None and not ((self.years >= 0) & np.isfinite(self.years)).all():
+            raise DataError("years with a value that is no time", where="simulation", expected="0 or more")
         if self.factor is not None and not ((self.factor > 0) & np.isfinite(self.factor)).all():
             raise DataError(
                 "a split factor that is no positive number", where="simulation", expected="1 without a split"

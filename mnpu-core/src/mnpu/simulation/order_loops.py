@@ -96,7 +96,9 @@ def fill_row(
         whole_lots = _whole_lots(shares, sent[i] and targets[i] == 0.0, price[i], s)
         got = _available(whole_lots, price[i], volume[i], s)
         pending[i] = whole_lots - got if s[CARRY] != 0.0 else 0.0
-        part = got / shares if shares != 0.0 else 0.0
+        part = 0.0
+        if shares != 0.0:  # an order beyond all numbers is whole, too: what it costs then loses the account
+            part = 1.0 if got == shares else got / shares
         filled[i] = asked[i] * part
         size = abs(filled[i])
         own = _impact(size, money, usual[i], volatility[i], s)
