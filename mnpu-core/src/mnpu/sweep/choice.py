@@ -63,7 +63,7 @@ class Choice:
     dsr, dsr_all : float or None
         Deflated Sharpe ratio of the best after the effective number of trials, and after all of them.
     pbo : float or None
-        Probability of backtest overfitting of choosing by Sharpe ratio among the finished trials.
+        Probability of backtest overfitting of choosing by Sharpe ratio among the finished trials whose returns differ.
     pbo_blocks : int
         Into which the bars were cut.
     pbo_paths : tuple of float
@@ -181,8 +181,10 @@ def cscv_blocks(bars: int) -> int:
 
 def _overfitted(returns: np.ndarray, paths: np.ndarray) -> dict[str, Any]:
     blocks = cscv_blocks(returns.shape[1])
-    if len(returns) < 2 or blocks < 2:
-        return {"reason": "there is nothing to choose among" if len(returns) < 2 else "there are too few bars"}
+    different = np.unique(returns, axis=0, return_index=True)[1]  # a seed that changes nothing is no other strategy
+    if len(different) < 2 or blocks < 2:
+        return {"reason": "there is nothing to choose among" if len(different) < 2 else "there are too few bars"}
+    returns, paths = returns[np.sort(different)], paths[:, np.sort(different)]
     every = tuple(sorted(pbo(path, blocks=blocks).pbo for path in paths))
     return {"pbo": pbo(returns, blocks=blocks).pbo, "pbo_blocks": blocks, "pbo_paths": every}
 
@@ -210,8 +212,8 @@ def said(choice: Choice, *, objective: str, sweep: str) -> list[str]:
     else:
         luck = "not distinguishable from luck" if choice.luck else "luck is not a likely reason"
         lines.append(
-            f"Its deflated Sharpe ratio is {choice.dsr:.2f} after the {choice.effective} independent trials that all "
-            f"amount to, {_two(choice.dsr_all)} if all {choice.trials} count: {luck}."
+            f"Its deflated Sharpe ratio is {choice.dsr:.2f} after {_count(choice.effective)} that all amount to, "
+            f"{_two(choice.dsr_all)} if all {choice.trials} count: {luck}."
         )
     if choice.pbo is not None:
         paths = choice.pbo_paths
@@ -222,6 +224,10 @@ def said(choice: Choice, *, objective: str, sweep: str) -> list[str]:
             f"{choice.bars:,} bars{beside}){chance}."
         )
     return [*lines, *(_said_of_the_lock(choice, sweep))]
+
+
+def _count(trials: int | None) -> str:
+    return "the one independent trial" if trials == 1 else f"the {trials} independent trials"
 
 
 def _two(value: float | None) -> str:
