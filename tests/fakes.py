@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from mnpu.judging import judged
 from mnpu.metrics.compute import compute
 from mnpu.types import (
     DatasetInfo,
@@ -76,7 +77,7 @@ def make_result(n_days: int = 1500, *, seed: int = 3) -> Result:
         embargo_bars=0,
         times=times,
     )
-    return replace(
+    result = replace(
         main,
         comparisons=others,
         gates=_gates(),
@@ -86,6 +87,7 @@ def make_result(n_days: int = 1500, *, seed: int = 3) -> Result:
         features=_features(),
         folds=split,
     )
+    return judged(result, "no folder of runs")
 
 
 def _strategy(

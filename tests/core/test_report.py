@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from math import erfc, sqrt
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,9 +15,9 @@ from hypothesis import strategies as st
 
 from mnpu import report
 from mnpu.metrics import distribution
-from mnpu.report import calibration, charts, evidence, format, headline, markdown, provenance
+from mnpu.report import calibration, charts, evidence, format, headline, luck, markdown, provenance
 from mnpu.report.sections import added_sections, sections, title
-from mnpu.types import Figure, GateOutcome, Line, Metric, Positions, Section, Table
+from mnpu.types import Figure, GateOutcome, Line, Metric, Positions, Section, Table, TrialRow
 from tests.fakes import make_result
 
 
@@ -104,31 +103,78 @@ class TestHeadline:
 
 
 class TestLuck:
-    def judged(self, result, sharpe, se, trials=1):
-        run = replace(result.run, trials=trials)
-        return text_of(headline.luck(replace(result, run=run, metrics={"sharpe": Metric("sharpe", sharpe, "", se=se)})))
+    """What is said; whether it is right is the matter of test_judging."""
 
-    def test_one_standard_error_from_zero_is_luck(self, result):
-        assert "cannot be told from luck" in self.judged(result, 0.2, 0.2)
+    def judged(self, result, **changes):
+        return replace(result, judgement=replace(result.judgement, **changes))
 
-    def test_four_standard_errors_are_not(self, result):
-        assert "better than luck explains" in self.judged(result, 0.8, 0.2)
+    @pytest.mark.parametrize(
+        ("verdict", "words"),
+        [
+            ("luck", "not distinguishable from luck"),
+            ("unknown", "not distinguishable from luck"),
+            ("skill", "distinguishable from luck"),
+            ("loss", "loses more than luck explains"),
+            ("gates", "says nothing: an honesty gate failed"),
+        ],
+    )
+    def test_the_words_stand_with_every_headline_sharpe(self, result, verdict, words):
+        told = self.judged(result, verdict=verdict)
+        for section in (headline.headline(told), headline.comparison(told)):
+            assert f"omni: {words} (DSR " in text_of(section)
+        assert f"**{words.capitalize()}.**" in text_of(luck.luck(told))
 
-    def test_a_clear_loss_is_called_one(self, result):
-        assert "loses more than luck explains" in self.judged(result, -0.8, 0.2)
+    def test_the_deflated_ratio_stands_beside_the_ratio_of_every_strategy(self, result):
+        for table in (headline.comparison_table(result), headline.summary_table(result)):
+            at = table.columns.index("DSR")
+            assert table.columns[at - 1] == "Sharpe ± se"
+            assert [row[at] for row in table.rows] == [
+                format.percent(metric.value) for metric in result.judgement.dsr_of.values()
+            ]
 
-    def test_many_trials_raise_the_bar(self, result):
-        assert "better than luck explains" in self.judged(result, 0.5, 0.2, trials=1)
-        assert "cannot be told from luck" in self.judged(result, 0.5, 0.2, trials=20)
+    def test_a_pbo_that_cannot_be_had_says_what_it_needs(self, result):
+        assert "PBO: needs 10 strategies on the same decisions, has 2." in text_of(headline.headline(result))
 
-    def test_the_probability_is_that_of_the_normal_tail(self, result):
-        assert format.percent(3 * erfc(2.5 / sqrt(2))) in self.judged(result, 0.5, 0.2, trials=3)
+    def test_numbers_stand_with_what_they_say(self, result):
+        table = next(block for block in luck.luck(result).blocks if isinstance(block, Table))
+        shown = {row[0]: row[1] for row in table.rows}
+        assert shown["PSR"] == format.percent(result.judgement.psr.value)
+        assert shown["Trials"] == "3"
+        low, high = result.judgement.interval
+        assert shown["95% interval"] == f"{format.number(low)} to {format.number(high)}"
+        t = result.metrics["rank_ic_t"].value
+        assert f"t = {format.number(t)} with errors of Newey and West" in text_of(luck.luck(result))
+
+    def test_the_picture_is_the_law_of_the_best_of_so_many(self, result):
+        """Checked against the largest of drawn numbers, and the area is one."""
+        figure = next(block for block in luck.luck(result).blocks if isinstance(block, Figure))
+        mark, best, own = figure.lines
+        step = best.x[1] - best.x[0]
+        assert best.y.sum() * step == pytest.approx(1.0, abs=0.01)
+        assert own.y.sum() * step == pytest.approx(1.0, abs=0.01)
+        drawn = result.judgement.sharpe_spread * np.random.default_rng(0).standard_normal((100_000, 3)).max(axis=1)
+        assert (best.x * best.y).sum() * step == pytest.approx(drawn.mean(), abs=0.02)
+        assert list(mark.x) == [result.metrics["sharpe"].value] * 2
+
+    def test_where_there_is_a_pbo_the_places_are_drawn(self, result):
+        share = np.array([0.05, 0.15, 0.15, 0.95])
+        told = self.judged(result, pbo=Metric("pbo", 0.75, "probability"), logits=np.log(share / (1 - share)))
+        figure = next(block for block in luck.luck(told).blocks if isinstance(block, Figure) and block.kind == "bar")
+        assert list(figure.lines[0].y) == [25, 50, 0, 0, 0, 0, 0, 0, 0, 25]
+
+    def test_trials_are_listed_with_what_they_did_otherwise(self, result):
+        began = pd.Timestamp("2026-01-04", tz="UTC")
+        row = TrialRow("r", "r-001", "demo", began, "failed", None, None, "`seed` 3")
+        told = self.judged(result, trials=(row, *result.judgement.trials))
+        table = next(block for block in luck.trials(told).blocks if isinstance(block, Table))
+        assert table.rows[0][1] == "this run"
+        assert ("2026-01-04 00:00 UTC", "failed", "n/a", "", "`seed` 3", "`r-001`") in table.rows
 
     def test_the_active_return_is_tested_bar_by_bar(self, result):
         other = result.comparisons[0]
         active = result.net - other.net
         t = active.mean() / (active.std(ddof=1) / np.sqrt(len(active)))
-        row = next(block for block in headline.luck(result).blocks if isinstance(block, Table)).rows[0]
+        row = [block for block in luck.luck(result).blocks if isinstance(block, Table)][-1].rows[0]
         assert row[:3] == (
             other.name,
             format.percent(active.mean() * 252, 2, signed=True),
@@ -137,10 +183,13 @@ class TestLuck:
 
     def test_the_same_returns_are_no_evidence(self, result):
         twin = replace(result, comparisons=(replace(result, name="twin"),))
-        assert "the same returns" in text_of(headline.luck(twin))
+        assert "the same returns" in text_of(luck.luck(twin))
 
-    def test_without_a_standard_error_nothing_is_claimed(self, result):
-        assert "cannot be judged" in text_of(headline.luck(replace(result, metrics={})))
+    def test_where_nobody_judged_nothing_is_claimed(self, result):
+        unjudged = replace(result, judgement=None)
+        for section in (headline.headline(unjudged), luck.luck(unjudged)):
+            assert "not distinguishable from luck (nobody asked" in text_of(section)
+        assert "Nobody asked the ledger" in text_of(luck.trials(unjudged))
 
 
 class TestCharts:
@@ -215,6 +264,33 @@ class TestCalibration:
         observed = calibration.coverage(before, result.labels)
         assert [row[4] for row in covered.rows] == [format.percent(share) for _, share, _ in observed]
         assert "Brier score" not in scores  # no classes, so no row that says n/a
+
+    def test_each_regime_is_covered_as_a_loop_says(self, result):
+        close = result.panel["close"]
+        market = np.r_[np.nan, (close[1:] / close[:-1] - 1).mean(axis=1)]
+        last = [market[max(t - 20, 0) : t + 1] for t in range(600)]
+        deviation = np.array([np.nanstd(x, ddof=1) if np.isfinite(x).sum() >= 15 else np.nan for x in last])
+        inside, decisions = [], 0
+        for t in range(300, 600):  # from here on all of 252 are known
+            low, high = np.nanquantile(deviation[:t], [1 / 3, 2 / 3])
+            if not low < deviation[t] <= high:
+                continue
+            decisions += 1
+            q, y = result.forecast.quantiles[t, :, 0], result.labels[t, :, 0]
+            inside += [a <= v <= b for a, b, v in zip(q[:, 0], q[:, -1], y, strict=True) if v == v]
+        later = replace(
+            result,
+            forecast=replace(
+                result.forecast,
+                quantiles=np.where(np.arange(600)[:, None, None, None] < 300, np.nan, result.forecast.quantiles),
+            ),
+        )
+        table = next(
+            b for b in calibration.calibration(later).blocks if isinstance(b, Table) and b.columns[0] == "Volatility"
+        )
+        middle = next(row for row in table.rows if row[0] == "middle")
+        assert middle[2] == format.percent(np.mean(inside))
+        assert int(middle[1]) >= decisions > 20
 
     def test_classes_show_what_was_said_beside_what_came(self, result):
         rng = np.random.default_rng(3)

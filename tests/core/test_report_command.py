@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from mnpu import cli, report
+from mnpu.judging import judged
 from mnpu.plugins.registry import Registry
 from mnpu.results_io import write_result
 from mnpu.rundir import RunDirectory
@@ -26,6 +27,7 @@ def kept(runs, *, end="finish", **changes):
     result = replace(make_result(60), **changes)
     result = replace(result, run=replace(result.run, run_id=directory.run_id, config={"report": {"formats": ["md"]}}))
     directory.start(result.run, dict(result.run.config))
+    result = judged(result, runs)
     write_result(directory.path, result)
     report.write(result, directory.path, ["md"], Registry.discover())
     if end == "finish":

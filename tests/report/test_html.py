@@ -131,7 +131,7 @@ def test_the_same_result_gives_the_same_page(page):
     assert render(title(again), sections(again, added=[calendar_returns(again)])) == page
 
 
-@pytest.mark.parametrize("kind", ["line", "area", "bar", "calibration"])
+@pytest.mark.parametrize("kind", ["line", "area", "bar", "calibration", "density"])
 def test_every_kind_of_figure_is_drawn(kind):
     picture = draw(
         Figure("a < b & $c$", (Line("one", [0, 1, 2], [1.0, 3.0, 2.0]), Line("two", [0, 1, 2], [2.0, 1.0, 2.0])), kind)
@@ -139,6 +139,15 @@ def test_every_kind_of_figure_is_drawn(kind):
     assert picture.svg.startswith("<svg")
     assert 'aria-label="a &lt; b &amp; $c$"' in picture.svg
     assert [label for label, _, _ in picture.legend] == ["one", "two"]
+
+
+def test_a_number_is_marked_beside_an_area_whose_height_has_no_scale():
+    x = np.linspace(-3, 3, 41)
+    bell = Line("luck", x, np.exp(-(x**2) / 2))
+    picture = draw(Figure("density", (Line("this", [1.0, 1.0], [0.0, 1.2]), bell), "density", x_label="ratio"))
+    assert ">ratio</text>" in picture.svg
+    assert ">0.5</text>" not in picture.svg  # neither axis has a tick there: the one has whole numbers, the other none
+    assert picture.svg.count("fill-opacity: 0.13") == 1
 
 
 def test_a_surface_is_drawn_as_contours_and_needs_no_legend():

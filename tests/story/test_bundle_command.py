@@ -39,6 +39,9 @@ def test_a_run_keeps_everything_that_its_networks_need(small_run):
 
 def test_the_card_tells_what_it_learnt_from_and_how_it_did(small_run):
     card = (sorted((small_run.path / "bundle").iterdir())[0] / "MODEL_CARD.md").read_text()
+    judgement = small_run.result.judgement
+    assert f"| dsr | {judgement.dsr.value:.4g} |" in card
+    assert f"The Sharpe ratio, when the run ended: {judgement.told}." in card
     run, folds = small_run.result.run, small_run.result.folds
     times, train = folds.times, folds.folds[0].train
     assert f"| training | {times[train[0]]:%Y-%m-%d} | {times[train[1] - 1]:%Y-%m-%d} |" in card

@@ -25,6 +25,7 @@ from mnpu.config.load import LoadedConfig
 from mnpu.config.resolve import resolve
 from mnpu.data.split_by import locked_from
 from mnpu.errors import GateVeto, MnpuError
+from mnpu.judging import judged
 from mnpu.plugins.registry import Registry
 from mnpu.progress import Progress
 from mnpu.rundir import RunDirectory
@@ -98,7 +99,7 @@ def execute(
         with log.to_file(directory.path / "log.jsonl", run_id=run.run_id):
             registry.notify("mnpu_run_started", run=run)
             study = pipeline.run(parts, panel, side, progress=progress, kept=directory.path)
-            result = replace(study.result, run=run)
+            result = judged(replace(study.result, run=run), runs)
             for violation in result.positions.violations:
                 registry.notify("mnpu_guardrail_tripped", violation=violation)
             reports = keep(directory, study, result, parts, registry, progress)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,19 @@ if TYPE_CHECKING:
 
     from mnpu.types import Run
 
-__all__ = ["LedgerWarning", "append", "compact", "n_looks", "n_trials", "read", "read_rows", "undamaged"]
+__all__ = [
+    "LedgerWarning",
+    "Tried",
+    "append",
+    "compact",
+    "n_looks",
+    "n_trials",
+    "read",
+    "read_rows",
+    "same_question",
+    "tried",
+    "undamaged",
+]
 
 _FOLDER = "ledger"
 
@@ -132,12 +145,66 @@ def n_trials(root: str | Path, run: Run) -> int:
     MnpuError
         A later version wrote a row, which may be a trial or not.
     """
+    found = tried(root)
+    same = (row.get("recipe_id") for row in found.rows if same_question(row, name=run.name, data_hash=run.data_hash))
+    return len((set(same) | found.damaged) - {run.recipe_id, None}) + found.lost
+
+
+@dataclass(frozen=True)
+class Tried:
+    """All that was ever tried in a folder of runs.
+
+    Attributes
+    ----------
+    rows : tuple of mapping
+        Every row in the order of run ids, and the record of every run whose folder is there without a row: killed, or
+        still going on.
+    damaged : frozenset of str
+        Recipes whose row cannot be read.
+    lost : int
+        Rows of which not even the recipe is known.
+    problems : tuple of str
+        One sentence for each file that cannot be read.
+    """
+
+    rows: tuple[Mapping[str, Any], ...]
+    damaged: frozenset[str]
+    lost: int
+    problems: tuple[str, ...]
+
+
+def tried(root: str | Path) -> Tried:
+    """What was tried in ``root``, failed and killed runs too; nothing is left out because its folder is gone.
+
+    Raises
+    ------
+    MnpuError
+        A later version wrote a row, which may be a trial or not.
+    """
     found = ledger_files.find(Path(root) / _FOLDER)
-    tried: list[Mapping[str, Any]] = [*found.rows.values(), *(_begun(directory) for directory in list_runs(root))]
-    same = (row for row in tried if row.get("name") == run.name or row.get("data_hash") == run.data_hash)
     ids, more = found.lost()
-    damaged = {run_id.rpartition("-")[0] or run_id for run_id in ids}
-    return len(({row.get("recipe_id") for row in same} | damaged) - {run.recipe_id, None}) + more
+    known = {row["run_id"] for row in found.rows.values()}
+    begun = [_with_state(directory) for directory in list_runs(root) if directory.run_id not in known]
+    problems = (f"{path}: the row cannot be read ({why}); it counts as a trial." for path, why in found.damaged.items())
+    recipes = frozenset(run_id.rpartition("-")[0] or run_id for run_id in ids)
+    return Tried((*found.in_order, *begun), recipes, more, tuple(problems))
+
+
+def same_question(
+    row: Mapping[str, Any], *, name: str | None, data_hash: str | None, decisions: str | None = None
+) -> bool:
+    """Whether a row was a trial of the same question: under one name, on the same data, or at the same decisions.
+
+    None is no name, no data and no decisions: it equals nothing.
+    """
+    asked = {"name": name, "data_hash": data_hash, "decisions": decisions}
+    return any(value is not None and row.get(key) == value for key, value in asked.items())
+
+
+def _with_state(directory: RunDirectory) -> Mapping[str, Any]:
+    """The row that a run without one would have begun with."""
+    begun = _begun(directory)
+    return {**begun, "run_id": directory.run_id, "status": directory.status if begun else "damaged"}
 
 
 def n_looks(root: str | Path, run: Run) -> int:

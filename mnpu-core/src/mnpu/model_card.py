@@ -152,7 +152,7 @@ def _outcome(fitted: Fitted, result: Result) -> str:
             f"{_kept(fitted)} loss {best.train:.4g} in training, {best.validation:.4g} in validation (scaled targets)."
         )
     named = [name for name in _SHOWN if name in result.metrics] or list(result.metrics)[:8]
-    rows = [_metric(result.metrics[name]) for name in named]
+    rows = [_metric(metric) for name in named for metric in _with_luck(result, name)]
     passed = [gate for gate in result.gates if gate.passed]
     failed = [f"{gate.name}: {gate.detail}" for gate in result.gates if not gate.passed]
     gates = f"Honesty gates: {len(passed)} of {len(result.gates)} passed." + "".join(f"\n* failed {f}" for f in failed)
@@ -160,7 +160,15 @@ def _outcome(fitted: Fitted, result: Result) -> str:
         "Out of sample, net of costs, over the whole run: each fold's model forecasts its own test range only, so "
         "this one made one part of these numbers. All of them are in metrics.json."
     )
-    return "\n\n".join([first, whole, _table(("metric", "value", "standard error", "unit"), rows), gates])
+    table = _table(("metric", "value", "standard error", "unit"), rows)
+    return "\n\n".join([first, whole, table, _luck(result), gates])
+
+
+def _luck(result: Result) -> str:
+    """What stands beside every Sharpe ratio."""
+    if result.judgement is None:
+        return "The Sharpe ratio was not judged: take it as not distinguishable from luck."
+    return f"The Sharpe ratio, when the run ended: {result.judgement.told}."
 
 
 def _limits(result: Result) -> str:
@@ -202,6 +210,13 @@ def _hashes(run: Any) -> tuple[str, ...]:
 def _metric(metric: Metric) -> tuple[str, str, str, str]:
     value = metric.reason if metric.value is None else f"{metric.value:.4g}"
     return metric.name, value, "" if metric.se is None else f"{metric.se:.2g}", metric.unit
+
+
+def _with_luck(result: Result, name: str) -> tuple[Metric, ...]:
+    """A metric; the Sharpe ratio with its deflated one and the PBO."""
+    if name != "sharpe" or result.judgement is None:
+        return (result.metrics[name],)
+    return result.metrics[name], result.judgement.dsr, result.judgement.pbo
 
 
 def _use(block: Any) -> str:

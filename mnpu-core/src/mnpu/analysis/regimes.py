@@ -16,7 +16,7 @@ from mnpu.analysis.benchmarks import universe_returns
 from mnpu.analysis.replay import Replay
 from mnpu.metrics.returns import sharpe
 
-__all__ = ["RegimeRow", "regime_table", "regimes", "trailing_terciles"]
+__all__ = ["RegimeRow", "regime_table", "regimes", "trailing_terciles", "volatility_regimes"]
 
 BARS, HISTORY, TREND, DEEP = 21, 252, 200, -0.10
 FEWEST = 20  #: Decisions in a regime; of fewer no Sharpe ratio is told.
@@ -52,18 +52,28 @@ def regimes(replay: Replay) -> dict[str, np.ndarray]:
     _, market = universe_returns(replay)
     filled = np.nan_to_num(market)
     index = np.cumprod(1.0 + filled)
-    series = pd.Series(np.where(np.isfinite(market), market, np.nan))
-    volatility = series.rolling(BARS, min_periods=BARS * 3 // 4).std().to_numpy()
     mean = pd.Series(index).rolling(TREND, min_periods=TREND).mean().to_numpy()
     trend = np.where(np.isfinite(mean), np.where(index >= np.nan_to_num(mean), "up", "down"), "")
     depth = index / np.maximum.accumulate(index) - 1.0
     named = {
-        "volatility": trailing_terciles(volatility),
+        "volatility": volatility_regimes(market),
         "trend": trend,
         "drawdown": np.where(depth < DEEP, "deep", "shallow"),
         "year": replay.panel.times.year.astype(str).to_numpy(),
     }
     return {kind: replay.at_decisions(np.asarray(of, dtype=object)) for kind, of in named.items()}
+
+
+def volatility_regimes(market: np.ndarray) -> np.ndarray:
+    """``low``, ``middle`` or ``high`` volatility of a market at each bar, (P,), by bars up to it.
+
+    Parameters
+    ----------
+    market : float64 ndarray (P,)
+        Simple returns; NaN where unknown. The deviation is that of 21 bars, its terciles those of all bars before.
+    """
+    series = pd.Series(np.where(np.isfinite(market), market, np.nan))
+    return trailing_terciles(series.rolling(BARS, min_periods=BARS * 3 // 4).std().to_numpy())
 
 
 def trailing_terciles(values: np.ndarray, *, history: int = HISTORY) -> np.ndarray:

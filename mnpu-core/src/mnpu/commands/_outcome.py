@@ -1,4 +1,4 @@
-"""What ``mnpu run`` and ``mnpu demo`` print at the end: the comparison, the gates, and where the report is."""
+"""What ``mnpu run`` and ``mnpu demo`` print at the end: the comparison, the gates, whether it is luck, the report."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import click
 
 from mnpu.commands._shared import table
 from mnpu.execute import Executed
-from mnpu.report.headline import summary_table
+from mnpu.report.headline import summary_table, verdict
+from mnpu.types import Judgement
 
-__all__ = ["outcome_json", "print_outcome"]
+__all__ = ["judgement_json", "outcome_json", "print_outcome"]
 
 
 def print_outcome(executed: Executed) -> None:
-    """Print one line per strategy, the gates, and the paths of run and report."""
+    """Print one line per strategy, the gates, whether it is luck, and the paths of run and report."""
     result = executed.result
     cells = summary_table(result)
     click.echo()
@@ -22,9 +23,18 @@ def print_outcome(executed: Executed) -> None:
     click.echo()
     gates = ", ".join(f"{gate.name} {'passed' if gate.passed else 'FAILED'}" for gate in result.gates)
     click.echo(f"honesty gates: {gates}")
+    click.echo(verdict(result))
     click.echo(f"run: {executed.path}")
     for path in executed.reports:
         click.echo(f"report: {path}")
+
+
+def judgement_json(judgement: Judgement | None) -> dict[str, Any] | None:
+    """A judgement for machines, with its words; None where nobody judged."""
+    if judgement is None:
+        return None
+    told = {name: getattr(judgement, name) for name in judgement.__dataclass_fields__ if name != "logits"}
+    return {"words": judgement.words, "beyond_luck": judgement.beyond_luck, **told}
 
 
 def outcome_json(executed: Executed) -> dict[str, Any]:
@@ -35,5 +45,6 @@ def outcome_json(executed: Executed) -> dict[str, Any]:
         "path": executed.path,
         "reports": executed.reports,
         "gates": result.gates,
+        "judgement": judgement_json(result.judgement),
         "strategies": {r.name: dict(r.metrics) for r in (result, *result.comparisons)},
     }

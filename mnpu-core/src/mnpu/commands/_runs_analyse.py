@@ -86,10 +86,20 @@ def analyse(
     )
     found = make(replayed, given)
     facts = _payload(directory.run_id, replayed, found, notes)
+    facts["judged"] = _judged(directory)
     if features:
         facts["features"] = _by_family(directory, as_json)
     files = [] if out is None else _write(out, facts, found)
     emit(as_json, {**facts, "files": files}, lambda: print_analysis(facts, found, files))
+
+
+def _judged(directory: RunDirectory) -> str:
+    """Whether the run's Sharpe ratio can be told from luck, in one sentence."""
+    from mnpu.judging import judged
+    from mnpu.report.headline import verdict
+    from mnpu.results_io import read_result
+
+    return verdict(judged(read_result(directory.path), directory.path.parent))
 
 
 def _replay(directory: RunDirectory, strategy: str | None) -> tuple[Replay, Result, list[str]]:

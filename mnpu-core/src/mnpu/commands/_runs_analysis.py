@@ -55,6 +55,7 @@ def print_analysis(facts: Mapping[str, Any], found: Analysis, files: Sequence[Pa
         f"{facts['strategy']} of {facts['run']}: {total.decisions:,} decisions, {facts['first']:%Y-%m-%d} to"
         f" {facts['last']:%Y-%m-%d}, gross {total.gross:+.2%}, net {total.net:+.2%}"
     )
+    click.echo(facts["judged"])
     for note in facts["notes"]:
         click.echo(f"note: {note}")
     for name, rows in found.tables.items():

@@ -24,14 +24,18 @@ __all__ = ["command"]
 @runs_option
 @json_option
 def command(run: str, formats: str | None, out: Path | None, runs: Path, as_json: bool) -> None:
-    """Write the report of RUN (a run id or a run directory) again, from what is on disk."""
+    """Write the report of RUN (a run id or a run directory) again, from what is on disk.
+
+    It is judged by the trials that there are now: what was tried since the run counts.
+    """
     from mnpu import report
+    from mnpu.judging import judged
     from mnpu.plugins.registry import Registry
     from mnpu.results_io import read_result
     from mnpu.rundir import open_run
 
     found = open_run(runs, run)
-    result = read_result(found.path)
+    result = judged(read_result(found.path), found.path.parent)  # more may have been tried since
     if found.status != "finished" and all(gate.passed for gate in result.gates):
         raise ConfigError(
             f"the run is {found.status}, so a report of it would look like more than it is",

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mnpu.commands._runs_analyse import analyse
 from mnpu.commands._shared import emit, json_option, run_argument, runs_option, table
+
+if TYPE_CHECKING:
+    from mnpu.judging import Judge
+    from mnpu.rundir import RunDirectory
+    from mnpu.types import Judgement
 
 __all__ = ["command"]
 
@@ -26,23 +31,28 @@ command.add_command(analyse)
 @runs_option
 @json_option
 def list_command(runs: Path, as_json: bool) -> None:
-    """List every run, the oldest first, with its state."""
+    """List every run, the oldest first, with its state, and whether its Sharpe ratio can be told from luck."""
     from mnpu.ledger import read_rows
 
     rows, broken = read_rows(runs)
     for problem in broken:
         click.echo(f"warning: {problem}", err=True)
     found = _summaries(runs, rows)
+    columns = ("run", "name", "state", "started (UTC)", "Sharpe", "DSR", "PBO", "in words")
 
     def human() -> None:
         if not found:
             click.echo(f"There is no run in {runs} yet. Begin one with: mnpu run FILE")
             return
         cells = [
-            (r["run_id"], r["name"], r["status"], str(r["started_at"])[:19].replace("T", " "), _number(r["sharpe"]))
+            (
+                *(r["run_id"], r["name"], r["status"], str(r["started_at"])[:19].replace("T", " ")),
+                *(_number(r[name]) for name in ("sharpe", "dsr", "pbo")),
+                r["words"],
+            )
             for r in found
         ]
-        click.echo(table(("run", "name", "state", "started (UTC)", "Sharpe"), cells, right=("Sharpe",)))
+        click.echo(table(columns, cells, right=("Sharpe", "DSR", "PBO")))
 
     emit(as_json, {"runs": found, "unreadable": broken}, human)
 
@@ -103,13 +113,14 @@ def show_command(run: str, runs: Path, as_json: bool) -> None:
 @json_option
 def compare_command(chosen: tuple[str, ...], runs: Path, as_json: bool) -> None:
     """Put the numbers of several runs side by side, and the configuration keys in which they differ."""
+    from mnpu.config.differing import differing
     from mnpu.errors import ConfigError
     from mnpu.rundir import open_run
 
     if len(chosen) < 2:
         raise ConfigError(f"one run ({chosen[0]}) cannot be compared", expected="at least two runs")
     found = [_facts(open_run(runs, run)) for run in chosen]
-    differences = _differences([facts["run"].get("config", {}) for facts in found])
+    differences = differing([facts["run"].get("config", {}) for facts in found])
 
     def human() -> None:
         _print_numbers(found)
@@ -127,8 +138,10 @@ def compare_command(chosen: tuple[str, ...], runs: Path, as_json: bool) -> None:
 def _summaries(runs: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One line a run: the directories, and those that only the ledger remembers."""
     from mnpu.errors import MnpuError
+    from mnpu.judging import Judge
     from mnpu.rundir import list_runs
 
+    judge = Judge(runs)
     ledger = {row["run_id"]: row for row in rows}
     found = []
     for directory in list_runs(runs):
@@ -138,9 +151,12 @@ def _summaries(runs: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, 
         except MnpuError:
             state, status = {}, "damaged"
         name = state.get("run", {}).get("name") or row.get("name", "")
-        found.append(_summary(directory.run_id, name, status, state.get("started_at", ""), row, str(directory.path)))
+        summary = _summary(directory.run_id, name, status, state.get("started_at", ""), row, str(directory.path))
+        found.append({**summary, **_told(judge, row, status)})
     for run_id, row in ledger.items():
-        found.append(_summary(run_id, row.get("name", ""), f"{row.get('status', '')} (removed)", "", row, ""))
+        status = str(row.get("status", ""))
+        summary = _summary(run_id, row.get("name", ""), f"{status} (removed)", "", row, "")
+        found.append({**summary, **_told(judge, row, status)})
     return sorted(found, key=lambda summary: (str(summary["started_at"]), summary["run_id"]))
 
 
@@ -156,13 +172,36 @@ def _summary(run_id: str, name: str, status: str, started_at: str, row: Mapping[
     }
 
 
-def _facts(directory: Any) -> dict[str, Any]:
+def _told(judge: Judge, row: Mapping[str, Any], status: str) -> dict[str, Any]:
+    """What judging a finished run says of it; nothing of others, which show no Sharpe ratio."""
+    if status != "finished" or not row:
+        return {"dsr": None, "pbo": None, "n_trials": None, "n_trials_eff": None, "words": ""}
+    found = judge.of_row(row)
+    numbers = {"dsr": found.dsr.value, "pbo": found.pbo.value}
+    return {**numbers, "n_trials": found.n_trials, "n_trials_eff": found.n_trials_eff, "words": found.words}
+
+
+def _judged(directory: RunDirectory) -> Judgement | None:
+    """The judgement of a run by its whole result; None where that cannot be read, which other lines say."""
+    from mnpu.errors import MnpuError
+    from mnpu.judging import judged
+    from mnpu.results_io import read_result
+
+    try:
+        return judged(read_result(directory.path), directory.path.parent).judgement
+    except MnpuError:
+        return None
+
+
+def _facts(directory: RunDirectory) -> dict[str, Any]:
     """Everything that is known about a run."""
+    from mnpu.commands._outcome import judgement_json
     from mnpu.results_io import read_metrics
 
     state, status = directory.state, directory.status
     # A run that ended badly may hold numbers; a report of a failed gate shows them, a table does not.
-    finished = status == "finished"
+    has_numbers = status == "finished" and (directory.path / "metrics.json").exists()
+    judgement = _judged(directory) if has_numbers else None
     return {
         "run_id": directory.run_id,
         "status": status,
@@ -172,12 +211,14 @@ def _facts(directory: Any) -> dict[str, Any]:
         "error": state.get("error"),
         "run": state.get("run", {}),
         "changed": directory.changed_files(),
-        "metrics": read_metrics(directory.path) if finished and (directory.path / "metrics.json").exists() else {},
+        "metrics": read_metrics(directory.path) if has_numbers else {},
+        "judgement": judgement_json(judgement),
+        "told": "" if judgement is None else judgement.told,
     }
 
 
 def _print_numbers(found: Sequence[Mapping[str, Any]]) -> None:
-    measured = [facts["metrics"].get("metrics", {}) for facts in found]
+    measured = [_with_judgement(facts) for facts in found]
     names = list(dict.fromkeys(name for metrics in measured for name in metrics))
     if not names:
         click.echo(f"\nNo numbers: {', '.join(facts['run_id'] + ' is ' + facts['status'] for facts in found)}.")
@@ -189,6 +230,22 @@ def _print_numbers(found: Sequence[Mapping[str, Any]]) -> None:
         rows.append((name, *(_metric(metrics.get(name)) for metrics in measured), unit))
     click.echo()
     click.echo(table(columns, rows, right=columns[1:-1]))
+    click.echo()
+    for facts in found:
+        if facts["told"]:
+            click.echo(f"{facts['run_id']}: {facts['told']}")
+
+
+def _with_judgement(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The metrics of a run, and what stands beside its Sharpe ratio."""
+    metrics = facts["metrics"].get("metrics", {})
+    judged = {name: vars(facts["judgement"][name]) for name in ("dsr", "pbo")} if facts["judgement"] else {}
+    ordered: dict[str, Any] = {}
+    for name, metric in metrics.items():
+        ordered[name] = metric
+        if name == "sharpe":
+            ordered.update(judged)
+    return ordered
 
 
 def _metric(metric: Mapping[str, Any] | None) -> str:
@@ -205,23 +262,6 @@ def _number(value: float | None) -> str:
 def _shown(value: Any) -> str:
     import json
 
-    return "(not there)" if value is _ABSENT else json.dumps(value, ensure_ascii=False)
+    from mnpu.config.differing import ABSENT
 
-
-_ABSENT = "(not there)"
-
-
-def _differences(configs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    """Dotted key to its value in each run, where they are not all equal."""
-    flat = [dict(_flatten(config)) for config in configs]
-    keys = list(dict.fromkeys(key for values in flat for key in values))
-    rows = {key: [values.get(key, _ABSENT) for values in flat] for key in keys}
-    return {key: row for key, row in rows.items() if any(value != row[0] for value in row)}
-
-
-def _flatten(value: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        return [pair for key, item in value.items() for pair in _flatten(item, f"{prefix}.{key}" if prefix else key)]
-    if isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-        return [pair for i, item in enumerate(value) for pair in _flatten(item, f"{prefix}.{i}")]
-    return [(prefix, value)]
+    return ABSENT if value is ABSENT else json.dumps(value, ensure_ascii=False)

@@ -94,11 +94,11 @@ def show_command(name: str, metrics: tuple[str, ...], runs: Path, as_json: bool)
     def human() -> None:
         axes = found.kept.axes
         cells = [
-            (*entry.at(axes), *(_number(entry.values.get(column)) for column in columns), entry.run_id)
+            (*entry.at(axes), *(_number(entry.values.get(column)) for column in columns), entry.run_id, entry.words)
             for entry in found.entries
         ]
         if cells:
-            click.echo(table((*axes, *columns, "run"), cells, right=columns))
+            click.echo(table((*axes, *columns, "run", "in words"), cells, right=columns))
         for failed in found.failed:
             place = " ".join(f"{axis}={value}" for axis, value in failed["axes"].items())
             click.echo(f"failed: {place}: {failed['error'].splitlines()[0] if failed['error'] else ''}")

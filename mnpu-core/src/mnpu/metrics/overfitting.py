@@ -16,10 +16,11 @@ import numpy as np
 from mnpu.errors import MnpuError
 from mnpu.metrics.many import FLAT
 
-__all__ = ["Overfitting", "pbo"]
+__all__ = ["Overfitting", "pbo", "pbo_over_paths"]
 
 BLOCKS = 16
 CELLS = 2**17  #: Sharpe ratios at a time.
+_OF_HALVES = ("logits", "in_sample", "out_of_sample", "chosen")
 MOST = 24  #: Blocks: 2.7 million ways to choose half of them.
 
 
@@ -105,6 +106,34 @@ def pbo(returns: np.ndarray, *, blocks: int = BLOCKS) -> Overfitting:
         slope=_slope(inside, outside),
         probability_of_loss=float(np.mean(outside < 0.0)),
         blocks=blocks,
+    )
+
+
+def pbo_over_paths(returns: np.ndarray, *, blocks: int = BLOCKS) -> Overfitting:
+    """Probability of backtest overfitting of strategies that have several whole histories each.
+
+    Every path is judged as `pbo` judges one; choices of all paths count alike. ``slope`` is that of all of them.
+
+    Parameters
+    ----------
+    returns : float64 ndarray (P, N, T)
+        Returns per bar of N strategies on each of P paths of a combinatorial split.
+    blocks : int, default=16
+        Even.
+
+    Raises
+    ------
+    MnpuError
+        As `pbo`.
+    """
+    found = [pbo(path, blocks=blocks) for path in returns]
+    joined = {name: np.concatenate([getattr(f, name) for f in found]) for name in _OF_HALVES}
+    return Overfitting(
+        pbo=float(np.mean(joined["logits"] <= 0.0)),
+        slope=_slope(joined["in_sample"], joined["out_of_sample"]),
+        probability_of_loss=float(np.mean(joined["out_of_sample"] < 0.0)),
+        blocks=blocks,
+        **joined,
     )
 
 

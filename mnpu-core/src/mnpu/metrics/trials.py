@@ -17,7 +17,7 @@ import numpy as np
 from mnpu.errors import MnpuError
 from mnpu.metrics import many
 
-__all__ = ["Trials", "clusters", "counted_trials", "effective_trials"]
+__all__ = ["Trials", "clusters", "counted_trials", "effective_trials", "trials_in_clusters"]
 
 ALIKE = 0.5  #: Mean correlation from which trials count as one.
 CHANCE = 0.05  #: Probability that any pair of independent trials reaches the level by chance, at most.
@@ -85,11 +85,27 @@ def effective_trials(returns: np.ndarray, *, alike: float = ALIKE) -> Trials:
     labels = clusters(_correlations(returns), max(alike, _by_chance(*returns.shape)))
     with np.errstate(invalid="ignore"):
         sharpe = np.nan_to_num(many.sharpe_bar(many.moments(returns)))  # one that never traded: 0
-    n_clusters = int(labels.max()) + 1
-    weights = 1.0 / (n_clusters * np.bincount(labels)[labels])
-    mean = weights @ sharpe
-    spread = float(weights @ (sharpe - mean) ** 2) * n_clusters / max(n_clusters - 1, 1)
-    return Trials(len(returns), n_clusters, labels, spread if n_clusters > 1 else 0.0)
+    return trials_in_clusters(sharpe, labels)
+
+
+def trials_in_clusters(sharpe_bar: np.ndarray, labels: np.ndarray) -> Trials:
+    """Trials whose clusters are known, some of which may have no ratio.
+
+    Parameters
+    ----------
+    sharpe_bar : float64 ndarray (N,)
+        Sharpe ratios per bar, all of bars of one length; NaN for a trial that failed, which counts but has none.
+    labels : int64 ndarray (N,)
+        Cluster of each, every number from 0 to the highest.
+    """
+    there = np.isfinite(sharpe_bar)
+    ratios, members = sharpe_bar[there], np.unique(labels[there], return_inverse=True)[1]
+    n_clusters = int(members.max()) + 1 if len(members) else 0  # with a ratio
+    if n_clusters < 2:
+        return Trials(len(labels), int(labels.max()) + 1, labels, 0.0)
+    weights = 1.0 / (n_clusters * np.bincount(members)[members])
+    spread = float(weights @ (ratios - weights @ ratios) ** 2) * n_clusters / (n_clusters - 1)
+    return Trials(len(labels), int(labels.max()) + 1, labels, spread)
 
 
 def clusters(similarity: np.ndarray, level: float) -> np.ndarray:

@@ -10,14 +10,18 @@ from itertools import pairwise
 
 import numpy as np
 
+from mnpu.analysis.regimes import volatility_regimes
+from mnpu.data.actions import bar_returns
 from mnpu.metrics import classes, distribution
 from mnpu.metrics import forecast as metrics
+from mnpu.metrics.regimes import reliability_by_regime
 from mnpu.report.format import NOT_AVAILABLE, count, label_of, metric_cell, percent
 from mnpu.types import Block, Figure, Forecast, Line, Metric, Result, Section, Table
 
 __all__ = ["calibration", "coverage"]
 
 _PIT_BINS = 10
+_OF_REGIMES = ("coverage_0.90", "interval_score_0.90", "pit_ks", "crps", "brier", "ece")
 
 
 def calibration(result: Result) -> Section:
@@ -35,9 +39,33 @@ def calibration(result: Result) -> Section:
             "The recipe calibrates, with outcomes that were known before each decision. **Before** is what the head "
             "itself said; it decided nothing."
         )
-    for look in (_coverage, _scores, _transforms, _classes):
+    blocks.extend([*_coverage(said, labels), *_by_regime(result)])
+    for look in (_scores, _transforms, _classes):
         blocks.extend(look(said, labels))
     return Section("Calibration", tuple(blocks))
+
+
+def _by_regime(result: Result) -> tuple[Block, ...]:
+    """Whether the forecast keeps its word in quiet and in rough markets; nothing where too few bars came before."""
+    if result.panel is None or result.forecast is None or result.labels is None:
+        return ()
+    moves = bar_returns(result.panel)
+    there = np.isfinite(moves)
+    market = np.where(there, moves, 0.0).sum(axis=1) / np.where(there.any(axis=1), there.sum(axis=1), np.nan)
+    found = reliability_by_regime(result.forecast, result.labels, volatility_regimes(market))
+    rows = tuple(
+        (name, count(found[name].decisions), *(metric_cell(found[name].metrics.get(each)) for each in _OF_REGIMES))
+        for name in ("low", "middle", "high")
+        if name in found and found[name].cells
+    )
+    if not rows:
+        return ()
+    said = (
+        "In quiet and in rough markets: the volatility of all symbols together over 21 bars, against its own terciles "
+        "over all evaluated bars up to the decision, of which there must be 252. A forecast that is right on average "
+        "may be too narrow in a storm."
+    )
+    return said, Table(("Volatility", "Decisions", *map(label_of, _OF_REGIMES)), rows)
 
 
 def coverage(forecast: Forecast, labels: np.ndarray, horizon: int = 0) -> list[tuple[float, float, int]]:

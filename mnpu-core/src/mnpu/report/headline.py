@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from math import erfc, sqrt
 
-import numpy as np
-
-from mnpu.report.format import NOT_AVAILABLE, label_of, metric_cell, number, percent, period
+from mnpu.report.format import NOT_AVAILABLE, label_of, metric_cell, period
 from mnpu.types import Metric, Result, Section, Table
 
-__all__ = ["comparison", "comparison_table", "headline", "luck", "missing_reasons", "summary_table"]
+__all__ = ["comparison", "comparison_table", "headline", "missing_reasons", "summary_table", "verdict"]
 
 _TILES = (
     "total_return_net",
     "cagr",
     "sharpe",
+    "dsr",
+    "pbo",
     "max_drawdown",
     "turnover_oneway_ann",
     "cost_bps",
@@ -28,6 +27,7 @@ _COMPARED = (
     "cagr",
     "ann_vol",
     "sharpe",
+    "dsr",
     "sortino",
     "max_drawdown",
     "cvar_0.05",
@@ -36,7 +36,7 @@ _COMPARED = (
     "rank_ic",
     "coverage_0.90",
 )
-_SUMMARY = ("total_return_net", "sharpe", "max_drawdown", "turnover_oneway_ann", "rank_ic", "coverage_0.90")
+_SUMMARY = ("total_return_net", "sharpe", "dsr", "max_drawdown", "turnover_oneway_ann", "rank_ic", "coverage_0.90")
 _NO_STATEMENT = (
     "The datasets of this run say nothing about survivorship. Read the universe as chosen with hindsight: "
     "securities that failed may be missing, which flatters any long position."
@@ -49,7 +49,8 @@ _ONE_SYMBOL = (
 
 def headline(result: Result) -> Section:
     """The handful of numbers a reader wants first, with what flatters them right beside."""
-    shown = [result.metrics[name] for name in _TILES if name in result.metrics]
+    known = _measured(result, result)
+    shown = [known[name] for name in _TILES if name in known]
     tiles = tuple((label_of(metric.name), metric_cell(metric)) for metric in shown)
     failed = [gate.name for gate in result.gates if not gate.passed]
     blocks: list[str | Table] = [
@@ -67,25 +68,11 @@ def headline(result: Result) -> Section:
             f"> **The locked range was unlocked**, {times}. Only the first look is out of sample; choosing after one "
             "makes every later one a part of the search."
         )
+    blocks.append(f"> **{verdict(result)}**")
     blocks.append(Table(columns=("Measure", "Value"), rows=tiles, kind="tiles"))
     blocks.append("> **Survivorship and hindsight.** " + " ".join(_hindsight(result)))
     blocks.extend(missing_reasons(shown))
     return Section("Headline", tuple(blocks))
-
-
-def luck(result: Result) -> Section:
-    """Whether the Sharpe ratio can be told from zero and from the comparisons, in plain words."""
-    blocks: list[str | Table] = [_against_zero(result)]
-    rows = tuple(
-        (other.name, *_paired(result, other)) for other in result.comparisons if len(other.net) == len(result.net)
-    )
-    if rows:
-        blocks.append(
-            "The same decisions, bar by bar, against each alternative. A t-statistic between −2 and 2 means that "
-            "the difference could be chance."
-        )
-        blocks.append(Table(("Against", "Active return a year", "t-statistic", "In words"), rows))
-    return Section("Could this be luck?", tuple(blocks))
 
 
 def comparison_table(result: Result) -> Table:
@@ -107,13 +94,13 @@ def summary_table(result: Result) -> Table:
 def comparison(result: Result) -> Section:
     """The comparison table, then every metric of every strategy."""
     strategies = (result, *result.comparisons)
-    names = dict.fromkeys(name for strategy in strategies for name in strategy.metrics)
-    rows = tuple(
-        (label_of(name), *(metric_cell(strategy.metrics.get(name)) for strategy in strategies)) for name in names
-    )
+    measured = [_measured(result, strategy) for strategy in strategies]
+    names = dict.fromkeys(name for metrics in measured for name in metrics if name != "pbo")  # is of the choosing
+    rows = tuple((label_of(name), *(metric_cell(metrics.get(name)) for metrics in measured)) for name in names)
     blocks: list[str | Table] = [
         f"Every row decides at the same instants, trades the same symbols and pays the same costs.{_rules(result)}",
         comparison_table(result),
+        f"{verdict(result)}{_alternatives(result)}",
     ]
     blocks.extend(missing_reasons([m for strategy in strategies for m in strategy.metrics.values()]))
     if rows:
@@ -122,12 +109,26 @@ def comparison(result: Result) -> Section:
     return Section("Beside the alternatives", tuple(blocks))
 
 
+def _alternatives(result: Result) -> str:
+    models = [each.name for each in (result, *result.comparisons) if each.forecast is not None]
+    if result.judgement is None or len(models) < 2:
+        return ""
+    return f" Alternatives have to beat the best of all {len(models)} models by luck: who picks one has seen them all."
+
+
 def _rules(result: Result) -> str:
     rules = [f"`{other.name}`" for other in result.comparisons if other.forecast is None]
     if not rules:
         return ""
     them = f"{' and '.join(rules)} {'is a yardstick' if len(rules) == 1 else 'are yardsticks'}"
     return f" {them}: {'a rule' if len(rules) == 1 else 'rules'} without a forecast, which no guardrail limits."
+
+
+def verdict(result: Result) -> str:
+    """Whether the Sharpe ratio of a result can be told from luck, in one sentence."""
+    if result.judgement is None:
+        return f"{result.name}: not distinguishable from luck (nobody asked the ledger how many were tried)."
+    return f"{result.name}: {result.judgement.told}."
 
 
 def missing_reasons(metrics: list[Metric]) -> list[str]:
@@ -141,10 +142,26 @@ def missing_reasons(metrics: list[Metric]) -> list[str]:
 
 
 def _table(result: Result, names: Sequence[str]) -> Table:
-    strategies = (result, *result.comparisons)
-    kept = [name for name in names if any(name in strategy.metrics for strategy in strategies)]
-    rows = tuple((s.name, *(metric_cell(s.metrics.get(name)) for name in kept)) for s in strategies)
+    strategies = {strategy.name: _measured(result, strategy) for strategy in (result, *result.comparisons)}
+    kept = [name for name in names if any(name in metrics for metrics in strategies.values())]
+    rows = tuple((s, *(metric_cell(metrics.get(name)) for name in kept)) for s, metrics in strategies.items())
     return Table(("Strategy", *(label_of(name) for name in kept)), rows, highlight=0)
+
+
+def _measured(result: Result, strategy: Result) -> dict[str, Metric]:
+    """The metrics of a strategy of a result, with what judging the result says of it."""
+    judgement = result.judgement
+    if judgement is None:
+        return dict(strategy.metrics)
+    beside: dict[str, Metric] = {}
+    if strategy is result:
+        beside = {"dsr": judgement.dsr, "pbo": judgement.pbo}
+    elif strategy.name in judgement.dsr_of:
+        beside = {"dsr": judgement.dsr_of[strategy.name]}
+    found: dict[str, Metric] = {}
+    for name, metric in strategy.metrics.items():
+        found |= {name: metric, **(beside if name == "sharpe" else {})}
+    return {**found, **beside}
 
 
 def _universe(result: Result) -> str:
@@ -160,38 +177,3 @@ def _hindsight(result: Result) -> list[str]:
     flattering = [part for part in sentences if re.search("flatter", part, re.IGNORECASE)]
     said = dict.fromkeys(part.rstrip(".") for part in [*(chosen or [silent]), *flattering])
     return [f"{part[:1].upper()}{part[1:]}." for part in said]
-
-
-def _against_zero(result: Result) -> str:
-    metric = result.metrics.get("sharpe")
-    if metric is None or metric.value is None or not metric.se:
-        reason = metric.reason if metric is not None and metric.reason else "it has no standard error"
-        return f"The Sharpe ratio cannot be judged: {reason}."
-    z = metric.value / metric.se
-    trials = max(1, result.run.trials if result.run else 1)
-    chance = min(1.0, trials * erfc(abs(z) / sqrt(2)))
-    verdict = (
-        "**It cannot be told from luck.**"
-        if chance > 0.05
-        else "**It is better than luck explains.**"
-        if z > 0
-        else "**It loses more than luck explains.**"
-    )
-    as_good = "a worthless strategy" if trials == 1 else "the best of that many worthless strategies"
-    tried = "one recipe was tried" if trials == 1 else f"{trials} recipes were tried"
-    return (
-        f"{verdict} The net Sharpe ratio is {number(metric.value)} with a standard error of {number(metric.se)}: "
-        f"{number(abs(z), 1)} standard errors from zero. So far {tried} in this folder; {as_good} would look this far "
-        f"from zero with a probability of at most {percent(chance)}."
-    )
-
-
-def _paired(result: Result, other: Result) -> tuple[str, str, str]:
-    active = np.asarray(result.net) - np.asarray(other.net)
-    spread = float(active.std(ddof=1)) if len(active) > 1 else 0.0
-    if spread == 0:
-        return percent(0.0, 2), NOT_AVAILABLE, "the same returns"
-    mean = float(active.mean())
-    t = mean / spread * sqrt(len(active))
-    words = "no clear difference" if abs(t) < 2 else "better" if t > 0 else "worse"
-    return percent(mean * result.periods_per_year, 2, signed=True), number(t, 2, signed=True), words

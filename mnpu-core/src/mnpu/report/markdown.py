@@ -63,7 +63,7 @@ def _row(cells: Sequence[str]) -> str:
 
 def _figure(figure: Figure) -> str:
     caption = f"*{_text(caption_of(figure))}*"
-    if figure.kind == "calibration":
+    if figure.kind in ("calibration", "density"):
         return f"{caption}: the numbers are in the table."
     if figure.kind == "contour":
         return f"{caption}: {_extremes(figure)}"

@@ -160,7 +160,7 @@ def reproducibility(result: Result) -> Section:
         ("Environment", f"`{run.env_hash}`"),
         ("Seed", str(run.seed)),
         ("Started", stamp(run.started_at)),
-        ("Recipes tried so far", count(run.trials)),
+        ("Recipes tried so far", count(result.judgement.n_trials if result.judgement else run.trials)),
         *_locked(run),
     )
     versions = ", ".join(f"{name} {version}" for name, version in sorted(run.versions.items()))

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from mnpu.report import calibration, charts, evidence, headline, paths, provenance, training
+from mnpu.report import calibration, charts, evidence, headline, luck, paths, provenance, training
 from mnpu.types import Result, Section
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ def sections(result: Result, *, added: Sequence[Section] = ()) -> tuple[Section,
     fitted, histories = training.training(result), paths.paths(result)
     return (
         headline.headline(result),
-        headline.luck(result),
+        luck.luck(result),
+        luck.trials(result),
         *([] if histories is None else [histories]),
         charts.charts(result),
         headline.comparison(result),

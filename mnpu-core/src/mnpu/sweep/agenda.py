@@ -10,8 +10,9 @@ import numpy as np
 
 from mnpu.atomic import write_atomically
 from mnpu.errors import ConfigError, MnpuError
+from mnpu.judging import is_beyond_luck
 from mnpu.sweep.catalogue import Catalogue, read_catalogue
-from mnpu.sweep.choice import LUCK, choices, said
+from mnpu.sweep.choice import choices, said
 from mnpu.sweep.differences import Comparison, compared
 
 __all__ = ["feed", "section"]
@@ -100,14 +101,14 @@ def _luck(catalogue: Catalogue) -> list[str]:
     known = [entry for entry in catalogue.entries if entry.values.get("dsr") is not None]
     if not known:
         return ["No trial has a deflated Sharpe ratio."]
-    passed = [entry for entry in known if (entry.values["dsr"] or 0.0) > LUCK]
+    passed = [entry for entry in known if is_beyond_luck(entry.values["dsr"])]
     best = max(known, key=lambda entry: entry.values["dsr"] or 0.0)
     place = ", ".join(f"{axis} {value}" for axis, value in best.axes.items())
     told = f"the best has {best.values['dsr']:.2f} ({place}, run `{best.run_id}`)"
     if not passed:
         return [f"No trial is distinguishable from luck: of the deflated Sharpe ratios {told}, and 0.95 is wanted."]
     have = "has" if len(passed) == 1 else "have"
-    return [f"{len(passed)} of {len(known)} trials {have} a deflated Sharpe ratio above 0.95; {told}."]
+    return [f"{len(passed)} of {len(known)} trials {have} a deflated Sharpe ratio of 0.95 or more; {told}."]
 
 
 def _open(catalogue: Catalogue, found: Comparison | None) -> list[str]:

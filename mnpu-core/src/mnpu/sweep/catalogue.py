@@ -18,9 +18,8 @@ import pandas as pd
 
 from mnpu import ledger
 from mnpu.errors import MnpuError
+from mnpu.judging import Judge
 from mnpu.metrics.compute import compute
-from mnpu.metrics.significance import deflated_sharpe
-from mnpu.metrics.trials import counted_trials
 from mnpu.results_io import read_result
 from mnpu.sweep import kept
 from mnpu.sweep.trials import label
@@ -34,6 +33,7 @@ COLUMNS = (
     "total_return_net",
     "sharpe",
     "dsr",
+    "pbo",
     "max_drawdown",
     "rank_ic",
     "coverage_0.90",
@@ -49,6 +49,7 @@ class Entry:
     """A finished trial. ``values`` are its metrics on the block's common decisions, whose hash is ``decisions``.
 
     ``span`` holds the times of the first and the last row that it was trimmed to, None where it is whole.
+    ``words`` say whether its Sharpe ratio can be told from luck.
     """
 
     run_id: str
@@ -57,6 +58,7 @@ class Entry:
     decisions: str
     values: Mapping[str, float | None]
     facts: Mapping[str, Any]
+    words: str = ""
     span: tuple[pd.Timestamp, pd.Timestamp] | None = None
 
     @property
@@ -113,14 +115,14 @@ def read_catalogue(runs: Path, name: str) -> Catalogue:
     own = {row["trial"]: row for row in sorted(rows, key=_started) if row.get("sweep") == name}
     done = [row for row in own.values() if row["status"] == "finished"]
     failed = [_failure(row) for row in own.values() if row["status"] != "finished"]
-    entries, notes = [], [*broken]
+    entries, notes, judge = [], [*broken], Judge(runs)
     blocks: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in done:
         blocks.setdefault(tuple(axes_of(row).get(axis, "") for axis in definition.blocks), []).append(row)
     for block, members in blocks.items():
         found, said = _equal(members, runs, " ".join(block) or name)
         notes += [*said, *_mixed(members, " ".join(block) or name)]
-        entries += [replace(entry, values={**entry.values, "dsr": _deflated(entry, rows)}) for entry in found]
+        entries += [_judged(entry, judge) for entry in found]
     looks = [row for row in sorted(rows, key=_started) if row.get("sweep") == looks_of(name)]
     entries = _in_order(entries, definition.axes)
     return Catalogue(definition, entries, failed, notes, looks, runs)
@@ -283,17 +285,7 @@ def restricted(result: Result, span: tuple[int, int]) -> Result:
     )
 
 
-def _deflated(entry: Entry, rows: Sequence[Mapping[str, Any]]) -> float | None:
-    """Deflated Sharpe ratio after every recipe that the ledger has under the entry's name or on its data."""
-    own = entry.facts
-    if own.get("sharpe_bar") is None:
-        return None
-    same = {
-        row["recipe_id"]: row.get("sharpe_bar")
-        for row in rows
-        if "recipe_id" in row and (row.get("name") == own["name"] or row.get("data_hash") == own["data_hash"])
-    }
-    tried = counted_trials(np.array([np.nan if ratio is None else ratio for ratio in same.values()], dtype=float))
-    shape = (own["sharpe_bar"], own["n"], own["skew"], own["kurtosis"])
-    found = deflated_sharpe(*shape, tried.sharpe_variance, tried.n)
-    return found if np.isfinite(found) else None
+def _judged(entry: Entry, judge: Judge) -> Entry:
+    """An entry with what `mnpu.judging` says of its numbers, after every recipe of its question."""
+    found = judge.of_row({**entry.facts, "run_id": entry.run_id, "decisions": entry.decisions})
+    return replace(entry, words=found.words, values={**entry.values, "dsr": found.dsr.value, "pbo": found.pbo.value})

@@ -16,16 +16,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mnpu.errors import MnpuError
+from mnpu.judging import is_beyond_luck
 from mnpu.metrics.overfitting import BLOCKS, pbo
 from mnpu.metrics.significance import dsr
 from mnpu.metrics.trials import counted_trials, effective_trials
-from mnpu.results_read import read_returns
+from mnpu.results_returns import Returns, read_returns
 from mnpu.sweep.catalogue import Catalogue, Entry, axes_of
 
-__all__ = ["LUCK", "Choice", "Look", "choices", "cscv_blocks", "said"]
+__all__ = ["Choice", "Look", "choices", "cscv_blocks", "said"]
 
 COIN = 0.5  #: The probability of overfitting where what is chosen says nothing about what it will be.
-LUCK = 0.95  #: A deflated Sharpe ratio below it is not distinguishable from luck.
 
 
 class Look(NamedTuple):
@@ -93,7 +93,7 @@ class Choice:
     @property
     def luck(self) -> bool:
         """Whether luck is a likely reason: so it is where nobody can say."""
-        return self.dsr is None or self.dsr < LUCK
+        return not is_beyond_luck(self.dsr)
 
 
 def choices(catalogue: Catalogue) -> list[Choice]:
@@ -138,19 +138,26 @@ def _choice(catalogue: Catalogue, block: str, entries: Sequence[Entry], best: En
 
 def _returns(catalogue: Catalogue, entries: Sequence[Entry]) -> tuple[np.ndarray, np.ndarray]:
     """Net returns (N, T) on the bars that all trials have, and those of P paths (P, N, T); none for one history."""
-    series = [read_returns(catalogue.runs / entry.run_id) for entry in entries]
-    common = series[0][0]
-    for times, _, _ in series[1:]:
-        common = common.intersection(times)
+    series = [_read(catalogue, entry) for entry in entries]
+    common = series[0].times
+    for each in series[1:]:
+        common = common.intersection(each.times)
     for entry in entries:
         if entry.span is not None:
             common = common[(common >= entry.span[0]) & (common <= entry.span[1])]
-    rows = [times.get_indexer(common) for times, _, _ in series]
-    net = np.stack([values[own] for (_, values, _), own in zip(series, rows, strict=True)])
-    counts = {len(paths) for _, _, paths in series}
-    if counts == {0} or len(counts) > 1:
+    rows = [each.times.get_indexer(common) for each in series]
+    net = np.stack([each.net[own] for each, own in zip(series, rows, strict=True)])
+    paths = [each.paths for each in series if each.paths is not None]
+    if len(paths) < len(series) or len({len(each) for each in paths}) > 1:
         return net, np.zeros((0, *net.shape))
-    return net, np.stack([paths[:, own] for (_, _, paths), own in zip(series, rows, strict=True)], axis=1)
+    return net, np.stack([each[:, own] for each, own in zip(paths, rows, strict=True)], axis=1)
+
+
+def _read(catalogue: Catalogue, entry: Entry) -> Returns:
+    found = read_returns(catalogue.runs / entry.run_id)
+    if found is None:
+        raise MnpuError("the run holds no result", where=str(catalogue.runs / entry.run_id))
+    return found
 
 
 def _judged(returns: np.ndarray, best: int, failed: int) -> dict[str, Any]:

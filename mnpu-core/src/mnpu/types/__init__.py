@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from mnpu.types.features import FeatureFrame, FeatureSpec
 from mnpu.types.forecasts import Fold, Forecast, History, Labels, Split, WindowBatch, join_forecasts, join_history
+from mnpu.types.judgement import Judgement, TrialRow
 from mnpu.types.levels import LEVELS, levels_are_sound
+from mnpu.types.measures import Metric
 from mnpu.types.positions import Action, Book, Decision, PolicyContext, Positions, Violation
 from mnpu.types.prices import DatasetInfo, Panel
 from mnpu.types.reports import Block, Figure, Line, Section, Table
-from mnpu.types.results import GateOutcome, Metric, PathOutcome, Result, Run
+from mnpu.types.results import GateOutcome, PathOutcome, Result, Run
 from mnpu.types.side import SeriesInfo, SideTable, table_of
 from mnpu.types.training import TrainingRecord
 
@@ -35,6 +37,7 @@ __all__ = [
     "Forecast",
     "History",
     "GateOutcome",
+    "Judgement",
     "Labels",
     "Line",
     "Metric",
@@ -50,6 +53,7 @@ __all__ = [
     "Split",
     "Table",
     "TrainingRecord",
+    "TrialRow",
     "Violation",
     "WindowBatch",
     "join_forecasts",

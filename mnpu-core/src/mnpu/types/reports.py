@@ -22,12 +22,12 @@ class Figure:
     """A picture, described so that any renderer can draw it.
 
     ``contour`` is a surface: each line is a row of it, at the height that its label says as a number, and all have the
-    same ``x``.
+    same ``x``. ``density`` are areas above a number; a line of two points with one ``x`` marks a number.
     """
 
     title: str
     lines: tuple[Line, ...]
-    kind: Literal["line", "area", "bar", "calibration", "contour"] = "line"
+    kind: Literal["line", "area", "bar", "calibration", "contour", "density"] = "line"
     y_label: str = ""
     x_label: str = ""
     log_y: bool = False

@@ -11,23 +11,14 @@ import pandas as pd
 
 from mnpu.types.features import FeatureSpec
 from mnpu.types.forecasts import Forecast, Split
+from mnpu.types.judgement import Judgement
+from mnpu.types.measures import Metric
 from mnpu.types.positions import Positions
 from mnpu.types.prices import Panel
 from mnpu.types.side import SeriesInfo
 from mnpu.types.training import TrainingRecord
 
 __all__ = ["GateOutcome", "Metric", "PathOutcome", "Result", "Run"]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A number with its unit; ``value`` is None, with a ``reason``, where it is undefined. ``se`` if known."""
-
-    name: str
-    value: float | None
-    unit: str
-    se: float | None = None
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -116,6 +107,8 @@ class Result:
         What instruments read while the networks of the run were fitted.
     paths : tuple of PathOutcome
         Every history of a split that has several; this result is of the first.
+    judgement : Judgement or None
+        Whether the Sharpe ratio can be told from luck, as the ledger stood when it was asked; None where it was not.
     fills : DataFrame or None
         One row per trade: ``time``, ``symbol``, ``weight_before``, ``weight_after``, ``price`` (as quoted), ``cost``.
     """
@@ -145,3 +138,4 @@ class Result:
     fills: pd.DataFrame | None = None
     training: TrainingRecord | None = None
     paths: tuple[PathOutcome, ...] = ()
+    judgement: Judgement | None = None

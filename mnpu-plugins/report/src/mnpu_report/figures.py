@@ -27,7 +27,7 @@ _INK, _GRID, _MUTED = "#1f2933", "#e4e7eb", "#616e7c"
 _PALETTE = ("#0b5fa5", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b8794")
 _DASHES = ("", "", "6 2", "3 1.5", "9 2 2 2", "1 1", "4 4")
 _POINTS = 700  # more than this is finer than a printed line; the extremes of each stretch are kept
-_HEIGHTS = {"line": 3.5, "area": 2.5, "bar": 2.8, "calibration": 4.2, "contour": 4.2}
+_HEIGHTS = {"line": 3.5, "area": 2.5, "bar": 2.8, "calibration": 4.2, "contour": 4.2, "density": 2.8}
 _LEVELS = 12
 _RC = {
     "svg.fonttype": "none",
@@ -77,9 +77,10 @@ def draw(figure: Figure) -> Picture:
         axes = canvas.add_subplot()
         _KINDS[figure.kind](axes, figure)
         _dress(axes, figure)
-        canvas.subplots_adjust(
-            left=0.13 if square else 0.05, right=0.97 if square else 0.995, top=0.97, bottom=0.13 if square else 0.1
-        )
+        below = (
+            0.13 if square else 0.45 / _HEIGHTS[figure.kind] if figure.x_label else 0.1
+        )  # what sticks out is cut off
+        canvas.subplots_adjust(left=0.13 if square else 0.05, right=0.97 if square else 0.995, top=0.97, bottom=below)
         page = io.StringIO()
         canvas.savefig(page, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     lines = () if figure.kind == "contour" else figure.lines  # a surface says its heights itself
@@ -140,7 +141,24 @@ def _contour(axes: Axes, figure: Figure) -> None:
     axes.set_aspect("equal")
 
 
-_KINDS = {"line": _lines, "area": _area, "bar": _bars, "calibration": _calibration, "contour": _contour}
+def _density(axes: Axes, figure: Figure) -> None:
+    for i, line in enumerate(figure.lines):
+        x, y = np.asarray(line.x, dtype=float), np.asarray(line.y, dtype=float)
+        mark = len(x) == 2 and x[0] == x[1]
+        axes.plot(x, y, color=_colour(i), linewidth=2.2 if mark else 1.4, **_dashed(i))
+        if not mark:
+            axes.fill_between(x, y, 0, color=_colour(i), alpha=0.13, linewidth=0)
+    axes.set_ylim(bottom=0.0)
+
+
+_KINDS = {
+    "line": _lines,
+    "area": _area,
+    "bar": _bars,
+    "calibration": _calibration,
+    "contour": _contour,
+    "density": _density,
+}
 _SQUARE = ("calibration", "contour")
 
 
@@ -163,6 +181,8 @@ def _dress(axes: Axes, figure: Figure) -> None:
         axes.yaxis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_minor_formatter(NullFormatter())
+    elif figure.kind == "density":  # its height means nothing but that the area is one
+        axes.yaxis.set_major_locator(NullLocator())
     else:
         axes.yaxis.set_major_locator(MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10]))
     if figure.x_label == "epoch":
