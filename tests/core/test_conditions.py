@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mnpu.data.conditions import USUAL, execution_arrays, funding_paid
-from mnpu.data.fills import Fills
+from mnpu.data.fills import Fills, fill_prices
 from mnpu.errors import DataError
 from mnpu.types import Panel, SeriesInfo, SideTable
 
@@ -87,3 +87,22 @@ def test_funding_is_paid_by_who_held_at_the_settlement():
     assert funding_paid(side, "rate", ("A",), times)[:, 0].tolist() == pytest.approx([0.03, 0.04, 0.0, 0.0])
     with pytest.raises(DataError, match="rate has no rate for B"):
         funding_paid(side, "rate", ("A", "B"), times)
+
+
+def test_the_factor_of_a_fill_holds_the_splits_that_its_price_shows(make_panel):
+    """Two for one before bar 2: the fill of decision 1 is the first at the new price."""
+    split = np.array([[1.0], [1.0], [2.0], [2.0]])
+    panel = make_panel(np.full((4, 1), 10.0), split_factor=split)
+    for fill in ("next_close", "vwap"):
+        found = execution_arrays(panel, fill_prices(panel), fill, volumes=False)
+        assert found["factor"][:, 0].tolist() == [1.0, 2.0, 2.0, 2.0]
+    weeks = replace(panel, fields={**panel.fields, "open_factor": np.array([[1.0], [1.0], [1.0], [2.0]])})
+    assert execution_arrays(weeks, fill_prices(weeks), "next_open", volumes=False)["factor"].tolist() == [
+        [1],
+        [1],
+        [2],
+        [2],
+    ]
+    assert "factor" not in execution_arrays(
+        make_panel(np.ones((4, 1))), fill_prices(panel), "next_close", volumes=False
+    )

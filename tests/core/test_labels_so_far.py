@@ -21,7 +21,7 @@ TARGETS = [ForwardReturn(HORIZONS), VolScaledReturn(HORIZONS, window=6), TripleB
 @given(
     seed=st.integers(0, 10_000),
     target=st.sampled_from(TARGETS),
-    fill=st.sampled_from(["next_close", "next_open"]),
+    fill=st.sampled_from(["next_close", "next_open", "vwap"]),
     holes=st.sampled_from([0.0, 0.1]),
     now=st.integers(20, N - 1),
 )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -12,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mnpu.accounts import as_quoted
 from mnpu.data.calendars import get_calendar
 from mnpu.data.fills import fill_prices
 from mnpu.data.resample import last_finished, resample, resample_bars
 from mnpu.data.store import Store
 from mnpu.errors import ConfigError, DataError
-from mnpu.pipeline import as_quoted
 from mnpu.types import DatasetInfo, Panel
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -218,7 +217,7 @@ def test_fills_of_a_week_are_quoted_as_the_screen_showed_them(fill):
     weeks = resample(replace(panel, fields=fields), "1w")
     fills = fill_prices(weeks, fill)
     frame = pd.DataFrame({"time": fills.times[:2], "symbol": weeks.symbols[0], "price": fills.prices[:2, 0]})
-    quoted = as_quoted(frame, SimpleNamespace(panel=weeks))["price"]
+    quoted = as_quoted(frame, weeks)["price"]
     # the decisions of 9 and 16 March are filled in the weeks of the split and after it
     assert quoted.tolist() == ([10.0, 2.5] if fill == "next_open" else [2.5, 2.5])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mnpu.config.models import CostsConfig, ExecutionConfig
 from mnpu.errors import ConfigError, DataError
 from mnpu.guard import Chain, GrossCap
 from mnpu.simulation.costs import CostModel
@@ -28,6 +29,7 @@ class Case:
     rebalance: np.ndarray
     tradable: np.ndarray
     cash: np.ndarray
+    ended: np.ndarray
     costs: CostModel
     execution: Execution
     conditions: Conditions = field(default_factory=Conditions)
@@ -41,6 +43,7 @@ class Case:
             times + pd.Timedelta(days=1),
             tradable=self.tradable,
             cash=self.cash,
+            ended=self.ended,
             costs=self.costs,
             execution=self.execution,
             conditions=self.conditions,
@@ -55,12 +58,21 @@ def cases(draw) -> Case:
     prices = rng.uniform(5, 200, n_assets) * np.cumprod(rng.uniform(0.7, 1.4, (n_rows + 1, n_assets)), axis=0)
     maybe = lambda value, other: value if rng.random() < 0.5 else other
     moves = prices[1:] / prices[:-1] - 1
+    weights = rng.uniform(-0.9, 0.9, shape) * (rng.random(shape) < 0.8)
+    weights[rng.random(shape) < 0.03] = rng.choice([np.nan, np.inf])
+    tradable = rng.random(shape) < 0.9
+    cash = prices * maybe(rng.uniform(0, 0.05, prices.shape) * (rng.random(prices.shape) < 0.3), 0.0)
+    factor = np.cumprod(rng.choice([1.0, 1.0, 1.0, 2.0, 0.1, 1.5], shape), axis=0)
+    known = maybe(rng.random(prices.shape) < 0.85, np.ones(prices.shape, bool))
+    prices = np.where(known, prices, np.nan)
+    ended = mortal(rng, prices, cash) if rng.random() < 0.5 else np.zeros(prices.shape, bool)
     return Case(
-        weights=rng.uniform(-0.9, 0.9, shape) * (rng.random(shape) < 0.8),
+        weights=weights,
         prices=prices,
         rebalance=rng.random(n_rows) < 0.7,
-        tradable=rng.random(shape) < 0.9,
-        cash=prices * maybe(rng.uniform(0, 0.05, prices.shape) * (rng.random(prices.shape) < 0.3), 0.0),
+        tradable=tradable,
+        cash=cash,
+        ended=ended,
         costs=CostModel(3.0, 7.0, impact=maybe(0.8, 0.0), borrow_bps=maybe(300.0, 0.0), liquidation_bps=50.0),
         execution=Execution(
             capital=10_000.0,
@@ -78,17 +90,37 @@ def cases(draw) -> Case:
             years=rng.uniform(1 / 365, 4 / 365, n_rows),
             low=maybe(np.minimum(moves, 0) - rng.uniform(0, 0.2, shape), None),
             high=maybe(np.maximum(moves, 0) + rng.uniform(0, 0.2, shape), None),
+            factor=maybe(factor, None),
         ),
     )
 
 
+def mortal(rng, prices, cash) -> np.ndarray:
+    """Ends some symbols, in place: no price from then on, and cash for what the share became."""
+    ended = np.zeros(prices.shape, bool)
+    for i in np.flatnonzero(rng.random(prices.shape[1]) < 0.6):
+        row = int(rng.integers(0, len(prices)))
+        before = prices[:row, i][np.isfinite(prices[:row, i])]
+        ended[row, i] = True
+        cash[row:, i] = 0.0
+        cash[row, i] = before[-1] * rng.uniform(0, 1.2) if len(before) else 0.0
+        prices[row:, i] = np.nan
+    return ended
+
+
 class Ledger:
-    """Money and shares of one account, with nothing vectorised."""
+    """Money and shares of the day of one account, with nothing vectorised."""
 
     def __init__(self, case: Case) -> None:
         self.case, n_assets = case, case.weights.shape[1]
         self.money, self.shares, self.waiting = case.execution.capital, [0.0] * n_assets, [0.0] * n_assets
+        self.last = [0.0] * n_assets  # price of a share of the day, when it was last known
+        self.gone = [False] * n_assets
         self.equity, self.filled, self.liquidated = [self.money], [], []
+
+    def factor(self, t: int, i: int) -> float:
+        """Shares of row t for one of before the first row."""
+        return 1.0 if self.case.conditions.factor is None else self.case.conditions.factor[t, i]
 
     def rate(self, value: float, t: int, i: int) -> float:
         """Money that a trade of a value costs, per unit of it."""
@@ -106,7 +138,7 @@ class Ledger:
 
     def allowed(self, shares: float, closing: bool, t: int, i: int) -> tuple[float, float]:
         """Shares that are sent, and those that the bar fills."""
-        execution, price = self.case.execution, self.case.prices[t, i]
+        execution, price = self.case.execution, self.last[i]
         sign, size = math.copysign(1, shares), abs(shares)
         if not closing:
             if execution.lot:
@@ -121,24 +153,37 @@ class Ledger:
                 filled = math.floor(most / execution.lot + 1e-9) * execution.lot if execution.lot else most
         return sign * size, sign * filled
 
+    def open_bar(self, t: int) -> None:
+        """Splits up to the fill, and the price of the fill where there is one."""
+        for i, price in enumerate(self.case.prices[t]):
+            split = self.factor(t, i) / self.factor(t - 1, i) if t else 1.0
+            self.shares[i] *= split
+            self.waiting[i] *= split
+            self.last[i] /= split
+            if not math.isnan(price) and not self.gone[i]:
+                self.last[i] = price / self.factor(t, i)
+
     def trade(self, t: int) -> bool:
         """Fill the orders of a bar; whether anything is left."""
         case = self.case
-        equity = self.money + sum(s * p for s, p in zip(self.shares, case.prices[t], strict=True))
+        self.open_bar(t)
+        equity = self.worth()
+        sends = case.rebalance[t] and all(math.isfinite(w) for w in case.weights[t])
         sums, orders = 0.0, []
-        for i, price in enumerate(case.prices[t]):
-            if case.rebalance[t]:
+        for i, price in enumerate(self.last):
+            if sends:
                 self.waiting[i] = 0.0
                 wanted = case.weights[t, i] * equity - self.shares[i] * price
             else:
                 wanted = self.waiting[i] * price
-            if case.tradable[t, i] and wanted:
+            trades = case.tradable[t, i] and not math.isnan(case.prices[t, i]) and not self.gone[i]
+            if trades and wanted:
                 sums += abs(wanted) * self.rate(abs(wanted), t, i)
                 orders.append((i, price, wanted))
         left, paid, filled = equity - sums, 0.0, [0.0] * len(self.shares)
         for i, price, wanted in orders:
-            order = case.weights[t, i] * left - self.shares[i] * price if case.rebalance[t] else wanted
-            sent, got = self.allowed(order / price, bool(case.rebalance[t]) and case.weights[t, i] == 0, t, i)
+            order = case.weights[t, i] * left - self.shares[i] * price if sends else wanted
+            sent, got = self.allowed(order / price, sends and case.weights[t, i] == 0, t, i)
             part = got / (order / price)
             self.waiting[i] = sent - got if case.execution.carry else 0.0
             paid += abs(wanted * part) * self.rate(abs(wanted * part), t, i)
@@ -149,19 +194,28 @@ class Ledger:
         self.filled.append(filled)
         return paid < equity
 
+    def worth(self) -> float:
+        """Money and shares at the last prices."""
+        return self.money + sum(s * p for s, p in zip(self.shares, self.last, strict=True))
+
     def hold(self, t: int) -> bool:
         """Up to the next fill; whether anything is left."""
         case, conditions = self.case, self.case.conditions
-        now, following = case.prices[t], case.prices[t + 1]
-        for i, s in enumerate(self.shares):
-            self.money += s * case.cash[t + 1, i]
-            self.money -= s * now[i] * (0 if conditions.funding is None else conditions.funding[t, i])
-            self.money -= max(-s, 0) * now[i] * conditions.years[t] * case.costs.borrow_bps / 10_000
-        worst = list(following)
-        for i, s in enumerate(self.shares):
+        worst, following = list(self.last), list(self.last)
+        for i, (s, now) in enumerate(zip(self.shares, self.last, strict=True)):
+            old = self.factor(t, i)  # prices and cash are those of the shares of this row
+            self.money += s * case.cash[t + 1, i] / old
+            self.money -= s * now * (0 if conditions.funding is None else conditions.funding[t, i])
+            self.money -= max(-s, 0) * now * conditions.years[t] * case.costs.borrow_bps / 10_000
+            if case.ended[t + 1, i]:
+                self.gone[i], following[i] = True, 0.0
+            elif not math.isnan(case.prices[t + 1, i]) and not self.gone[i]:
+                following[i] = case.prices[t + 1, i] / old
             extreme = conditions.low if s > 0 else conditions.high
-            if extreme is not None:
-                worst[i] = now[i] * (1 + extreme[t, i])
+            worst[i] = following[i]
+            if extreme is not None and not case.ended[t + 1, i]:
+                further = min if s > 0 else max
+                worst[i] = further(following[i], now * (1 + extreme[t, i]))
         size = sum(abs(s * p) for s, p in zip(self.shares, worst, strict=True))
         equity = self.money + sum(s * p for s, p in zip(self.shares, worst, strict=True))
         margin = case.execution.maintenance
@@ -171,9 +225,9 @@ class Ledger:
             self.money = max(equity - rate * size, 0.0)
             self.shares = [0.0] * len(self.shares)
             self.waiting = [0.0] * len(self.shares)
-            self.equity.append(self.money)
-        else:
-            self.equity.append(max(self.money + sum(s * p for s, p in zip(self.shares, following, strict=True)), 0.0))
+        self.last = following
+        self.shares = [0.0 if gone else s for s, gone in zip(self.shares, self.gone, strict=True)]
+        self.equity.append(max(self.worth(), 0.0))
         return self.equity[-1] > 0
 
     def keep(self) -> None:
@@ -237,34 +291,9 @@ def test_the_costs_by_kind_are_what_the_equity_has_lost(case):
 def flat(n_rows: int, **options) -> Case:
     ones = np.ones((n_rows, 1))
     plain = {"weights": 0 * ones, "prices": np.full((n_rows + 1, 1), 100.0), "cash": np.zeros((n_rows + 1, 1))}
+    plain["ended"] = np.zeros((n_rows + 1, 1), bool)
     rest = {"rebalance": ones[:, 0] > 0, "tradable": ones > 0, "costs": CostModel(0, 0), "execution": Execution()}
     return Case(**{**plain, **rest, **options})
-
-
-def test_a_short_pays_for_the_shares_it_borrows():
-    """10,000 short half: 5,000 borrowed at 10 % a year over a tenth of a year, 50 a bar."""
-    case = flat(
-        1,
-        weights=np.array([[-0.5]]),
-        costs=CostModel(0, 0, borrow_bps=1000),
-        execution=Execution(capital=10_000),
-        conditions=Conditions(years=np.array([0.1])),
-    )
-    outcome = case.run()
-    assert 10_000 * outcome.equity[-1] == pytest.approx(9_950.00, abs=0.005)
-    assert outcome.costs["borrow"].tolist() == pytest.approx([0.005])
-
-
-def test_funding_moves_from_long_to_short():
-    """1 % of 5,000 at a bar: 50 paid by who is long, and received by who is short."""
-    for weight, ends_with in ((0.5, 9_950.00), (-0.5, 10_050.00)):
-        case = flat(
-            1,
-            weights=np.array([[weight]]),
-            execution=Execution(capital=10_000),
-            conditions=Conditions(funding=np.array([[0.01]])),
-        )
-        assert 10_000 * case.run().equity[-1] == pytest.approx(ends_with, abs=0.005)
 
 
 def test_an_order_larger_than_the_bar_is_filled_over_several():
@@ -342,6 +371,29 @@ def test_a_margin_that_is_gone_at_the_next_fill_is_gone_whatever_the_bar_says(lo
     assert 10_000 * case.run().equity[-1] == pytest.approx(888.0, abs=0.005)
 
 
+def test_an_order_for_a_share_that_ended_waits_no_longer():
+    """80 of 100 a share of A are still wanted when it ends; the cap of one half is then all B's."""
+    names, n = ("A", "B"), 4
+    times = pd.date_range("2020-01-01 21:00", periods=n, freq="D", tz="UTC").as_unit("ns")
+    prices = np.full((n + 1, 2), 100.0)
+    prices[1:, 0] = np.nan
+    ended = np.zeros(prices.shape, bool)
+    ended[1, 0] = True
+    outcome = simulate(
+        Positions(times, names, np.array([[1.0, 0.5]] * n), np.array([True, False, False, False])),
+        prices,
+        times + pd.Timedelta(days=1),
+        ended=ended,
+        cash=np.where(ended, 100.0, 0.0),
+        tradable=np.ones((n, 2), bool),
+        chain=Chain([Anything(), GrossCap(gross=2.0)]),
+        execution=Execution(capital=10_000, participation=0.1),
+        conditions=Conditions(volume=np.full((n, 2), 20_000.0)),
+    )
+    assert outcome.positions.weights[:, 1].tolist() == pytest.approx([0.2, 0.4, 0.5, 0.5])
+    assert outcome.targets.weights[2].tolist() == pytest.approx([0.0, 0.5])
+
+
 def test_guardrails_limit_what_earlier_orders_still_want():
     """The cap of one half holds, whatever is carried over."""
     case = flat(
@@ -369,3 +421,44 @@ def test_conditions_of_another_shape_are_refused():
         flat(3, conditions=Conditions(volume=np.ones((2, 1)))).run()
     with pytest.raises(DataError, match="funding that is not finite"):
         flat(1, conditions=Conditions(funding=np.array([[np.nan]]))).run()
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("years", np.nan), ("years", -1.0), ("volatility", np.inf), ("usual", -5.0), ("low", -2.0), ("factor", 0.0)],
+)
+def test_conditions_that_cannot_be_are_named(name, wrong):
+    values = np.full(1, wrong) if name == "years" else np.full((1, 1), wrong)
+    with pytest.raises(DataError, match="split factor" if name == "factor" else name):
+        flat(1, conditions=Conditions(**{name: values})).run()
+
+
+@pytest.mark.parametrize("weight", [1e200, -1e200, 1e308, -1e15])
+@pytest.mark.parametrize("guarded", [False, True])
+def test_an_order_beyond_all_numbers_loses_the_account_and_nothing_else(weight, guarded):
+    """Its cost is more than there is: the account stops, at nothing, and every number that is told is one."""
+    case = flat(3, weights=np.full((3, 1), weight), costs=CostModel(4.0, 6.0))
+    outcome = case.run(chain=Chain([Anything()])) if guarded else case.run()
+    assert outcome.equity.tolist() == [1.0, 0.0, 0.0, 0.0]
+    assert (outcome.positions.weights == 0).all()
+    assert np.isfinite(outcome.turnover_oneway).all()
+    assert "lost" in outcome.notes[0]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_no_numbers_leave_the_book_alone_and_are_told(wrong):
+    case = flat(3, weights=np.array([[0.5], [wrong], [0.5]]))
+    outcome = case.run()
+    assert outcome.positions.weights[:, 0].tolist() == pytest.approx([0.5] * 3)
+    assert [violation.code for violation in outcome.positions.violations] == ["PROPOSAL_NOT_FINITE"]
+
+
+def test_a_market_without_any_price_trades_nothing():
+    case = flat(3, weights=np.full((3, 1), 0.5), prices=np.full((4, 1), np.nan), costs=CostModel(4.0, 6.0))
+    assert case.run().equity.tolist() == [1.0] * 4
+
+
+def test_an_account_by_default_is_that_of_a_recipe_by_default():
+    """What a recipe may say is what the simulator takes: the same names, and the same values where it says nothing."""
+    assert asdict(Execution()) == ExecutionConfig().model_dump()
+    assert asdict(CostModel()) == CostsConfig().model_dump(exclude={"funding"})

@@ -158,7 +158,10 @@ def test_a_training_range_without_labels_is_refused(make_panel, rng):
 def touched(panel, fill, t, a, h, *, profit, stop, window):
     """One label by the book: bar after bar from the fill; the class and the instant at which it was decided."""
     close, high, low, opened = (panel.fields.get(n, panel["close"])[:, a] for n in ("close", "high", "low", "open"))
-    price = (close if fill == "next_close" else opened)[t + 1] if t + 1 < len(close) else NAN
+    average = panel.fields.get("vwap", NAN * panel["close"])[:, a]
+    average = np.where(np.isfinite(average), average, (opened + high + low + close) / 4)
+    filled = {"next_close": close, "next_open": opened, "vwap": average}[fill]
+    price = filled[t + 1] if t + 1 < len(close) else NAN
     returns = close[1:] / close[:-1] - 1
     recent = returns[t - window : t] if t >= window else np.array([NAN])
     recent = recent[np.isfinite(recent)]
@@ -167,14 +170,14 @@ def touched(panel, fill, t, a, h, *, profit, stop, window):
         return NAN, None
     above = np.inf if profit is None else price * (1 + profit * sigma)
     below = -np.inf if stop is None else price * (1 - stop * sigma)
-    first = t + 2 if fill == "next_close" else t + 1
+    first = t + 1 if fill == "next_open" else t + 2
     for bar in range(first, first + h):
         if low[bar] <= below or close[bar] <= below:
             return -1, panel.times[bar]
         if high[bar] >= above or close[bar] >= above:
             return 1, panel.times[bar]
-    if fill == "next_open":
-        final, when = opened[t + 1 + h], None
+    if fill != "next_close":
+        final, when = filled[t + 1 + h], None
         if final <= below:
             return -1, when
         if final >= above:
@@ -187,7 +190,7 @@ def touched(panel, fill, t, a, h, *, profit, stop, window):
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
-    fill=st.sampled_from(["next_close", "next_open"]),
+    fill=st.sampled_from(["next_close", "next_open", "vwap"]),
     profit=st.sampled_from([None, 0.5, 2.0]),
     stop=st.sampled_from([0.7, 1.5]),
     holes=st.sampled_from([0.0, 0.1]),
@@ -196,7 +199,9 @@ def touched(panel, fill, t, a, h, *, profit, stop, window):
 def test_barriers_agree_with_a_walk_along_each_path(make_panel, seed, fill, profit, stop, holes, bars):
     panel = market(make_panel, np.random.default_rng(seed), n=40, holes=holes)
     if not bars:
-        panel = replace(panel, fields={k: v for k, v in panel.fields.items() if k not in ("high", "low")})
+        known = (panel["high"] + panel["low"]) / 2
+        rest = {k: v for k, v in panel.fields.items() if k not in ("high", "low")}
+        panel = replace(panel, fields={**rest, "vwap": known})
     horizons = (1, 3, 7)
     labels = TripleBarrier(horizons, profit=profit, stop=stop, window=6)(panel, fill)
     vertical = ForwardReturn(horizons)(panel, fill).end
@@ -244,7 +249,7 @@ def test_a_share_that_becomes_nothing_is_a_loss(make_panel):
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10_000), fill=st.sampled_from(["next_close", "next_open"]))
+@given(seed=st.integers(0, 10_000), fill=st.sampled_from(["next_close", "next_open", "vwap"]))
 def test_no_label_of_one_range_looks_into_the_next(make_panel, seed, fill):
     """What comes from the first decision of validation (test) on is replaced: no label before it changes."""
     rng = np.random.default_rng(seed)

@@ -115,7 +115,7 @@ def _agreeing_decisions(run, registry, sessions, unfilled=None, atol=1e-9):
 DIVIDENDS = OPENS.replace("fill: next_open", "fill: {fill}").replace("name: opens", "name: mortal")
 
 
-@pytest.mark.parametrize("fill", ["next_close", "next_open"])
+@pytest.mark.parametrize("fill", ["next_close", "next_open", "vwap"])
 def test_an_agent_agrees_where_dividends_are_paid_and_a_share_is_delisted(
     demo_store, registry, tmp_path, monkeypatch, fill
 ):

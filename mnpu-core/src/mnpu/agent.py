@@ -22,6 +22,7 @@ from mnpu.assembly import Parts, assemble
 from mnpu.config.load import load_config
 from mnpu.config.resolve import resolve
 from mnpu.data.actions import settlements
+from mnpu.data.currency import in_account_currency
 from mnpu.data.fills import next_prices
 from mnpu.errors import ConfigError, DataError
 from mnpu.features.stream import Stream
@@ -152,7 +153,7 @@ class Agent:
             return {}
         bars = self._stream.last(max(chain.lookback, VOLUME_BARS) + 1)
         last = len(bars.times) - 1
-        told = surroundings(bars, (last, last + 1), lookback=chain.lookback)
+        told = surroundings(in_account_currency(bars), (last, last + 1), lookback=chain.lookback)
         forecast = self._forecasts[-1]
         return {**told.book(0), "quantiles": forecast.quantiles[0, :, 0], "levels": forecast.levels}
 
@@ -175,7 +176,7 @@ class Agent:
         """Fill the order of the last decision, if any, and return the move (A,) since that fill."""
         if self._pending is None:
             return np.zeros(len(self._value))
-        last_two = self._stream.last(2)
+        last_two = in_account_currency(self._stream.last(2))
         price = next_prices(last_two, self._parts.config.fill)[0]
         value = np.where(np.isfinite(price), price, self._value)
         held = np.isfinite(self._value)

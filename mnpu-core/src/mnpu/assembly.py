@@ -80,6 +80,20 @@ class Parts:
         return [s.forecaster for s in self.strategies if s.forecaster is not None]
 
 
+def _of_one_account(guardrails: Sequence[Any], config: Pipeline) -> Sequence[Any]:
+    """The guardrails, refused where one of them is for an account of another size than the one that trades."""
+    for use, made in zip(config.guardrails, guardrails, strict=True):
+        own = getattr(made, "capital", None)
+        if config.execution is not None and own is not None and own != config.execution.capital:
+            raise ConfigError(
+                f"capital is {own:,.0f} for {use.use} and {config.execution.capital:,.0f} for the account",
+                where="guardrails, execution",
+                expected="one account",
+                next_step=f"Set capital of {use.use} to execution.capital.",
+            )
+    return guardrails
+
+
 def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, *, base: Path) -> Parts:
     """Build every component that ``config`` names.
 
@@ -127,7 +141,7 @@ def assemble(config: Pipeline, resolved: Mapping[str, Any], registry: Registry, 
         validators=[build("validator", use) for use in config.validators],
         target=target,
         strategies=strategies,
-        chain=Chain([build("guardrail", use) for use in config.guardrails]),
+        chain=Chain(_of_one_account([build("guardrail", use) for use in config.guardrails], config)),
         costs=CostModel(**config.costs.model_dump(exclude={"funding"})),
         execution=None if config.execution is None else Execution(**config.execution.model_dump()),
         metrics={c.name: registry.build("metric", c.canonical, {}) for c in registry.components("metric")},

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from mnpu import gates
-from mnpu.accounts import account, guarded, market
+from mnpu.accounts import account, account_notes, as_quoted, guarded, market
 from mnpu.assembly import Forecaster, Parts, Strategy, refuse_few_symbols
 from mnpu.config.models import DataConfig
 from mnpu.data.actions import bar_returns, delistings
 from mnpu.data.cache import folder
+from mnpu.data.currency import in_account_currency, with_rates
 from mnpu.data.fills import Fills, fill_prices
 from mnpu.data.split_by import data_in_sight, locked_from, split_by
 from mnpu.data.store import Store
@@ -129,7 +129,7 @@ def run(parts: Parts, panel: Panel, side: SideTable, *, progress: Progress, kept
         comparisons=tuple(results[1:]),
         gates=outcomes,
         panel=prepared.panel.rows(*prepared.rows),
-        notes=(*notes(panel), *unseen_notes(prepared.unseen), *results[0].notes),
+        notes=(*notes(panel), *account_notes(parts, panel), *unseen_notes(prepared.unseen), *results[0].notes),
         series=tuple(prepared.side.info.values()),
         features=prepared.frame.specs,
         folds=prepared.split,
@@ -144,7 +144,10 @@ def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
     """Prices and side series of the recipe, as known at each decision."""
     config = parts.config
     also = () if config.costs.funding is None else (config.costs.funding,)
-    panel, side = read(data_in_sight(config.split, config.data), parts.store, parts.planned, progress, also=also)
+    sight = data_in_sight(config.split, config.data)
+    panel, side = read(
+        sight, parts.store, parts.planned, progress, also=also, fill=config.fill, currency=config.currency
+    )
     refuse_few_symbols(panel.symbols, parts.strategies)
     parts.chain.check(panel.symbols)
     return panel, side
@@ -157,8 +160,13 @@ def read(
     progress: Progress,
     *,
     also: Sequence[str] = (),
+    fill: str = "next_close",
+    currency: str | None = None,
 ) -> tuple[Panel, SideTable]:
-    """Prices and the side series that the columns read, and ``also`` those, from the store at ``path``."""
+    """Prices and the side series that the columns read, and ``also`` those, from the store at ``path``.
+
+    With what ``fill`` asks for, and with the exchange rates of an account in ``currency``.
+    """
     years = f"{data.start:%Y} to {data.end:%Y}"
     what = f"{len(data.symbols)} symbols" if data.symbols else f"universe {data.universe}"
     with progress.stage(f"loading {what}, {years}"):
@@ -174,7 +182,10 @@ def read(
             zero_volume=data.zero_volume,
             dataset=data.dataset,
             calendar=data.calendar,
+            vwap=fill == "vwap",
         )
+        if currency is not None:
+            panel = with_rates(panel, store, currency, opens=fill == "next_open")
         if members is not None:
             panel = replace(panel, member=membership(panel.times, panel.symbols, members))
         needed = series_needed(planned)
@@ -206,7 +217,7 @@ def prepare(parts: Parts, panel: Panel, side: SideTable, progress: Progress) -> 
         frame = compute_features(parts.planned, panel, side, engine=parts.engine, progress=progress, cache=folder())
     labels = parts.target(panel, config.fill)
     split = split_by(config.split, panel.times, labels, locked=locked_from(config.split, config.data))
-    fills = fill_prices(panel, config.fill)
+    fills = fill_prices(in_account_currency(panel), config.fill)
     stop = int(np.flatnonzero(fills.times.notna())[-1])  # the last fill has no later one to hold to
     rows = (split.tested[0], min(split.tested[1], stop))
     unseen = unseen_columns(frame, split) if config.model.unseen == "leave_out" else {}
@@ -277,7 +288,8 @@ def decisions(prepared: Prepared, forecasts: Sequence[Forecast]) -> PolicyContex
 
 
 def context_of(panel: Panel) -> PolicyContext:
-    """What the bars alone tell a policy: returns up to each decision, and what trades."""
+    """What the bars alone tell a policy: returns up to each decision, as the account earns them, and what trades."""
+    panel = in_account_currency(panel)
     return PolicyContext(panel.times, panel.symbols, bar_returns(panel), panel.decidable, panel.periods_per_year)
 
 
@@ -306,7 +318,7 @@ def evaluate(
         forecast=forecast,
         labels=prepared.labels.values[first:stop],
         notes=outcome.notes,
-        fills=as_quoted(outcome.fills, prepared),
+        fills=as_quoted(outcome.fills, prepared.panel),
     )
     return replace(result, metrics={**compute_metrics(result), **plugin_metrics(parts, result)})
 
@@ -334,20 +346,6 @@ def plugin_metrics(parts: Parts, result: Result) -> dict[str, Metric]:
         except Exception as error:  # a stranger's metric must not cost the user a finished training
             found[name] = Metric(name, None, "", reason=f"the plugin failed: {type(error).__name__}: {error}")
     return found
-
-
-def as_quoted(fills: pd.DataFrame, prepared: Prepared) -> pd.DataFrame:
-    """The fills at the prices on the screen: split-continuous prices over the splits up to the fill."""
-    panel = prepared.panel
-    if "split_factor" not in panel.fields or fills.empty:
-        return fills
-    bar = panel.times.searchsorted(fills["time"])  # a fill at an open belongs to the bar that closes after it
-    column = pd.Index(panel.symbols).get_indexer(fills["symbol"])
-    at_close = np.asarray(panel.times[bar] == pd.DatetimeIndex(fills["time"]))
-    # a split on a Wednesday is in the close of its week, and not in its open
-    of_open = panel.fields.get("open_factor", panel["split_factor"])[bar, column]
-    factor = np.where(at_close, panel["split_factor"][bar, column], of_open)
-    return fills.assign(price=fills["price"].to_numpy() / factor)
 
 
 def judge(parts: Parts, prepared: Prepared, forecast: Forecast, context: PolicyContext) -> tuple[GateOutcome, ...]:

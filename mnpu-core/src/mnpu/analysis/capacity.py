@@ -29,7 +29,7 @@ import pandas as pd
 
 from mnpu.analysis.replay import Replay
 from mnpu.data.actions import bar_returns
-from mnpu.data.conditions import execution_arrays
+from mnpu.data.conditions import FEWEST, USUAL, execution_arrays
 from mnpu.data.fills import fill_prices
 from mnpu.errors import DataError
 from mnpu.metrics.returns import sharpe
@@ -38,7 +38,6 @@ from mnpu.simulation.simulate import SimulationOutcome
 
 __all__ = ["Capacity", "CapitalRow", "Liquidity", "capacity", "liquidity", "net_at", "traded"]
 
-USUAL, FEWEST = 20, 10  #: Bars of a usual volume, and the fewest that must be known.
 CAPITALS = tuple(10.0**k * m for k in range(4, 11) for m in (1, 3))
 HALVINGS = 8  #: Of the distance between two rows: a capital is known to a hundredth.
 NOTHING = 0.01  #: Share of an order that counts as none of it.

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mnpu.accounts import account_around, market_around
+from mnpu.data.currency import in_account_currency
 from mnpu.data.fills import Fills, fill_prices, holding_returns
 from mnpu.errors import DataError
 from mnpu.guard import Chain
@@ -31,7 +32,7 @@ class Terms:
 
     Attributes
     ----------
-    fill : {"next_close", "next_open"}
+    fill : {"next_close", "next_open", "vwap"}
     chain : Chain
         The run's guardrails.
     rates : CostModel
@@ -72,14 +73,14 @@ class Replay:
     turnover_oneway : float64 (T,)
     periods_per_year : float
     panel : Panel
-        The prices, of ``first + T`` bars and more.
+        The prices, of ``first + T`` bars and more, in the currency of the account.
     first : int
         Row of the panel in which the first decision was made.
     market : mapping
         What `simulate` takes beside the positions.
     chain : Chain
     rates : CostModel
-    fill : {"next_close", "next_open"}
+    fill : {"next_close", "next_open", "vwap"}
     execution : Execution or None
     conditions : Conditions or None
         What the market let an account of a size do, and charged it for.
@@ -174,6 +175,7 @@ def replay(result: Result, panel: Panel, terms: Terms | None = None, *, side: Si
     """
     terms = terms or Terms()
     first, n = _place(result, panel)
+    panel = in_account_currency(panel)
     fills = fill_prices(panel, terms.fill)
     proposed, rows = result.proposed.rows(0, n), slice(first, first + n)
     market = market_around(panel, fills, first, first + n)

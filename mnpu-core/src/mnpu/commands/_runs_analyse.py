@@ -171,7 +171,7 @@ def _prices(directory: RunDirectory, config: Any, own: Panel) -> tuple[Panel, Si
     also = () if config.costs.funding is None else (config.costs.funding,)
     try:
         data, store = data_in_sight(config.split, config.data), store_path(config.data.store, directory.path)
-        panel, side = read(data, store, [], Silent(), also=also)
+        panel, side = read(data, store, [], Silent(), also=also, fill=config.fill, currency=config.currency)
     except (MnpuError, OSError) as error:
         return own, None, [f"The store cannot be read, so the prices are those that the run kept ({error})"]
     first = int(panel.times.searchsorted(own.times[0]))

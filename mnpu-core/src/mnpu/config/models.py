@@ -165,12 +165,14 @@ class CostsConfig(Block):
 class ExecutionConfig(Block):
     """What the size of the account limits: fills in parts, lots, margin."""
 
-    capital: float = Field(default=1_000_000.0, gt=0, description="Money to start with, in the currency of the prices.")
+    capital: float = Field(
+        default=1_000_000.0, gt=0, description="Money to start with, in the currency of the account."
+    )
     participation: float | None = Field(
         default=None, gt=0, le=1, description="Largest share of the value traded in the bar of the fill."
     )
     carry: bool = Field(default=True, description="Try in the next bars what a bar's volume did not allow.")
-    lot: float | None = Field(default=None, gt=0, description="Whole multiples of it are traded, in adjusted shares.")
+    lot: float | None = Field(default=None, gt=0, description="Whole multiples of it are traded, in shares of the day.")
     min_notional: float = Field(default=0.0, ge=0, description="Smaller orders are not sent.")
     maintenance: float | None = Field(
         default=None,
@@ -242,7 +244,14 @@ class Pipeline(Block):
     target: Use = Field(
         default=Use.model_validate({"use": "forward_return", "horizons": [5]}), description="What is forecast."
     )
-    fill: Literal["next_close", "next_open"] = Field(default="next_close", description="Price that an order gets.")
+    fill: Literal["next_close", "next_open", "vwap"] = Field(
+        default="next_close", description="Price of the next bar that an order gets; vwap: its volume weighted average."
+    )
+    currency: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z]{3,5}$",
+        description="Of the account; prices are converted through the store's exchange rates. Null: as quoted.",
+    )
     split: Annotated[SplitConfig, Field(discriminator="use")] = Field(
         description="What is trained on, and what is tested."
     )

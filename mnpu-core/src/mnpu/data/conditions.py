@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from mnpu.data.actions import bar_returns
-from mnpu.data.fills import Fills
+from mnpu.data.fills import Fills, fill_factors
 from mnpu.errors import DataError
 from mnpu.types import Panel, SideTable
 
-__all__ = ["USUAL", "execution_arrays", "funding_paid"]
+__all__ = ["FEWEST", "USUAL", "execution_arrays", "funding_paid"]
 
 #: Bars over which a usual volume and volatility are measured, and the fewest of them that must be known.
 USUAL, FEWEST = 20, 10
@@ -28,17 +28,19 @@ def execution_arrays(panel: Panel, fills: Fills, fill: str, *, volumes: bool = T
         Uses ``close``, and where it has them ``volume``, ``low`` and ``high``.
     fills : Fills
         Of this panel.
-    fill : {"next_close", "next_open"}
+    fill : {"next_close", "next_open", "vwap"}
     volumes : bool, default=True
         Whether anything depends on them.
 
     Returns
     -------
     arrays : dict of str to float64 ndarray
-        ``volume``: value traded in the bar of the fill, price times volume. ``usual``: its mean over the 20 bars up to
-        the decision. ``volatility``: standard deviation of the returns of the same bars. ``years`` (T,): from one fill
-        to the next, 0 in the last two rows. ``low``, ``high``: return from the fill to the extremes of the bar before
-        the next one. All but ``years`` (T, A), NaN where too little is known.
+        ``volume``: value traded in the bar of the fill, price times volume. ``usual``: its mean over those of the 20
+        bars up to the decision that traded. ``volatility``: standard deviation of the returns of the same bars.
+        ``years`` (T,): from one fill to the next, 0 in the last two rows. ``low``, ``high``: return from the fill to
+        the extremes until the next one: of the bar in between; where fills are spread over their bar, of its close,
+        when all is held, and of the whole next bar. ``factor``, only where there are splits: their product up to the
+        fill. All but ``years`` (T, A), NaN where too little is known.
 
     Raises
     ------
@@ -66,11 +68,15 @@ def execution_arrays(panel: Panel, fills: Fills, fill: str, *, volumes: bool = T
 
 def _times_and_extremes(panel: Panel, fills: Fills, fill: str) -> dict[str, np.ndarray]:
     arrays = {"years": _years(fills.times)}
-    for name in ("low", "high"):
+    for name, further in (("low", np.fmin), ("high", np.fmax)):
         if name in panel.fields:
-            ahead = 2 if fill == "next_close" else 1  # the bar that lies between one fill and the next
-            arrays[name] = _later(panel[name], ahead) / fills.prices - 1.0
-    return arrays
+            ahead = 1 if fill == "next_open" else 2  # the bar that lies between one fill and the next
+            extreme = _later(panel[name], ahead)
+            if fill == "vwap":
+                extreme = further(extreme, _later(panel["close"], 1))
+            arrays[name] = extreme / fills.prices - 1.0
+    factor = fill_factors(panel, fill)
+    return arrays if (factor == 1.0).all() else {**arrays, "factor": factor}
 
 
 def funding_paid(side: SideTable, series: str, symbols: tuple[str, ...], times: pd.DatetimeIndex) -> np.ndarray:

@@ -53,7 +53,8 @@ def resample(panel: Panel, frequency: str) -> Panel:
     panel : Panel
         One row for each longer bar that has a shorter one and is finished at the panel's last decision. Left out is
         a first bar that the panel begins in the middle of. ``open`` is the first, ``high`` the highest, ``low`` the
-        lowest, ``close`` the last of the bars that are there; ``volume`` and ``dividend`` are sums. ``tradable``
+        lowest, ``close`` the last of the bars that are there; ``volume`` and ``dividend`` are sums; ``vwap`` is the
+        mean, weighted by volume. ``tradable``
         where the symbol had a tradable bar. ``open_factor`` is the split factor of the open, which a split within
         the longer bar leaves behind.
 
@@ -72,7 +73,12 @@ def resample(panel: Panel, frequency: str) -> Panel:
     calendar = get_calendar(panel.calendar)
     groups = _groups(panel.times, calendar, panel.frequency, frequency)
     present = panel.tradable
-    fields = {name: _rule(name)(values, present, groups) for name, values in _with_open_factor(panel.fields).items()}
+    parts = _with_open_factor(panel.fields)
+    fields = {name: _rule(name)(values, present, groups) for name, values in parts.items() if name != "vwap"}
+    if "vwap" in parts and "volume" not in parts:
+        raise DataError("vwap without volume", where="resample", expected="what weighs the average prices")
+    if "vwap" in parts:
+        fields["vwap"] = _weighted(parts["vwap"], parts["volume"], present, groups)
     fields, tradable = _ended(fields, _any(present, groups))
     return replace(
         panel,
@@ -183,6 +189,14 @@ def _sum(values: np.ndarray, present: np.ndarray, groups: Groups) -> np.ndarray:
     return np.where(_any(present, groups), found, np.nan)
 
 
+def _weighted(values: np.ndarray, weights: np.ndarray, present: np.ndarray, groups: Groups) -> np.ndarray:
+    """Mean by weight; a bar of no weight counts for nothing, and what is unknown of one that has any is unknown."""
+    present = present & ~(weights == 0)
+    amount = np.where(weights == 0, 0.0, values * weights)
+    whole = _sum(weights, present, groups)
+    return np.divide(_sum(amount, present, groups), whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+
+
 def _factor(values: np.ndarray, present: np.ndarray, groups: Groups) -> np.ndarray:
     """A factor holds from its bar on, whether or not the symbol has one."""
     return values[groups.stops - 1]
@@ -206,7 +220,7 @@ def _ended(fields: dict[str, np.ndarray], tradable: np.ndarray) -> tuple[dict[st
 
 
 #: Fields that do not need a bar.
-LASTING = frozenset({"split_factor", "delisting"})
+LASTING = frozenset({"split_factor", "delisting", "rate"})
 
 #: How each field of a panel is put together. ``np.maximum`` hands on NaN, so an unknown high stays unknown.
 RULES: Mapping[str, Rule] = {
@@ -217,6 +231,8 @@ RULES: Mapping[str, Rule] = {
     "volume": _sum,
     "split_factor": _factor,
     "open_factor": _first,
+    "rate": _factor,
+    "open_rate": _first,
     "dividend": _sum,
     "total_close": _last,
     "delisting": _settled,

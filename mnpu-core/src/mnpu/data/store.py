@@ -26,6 +26,7 @@ from mnpu.data.contents import (
     read_datasets,
     read_info,
 )
+from mnpu.data.fills import with_vwap
 from mnpu.data.migrations import check_file, check_version, undo_unfinished
 from mnpu.data.panel import build_panel, choose_datasets
 from mnpu.data.resample import resample
@@ -111,6 +112,7 @@ class Store:
         zero_volume: Literal["trade", "halt"] = "trade",
         dataset: str | Mapping[str, str] | None = None,
         calendar: str | None = None,
+        vwap: bool = False,
     ) -> Panel:
         """Prices of ``symbols`` as they were known at the close of each bar.
 
@@ -135,6 +137,9 @@ class Store:
             The dataset to take every symbol from, or one for each symbol that is found in several.
         calendar : str, optional
             Must be the calendar of the datasets.
+        vwap : bool, default=False
+            With ``source_frequency``: the volume weighted average price of each bar, from the mean prices of the
+            shorter ones, where they have volumes.
 
         Raises
         ------
@@ -172,7 +177,9 @@ class Store:
             halts=[zero_volume == "halt"] * len(symbols),
         )
         panel = replace(panel, bases=tuple(asset.base for asset in chosen))
-        return panel if source_frequency is None else resample(panel, frequency)
+        if source_frequency is None:
+            return panel
+        return resample(with_vwap(panel) if vwap else panel, frequency)
 
     def price_rows(self, dataset: str) -> PriceRows:
         """Every row of a dataset, all vintages, as stored: for validators. Empty for a dataset without rows."""

@@ -7,9 +7,13 @@ from typing import Any
 
 from array_api_compat import array_namespace
 
+from mnpu.config.models import CostsConfig
 from mnpu.errors import ConfigError
 
 __all__ = ["CostModel"]
+
+#: Every default stands in the configuration, and nowhere else.
+DEFAULTS = CostsConfig()
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,11 @@ class CostModel:
         Basis points of what is closed when a broker steps in, beside commission and spread.
     """
 
-    commission_bps: float = 1.0
-    half_spread_bps: float = 2.0
-    impact: float = 0.0
-    borrow_bps: float = 0.0
-    liquidation_bps: float = 0.0
+    commission_bps: float = DEFAULTS.commission_bps
+    half_spread_bps: float = DEFAULTS.half_spread_bps
+    impact: float = DEFAULTS.impact
+    borrow_bps: float = DEFAULTS.borrow_bps
+    liquidation_bps: float = DEFAULTS.liquidation_bps
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from mnpu.config.models import ExecutionConfig
 from mnpu.errors import ConfigError, DataError
 
 __all__ = ["KINDS", "SETTINGS", "Conditions", "Execution"]
@@ -13,6 +14,8 @@ __all__ = ["KINDS", "SETTINGS", "Conditions", "Execution"]
 #: Kinds of cost, and all settings of an account, in the order in which `mnpu.simulation.order_loops` reads them.
 KINDS = ("commission", "half_spread", "impact", "borrow", "funding", "liquidation")
 SETTINGS = (*KINDS, "participation", "lot", "minimum", "carry", "maintenance")
+#: Every default stands in the configuration, and nowhere else.
+DEFAULTS = ExecutionConfig()
 
 
 @dataclass(frozen=True)
@@ -22,13 +25,14 @@ class Execution:
     Parameters
     ----------
     capital : float
-        What the account starts with, in the currency of the prices.
+        What the account starts with, in its own currency.
     participation : float or None
         Largest share of the value traded in the bar of the fill; None for no limit.
     carry : bool
         What the bar's volume did not allow is tried again in the next bars, until another order replaces it.
     lot : float or None
-        Shares are traded in whole multiples of it, but for what closes a position; None for fractions of a share.
+        Shares of the day are traded in whole multiples of it, but for what closes a position; None for fractions of a
+        share.
     min_notional : float
         An order of a smaller value is not sent, but for what closes a position.
     maintenance : float or None
@@ -36,12 +40,12 @@ class Execution:
         before the account is lost.
     """
 
-    capital: float = 1_000_000.0
-    participation: float | None = None
-    carry: bool = True
-    lot: float | None = None
-    min_notional: float = 0.0
-    maintenance: float | None = None
+    capital: float = DEFAULTS.capital
+    participation: float | None = DEFAULTS.participation
+    carry: bool = DEFAULTS.carry
+    lot: float | None = DEFAULTS.lot
+    min_notional: float = DEFAULTS.min_notional
+    maintenance: float | None = DEFAULTS.maintenance
 
     def __post_init__(self) -> None:
         limits = {"capital": self.capital, "participation": self.participation, "lot": self.lot}
@@ -69,6 +73,9 @@ class Conditions:
         Between the two fills: what is borrowed costs by the year.
     low, high : float64 (T, A) or None
         Return from fill t to the lowest and to the highest price up to fill t + 1.
+    factor : float64 (T, A) or None
+        Product of all splits up to fill t: ``prices / factor`` are the prices of the day, and orders count its shares.
+        None: there are no splits.
     """
 
     volume: np.ndarray | None = None
@@ -78,9 +85,10 @@ class Conditions:
     years: np.ndarray | None = None
     low: np.ndarray | None = None
     high: np.ndarray | None = None
+    factor: np.ndarray | None = None
 
     def check(self, shape: tuple[int, int]) -> None:
-        """Refuse what is not about (T, A) decisions, and funding that is not finite (DataError)."""
+        """Refuse what is not about (T, A) decisions, and numbers that cannot be (DataError)."""
         for field in fields(self):
             values = getattr(self, field.name)
             expected = shape[:1] if field.name == "years" else shape
@@ -90,6 +98,20 @@ class Conditions:
                 )
         if self.funding is not None and not np.isfinite(self.funding).all():
             raise DataError("funding that is not finite", where="simulation", expected="0 where none is paid")
+        for name, least in (("usual", 0.0), ("volatility", 0.0), ("low", -1.0), ("high", -1.0)):
+            values = getattr(self, name)
+            if values is not None and ((values < least) | (values == np.inf)).any():
+                raise DataError(
+                    f"{name} with a value below {least:g} or without end",
+                    where="simulation",
+                    expected=f"numbers of at least {least:g}, or NaN where unknown",
+                )
+        if self.years is not None and not ((self.years >= 0) & np.isfinite(self.years)).all():
+            raise DataError("years with a value that is no time", where="simulation", expected="0 or more")
+        if self.factor is not None and not ((self.factor > 0) & np.isfinite(self.factor)).all():
+            raise DataError(
+                "a split factor that is no positive number", where="simulation", expected="1 without a split"
+            )
 
     def rows(self, start: int, stop: int) -> Conditions:
         """Those of the decisions ``start <= t < stop``."""

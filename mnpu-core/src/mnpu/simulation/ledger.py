@@ -30,6 +30,7 @@ class _Rows:
     market: tuple[np.ndarray, ...]
     conditions: tuple[np.ndarray, ...]
     settings: np.ndarray
+    gone: np.ndarray
 
     @classmethod
     def of(cls, market: Market, costs: CostModel, execution: Execution, conditions: Conditions) -> _Rows:
@@ -40,9 +41,12 @@ class _Rows:
         kept = [defaults[name] if (values := getattr(conditions, name)) is None else values for name in defaults]
         # The price at the next fill is one of those in between; where the extreme is not known, it is the one that is.
         for values, extreme in ((conditions.low, np.fmin), (conditions.high, np.fmax)):
-            kept.append(market.returns if values is None else extreme(values, market.returns))
+            reached = market.returns if values is None else extreme(values, market.returns)
+            ended = market.returns == -1.0 if values is not None else None  # it is worth what it became
+            kept.append(reached if ended is None or not ended.any() else np.where(ended, -1.0, reached))
         kept = [np.ascontiguousarray(values, dtype=np.float64) for values in kept]
         years = np.zeros(n_rows) if conditions.years is None else np.asarray(conditions.years, dtype=np.float64)
+        factor = np.ones((1, n_assets)) if conditions.factor is None else np.ascontiguousarray(conditions.factor)
         settings = {
             "commission": costs.commission_bps,
             "half_spread": costs.half_spread_bps,
@@ -56,9 +60,14 @@ class _Rows:
             "carry": float(execution.carry),
             "maintenance": execution.maintenance or 0.0,
         }
-        arrays = (market.prices, market.fillable, market.returns, market.income)
+        # Orders are in shares of the day, so that lots are; money is the same in either.
+        prices = market.prices if conditions.factor is None else market.prices / factor
+        arrays = (prices, market.fillable, market.returns, market.income)
         return cls(
-            tuple(map(np.ascontiguousarray, arrays)), (*kept, years), np.array([settings[name] for name in SETTINGS])
+            tuple(map(np.ascontiguousarray, arrays)),
+            (*kept, years, factor),
+            np.array([settings[name] for name in SETTINGS]),
+            market.gone,
         )
 
 
@@ -162,7 +171,7 @@ class SizedAccount(Account):
     Attributes
     ----------
     pending : float64 (A,)
-        Shares that earlier orders still want.
+        Shares of the day that earlier orders still want.
     costs : float64 (6,)
         Of the last bar, by kind, fractions of the equity before its trade.
     """
@@ -180,9 +189,11 @@ class SizedAccount(Account):
 
     def trade(self, t: int, targets: np.ndarray, sent: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
         """Send orders toward ``targets`` (A,) where ``sent`` (A,); the cost, what was asked for and what was filled."""
-        from mnpu.simulation.order_loops import fill_row
+        from mnpu.simulation.order_loops import carry_over, fill_row
 
         price, fillable, _, _ = self._rows.market
+        carry_over(self.pending, self._rows.conditions[7], t)
+        self.pending[self._rows.gone[t]] = 0.0
         volume, usual, volatility = (_at(values, t) for values in self._rows.conditions[:3])
         after, asked, filled = (np.zeros_like(self.weights) for _ in range(3))
         self._cost = fill_row(

@@ -26,7 +26,7 @@ import numpy as np
 from mnpu.data.compiled import compiled
 from mnpu.simulation.execution import KINDS, SETTINGS
 
-__all__ = ["fill_row", "hold_row", "run_rows"]
+__all__ = ["carry_over", "fill_row", "hold_row", "run_rows"]
 
 #: Settings by their place in an array of them; the first six are the kinds of cost, in a row of costs too.
 COMMISSION, HALF_SPREAD, IMPACT, BORROW, FUNDING, LIQUIDATION = range(len(KINDS))
@@ -52,9 +52,9 @@ def fill_row(
     money : float
         Equity before the trade, in the account's currency.
     price, volume, usual, volatility : float64 (A,)
-        Of the fill; value traded in the bar of the fill; usual value traded a bar and volatility a bar, as known at
-        the decision. NaN where unknown: nothing is filled where a limit needs it, and impact is that of a bar's
-        whole volume.
+        Of the fill, as quoted on that day; value traded in the bar of the fill; usual value traded a bar and
+        volatility a bar, as known at the decision. NaN where unknown: nothing is filled where a limit needs it, and
+        impact is that of a bar's whole volume.
     pending : float64 (A,)
         Shares that earlier orders still want; updated in place. A new order replaces them.
     s : float64 (11,)
@@ -96,7 +96,9 @@ def fill_row(
         whole_lots = _whole_lots(shares, sent[i] and targets[i] == 0.0, price[i], s)
         got = _available(whole_lots, price[i], volume[i], s)
         pending[i] = whole_lots - got if s[CARRY] != 0.0 else 0.0
-        part = got / shares if shares != 0.0 else 0.0
+        part = 0.0
+        if shares != 0.0:  # an order beyond all numbers is whole, too: what it costs then loses the account
+            part = 1.0 if got == shares else got / shares
         filled[i] = asked[i] * part
         size = abs(filled[i])
         own = _impact(size, money, usual[i], volatility[i], s)
@@ -173,6 +175,16 @@ def hold_row(
 
 
 @compiled
+def carry_over(pending: Any, factor: Any, t: int) -> None:
+    """Shares of the day before as those of row ``t``, in place: after a split of 2 to 1 there are twice as many."""
+    if t == 0 or len(factor) == 1:
+        return
+    for i in range(len(pending)):
+        if pending[i] != 0.0 and factor[t, i] != factor[t - 1, i]:
+            pending[i] *= factor[t, i] / factor[t - 1, i]
+
+
+@compiled
 def _impact(size: float, money: float, usual: float, volatility: float, s: Any) -> float:
     """Cost of one unit of a trade of ``size``, fraction of equity, by the square-root law."""
     if s[IMPACT] == 0.0:
@@ -223,7 +235,8 @@ def run_rows(
     market : tuple of (T, A) arrays
         Fill price, fillable, returns, income.
     rows : tuple of (T, A) or (1, A) arrays
-        Volume, usual volume, volatility, funding, low, high; one row stands for all. Last, years (T,).
+        Volume, usual volume, volatility, funding, low, high; one row stands for all. Then years (T,), and the split
+        factor (T, A) or (1, A).
     capital : float
     s : float64 (11,)
     books : tuple of float64 (T, A)
@@ -242,7 +255,7 @@ def run_rows(
         Orders that were written.
     """
     price, fillable, returns, income = market
-    volume, usual, volatility, funding, low, high, years = rows
+    volume, usual, volatility, funding, low, high, years, factor = rows
     before, after, filled = books
     asked = np.zeros(targets.shape[1])
     n_rows, n_assets = targets.shape
@@ -251,6 +264,7 @@ def run_rows(
     equity, n = 1.0, 0
     for t in range(n_rows):
         before[t] = held
+        carry_over(pending, factor, t)
         sent[:] = rebalance[t] and np.isfinite(targets[t]).all()
         whole = fill_row(
             held, targets[t], sent, fillable[t], equity * capital, price[t], _row(volume, t), _row(usual, t),

@@ -9,12 +9,13 @@ import numpy as np
 
 from mnpu.data.actions import bar_returns
 from mnpu.data.calendars import get_calendar
+from mnpu.data.conditions import USUAL
 from mnpu.types import Forecast, Panel
 
 __all__ = ["VOLUME_BARS", "Surroundings", "surroundings"]
 
-#: Bars over which traded value is averaged.
-VOLUME_BARS = 20
+#: Bars over which traded value is averaged, as for what a market can take.
+VOLUME_BARS = USUAL
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,11 @@ def _window(rows: np.ndarray, stop: int, length: int) -> np.ndarray:
 
 
 def _daily_value(panel: Panel, start: int, stop: int) -> np.ndarray:
-    """Mean traded value of the last `VOLUME_BARS` bars, times the bars of a day, (stop - start, A)."""
+    """Mean traded value of the last `VOLUME_BARS` bars, times the bars of a day, (stop - start, A).
+
+    This is what can be sold in a day, so a bar without a trade counts as nothing. `mnpu.data.conditions` asks how large
+    a trade is beside the bar that it is filled in, so its usual value is that of bars that traded.
+    """
     if "volume" not in panel.fields:
         return np.full((stop - start, len(panel.symbols)), np.nan)
     calendar = get_calendar(panel.calendar)

@@ -62,14 +62,15 @@ class Panel:
         The session (trading day) each bar belongs to, in the calendar's own time zone.
     symbols : tuple of str (A,)
     fields : mapping of str to float64 ndarray (T, A)
-        Some of ``open high low close volume split_factor dividend total_close delisting``. Row t holds what was known
-        at ``times[t]``.
+        Some of ``open high low close vwap volume split_factor dividend total_close delisting``. Row t holds what was
+        known at ``times[t]``.
         Prices and volumes are continuous over splits: as traded, times (volumes: divided by) ``split_factor``,
         the product of all splits up to and including bar t. So a later split never changes an earlier row, and
         ``close / split_factor`` is the price as traded. ``dividend`` is the cash per share, in the same units, of the
         first bar without it, 0 in other bars; ``total_close`` the close with dividends bought back, for returns
         only. ``delisting`` is the cash that a share became after its last bar, NaN in all rows but that one. Bars
-        that were put together also have ``open_factor``, the split factor of their open.
+        that were put together also have ``open_factor``, the split factor of their open. ``vwap`` is the volume
+        weighted average price of the bar, where somebody knows it.
     tradable : bool ndarray (T, A)
         True where the symbol is listed and has a bar at t: it is neither halted nor missing.
     datasets : tuple of DatasetInfo (A,)

@@ -55,7 +55,7 @@ def labels_so_far(target: Callable[[Panel, str], Labels], panel: Panel, fill: st
         ``target(panel, fill) -> Labels``.
     panel : Panel
         The first rows serve the labels' look-back: see `lookback_of`.
-    fill : {"next_close", "next_open"}
+    fill : {"next_close", "next_open", "vwap"}
     ahead : int
         Bars from a decision to the end of its longest label, at the most.
     """
@@ -75,7 +75,7 @@ def labels_so_far(target: Callable[[Panel, str], Labels], panel: Panel, fill: st
 def _to_come(panel: Panel, bars: int, fill: str) -> tuple[np.ndarray, np.ndarray]:
     """When so many bars after the last one may close (ns), and their sessions."""
     last, session = int(panel.instants[-1]), panel.sessions[-1]
-    if fill == "next_close":  # at no instant but a close is anything filled
+    if fill != "next_open":  # at no instant but a close is a fill complete
         return last + 1 + np.arange(bars), np.repeat(session, bars)
     calendar = get_calendar(panel.calendar)
     days = 14 + 2 * bars * (7 if panel.frequency == "1w" else 1)
