@@ -14,6 +14,7 @@ from mnpu.accounts import market_around
 from mnpu.data.conditions import execution_arrays
 from mnpu.data.currency import in_account_currency
 from mnpu.data.fills import fill_prices
+from mnpu.data.store import Store
 from mnpu.guard import Chain
 from mnpu.simulation.costs import CostModel
 from mnpu.simulation.execution import Conditions, Execution
@@ -265,3 +266,27 @@ def test_shares_of_two_currencies_with_lots_and_a_split(make_panel):
     assert money(outcome)[1] == round(10_000 - 4_950 - 4_960 - 4.95495495 - 4.96496497 + 4_950 + 6_138, 2) == 11_168.08
     held = outcome.positions.weights[1] * outcome.equity[1] * CAPITAL
     assert held == pytest.approx([99 * 50.0, 124 * 55 * 0.9], abs=1e-6)
+
+
+def test_apple_is_traded_in_round_lots_before_and_after_its_split_of_2005(demo_store):
+    """Real prices: two for one on 28 February 2005, at which the shares of a holder double and their value does not."""
+    panel = Store.open(demo_store).panel(["AAPL"], start="2005-02-01", end="2005-03-31", dataset="us_ohlcv_daily")
+    n = len(panel.times) - 2
+    arrays = execution_arrays(panel, fill_prices(panel), "next_close")
+    outcome = simulate(
+        Positions(panel.times[:n], panel.symbols, np.where(np.arange(n) % 3, 0.7, 0.4)[:, None], np.arange(n) % 2 == 0),
+        **market_around(panel, fill_prices(panel), 0, n),
+        costs=CostModel(**COSTS),
+        execution=Execution(capital=1e6, lot=100),
+        conditions=Conditions(**{name: values[:n] for name, values in arrays.items()}),
+    )
+    quoted = (panel["close"] / panel["split_factor"])[1 : n + 1, 0]  # as on the screen on that day
+    paid = sum(outcome.costs.values())
+    held = outcome.positions.weights[:, 0] * outcome.equity[:-1] * (1 - paid) * 1e6 / quoted
+    np.testing.assert_allclose(held / 100, np.round(held / 100), atol=1e-6)
+    split = int(np.flatnonzero(np.diff(panel["split_factor"][1 : n + 1, 0]))[0]) + 1
+    assert f"{panel.sessions[split + 1]}" == "2005-02-28"
+    assert quoted[split] / quoted[split - 1] == pytest.approx(0.5, abs=0.05)
+    kept = [t for t in range(1, n) if t % 2]  # the decisions that send nothing
+    assert all(held[t] == pytest.approx(held[t - 1] * (2 if t == split else 1)) for t in kept)
+    assert any(round(held[t] / 100) % 2 for t in range(split, n))  # a round lot of the new shares, half of an old one
