@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from mnpu.atomic import write_atomically
+from mnpu.judging import is_beyond_luck
+from mnpu.metrics.significance import CONFIDENCE
 from mnpu.sweep.agenda import section
 from mnpu.sweep.catalogue import COLUMNS, Catalogue
-from mnpu.sweep.choice import LUCK
 from mnpu.sweep.differences import compared
 from mnpu.sweep.pictures import critical_differences, pareto_front
 
@@ -25,6 +26,7 @@ NAMES = {
     "total_return_net": ("ROI", "compound net return over the whole time, fraction"),
     "sharpe": ("Sharpe", "annualised, of net returns"),
     "dsr": ("DSR", "probability that the true Sharpe ratio is above zero, after every recipe tried on the data"),
+    "pbo": ("PBO", "probability that choosing the best of the rows with these decisions is overfitted"),
     "max_drawdown": ("drawdown", "largest, fraction"),
     "rank_ic": ("rank IC", "mean over the decisions; none for one symbol"),
     "coverage_0.90": ("coverage", "of the 90 % intervals, 0.90 is right"),
@@ -69,5 +71,5 @@ def write(found: Catalogue, docs: Path, rows: Path) -> Path:
 def _luck(found: Catalogue) -> list[str]:
     """How many rows luck explains."""
     known = [ratio for entry in found.entries if (ratio := entry.values.get("dsr")) is not None]
-    luck = sum(ratio < LUCK for ratio in known)
-    return [f"{luck} of {len(known)} rows have a DSR below {LUCK}: they are not distinguishable from luck."]
+    luck = sum(not is_beyond_luck(ratio) for ratio in known)
+    return [f"{luck} of {len(known)} rows have a DSR below {CONFIDENCE}: they are not distinguishable from luck."]

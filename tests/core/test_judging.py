@@ -372,7 +372,9 @@ def test_one_number_wherever_it_is_shown(tmp_path, noise, mnpu):
     assert listed["words"] == shown["words"] == "not distinguishable from luck"
     human = mnpu("runs", "list", "--runs", runs)[1].splitlines()
     assert all(line.endswith("not distinguishable from luck") for line in human[1:])
-    assert "not distinguishable from luck (DSR" in mnpu("runs", "show", listed["run_id"], "--runs", runs)[1]
+    human = mnpu("runs", "show", listed["run_id"], "--runs", runs)[1]
+    assert "not distinguishable from luck (DSR" in human
+    assert human.rstrip().endswith("; 0 of 0 honesty gates passed")  # nobody ran any here
 
 
 def test_what_a_run_prints_at_its_end_says_it_too(tmp_path, noise, capsys):

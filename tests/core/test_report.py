@@ -123,6 +123,7 @@ class TestLuck:
         for section in (headline.headline(told), headline.comparison(told)):
             assert f"omni: {words} (DSR " in text_of(section)
         assert f"**{words.capitalize()}.**" in text_of(luck.luck(told))
+        assert "4 of 4 honesty gates passed." in text_of(headline.headline(told))
 
     def test_the_deflated_ratio_stands_beside_the_ratio_of_every_strategy(self, result):
         for table in (headline.comparison_table(result), headline.summary_table(result)):

@@ -92,6 +92,16 @@ def test_trials_are_judged_on_the_bars_that_all_have(tmp_path, nets):
     assert found.pbo == pytest.approx(overfitted(nets[:4, 12:], 16), abs=1e-12)
 
 
+def test_twins_are_nothing_to_choose_among(tmp_path, nets):
+    """A model without chance has the same returns for every seed: ties would count as overfitted."""
+    a_sweep(tmp_path / "one", [(f"m{n}", a_result(nets[0], ALL)) for n in range(3)])
+    [found] = choices(read_catalogue(tmp_path / "one", "s"))
+    assert (found.pbo, found.effective, found.reason) == (None, 1, "there is nothing to choose among")
+    a_sweep(tmp_path / "two", [(f"m{n}", a_result(nets[k], ALL)) for n, k in enumerate((0, 1, 2, 1, 0))])
+    [found] = choices(read_catalogue(tmp_path / "two", "s"))
+    assert found.pbo == pytest.approx(overfitted(nets[:3], 16), abs=1e-12)
+
+
 def test_every_path_of_a_split_is_asked(tmp_path, nets, rng):
     paths = rng.normal(0.0004, 0.01, (3, 4, 120))
     results = []

@@ -63,7 +63,7 @@ def test_the_choice_reads_nothing_locked_and_the_look_nothing_else(runs, mnpu):
     after = shown(mnpu, runs)
     assert after["trials"] == 2, "a look is no trial of the sweep"
     assert [one["run_id"] for one in after["looks"]] == [found["run_id"]]
-    assert "look 1 at the locked range" in mnpu("sweep", "show", "locked", "--runs", runs)[1]
+    assert "Look 1 at the locked range" in mnpu("sweep", "show", "locked", "--runs", runs)[1]
 
     [other] = [
         row["run_id"]

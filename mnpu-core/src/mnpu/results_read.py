@@ -34,7 +34,7 @@ from mnpu.types import (
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["read_metrics", "read_result", "read_returns"]
+__all__ = ["read_metrics", "read_result"]
 
 
 def read_result(run_dir: str | Path) -> Result:
@@ -79,28 +79,6 @@ def read_result(run_dir: str | Path) -> Result:
             where=str(folder),
             next_step="Run the pipeline again; what is there was left as it is.",
         ) from error
-
-
-def read_returns(run_dir: str | Path) -> tuple[pd.DatetimeIndex, np.ndarray, np.ndarray]:
-    """Decision times (T,) of the judged strategy, its net returns (T,), and those of every path of its split (P, T).
-
-    There are no paths where the split has one history. Nothing else of the run is read.
-
-    Raises
-    ------
-    MnpuError
-        The run holds no result, or a damaged one.
-    """
-    folder = Path(run_dir)
-    record = _read_json(folder / "result.json")
-    try:
-        days = Rows(read_table(folder / "diagnostics.parquet"), record["strategies"][0]["name"])
-        times, net = days.instants("time"), days.floats("net")
-        paths = read_table(folder / "paths.parquet")
-        every = np.zeros((0, len(times))) if paths is None else Rows(paths, None).floats("net").reshape(-1, len(times))
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise MnpuError(f"the result is damaged ({type(error).__name__}: {error})", where=str(folder)) from error
-    return times, net, every
 
 
 def read_metrics(run_dir: str | Path) -> dict[str, Any]:

@@ -237,8 +237,10 @@ def _print_numbers(found: Sequence[Mapping[str, Any]]) -> None:
     click.echo(table(columns, rows, right=columns[1:-1]))
     click.echo()
     for facts in found:
+        gates = facts["metrics"].get("gates", [])
+        passed = sum(gate["passed"] for gate in gates)
         if facts["told"]:
-            click.echo(f"{facts['run_id']}: {facts['told']}")
+            click.echo(f"{facts['run_id']}: {facts['told']}; {passed} of {len(gates)} honesty gates passed")
 
 
 def _with_judgement(facts: Mapping[str, Any]) -> dict[str, Any]:

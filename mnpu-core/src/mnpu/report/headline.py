@@ -68,11 +68,17 @@ def headline(result: Result) -> Section:
             f"> **The locked range was unlocked**, {times}. Only the first look is out of sample; choosing after one "
             "makes every later one a part of the search."
         )
-    blocks.append(f"> **{verdict(result)}**")
+    blocks.append(f"> **{verdict(result)}** {_gates(result)}")
     blocks.append(Table(columns=("Measure", "Value"), rows=tiles, kind="tiles"))
     blocks.append("> **Survivorship and hindsight.** " + " ".join(_hindsight(result)))
     blocks.extend(missing_reasons(shown))
     return Section("Headline", tuple(blocks))
+
+
+def _gates(result: Result) -> str:
+    if not result.gates:
+        return "No honesty gate was run."
+    return f"{sum(gate.passed for gate in result.gates)} of {len(result.gates)} honesty gates passed."
 
 
 def comparison_table(result: Result) -> Table:

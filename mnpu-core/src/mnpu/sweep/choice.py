@@ -16,16 +16,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mnpu.errors import MnpuError
+from mnpu.judging import is_beyond_luck
 from mnpu.metrics.overfitting import BLOCKS, pbo
 from mnpu.metrics.significance import dsr
 from mnpu.metrics.trials import counted_trials, effective_trials
-from mnpu.results_read import read_returns
+from mnpu.results_returns import Returns, read_returns
 from mnpu.sweep.catalogue import Catalogue, Entry, axes_of
 
-__all__ = ["LUCK", "Choice", "Look", "choices", "cscv_blocks", "said"]
+__all__ = ["Choice", "Look", "choices", "cscv_blocks", "said"]
 
 COIN = 0.5  #: The probability of overfitting where what is chosen says nothing about what it will be.
-LUCK = 0.95  #: A deflated Sharpe ratio below it is not distinguishable from luck.
 
 
 class Look(NamedTuple):
@@ -63,7 +63,7 @@ class Choice:
     dsr, dsr_all : float or None
         Deflated Sharpe ratio of the best after the effective number of trials, and after all of them.
     pbo : float or None
-        Probability of backtest overfitting of choosing by Sharpe ratio among the finished trials.
+        Probability of backtest overfitting of choosing by Sharpe ratio among the finished trials whose returns differ.
     pbo_blocks : int
         Into which the bars were cut.
     pbo_paths : tuple of float
@@ -93,7 +93,7 @@ class Choice:
     @property
     def luck(self) -> bool:
         """Whether luck is a likely reason: so it is where nobody can say."""
-        return self.dsr is None or self.dsr < LUCK
+        return not is_beyond_luck(self.dsr)
 
 
 def choices(catalogue: Catalogue) -> list[Choice]:
@@ -138,19 +138,26 @@ def _choice(catalogue: Catalogue, block: str, entries: Sequence[Entry], best: En
 
 def _returns(catalogue: Catalogue, entries: Sequence[Entry]) -> tuple[np.ndarray, np.ndarray]:
     """Net returns (N, T) on the bars that all trials have, and those of P paths (P, N, T); none for one history."""
-    series = [read_returns(catalogue.runs / entry.run_id) for entry in entries]
-    common = series[0][0]
-    for times, _, _ in series[1:]:
-        common = common.intersection(times)
+    series = [_read(catalogue, entry) for entry in entries]
+    common = series[0].times
+    for each in series[1:]:
+        common = common.intersection(each.times)
     for entry in entries:
         if entry.span is not None:
             common = common[(common >= entry.span[0]) & (common <= entry.span[1])]
-    rows = [times.get_indexer(common) for times, _, _ in series]
-    net = np.stack([values[own] for (_, values, _), own in zip(series, rows, strict=True)])
-    counts = {len(paths) for _, _, paths in series}
-    if counts == {0} or len(counts) > 1:
+    rows = [each.times.get_indexer(common) for each in series]
+    net = np.stack([each.net[own] for each, own in zip(series, rows, strict=True)])
+    paths = [each.paths for each in series if each.paths is not None]
+    if len(paths) < len(series) or len({len(each) for each in paths}) > 1:
         return net, np.zeros((0, *net.shape))
-    return net, np.stack([paths[:, own] for (_, _, paths), own in zip(series, rows, strict=True)], axis=1)
+    return net, np.stack([each[:, own] for each, own in zip(paths, rows, strict=True)], axis=1)
+
+
+def _read(catalogue: Catalogue, entry: Entry) -> Returns:
+    found = read_returns(catalogue.runs / entry.run_id)
+    if found is None:
+        raise MnpuError("the run holds no result", where=str(catalogue.runs / entry.run_id))
+    return found
 
 
 def _judged(returns: np.ndarray, best: int, failed: int) -> dict[str, Any]:
@@ -181,8 +188,10 @@ def cscv_blocks(bars: int) -> int:
 
 def _overfitted(returns: np.ndarray, paths: np.ndarray) -> dict[str, Any]:
     blocks = cscv_blocks(returns.shape[1])
-    if len(returns) < 2 or blocks < 2:
-        return {"reason": "there is nothing to choose among" if len(returns) < 2 else "there are too few bars"}
+    different = np.unique(returns, axis=0, return_index=True)[1]  # a seed that changes nothing is no other strategy
+    if len(different) < 2 or blocks < 2:
+        return {"reason": "there is nothing to choose among" if len(different) < 2 else "there are too few bars"}
+    returns, paths = returns[np.sort(different)], paths[:, np.sort(different)]
     every = tuple(sorted(pbo(path, blocks=blocks).pbo for path in paths))
     return {"pbo": pbo(returns, blocks=blocks).pbo, "pbo_blocks": blocks, "pbo_paths": every}
 
@@ -210,8 +219,8 @@ def said(choice: Choice, *, objective: str, sweep: str) -> list[str]:
     else:
         luck = "not distinguishable from luck" if choice.luck else "luck is not a likely reason"
         lines.append(
-            f"Its deflated Sharpe ratio is {choice.dsr:.2f} after the {choice.effective} independent trials that all "
-            f"amount to, {_two(choice.dsr_all)} if all {choice.trials} count: {luck}."
+            f"Its deflated Sharpe ratio is {choice.dsr:.2f} after {_count(choice.effective)} that all amount to, "
+            f"{_two(choice.dsr_all)} if all {choice.trials} count: {luck}."
         )
     if choice.pbo is not None:
         paths = choice.pbo_paths
@@ -222,6 +231,10 @@ def said(choice: Choice, *, objective: str, sweep: str) -> list[str]:
             f"{choice.bars:,} bars{beside}){chance}."
         )
     return [*lines, *(_said_of_the_lock(choice, sweep))]
+
+
+def _count(trials: int | None) -> str:
+    return "the one independent trial" if trials == 1 else f"the {trials} independent trials"
 
 
 def _two(value: float | None) -> str:
