@@ -50,6 +50,10 @@ class Liquidity(Rule):
         super().__init__(action)
         self.capital, self.days, self.participation = capital, days, participation
 
+    def _code(self, i: int, book: Book) -> str:
+        unknown = book.volume is not None and np.isnan(book.volume[i])
+        return "LIQUIDITY_VOLUME_UNKNOWN" if unknown else self.codes[0]
+
     def measure(self, weights: Any, book: Book) -> Any:
         """Absolute weights, (..., A)."""
         return array_namespace(weights).abs(weights)
@@ -70,7 +74,3 @@ class Liquidity(Rule):
     def kernel_params(self, symbols: Sequence[str]) -> list[float]:
         """As the kernel takes them."""
         return [self.capital, self.days * self.participation]
-
-    def _code(self, i: int, book: Book) -> str:
-        unknown = book.volume is not None and np.isnan(book.volume[i])
-        return "LIQUIDITY_VOLUME_UNKNOWN" if unknown else self.codes[0]
