@@ -198,6 +198,9 @@ def test_no_rule_looks_at_what_comes_later(rng):
             Turnover(0.4, 0.5),
             Drawdown(floor=0.3),
             DailyLoss(),
+            Concentration(1.1),
+            Leverage(1.2, 0.5, {"A": 0.4}),
+            KillSwitch("STOP"),
         ]
         seen.append(stepped(chain, path, [0.7, 0.6], around=around).targets.weights)
     # the decision of row 60 is made at the instant of fill 59, which both share

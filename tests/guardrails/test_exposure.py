@@ -88,6 +88,12 @@ def test_each_limit_has_its_own_code():
     assert codes(Exposure(1.0, 1.0, 1.0), [0.5, 0.1]) == []
 
 
+@pytest.mark.parametrize("action", ["warn", "scale", "de-risk"])
+def test_what_was_done_stands_in_the_violation(action):
+    decided = Chain([Exposure(0.5, None, None, action=action)]).decide(np.array([0.5, 0.1]), book_of([0.0, 0.0]))
+    assert [(v.code, v.action) for v in decided.violations] == [("EXPOSURE_GROSS", action)]
+
+
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.2, 0.6, 1.5]), st.sampled_from([0.0, 0.2, 1.0]))
 @settings(max_examples=40, deadline=None)
 def test_over_thousands_of_books_limits_hold_and_no_excess_grows(seed, gross, net):

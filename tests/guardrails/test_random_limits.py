@@ -43,8 +43,10 @@ def test_every_registered_guardrail_is_tried():
 @pytest.mark.parametrize("action", ["scale", "de-risk"])
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_guardrail_keeps_its_promises_over_ten_thousand_books(name, action):
+    slow = name.startswith("tail_risk") and action == "de-risk"  # a tail is long, and taken back alike in every rule
+
     @given(SEEDS)
-    @settings(max_examples=SETTINGS, deadline=None, database=None)
+    @settings(max_examples=SETTINGS // 4 if slow else SETTINGS, deadline=None, database=None)
     def check(seed):
         rule, excess, proposed, book, tries = a_rule(name, seed, action)
         assert broken(rule.limit, excess, proposed, book, tries) == []

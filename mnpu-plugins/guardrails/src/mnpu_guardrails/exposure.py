@@ -111,7 +111,7 @@ class Exposure:
         report = Reporter("exposure", book)
         wanted, held = report.unreadable(np.asarray(proposed)), np.asarray(book.weights)
         report.untradable(wanted)
-        done: Any = "warn" if self.action == "warn" else "scale"
+        done: Any = self.action
         symbol = INFINITY if self.per_symbol is None else self.per_symbol
         for i in np.flatnonzero(book.tradable & (np.abs(wanted) > symbol + 1e-9)):
             report.add("EXPOSURE_SYMBOL", symbol, wanted[i], symbol=book.symbols[i], action=done)

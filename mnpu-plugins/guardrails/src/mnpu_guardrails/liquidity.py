@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
 from array_api_compat import array_namespace
 from pydantic import Field
 
-from mnpu.types import Book, Violation
+from mnpu.types import Book
 from mnpu_guardrails.rule import NO_LIMIT, Action, Rule, action_code, as_column, reduced
 
 __all__ = ["Liquidity"]
@@ -51,6 +50,10 @@ class Liquidity(Rule):
         super().__init__(action)
         self.capital, self.days, self.participation = capital, days, participation
 
+    def _code(self, i: int, book: Book) -> str:
+        unknown = book.volume is not None and np.isnan(book.volume[i])
+        return "LIQUIDITY_VOLUME_UNKNOWN" if unknown else self.codes[0]
+
     def measure(self, weights: Any, book: Book) -> Any:
         """Absolute weights, (..., A)."""
         return array_namespace(weights).abs(weights)
@@ -67,15 +70,6 @@ class Liquidity(Rule):
         xp = array_namespace(weights)
         most = self.limits(weights, book)
         return xp.where(book.tradable, xp.minimum(xp.maximum(weights, -most), most), weights)
-
-    def explain(self, proposed: np.ndarray, allowed: np.ndarray, book: Book) -> list[Violation]:
-        """As of any rule; a volume that is not known has a code of its own."""
-        reasons = super().explain(proposed, allowed, book)
-        if book.volume is None:
-            return reasons
-        unknown = {s for s, volume in zip(book.symbols, np.asarray(book.volume), strict=True) if np.isnan(volume)}
-        named = lambda v: v.code == self.codes[0] and v.symbol in unknown  # noqa: E731
-        return [replace(v, code="LIQUIDITY_VOLUME_UNKNOWN") if named(v) else v for v in reasons]
 
     def kernel_params(self, symbols: Sequence[str]) -> list[float]:
         """As the kernel takes them."""

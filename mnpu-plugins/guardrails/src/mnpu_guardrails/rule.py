@@ -153,8 +153,12 @@ class Rule:
         by_symbol = len(self.codes) < len(measured) or self._by_symbol
         for i in np.flatnonzero(measured > limits + 1e-9):
             symbol = book.symbols[i] if by_symbol else ""
-            own = self.codes[0] if by_symbol else self.codes[i]
+            own = self._code(int(i), book) if by_symbol else self.codes[i]
             report.add(code or own, limits[i], measured[i], symbol=symbol, action=action)
+
+    def _code(self, i: int, book: Book) -> str:
+        """The code for symbol ``i`` of a rule that has one limit for each."""
+        return self.codes[0]
 
     _by_symbol = False
 
