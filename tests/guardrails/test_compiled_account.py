@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnpu.guard import Chain, GrossCap
-from mnpu.simulation import books
 from mnpu.simulation.costs import CostModel
 from mnpu.simulation.simulate import simulate
 from mnpu.simulation.surroundings import Surroundings

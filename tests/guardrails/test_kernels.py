@@ -9,7 +9,7 @@ import pytest
 
 from mnpu.guard import GrossCap
 from mnpu.guard_kernels import EXCESS, LIMIT, REMEMBER, compiled_chain, numbers_of, past_of, series_of
-from mnpu.testing.guardrails import random_books
+from mnpu.testing.guardrails import laws, random_books
 from mnpu_guardrails.brakes import DailyLoss, Drawdown, KillSwitch
 from mnpu_guardrails.concentration import Concentration
 from mnpu_guardrails.exposure import Exposure
@@ -99,3 +99,15 @@ def test_a_rule_that_changes_a_shipped_one_has_no_kernel_unless_it_brings_one():
             return weights / 2
 
     assert Halved().kernel is None
+
+
+def test_the_kit_sees_a_kernel_that_is_not_its_rule():
+    class Wrong(Leverage):
+        """Allows twice as much where it is compiled."""
+
+        def kernel_params(self, symbols):
+            return [0.0, 2 * self.leverage, *super().kernel_params(symbols)[2:]]
+
+    broken = [outcome for outcome in laws(lambda: Wrong(0.5)) if not outcome.passed]
+    assert ["kernel" in outcome.law for outcome in broken] == [True]
+    assert [outcome for outcome in laws(lambda: Leverage(0.5)) if not outcome.passed] == []

@@ -6,22 +6,18 @@ precision, C-ordered::
 
     kernel(task, weights, held, tradable, numbers, series, past, seen, params, state, work, over) -> bool
 
-=============  =======================================================================================================
-``task``       `LIMIT`: ``weights`` (A,) become what ``rule.limit`` allows of them; true where what it was given is
-               above a limit by more than 5e-10, or a warning is due: where it is false and nothing has changed, no
-               limit is exceeded and ``explain`` has nothing to say. `EXCESS`: ``over`` (k,) becomes ``excess_of(rule)`` of ``weights``.
-               `REMEMBER`: ``state`` (m,) becomes ``rule.remember`` where ``weights`` is what is allowed.
-``held``       the drifted weights (A,), with ``tradable`` (A,) bool
-``numbers``    (5,) at the places `EQUITY` ... `YEAR`, NaN where unknown
-``series``     (2, A), the rows `VOLUME` and `AGE`, NaN where unknown
-``past``       (K, A) trailing returns, the newest last, 0 where there was none
-``seen``       (K + 1, A), how many returns there have been before each row of ``past``: their differences say which
-               were there
-``params``     what ``kernel_params`` gave
-``state``      (m,) the rule's memory, zeros for a new account; only `REMEMBER` writes it
-``work``       ``rule.kernel_work(symbols)`` numbers for the kernel's own use, or none; ``work[0]`` is 0 at the first
-               call of a decision, the rest is what the kernel left there
-=============  =======================================================================================================
+* ``task`` is `LIMIT`: ``weights`` (A,) become what ``rule.limit`` allows of them; true where what it was given is above
+  a limit by more than 5e-10, or a warning is due: where it is false and nothing has changed, no limit is exceeded and
+  ``explain`` has nothing to say. Or `EXCESS`: ``over`` (k,) becomes ``excess_of(rule)`` of ``weights``. Or `REMEMBER`:
+  ``state`` (m,) becomes ``rule.remember`` where ``weights`` is what is allowed;
+* ``held`` are the drifted weights (A,), with ``tradable`` (A,) bool;
+* ``numbers`` (5,) at the places `EQUITY` ... `YEAR`, ``series`` (2, A) in the rows `VOLUME` and `AGE`; NaN is unknown;
+* ``past`` (K, A) are trailing returns, the newest last, 0 where there was none; ``seen`` (K + 1, A), how many returns
+  there have been before each row of ``past``: their differences say which were there;
+* ``params`` are what ``kernel_params`` gave; ``state`` (m,) is the rule's memory, zeros for a new account: only
+  `REMEMBER` writes it;
+* ``work`` are ``rule.kernel_work(symbols)`` numbers for the kernel's own use, or none; ``work[0]`` is 0 at the first
+  call of a decision, the rest is what the kernel left there.
 
 The array-API functions of a rule are its definition; the conformance kit holds the kernel equal to them. A rule whose
 memory depends on what was proposed, beside what was allowed, cannot have a kernel.
@@ -58,7 +54,7 @@ __all__ = [
 
 #: Tasks of a kernel.
 LIMIT, EXCESS, REMEMBER = range(3)
-#: Places in ``numbers``; the day is counted from 1 in 1970 and from -1 backwards before, the last is the bars of a year.
+#: Places in ``numbers``; the day is counted from 1 in 1970 and from -1 backwards before, the last are a year's bars.
 EQUITY, PEAK, DAY_EQUITY, DAY, YEAR = range(5)
 #: Rows of ``series``.
 VOLUME, AGE = range(2)

@@ -44,7 +44,8 @@ DE_RISK, WARN = 1.0, 2.0
 
 _VECTOR, _TABLE = types.float64[::1], types.float64[:, ::1]
 _ARGUMENTS = (
-    types.int64, _VECTOR, _VECTOR, types.boolean[::1], _VECTOR, _TABLE, _TABLE, _TABLE, _VECTOR, _VECTOR, _VECTOR, _VECTOR,
+    types.int64, _VECTOR, _VECTOR, types.boolean[::1], _VECTOR, _TABLE, _TABLE, _TABLE, _VECTOR, _VECTOR, _VECTOR,
+    _VECTOR,
 )  # fmt: skip
 #: Of every kernel, as `mnpu.guard_kernels` says.
 SIGNATURE = types.boolean(*_ARGUMENTS)
@@ -92,9 +93,7 @@ def call(typing, rules, i, task, weights, held, tradable, numbers, series, past,
         table = context.make_array(kinds[0].types[0])(context, builder, addresses)
         kind = context.call_conv.get_function_type(SIGNATURE.return_type, SIGNATURE.args)
         function = builder.inttoptr(builder.load(builder.gep(table.data, [number])), kind.as_pointer())
-        status, found = context.call_conv.call_function(
-            builder, function, SIGNATURE.return_type, SIGNATURE.args, given
-        )
+        status, found = context.call_conv.call_function(builder, function, SIGNATURE.return_type, SIGNATURE.args, given)
         with cgutils.if_unlikely(builder, status.is_error):
             context.call_conv.return_status_propagate(builder, status)
         return found
@@ -228,10 +227,10 @@ def _excess(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: An
 
 @compiled
 def _moved(one: Any, other: Any) -> bool:
+    found = False
     for i in range(len(one)):
-        if abs(one[i] - other[i]) > 1e-3 * TOLERANCE:
-            return True
-    return False
+        found |= abs(one[i] - other[i]) > 1e-3 * TOLERANCE
+    return found
 
 
 @compiled
@@ -257,18 +256,18 @@ def _rounds(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: An
 @compiled
 def _within(over: Any, bound: Any) -> bool:
     """Whether no excess is above its bound; not where one is NaN."""
+    fine = True
     for k in range(len(over)):
-        if not over[k] <= bound[k]:
-            return False
-    return True
+        fine &= over[k] <= bound[k]
+    return fine
 
 
 @compiled
 def _any_above(over: Any, bound: Any) -> bool:
+    found = False
     for k in range(len(over)):
-        if over[k] > bound[k]:
-            return True
-    return False
+        found |= over[k] > bound[k]
+    return found
 
 
 @compiled

@@ -91,7 +91,7 @@ class Account:
         return Book(marked, tradable, now, self._peak, time, symbols, **own, **told)
 
     def resume(self, weights: np.ndarray, at_fill: float, peak: float, day: int, day_equity: float) -> None:
-        """Stand just after a fill with ``weights`` (A,) and the equity ``at_fill``, on a day that began with another."""
+        """Stand just after a fill: ``weights`` (A,), equity then and at its peak, the day and its first equity."""
         self.weights, self._at_fill, self._peak = weights, at_fill, peak
         self._day, self._day_equity = day, day_equity
 

@@ -195,9 +195,7 @@ def _depends_on_the_path() -> MnpuError:
     )
 
 
-def _outcome(
-    positions: Positions, market: Market, costs: CostModel, books: Books, method: Method
-) -> SimulationOutcome:
+def _outcome(positions: Positions, market: Market, costs: CostModel, books: Books, method: Method) -> SimulationOutcome:
     return SimulationOutcome(
         gross=books.gross,
         net=books.net,

@@ -76,10 +76,10 @@ def compiled_books(
     books, path = tuple(np.zeros(shape) for _ in range(4)), np.zeros((4, shape[0]))
     noted = np.zeros(shape[0], dtype=bool), np.zeros((shape[0], 5)), np.zeros((shape[0], made.places[-1, 1]))
     world = world_of(positions, market, around)
-    lost_at = run_weights(
-        np.ascontiguousarray(positions.weights, dtype=np.float64), 1.0,
-        np.ascontiguousarray(positions.rebalance), world.market, world.told, (made.addresses, made.places, made.params), rates_of(costs), books, path, noted,
-    )  # fmt: skip
+    rules = made.addresses, made.places, made.params
+    asked = np.ascontiguousarray(positions.weights, dtype=np.float64)
+    rebalance, rates = np.ascontiguousarray(positions.rebalance), rates_of(costs)
+    lost_at = run_weights(asked, 1.0, rebalance, world.market, world.told, rules, rates, books, path, noted)
     targets, before, after, traded = books
     cost, gross, net, notional = path
     reasons = _reasons(positions, market, chain, made, around, after, noted)

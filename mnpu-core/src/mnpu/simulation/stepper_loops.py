@@ -146,4 +146,10 @@ def see(
     if day != clock[1]:
         clock[1], clock[2] = day, clock[3]
     clock[3] = now
-    numbers[EQUITY], numbers[PEAK], numbers[DAY_EQUITY], numbers[DAY], numbers[YEAR] = now, clock[0], clock[2], day, year
+    numbers[EQUITY], numbers[PEAK], numbers[DAY_EQUITY], numbers[DAY], numbers[YEAR] = (
+        now,
+        clock[0],
+        clock[2],
+        day,
+        year,
+    )

@@ -252,7 +252,7 @@ def _leaves_input_alone(factory: Callable[..., Any], proposed: np.ndarray, book:
 
 def _equals_its_kernel(factory: Callable[..., Any], proposed: np.ndarray, book: Book) -> str:
     """Is what its kernel is, if it has one, and remembers the same."""
-    rule, known = factory(), [name for name in BATCHED + ("day", "periods_per_year") if getattr(book, name) is not None]
+    rule, known = factory(), [name for name in (*BATCHED, "day", "periods_per_year") if getattr(book, name) is not None]
     if getattr(rule, "kernel", None) is None or (made := compiled_chain([rule], ["rule"], book.symbols, known)) is None:
         return ""
     memory, name = np.zeros((len(proposed), made.places[1, 1])), name_of(rule)

@@ -141,11 +141,10 @@ class Exposure:
     def kernel_params(self, symbols: Sequence[str]) -> list[float]:
         """As the kernel takes them."""
         names, caps = self._limited_groups()
-        place = {name: float(i) for i, name in enumerate(names)}
+        place = dict(zip(names, range(len(names)), strict=True))
         most = [INFINITY if x is None else x for x in (self.gross, self.net, self.per_symbol)]
-        n_groups = -1 if self.per_group is None else len(names)
-        of_each = [place.get(self.groups.get(symbol, ""), -1.0) if names else -1.0 for symbol in symbols]
-        return [action_code(self.action), *most, n_groups, *of_each, *caps]
+        of_each = [place.get(self.groups.get(symbol, ""), -1) for symbol in symbols]
+        return [action_code(self.action), *most, -1 if self.per_group is None else len(names), *of_each, *caps]
 
     def _allows(self, proposed: np.ndarray, book: Book) -> bool:
         """Whether every book is within every limit and leaves what does not trade alone; never for NaN."""
@@ -176,7 +175,9 @@ class Exposure:
         names = sorted(set(self.groups.values())) if self.per_group is not None else []
         if isinstance(self.per_group, Mapping):
             names = [name for name in names if name in self.per_group]
-        return names, [self.per_group[name] if isinstance(self.per_group, Mapping) else self.per_group for name in names]
+        return names, [
+            self.per_group[name] if isinstance(self.per_group, Mapping) else self.per_group for name in names
+        ]
 
     def _over(self, xp: Any, weights: Any, book: Book) -> Any:
         """How far a book is above each limit, (..., 2 + A + groups)."""

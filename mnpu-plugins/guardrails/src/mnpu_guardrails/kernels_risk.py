@@ -90,6 +90,10 @@ def returned(weights, rows, work):
 @partial(compiled, relaxed=("reassoc", "contract"))
 def weighted(weights, rows, x):
     """Sum over all symbols, in any order."""
+    if len(weights) == 1:
+        for k in range(len(rows)):
+            x[k] = rows[k, 0] * weights[0]
+        return
     for k in range(len(rows)):
         total = 0.0
         for i in range(len(weights)):
