@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +12,7 @@ from mnpu.commands._shared import emit, json_option, runs_option, table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mnpu.sweep.catalogue import Catalogue
+    from mnpu.sweep.catalogue import Catalogue, Entry
     from mnpu.sweep.choice import Choice
     from mnpu.sweep.differences import Comparison
 
@@ -94,7 +94,7 @@ def show_command(name: str, metrics: tuple[str, ...], runs: Path, as_json: bool)
     def human() -> None:
         axes = found.kept.axes
         cells = [
-            (*entry.at(axes), *(_number(entry.values.get(column)) for column in columns), entry.run_id, entry.words)
+            (*entry.at(axes), *(_number(entry.values.get(column)) for column in columns), entry.run_id, _words(entry))
             for entry in found.entries
         ]
         if cells:
@@ -107,8 +107,13 @@ def show_command(name: str, metrics: tuple[str, ...], runs: Path, as_json: bool)
             click.echo(f"note: {note}")
         _print_choices(found, chosen)
 
-    told = {"sweep": found.kept, "trials": found.entries, "failed": found.failed, "notes": found.notes}
-    emit(as_json, {**told, "choices": chosen}, human)
+    told = {
+        "sweep": found.kept,
+        "trials": [_entry_json(entry) for entry in found.entries],
+        "failed": found.failed,
+        "notes": found.notes,
+    }
+    emit(as_json, {**told, "choices": [_choice_json(choice) for choice in chosen]}, human)
 
 
 @command.command("compare")
@@ -149,7 +154,11 @@ def compare_command(name: str, metric: str | None, axis: str, alpha: float, runs
             click.echo(f"note: {note}")
         _print_choices(found, chosen)
 
-    emit(as_json, {"comparison": comparison, "notes": found.notes, "choices": chosen}, human)
+    emit(
+        as_json,
+        {"comparison": comparison, "notes": found.notes, "choices": [_choice_json(choice) for choice in chosen]},
+        human,
+    )
 
 
 @command.command("look")
@@ -254,6 +263,24 @@ def _print_choices(found: Catalogue, chosen: Sequence[Choice]) -> None:
     for choice in chosen:
         first, *more = said(choice, objective=found.kept.objective, sweep=found.kept.name)
         click.echo("\n  ".join((f"\n{first}", *more)))
+
+
+def _words(entry: Entry) -> str:
+    return "" if entry.judgement is None else entry.judgement.words
+
+
+def _entry_json(entry: Entry) -> dict[str, Any]:
+    from mnpu.commands._outcome import judgement_json
+
+    return {**_fields(entry), "judgement": judgement_json(entry.judgement)}
+
+
+def _choice_json(choice: Choice) -> dict[str, Any]:
+    return {**_fields(choice), "best": _entry_json(choice.best), "luck": choice.luck}
+
+
+def _fields(of: Any) -> dict[str, Any]:
+    return {name: getattr(of, name) for name in of.__dataclass_fields__}
 
 
 def _number(value: float | None) -> str:

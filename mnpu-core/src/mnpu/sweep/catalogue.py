@@ -24,7 +24,7 @@ from mnpu.results_io import read_result
 from mnpu.sweep import kept
 from mnpu.sweep.trials import label
 from mnpu.trials import decision_set, facts
-from mnpu.types import Result
+from mnpu.types import Judgement, Result
 
 __all__ = ["COLUMNS", "Catalogue", "Entry", "axes_of", "looks_of", "read_catalogue", "restricted"]
 
@@ -48,8 +48,7 @@ MIN_COMMON = 0.8
 class Entry:
     """A finished trial. ``values`` are its metrics on the block's common decisions, whose hash is ``decisions``.
 
-    ``span`` holds the times of the first and the last row that it was trimmed to, None where it is whole. ``words`` say
-    whether its Sharpe ratio can be told from luck.
+    ``judgement`` says whether its Sharpe ratio can be told from luck.
     """
 
     run_id: str
@@ -58,8 +57,7 @@ class Entry:
     decisions: str
     values: Mapping[str, float | None]
     facts: Mapping[str, Any]
-    span: tuple[pd.Timestamp, pd.Timestamp] | None = None
-    words: str = ""
+    judgement: Judgement | None = None
 
     @property
     def place(self) -> str:
@@ -173,8 +171,8 @@ def _equal(members: Sequence[Mapping[str, Any]], runs: Path, block: str) -> tupl
         part = restricted(result, span)
         values = {name: metric.value for name, metric in compute(part).items()}
         of_row = facts(part)
-        entry = _entry({**row, "decisions": of_row["decisions"]}, {**values, "seconds": row["seconds"]}, of_row)
-        entries.append(replace(entry, span=(part.times[0], part.times[-1])))
+        named = {**row, "decisions": of_row["decisions"]}
+        entries.append(_entry(named, {**values, "seconds": row["seconds"]}, of_row))
     if len({entry.decisions for entry in entries}) != 1:
         raise MnpuError(f"{block}: the trimmed rows still differ in their decisions", expected="equal sets")
     count = spans[0][1] - spans[0][0]
@@ -288,4 +286,4 @@ def restricted(result: Result, span: tuple[int, int]) -> Result:
 def _judged(entry: Entry, judge: Judge) -> Entry:
     """An entry with what `mnpu.judging` says of its numbers, after every recipe of its question."""
     found = judge.of_row({**entry.facts, "run_id": entry.run_id, "decisions": entry.decisions})
-    return replace(entry, words=found.words, values={**entry.values, "dsr": found.dsr.value, "pbo": found.pbo.value})
+    return replace(entry, judgement=found, values={**entry.values, "dsr": found.dsr.value, "pbo": found.pbo.value})

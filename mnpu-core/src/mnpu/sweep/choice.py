@@ -1,9 +1,10 @@
 """What the best trial of a sweep is worth, given that it was chosen on the very numbers that it is shown with.
 
-The trials of a block are judged on one set of decisions, and the best of them is better there than it deserves. Three
-numbers say by how much: the deflated Sharpe ratio of the best, once after as many independent trials as all of them
-amount to and once after all of them; and the probability that such a choice is overfitted (CSCV). Only a range that no
-trial has read says what is left: see `mnpu.sweep.look`.
+The trials of a block are judged on one set of decisions, and the best of them is better there than it deserves. What
+`mnpu.judging` says of it stands beside it: its deflated Sharpe ratio after the independent trials that all of its
+question amount to, and the probability that such a choice is overfitted. Here is only added what is left if no two
+trials resemble each other: its ratio after all trials of the block, one by one. Only a range that no trial has read
+says more: see `mnpu.sweep.look`.
 """
 
 from __future__ import annotations
@@ -11,19 +12,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from mnpu.errors import MnpuError
 from mnpu.judging import is_beyond_luck
-from mnpu.metrics.overfitting import BLOCKS, pbo
-from mnpu.metrics.significance import dsr
-from mnpu.metrics.trials import counted_trials, effective_trials
-from mnpu.results_returns import Returns, read_returns
+from mnpu.metrics.overfitting import BLOCKS
+from mnpu.metrics.significance import deflated_sharpe
+from mnpu.metrics.trials import counted_trials
 from mnpu.sweep.catalogue import Catalogue, Entry, axes_of
+from mnpu.types import Judgement
 
-__all__ = ["Choice", "Look", "choices", "cscv_blocks", "said"]
+__all__ = ["Choice", "Look", "choices", "said"]
 
 COIN = 0.5  #: The probability of overfitting where what is chosen says nothing about what it will be.
 
@@ -56,44 +56,30 @@ class Choice:
         Its objective.
     trials : int
         Of the block, failed ones among them.
-    effective : int or None
-        Independent trials that the finished ones amount to.
-    bars : int
-        Returns that all finished trials share.
-    dsr, dsr_all : float or None
-        Deflated Sharpe ratio of the best after the effective number of trials, and after all of them.
-    pbo : float or None
-        Probability of backtest overfitting of choosing by Sharpe ratio among the finished trials whose returns differ.
-    pbo_blocks : int
-        Into which the bars were cut.
-    pbo_paths : tuple of float
-        Where the split makes several histories: the same on each, from the lowest to the highest.
+    dsr_all : float or None
+        Deflated Sharpe ratio of the best if every trial of the block counts as independent.
     locked : str
         The locked range, empty where none is declared.
     looks : list of Look
-    reason : str
-        Why numbers are missing.
     """
 
     block: str
     best: Entry
     value: float
     trials: int
-    effective: int | None
-    bars: int
-    dsr: float | None
     dsr_all: float | None
-    pbo: float | None
-    pbo_blocks: int
-    pbo_paths: tuple[float, ...]
     locked: str
     looks: list[Look]
-    reason: str = ""
+
+    @property
+    def judgement(self) -> Judgement | None:
+        """Of the best, after every trial of its question: at its decisions, on its data or under its name."""
+        return self.best.judgement
 
     @property
     def luck(self) -> bool:
         """Whether luck is a likely reason: so it is where nobody can say."""
-        return not is_beyond_luck(self.dsr)
+        return self.judgement is None or not is_beyond_luck(self.judgement.dsr.value)
 
 
 def choices(catalogue: Catalogue) -> list[Choice]:
@@ -118,82 +104,26 @@ def _finite(value: float | None) -> bool:
 
 def _choice(catalogue: Catalogue, block: str, entries: Sequence[Entry], best: Entry, value: float) -> Choice:
     failed = sum(catalogue.block_of(one["axes"]) == block for one in catalogue.failed)
-    told: dict[str, Any] = {"effective": None, "bars": 0, "dsr": None, "dsr_all": None}
-    told.update(pbo=None, pbo_blocks=0, pbo_paths=(), reason="")
-    try:
-        returns, paths = _returns(catalogue, entries)
-        told.update(_judged(returns, entries.index(best), failed), **_overfitted(returns, paths))
-    except MnpuError as error:
-        told["reason"] = str(error)
     return Choice(
         block=block,
         best=best,
         value=value,
         trials=len(entries) + failed,
+        dsr_all=_one_by_one(entries, best, failed),
         locked=str(best.facts.get("locked") or "").partition(" ")[0],
         looks=_looks(catalogue, block),
-        **told,
     )
 
 
-def _returns(catalogue: Catalogue, entries: Sequence[Entry]) -> tuple[np.ndarray, np.ndarray]:
-    """Net returns (N, T) on the bars that all trials have, and those of P paths (P, N, T); none for one history."""
-    series = [_read(catalogue, entry) for entry in entries]
-    common = series[0].times
-    for each in series[1:]:
-        common = common.intersection(each.times)
-    for entry in entries:
-        if entry.span is not None:
-            common = common[(common >= entry.span[0]) & (common <= entry.span[1])]
-    rows = [each.times.get_indexer(common) for each in series]
-    net = np.stack([each.net[own] for each, own in zip(series, rows, strict=True)])
-    paths = [each.paths for each in series if each.paths is not None]
-    if len(paths) < len(series) or len({len(each) for each in paths}) > 1:
-        return net, np.zeros((0, *net.shape))
-    return net, np.stack([each[:, own] for each, own in zip(paths, rows, strict=True)], axis=1)
-
-
-def _read(catalogue: Catalogue, entry: Entry) -> Returns:
-    found = read_returns(catalogue.runs / entry.run_id)
-    if found is None:
-        raise MnpuError("the run holds no result", where=str(catalogue.runs / entry.run_id))
-    return found
-
-
-def _judged(returns: np.ndarray, best: int, failed: int) -> dict[str, Any]:
-    ratios = np.array([_ratio(net) for net in returns])
-    everyone = counted_trials(np.concatenate([ratios, np.full(failed, np.nan)]))
-    alike = effective_trials(returns)
-    deflated = [
-        dsr(returns[best], trials_sharpe_variance=of.sharpe_variance, n_trials=of.n_effective).value
-        for of in (alike, everyone)
-    ]
-    return {
-        "effective": alike.n_effective,
-        "bars": returns.shape[1],
-        "dsr": deflated[0],
-        "dsr_all": deflated[1],
-    }
-
-
-def _ratio(net: np.ndarray) -> float:
-    spread = float(net.std(ddof=1))
-    return float(net.mean()) / spread if spread > 0 else float("nan")
-
-
-def cscv_blocks(bars: int) -> int:
-    """Sixteen, or the largest even number of blocks of two bars or more that there is room for; 0 for none."""
-    return min(BLOCKS, bars // 4 * 2)
-
-
-def _overfitted(returns: np.ndarray, paths: np.ndarray) -> dict[str, Any]:
-    blocks = cscv_blocks(returns.shape[1])
-    different = np.unique(returns, axis=0, return_index=True)[1]  # a seed that changes nothing is no other strategy
-    if len(different) < 2 or blocks < 2:
-        return {"reason": "there is nothing to choose among" if len(different) < 2 else "there are too few bars"}
-    returns, paths = returns[np.sort(different)], paths[:, np.sort(different)]
-    every = tuple(sorted(pbo(path, blocks=blocks).pbo for path in paths))
-    return {"pbo": pbo(returns, blocks=blocks).pbo, "pbo_blocks": blocks, "pbo_paths": every}
+def _one_by_one(entries: Sequence[Entry], best: Entry, failed: int) -> float | None:
+    own = [best.facts.get(name) for name in ("sharpe_bar", "n", "skew", "kurtosis")]
+    if any(number is None for number in own):
+        return None
+    ratio, n, skew, kurtosis = map(float, own)  # type: ignore[arg-type]
+    ratios = [float("nan") if entry.facts.get("sharpe_bar") is None else entry.facts["sharpe_bar"] for entry in entries]
+    every = counted_trials(np.array([*ratios, *[float("nan")] * failed]))
+    found = deflated_sharpe(ratio, n, skew, kurtosis, every.sharpe_variance, every.n_effective)
+    return found if math.isfinite(found) else None
 
 
 def _looks(catalogue: Catalogue, block: str) -> list[Look]:
@@ -214,21 +144,22 @@ def said(choice: Choice, *, objective: str, sweep: str) -> list[str]:
         f"{choice.block}: the best of {choice.trials} by {objective} is {best.place} with {value} "
         f"(run {best.run_id}); it was chosen on these numbers."
     ]
-    if choice.dsr is None:
-        lines.append(f"What the choice is worth is not known ({choice.reason or 'no Sharpe ratio'}).")
+    found = choice.judgement
+    if found is None or found.dsr.value is None:
+        reason = "no Sharpe ratio" if found is None else found.dsr.reason
+        return [*lines, f"What the choice is worth is not known ({reason}).", *_said_of_the_lock(choice, sweep)]
+    lines.append(
+        f"Its deflated Sharpe ratio is {found.dsr.value:.2f} after {found.n_trials} trials that amount to "
+        f"{found.n_trials_eff} independent ones, {_two(choice.dsr_all)} if the {choice.trials} of this block count one "
+        f"by one: {found.words}."
+    )
+    if found.pbo.value is None:
+        lines.append(f"The probability that the choice is overfitted {found.pbo.reason}.")
     else:
-        luck = "not distinguishable from luck" if choice.luck else "luck is not a likely reason"
+        chance = ": to choose among them is no better than chance" if found.pbo.value >= COIN else ""
         lines.append(
-            f"Its deflated Sharpe ratio is {choice.dsr:.2f} after {_count(choice.effective)} that all amount to, "
-            f"{_two(choice.dsr_all)} if all {choice.trials} count: {luck}."
-        )
-    if choice.pbo is not None:
-        paths = choice.pbo_paths
-        beside = f"; {paths[0]:.2f} to {paths[-1]:.2f} on the {len(paths)} paths of the split" if paths else ""
-        chance = ": to choose among them is no better than chance" if choice.pbo >= COIN else ""
-        lines.append(
-            f"The probability that the choice is overfitted is {choice.pbo:.2f} ({choice.pbo_blocks} blocks of "
-            f"{choice.bars:,} bars{beside}){chance}."
+            f"The probability that a choice among the {found.n_strategies} strategies at these decisions is overfitted "
+            f"is {found.pbo.value:.2f} ({BLOCKS} blocks){chance}."
         )
     return [*lines, *(_said_of_the_lock(choice, sweep))]
 
