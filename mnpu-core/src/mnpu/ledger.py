@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from mnpu.types import Run
 
-__all__ = ["LedgerWarning", "append", "compact", "n_looks", "n_trials", "read", "read_rows"]
+__all__ = ["Before", "LedgerWarning", "append", "before", "compact", "n_looks", "n_trials", "read", "read_rows"]
 
 _FOLDER = "ledger"
 
@@ -109,46 +110,82 @@ def read_rows(root: str | Path) -> tuple[list[dict[str, Any]], list[str]]:
         A later version wrote a row.
     """
     found = ledger_files.find(Path(root) / _FOLDER)
-    broken = [f"{path}: the row cannot be read and is left out ({why})." for path, why in found.damaged.items()]
-    return found.in_order, broken
+    return found.in_order, _problems(found)
 
 
-def n_trials(root: str | Path, run: Run) -> int:
-    """How many other recipes were tried under this run's name or on its data, this run's own not counted.
+@dataclass(frozen=True)
+class Before:
+    """What went before a run.
 
-    Repeats of a recipe are one trial. Failed runs are trials too, and so are those that were killed before they could
-    write their row: their directory tells of them. A row that is damaged counts, too, whatever it was of.
+    Attributes
+    ----------
+    trials : int
+        Other recipes that were tried under its name or on its data, its own not counted.
+    looks : int
+        Other runs that were judged on its locked range, or on that of its name or data.
+    problems : list of str
+        One sentence for each file that could not be read: what it was of is not known, so it counts as both.
+    """
+
+    trials: int
+    looks: int
+    problems: list[str]
+
+
+def before(root: str | Path, run: Run) -> Before:
+    """Count what was tried and looked at before a run.
 
     Raises
     ------
     MnpuError
-        A later version wrote a row, which may be a trial or not.
+        A later version wrote a row, which may be a trial or not; or the ledger may not be read.
+
+    Notes
+    -----
+    Repeats of a recipe are one trial, but each is a look. Runs that failed count, and so do those that were killed
+    before they could write their row: their directory tells of them. What is damaged counts, whatever it was of: too
+    many rather than too few. A damaged file of several rows counts as as many as it was written with.
     """
     found = ledger_files.find(Path(root) / _FOLDER)
-    tried: list[Mapping[str, Any]] = [*found.rows.values(), *(_begun(directory) for directory in list_runs(root))]
-    same = (row for row in tried if row.get("name") == run.name or row.get("data_hash") == run.data_hash)
-    ids, more = found.lost()
-    damaged = {run_id.rpartition("-")[0] or run_id for run_id in ids}
-    return len(({row.get("recipe_id") for row in same} | damaged) - {run.recipe_id, None}) + more
+    told: list[Mapping[str, Any]] = [*found.rows.values()]
+    problems = _problems(found)
+    lost, more = found.lost()
+    with_row = {row["run_id"] for row in told}
+    for directory in list_runs(root):
+        begun = _begun(directory)
+        if begun is not None:
+            told.append({**begun, "run_id": directory.run_id})
+            lost.discard(directory.run_id)
+        elif directory.run_id not in with_row:
+            lost.add(directory.run_id)
+            problems.append(f"{directory.path}: its record is damaged, so it counts as a trial and as a look.")
+    lost.discard(run.run_id)
+    alike = [row for row in told if row.get("name") == run.name or row.get("data_hash") == run.data_hash]
+    recipes = {row.get("recipe_id") for row in alike} | {run_id.rpartition("-")[0] or run_id for run_id in lost}
+    keys = ("name", "data_hash", "locked")
+    looked = (row for row in told if row.get("unlocked") and any(row.get(k) == getattr(run, k) for k in keys))
+    looks = {row["run_id"] for row in looked} | lost
+    return Before(len(recipes - {run.recipe_id, None}) + more, len(looks - {run.run_id}) + more, problems)
+
+
+def n_trials(root: str | Path, run: Run) -> int:
+    """How many other recipes were tried under this run's name or on its data: `before` says how they are counted."""
+    return before(root, run).trials
 
 
 def n_looks(root: str | Path, run: Run) -> int:
-    """How many other runs were judged on this run's locked range, or on that of its name or data: every look counts.
-
-    A repeat is another look, and so is a run that failed or was killed: nobody knows what was seen of it.
-    """
-    rows, _ = read_rows(root)
-    looked: list[Mapping[str, Any]] = [*rows]
-    looked += [{**_begun(directory), "run_id": directory.run_id} for directory in list_runs(root)]
-    keys = ("name", "data_hash", "locked")
-    same = (row for row in looked if row.get("unlocked") and any(row.get(k) == getattr(run, k) for k in keys))
-    return len({row["run_id"] for row in same} - {run.run_id})
+    """How many other runs were judged on this run's locked range, or on that of its name or data: as in `before`."""
+    return before(root, run).looks
 
 
-def _begun(directory: RunDirectory) -> Mapping[str, Any]:
-    """The run that a directory was made for; nothing where its record is damaged."""
+def _problems(found: ledger_files.Found) -> list[str]:
+    return [f"{path}: the row cannot be read and is left out ({why})." for path, why in found.damaged.items()]
+
+
+def _begun(directory: RunDirectory) -> Mapping[str, Any] | None:
+    """The run that a directory was made for, none of it before it was known; None where its record is damaged."""
     try:
         begun: Mapping[str, Any] = directory.state.get("run", {})
     except MnpuError:
-        return {}
+        return None
     return begun
