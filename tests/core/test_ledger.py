@@ -107,7 +107,50 @@ def test_a_run_that_was_killed_before_its_row_is_a_trial(tmp_path):
     assert ledger.n_trials(tmp_path, run("b")) == 1
     damaged = tmp_path / "b-001" / "run.json"
     damaged.write_text("{")
-    assert ledger.n_trials(tmp_path, run("new")) == 1
+    assert ledger.n_trials(tmp_path, run("new")) == 2, "whatever it was of"
+    assert "b-001: its record is damaged" in ledger.before(tmp_path, run("new")).problems[0]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_file_with_any_byte_gone_or_changed_is_named_and_counts_no_less(tmp_path, together, rng):
+    for n in range(3):
+        ledger.append(tmp_path, row(f"r{n}-001", unlocked=True))
+    if together:
+        ledger.compact(tmp_path)
+    path = min((tmp_path / "ledger").iterdir())
+    whole = path.read_bytes()
+    rows, told = ledger.read_rows(tmp_path)[0], ledger.before(tmp_path, run("new"))
+    changed = [bytearray(whole) for _ in range(300)]
+    for content, place in zip(changed, rng.integers(0, len(whole), 300), strict=True):
+        content[place] ^= 1 << int(rng.integers(8))
+    refused = []
+    for content in (*(whole[:cut] for cut in range(0, len(whole), 29)), *changed):
+        path.write_bytes(content)
+        try:
+            found, broken = ledger.read_rows(tmp_path)
+            counted = ledger.before(tmp_path, run("new"))
+        except MnpuError as error:  # the number of the format itself
+            refused.append(str(error))
+            continue
+        assert (counted.trials, counted.looks) == (told.trials, told.looks)
+        assert found == rows or (len(broken) == 1 and path.name in broken[0])
+    assert all(path.name in words for words in refused)
+
+
+def test_what_is_no_row_is_named(tmp_path):
+    ledger.append(tmp_path, row("a-001"))
+    for run_id, facts in {"b-001": {"started_at": "noon"}, "c-001": {"sweep": "s"}, "d-001": {"name": 3}}.items():
+        ledger.append(tmp_path, row(run_id, **facts))
+    rows, broken = ledger.read_rows(tmp_path)
+    assert [one["run_id"] for one in rows] == ["a-001"]
+    assert len(broken) == 3
+    assert ledger.n_trials(tmp_path, run("new")) == 4
+
+
+def test_a_look_whose_row_is_damaged_still_counts(tmp_path):
+    path = ledger.append(tmp_path, row("a-001", unlocked=True))
+    path.write_bytes(b"")
+    assert ledger.n_looks(tmp_path, run("new")) == 1
 
 
 def _append_some(root, worker, queue):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -122,8 +123,11 @@ def begin(runs: Path, run: Run, resume: RunDirectory | None) -> tuple[RunDirecto
     if resume is not None:
         return resume, resuming.reopen(resume, run)
     directory = RunDirectory.create(runs, run.recipe_id)
-    run = replace(run, run_id=directory.run_id, trials=ledger.n_trials(runs, run) + 1)
-    return directory, replace(run, looks=ledger.n_looks(runs, run) + run.unlocked)
+    run = replace(run, run_id=directory.run_id)
+    earlier = ledger.before(runs, run)
+    for problem in earlier.problems:
+        warnings.warn(problem, ledger.LedgerWarning, stacklevel=2)
+    return directory, replace(run, trials=earlier.trials + 1, looks=earlier.looks + run.unlocked)
 
 
 def refuse_machine(parts: Parts, loaded: LoadedConfig) -> None:

@@ -73,7 +73,8 @@ class Records:
             self._recipes[question] = self._asked(*question)
         others = [each for each in self._recipes[question] if each.recipe_id != own["recipe_id"]]
         known = {own["recipe_id"], *(each.recipe_id for each in others)}
-        return others, len(self.tried.damaged - known) + self.tried.lost
+        lost = {ledger.recipe_of(run_id) for run_id in self.tried.damaged if run_id != own.get("run_id")}
+        return others, len(lost - known) + self.tried.lost
 
     def _asked(self, name: str | None, data_hash: str | None, decisions: str | None) -> list[Tried]:
         recipes: dict[str, list[Mapping[str, Any]]] = {}

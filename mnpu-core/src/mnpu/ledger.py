@@ -24,14 +24,17 @@ if TYPE_CHECKING:
     from mnpu.types import Run
 
 __all__ = [
+    "Before",
     "LedgerWarning",
     "Tried",
     "append",
+    "before",
     "compact",
     "n_looks",
     "n_trials",
     "read",
     "read_rows",
+    "recipe_of",
     "same_question",
     "tried",
     "undamaged",
@@ -130,24 +133,60 @@ def read_rows(root: str | Path) -> tuple[list[dict[str, Any]], list[str]]:
         A later version wrote a row.
     """
     found = ledger_files.find(Path(root) / _FOLDER)
-    broken = [f"{path}: the row cannot be read and is left out ({why})." for path, why in found.damaged.items()]
-    return found.in_order, broken
+    return found.in_order, _problems(found)
 
 
-def n_trials(root: str | Path, run: Run) -> int:
-    """How many other recipes were tried under this run's name or on its data, this run's own not counted.
+@dataclass(frozen=True)
+class Before:
+    """What went before a run.
 
-    Repeats of a recipe are one trial. Failed runs are trials too, and so are those that were killed before they could
-    write their row: their directory tells of them. A row that is damaged counts, too, whatever it was of.
+    Attributes
+    ----------
+    trials : int
+        Other recipes that were tried under its name or on its data, its own not counted.
+    looks : int
+        Other runs that were judged on its locked range, or on that of its name or data.
+    problems : list of str
+        One sentence for each file that could not be read: what it was of is not known, so it counts as both.
+    """
+
+    trials: int
+    looks: int
+    problems: list[str]
+
+
+def before(root: str | Path, run: Run) -> Before:
+    """Count what was tried and looked at before a run.
 
     Raises
     ------
     MnpuError
-        A later version wrote a row, which may be a trial or not.
+        A later version wrote a row, which may be a trial or not; or the ledger may not be read.
+
+    Notes
+    -----
+    Repeats of a recipe are one trial, but each is a look. Runs that failed count, and so do those that were killed
+    before they could write their row: their directory tells of them. What is damaged counts, whatever it was of: too
+    many rather than too few. A damaged file of several rows counts as as many as it was written with.
     """
     found = tried(root)
-    same = (row.get("recipe_id") for row in found.rows if same_question(row, name=run.name, data_hash=run.data_hash))
-    return len((set(same) | found.damaged) - {run.recipe_id, None}) + found.lost
+    alike = (row.get("recipe_id") for row in found.rows if same_question(row, name=run.name, data_hash=run.data_hash))
+    recipes = {*alike, *map(recipe_of, found.damaged - {run.run_id})}
+    keys = ("name", "data_hash", "locked")
+    looked = (row for row in found.rows if row.get("unlocked") and any(row.get(k) == getattr(run, k) for k in keys))
+    looks = {row["run_id"] for row in looked} | found.damaged
+    trials = len(recipes - {run.recipe_id, None}) + found.lost
+    return Before(trials, len(looks - {run.run_id}) + found.lost, list(found.problems))
+
+
+def n_trials(root: str | Path, run: Run) -> int:
+    """How many other recipes were tried under this run's name or on its data: `before` says how they are counted."""
+    return before(root, run).trials
+
+
+def n_looks(root: str | Path, run: Run) -> int:
+    """How many other runs were judged on this run's locked range, or on that of its name or data: as in `before`."""
+    return before(root, run).looks
 
 
 @dataclass(frozen=True)
@@ -160,9 +199,9 @@ class Tried:
         Every row in the order of run ids, and the record of every run whose folder is there without a row: killed, or
         still going on.
     damaged : frozenset of str
-        Recipes whose row cannot be read.
+        Ids of runs of which neither the row nor the record can be read.
     lost : int
-        Rows of which not even the recipe is known.
+        Rows of which not even the run is known.
     problems : tuple of str
         One sentence for each file that cannot be read.
     """
@@ -179,15 +218,28 @@ def tried(root: str | Path) -> Tried:
     Raises
     ------
     MnpuError
-        A later version wrote a row, which may be a trial or not.
+        A later version wrote a row, which may be a trial or not; or the ledger may not be read.
     """
     found = ledger_files.find(Path(root) / _FOLDER)
-    ids, more = found.lost()
-    known = {row["run_id"] for row in found.rows.values()}
-    begun = [_with_state(directory) for directory in list_runs(root) if directory.run_id not in known]
-    problems = (f"{path}: the row cannot be read ({why}); it counts as a trial." for path, why in found.damaged.items())
-    recipes = frozenset(run_id.rpartition("-")[0] or run_id for run_id in ids)
-    return Tried((*found.in_order, *begun), recipes, more, tuple(problems))
+    damaged, lost = found.lost()
+    rows, problems = list[Mapping[str, Any]](found.in_order), _problems(found)
+    known = {row["run_id"] for row in rows}
+    for directory in list_runs(root):
+        if directory.run_id in known:
+            continue
+        begun = _begun(directory)
+        if begun is None:
+            damaged.add(directory.run_id)
+            problems.append(f"{directory.path}: its record is damaged, so it counts as a trial and as a look.")
+        else:
+            damaged.discard(directory.run_id)
+            rows.append({**begun, "run_id": directory.run_id, "status": directory.status})
+    return Tried(tuple(rows), frozenset(damaged), lost, tuple(problems))
+
+
+def recipe_of(run_id: str) -> str:
+    """The recipe that a run's id begins with."""
+    return run_id.rpartition("-")[0] or run_id
 
 
 def same_question(
@@ -201,29 +253,14 @@ def same_question(
     return any(value is not None and row.get(key) == value for key, value in asked.items())
 
 
-def _with_state(directory: RunDirectory) -> Mapping[str, Any]:
-    """The row that a run without one would have begun with."""
-    begun = _begun(directory)
-    return {**begun, "run_id": directory.run_id, "status": directory.status if begun else "damaged"}
+def _problems(found: ledger_files.Found) -> list[str]:
+    return [f"{path}: the row cannot be read and is left out ({why})." for path, why in found.damaged.items()]
 
 
-def n_looks(root: str | Path, run: Run) -> int:
-    """How many other runs were judged on this run's locked range, or on that of its name or data: every look counts.
-
-    A repeat is another look, and so is a run that failed or was killed: nobody knows what was seen of it.
-    """
-    rows, _ = read_rows(root)
-    looked: list[Mapping[str, Any]] = [*rows]
-    looked += [{**_begun(directory), "run_id": directory.run_id} for directory in list_runs(root)]
-    keys = ("name", "data_hash", "locked")
-    same = (row for row in looked if row.get("unlocked") and any(row.get(k) == getattr(run, k) for k in keys))
-    return len({row["run_id"] for row in same} - {run.run_id})
-
-
-def _begun(directory: RunDirectory) -> Mapping[str, Any]:
-    """The run that a directory was made for; nothing where its record is damaged."""
+def _begun(directory: RunDirectory) -> Mapping[str, Any] | None:
+    """The run that a directory was made for, none of it before it was known; None where its record is damaged."""
     try:
         begun: Mapping[str, Any] = directory.state.get("run", {})
     except MnpuError:
-        return {}
+        return None
     return begun

@@ -27,8 +27,9 @@ __all__ = ["FORMAT", "Found", "compact", "encode", "find", "holds", "holds_as", 
 FORMAT = 2
 KEY = "ledger_key"
 _TOGETHER = "+"  # no run id begins so
-_VERSION, _AS_JSON = b"mnpu.ledger.format", b"mnpu.ledger.json"
+_VERSION, _AS_JSON, _SHAPE = b"mnpu.ledger.format", b"mnpu.ledger.json", b"mnpu.ledger.shape"
 _TRIES = 100
+_TEXT = ("run_id", "recipe_id", "name", "status", "data_hash", "locked", "sweep", "trial", "axes", "decisions")
 
 
 @dataclass
@@ -105,7 +106,7 @@ def holds(folder: Path, key: str) -> bool:
             kept = pq.read_table(folder / name, columns=[KEY], partitioning=None)[KEY].to_pylist()
         except FileNotFoundError:
             return holds(folder, key)
-        except (OSError, KeyError, pa.ArrowException):  # whoever reads the ledger is told
+        except (OSError, KeyError, ValueError, MemoryError, pa.ArrowException):  # whoever reads the ledger is told
             continue
         if key in kept:
             return True
@@ -169,6 +170,13 @@ def _listed(folder: Path) -> set[str]:
         return {name for name in os.listdir(folder) if name.endswith(".parquet") and not name.startswith(".")}
     except FileNotFoundError:
         return set()
+    except OSError as error:
+        raise MnpuError(
+            f"cannot be read ({error.strerror or error})",
+            where=str(folder),
+            expected="a ledger that may be read: the trials in it are to be counted",
+            next_step="Have its permissions changed, or use another folder with --runs DIR.",
+        ) from error
 
 
 def _moved(listed: set[str]) -> set[str]:
@@ -190,28 +198,65 @@ def _promised(path: Path) -> int:
 def _collect(path: Path, found: Found) -> None:
     """Add the rows of a file; those that are there already are the same ones."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
+    together = path.name.startswith(_TOGETHER)
     try:
-        table = pq.ParquetFile(path).read()
+        rows = _rows(path)
+        if len(rows) != (_promised(path) if together else 1):
+            raise ValueError(f"it holds {len(rows)} rows")
+        keyed = {row.pop(KEY) if together else path.stem: row for row in rows}
+        for row in rows:
+            _check(row)
     except FileNotFoundError:
         raise
-    except (OSError, pa.ArrowException) as error:
+    # What a damaged file makes pyarrow raise: text that is none, time zones and columns that are not there, sizes that
+    # no memory has.
+    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
         found.damaged[path] = _line(error)
         return
-    metadata = table.schema.metadata or {}
-    _refuse_newer(metadata, path)
-    rows = table.to_pylist()
+    for key, row in keyed.items():
+        found.rows.setdefault(key, row)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a file as they were given; many kinds of errors where it is damaged."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        metadata = file.schema_arrow.metadata or {}
+        _refuse_newer(metadata, path)  # before its columns, which may be of a kind that nobody here knows
+        table = file.read()
+    if _SHAPE in metadata and metadata[_SHAPE] != _shape(table, metadata.get(_AS_JSON, b"")):
+        raise ValueError("its columns are not those that were written")
+    rows: list[dict[str, Any]] = table.to_pylist()
     for name in json.loads(metadata.get(_AS_JSON, b"[]")):
         for row in rows:
             row[name] = None if row[name] is None else json.loads(row[name], object_hook=_plain)
-    together = path.name.startswith(_TOGETHER)
-    if (together and len(rows) != _promised(path)) or (not together and len(rows) != 1):
-        found.damaged[path] = f"it holds {len(rows)} rows"
-        return
-    for row in rows:
-        key = row.pop(KEY) if together else path.stem
-        found.rows.setdefault(key, {"run_id": key.partition("~")[0], **row})
+    return rows
+
+
+def _shape(table: Any, as_json: bytes) -> bytes:
+    """A hash of how many rows there are, and of the columns' names and types: checksums of pages do not cover these."""
+    columns = [(field.name, str(field.type)) for field in table.schema]
+    return hashlib.sha256(repr((table.num_rows, columns, as_json)).encode()).hexdigest()[:16].encode()
+
+
+def _check(row: Mapping[str, Any]) -> None:
+    """Refuse what is no row of a ledger, whoever put it there: who reads rows relies on this much."""
+    if not isinstance(row.get("run_id"), str):
+        raise ValueError("it names no run")
+    for name in _TEXT:
+        if not isinstance(row.get(name), (str, type(None))):
+            raise ValueError(f"{name} is {row[name]!r}, expected text")
+    if row.get("sweep") is not None and not all(isinstance(row.get(name), str) for name in ("trial", "axes", "status")):
+        raise ValueError("it is of a sweep, and names no trial")
+    if row.get("axes") is not None and not isinstance(json.loads(row["axes"]), dict):
+        raise ValueError("axes is no map")
+    if row.get("started_at") is not None and not hasattr(row["started_at"], "isoformat"):
+        raise ValueError(f"started_at is {row['started_at']!r}, expected an instant")
+    for name, value in row.items():
+        if name.startswith("metric.") and not isinstance(value, (int, float, type(None))):
+            raise ValueError(f"{name} is {value!r}, expected a number")
 
 
 def _refuse_newer(metadata: Mapping[bytes, bytes], path: Path) -> None:
@@ -287,9 +332,10 @@ def _exact(value: Any) -> bool:
 def _bytes(table: Any, as_json: Sequence[str]) -> bytes:
     import pyarrow.parquet as pq
 
-    metadata = {_VERSION: str(FORMAT).encode(), **({_AS_JSON: json.dumps(as_json).encode()} if as_json else {})}
+    names = json.dumps(as_json).encode() if as_json else b""
+    metadata = {_VERSION: str(FORMAT).encode(), _SHAPE: _shape(table, names), **({_AS_JSON: names} if names else {})}
     buffer = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(metadata), buffer)
+    pq.write_table(table.replace_schema_metadata(metadata), buffer, write_page_checksum=True)
     return buffer.getvalue()
 
 
