@@ -229,10 +229,7 @@ def _earned(result: Result, moved: Market, conditions: Conditions | None) -> np.
     closed = np.asarray(result.costs.get("liquidation", np.zeros(n)))[:n] > 0
     if conditions is None or not closed.any():
         return returns
-    low, high = (
-        moved.returns if extreme is None else pick(extreme, moved.returns)
-        for pick, extreme in ((np.fmin, conditions.low), (np.fmax, conditions.high))
-    )
+    low, high = conditions.extremes(moved.returns)
     worst = np.where(result.positions.weights[:n] > 0, low, high) + moved.income
     return np.where(closed[:, None], worst, returns)
 

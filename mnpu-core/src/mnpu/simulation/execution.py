@@ -113,6 +113,18 @@ class Conditions:
                 "a split factor that is no positive number", where="simulation", expected="1 without a split"
             )
 
+    def extremes(self, returns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return from fill t to the lowest and to the highest price up to fill t + 1, (T, A), where ``returns`` leads.
+
+        The price at the next fill is one of those in between; where an extreme is not known, it is the one that is. A
+        share that ended is worth what it became.
+        """
+        found = []
+        for values, extreme in ((self.low, np.fmin), (self.high, np.fmax)):
+            reached = returns if values is None else np.where(returns == -1.0, -1.0, extreme(values, returns))
+            found.append(reached)
+        return found[0], found[1]
+
     def rows(self, start: int, stop: int) -> Conditions:
         """Those of the decisions ``start <= t < stop``."""
         known = {field.name: getattr(self, field.name) for field in fields(self)}

@@ -39,11 +39,7 @@ class _Rows:
         unknown, zero = np.full((1, n_assets), np.nan), np.zeros((1, n_assets))
         defaults = {"volume": unknown, "usual": unknown, "volatility": unknown, "funding": zero}
         kept = [defaults[name] if (values := getattr(conditions, name)) is None else values for name in defaults]
-        # The price at the next fill is one of those in between; where the extreme is not known, it is the one that is.
-        for values, extreme in ((conditions.low, np.fmin), (conditions.high, np.fmax)):
-            reached = market.returns if values is None else extreme(values, market.returns)
-            ended = market.returns == -1.0 if values is not None else None  # it is worth what it became
-            kept.append(reached if ended is None or not ended.any() else np.where(ended, -1.0, reached))
+        kept += conditions.extremes(market.returns)
         kept = [np.ascontiguousarray(values, dtype=np.float64) for values in kept]
         years = np.zeros(n_rows) if conditions.years is None else np.asarray(conditions.years, dtype=np.float64)
         factor = np.ones((1, n_assets)) if conditions.factor is None else np.ascontiguousarray(conditions.factor)
