@@ -123,18 +123,18 @@ def test_a_file_with_any_byte_gone_or_changed_is_named_and_counts_no_less(tmp_pa
     changed = [bytearray(whole) for _ in range(300)]
     for content, place in zip(changed, rng.integers(0, len(whole), 300), strict=True):
         content[place] ^= 1 << int(rng.integers(8))
-    refused = []
+    refusals: list[str] = []
     for content in (*(whole[:cut] for cut in range(0, len(whole), 29)), *changed):
         path.write_bytes(content)
         try:
             found, broken = ledger.read_rows(tmp_path)
             counted = ledger.before(tmp_path, run("new"))
-        except MnpuError as error:  # the number of the format itself
-            refused.append(str(error))
+        except MnpuError as error:
+            refusals.append(str(error))  # the number of the format itself was changed
             continue
         assert (counted.trials, counted.looks) == (told.trials, told.looks)
         assert found == rows or (len(broken) == 1 and path.name in broken[0])
-    assert all(path.name in words for words in refused)
+    assert all(path.name in refusal for refusal in refusals)
 
 
 def test_what_is_no_row_is_named(tmp_path):
