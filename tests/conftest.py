@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, settings
 from mnpu.types import DatasetInfo, Panel
 
 # The same examples every time, on machines of any speed. To look for new ones: pytest --hypothesis-profile=default
-settings.register_profile("known", derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "known", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("known")
 
 

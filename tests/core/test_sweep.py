@@ -196,17 +196,15 @@ def command(file):
 
 
 def test_killed_at_ten_random_moments_it_goes_on_and_counts_each_trial_once(file, quick, monkeypatch):
-    monkeypatch.setenv("SWEEP_WORK_SECONDS", "0.4")
+    monkeypatch.setenv("SWEEP_WORK_SECONDS", "0.3")
     file.write_text(GRID.replace("[0, 1, 2]", str(list(range(12)))))
     moments = random.Random(20240229)
     for _ in range(10):
         count = len(begun(file)) if (file.parent / "begun.txt").exists() else 0
         with subprocess.Popen(command(file), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            deadline = time.monotonic() + 100
-            while not (file.parent / "begun.txt").exists() or len(begun(file)) == count:
+            while process.poll() is None and (not (file.parent / "begun.txt").exists() or len(begun(file)) == count):
                 time.sleep(0.02)
-                assert time.monotonic() < deadline
-            time.sleep(moments.uniform(0, 0.35))
+            time.sleep(moments.uniform(0, 0.9))
             process.kill()
     monkeypatch.setenv("SWEEP_WORK_SECONDS", "0")
     done = swept(file)

@@ -86,7 +86,7 @@ def shown(panel: Panel, weights: np.ndarray, capsys) -> tuple[str, dict]:
     """What ``mnpu runs analyse`` prints of this book, and what it answers with ``--json``."""
     replayed = a_replay(panel, weights, first=1, rates=FREE)
     found = analyse(replayed, Assumptions())
-    facts = _payload("made-up", replayed, found, [])
+    facts = {**_payload("made-up", replayed, found, []), "judged": ""}
     print_analysis(facts, found, [])
     return capsys.readouterr().out, json.loads(json.dumps(plain(facts)))
 

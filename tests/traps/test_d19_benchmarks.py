@@ -106,7 +106,7 @@ def test_a_reader_of_an_analysis_sees_every_benchmark(make_panel, rng, capsys) -
     panel = make_panel(50 * np.exp(np.cumsum(rng.normal(0, 0.01, (150, 3)), axis=0)))
     found = a_replay(panel, rng.normal(0, 0.3, (100, 3)), first=40)
     told = analyse(found, Assumptions(shares={"S0": 3.0, "S1": 1.0, "S2": 1.0}))
-    print_analysis(_payload("made-up", found, told, []), told, [])
+    print_analysis({**_payload("made-up", found, told, []), "judged": ""}, told, [])
     text = capsys.readouterr().out
     assert all(name in text for name in ("equal_weight", "cap_weight", "beta_matched"))
     rows = {row.benchmark: row for row in told.tables["benchmarks"]}
