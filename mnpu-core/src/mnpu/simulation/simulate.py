@@ -17,6 +17,7 @@ from mnpu.simulation.costs import CostModel
 from mnpu.simulation.execution import Conditions, Execution
 from mnpu.simulation.ledger import ledger_books
 from mnpu.simulation.market import Market, market_for
+from mnpu.simulation.sized import compiled_ledger
 from mnpu.simulation.stepper import compiled_books
 from mnpu.simulation.surroundings import Surroundings
 from mnpu.types import Positions
@@ -48,7 +49,7 @@ class SimulationOutcome:
         and where none was sent.
     method : {"closed", "compiled", "stepped"}
         Which route was taken; they agree. A chain in which every rule has a kernel goes ``compiled`` where the path
-        matters, any other ``stepped``.
+        matters, with a size or without, and so does an account of a size without guardrails; any other ``stepped``.
     notes : tuple of str
         What a reader must know: a lost account, books that stood still for want of a price.
     orders : Orders or None
@@ -150,6 +151,9 @@ def simulate(
         if method == "closed":
             raise _depends_on_the_path()
         sized = (execution or Execution(), conditions or Conditions())
+        made = compiled_ledger(positions, market, chain, costs, *sized, around=around) if method == "auto" else None
+        if made is not None:
+            return _outcome(positions, market, costs, made, "compiled")
         books = ledger_books(positions, market, chain, costs, *sized, around=around)
         return _outcome(positions, market, costs, books, "stepped")
     return _outcome(positions, market, costs, *unsized_books(positions, market, chain, costs, method, around))
