@@ -54,6 +54,8 @@ def sized(seed: int, **chosen):
     """A case of the account without a size, on a market that has one; `chosen` instead of what is drawn."""
     case, rng = case_of(seed), np.random.default_rng(seed + 1)
     weights = case.positions.weights * rng.choice([1.0, 5.0])
+    if rng.random() < 0.2:  # a chain that lets an account be lost
+        case, weights = replace(case, chain=Chain([GrossCap(80.0)])), 20 * weights
     drawn = {"costs": costs_of(rng), "execution": execution_of(rng)}
     drawn["conditions"] = conditions_of(rng, weights.shape)
     return replace(

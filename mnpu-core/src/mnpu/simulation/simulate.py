@@ -12,6 +12,7 @@ import pandas as pd
 
 from mnpu.errors import MnpuError
 from mnpu.guard import Chain
+from mnpu.simulation.account import ROUNDING
 from mnpu.simulation.books import Books, Orders, closed_books, is_path_free, stepped_books
 from mnpu.simulation.costs import CostModel
 from mnpu.simulation.execution import Conditions, Execution
@@ -238,7 +239,7 @@ def _notes(positions: Positions, market: Market, books: Books) -> tuple[str, ...
     notes = []
     if books.lost_at is not None:
         notes.append(f"The account was lost on {positions.times[books.lost_at]:%Y-%m-%d} and stops there.")
-    stuck = 0 if market.fillable.all() else int(((books.after != 0) & ~market.fillable).sum())
+    stuck = 0 if market.fillable.all() else int(((np.abs(books.after) > ROUNDING) & ~market.fillable).sum())
     closed = 0
     if market.gone.any():
         closed = int(((books.before == 0) & market.gone & _held_before(books.after)).sum())
