@@ -100,14 +100,16 @@ def case_of(seed: int) -> Case:
 
 
 def assert_equal(compiled, stepped):
+    near = lambda expected: pytest.approx(expected, rel=1e-12, abs=1e-12)
     for name in ("gross", "net", "equity", "turnover_oneway"):
-        assert getattr(compiled, name) == pytest.approx(getattr(stepped, name), abs=1e-12), name
+        assert getattr(compiled, name) == near(getattr(stepped, name)), name
     for kind, paid in stepped.costs.items():
-        assert compiled.costs[kind] == pytest.approx(paid, abs=1e-12)
-    assert compiled.targets.weights == pytest.approx(stepped.targets.weights, abs=1e-12)
-    assert compiled.positions.weights == pytest.approx(stepped.positions.weights, abs=1e-12)
+        assert compiled.costs[kind] == near(paid)
+    assert compiled.targets.weights == near(stepped.targets.weights)
+    assert compiled.positions.weights == near(stepped.positions.weights)
     assert compiled.notes == stepped.notes
-    assert len(compiled.fills) == len(stepped.fills)
+    # A trade of 1e-17 on one route may be none on the other, so it is not counted.
+    assert (compiled.fills.cost > 1e-14).sum() == (stepped.fills.cost > 1e-14).sum()
     mine, theirs = compiled.targets.violations, stepped.targets.violations
     tell = lambda v: (v.rule, v.code, v.time, v.symbol, v.action)
     assert [tell(v) for v in mine] == [tell(v) for v in theirs]

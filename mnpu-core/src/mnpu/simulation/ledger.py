@@ -1,12 +1,12 @@
 """Accounts whose orders depend on their size: partial fills, lots, impact, borrowed shares, funding, liquidation.
 
-The arithmetic of a bar is that of `mnpu.simulation.order_loops`. Without guardrails all bars run as machine code; with
-them the same code runs a bar at a time, and the guardrails see the account as it stands.
+The arithmetic of a bar is that of `mnpu.simulation.order_loops`, a bar at a time, and the guardrails see the account as
+it stands. This is the definition; `mnpu.simulation.sized` runs all bars as machine code where it can.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,20 +20,20 @@ from mnpu.simulation.market import Market
 from mnpu.simulation.surroundings import Surroundings
 from mnpu.types import Book, Positions, Violation
 
-__all__ = ["SizedAccount", "ledger_books"]
+__all__ = ["SizedAccount", "SizedMarket", "ledger_books", "paid_at_once", "settings_of", "sized_books"]
 
 
 @dataclass(frozen=True)
-class _Rows:
-    """What the loops read beside the positions; arrays of one row stand for all of time."""
+class SizedMarket:
+    """What the loops read of a market beside the positions; arrays of one row stand for all of time."""
 
     market: tuple[np.ndarray, ...]
     conditions: tuple[np.ndarray, ...]
-    settings: np.ndarray
     gone: np.ndarray
 
     @classmethod
-    def of(cls, market: Market, costs: CostModel, execution: Execution, conditions: Conditions) -> _Rows:
+    def of(cls, market: Market, conditions: Conditions) -> SizedMarket:
+        """Prices of the day, and every condition, known or not."""
         n_rows, n_assets = market.returns.shape
         conditions.check((n_rows, n_assets))
         unknown, zero = np.full((1, n_assets), np.nan), np.zeros((1, n_assets))
@@ -42,29 +42,30 @@ class _Rows:
         kept += conditions.extremes(market.returns)
         kept = [np.ascontiguousarray(values, dtype=np.float64) for values in kept]
         years = np.zeros(n_rows) if conditions.years is None else np.asarray(conditions.years, dtype=np.float64)
-        factor = np.ones((1, n_assets)) if conditions.factor is None else np.ascontiguousarray(conditions.factor)
-        settings = {
-            "commission": costs.commission_bps,
-            "half_spread": costs.half_spread_bps,
-            "impact": costs.impact,
-            "borrow": costs.borrow_bps,
-            "funding": 0.0,  # is not a rate of the account's but of each symbol's at each time
-            "liquidation": costs.liquidation_bps,
-            "participation": execution.participation or 0.0,
-            "lot": execution.lot or 0.0,
-            "minimum": execution.min_notional,
-            "carry": float(execution.carry),
-            "maintenance": execution.maintenance or 0.0,
-        }
+        factor = np.ones((1, n_assets)) if conditions.factor is None else conditions.factor
+        kept += [np.ascontiguousarray(values, dtype=np.float64) for values in (years, factor)]
         # Orders are in shares of the day, so that lots are; money is the same in either.
         prices = market.prices if conditions.factor is None else market.prices / factor
         arrays = (prices, market.fillable, market.returns, market.income)
-        return cls(
-            tuple(map(np.ascontiguousarray, arrays)),
-            (*kept, years, factor),
-            np.array([settings[name] for name in SETTINGS]),
-            market.gone,
-        )
+        return cls(tuple(map(np.ascontiguousarray, arrays)), tuple(kept), np.ascontiguousarray(market.gone))
+
+
+def settings_of(costs: CostModel, execution: Execution) -> np.ndarray:
+    """What an account is asked for and allowed, (11,), as `mnpu.simulation.order_loops` reads it."""
+    settings = {
+        "commission": costs.commission_bps,
+        "half_spread": costs.half_spread_bps,
+        "impact": costs.impact,
+        "borrow": costs.borrow_bps,
+        "funding": 0.0,  # is not a rate of the account's but of each symbol's at each time
+        "liquidation": costs.liquidation_bps,
+        "participation": execution.participation or 0.0,
+        "lot": execution.lot or 0.0,
+        "minimum": execution.min_notional,
+        "carry": float(execution.carry),
+        "maintenance": execution.maintenance or 0.0,
+    }
+    return np.array([settings[name] for name in SETTINGS])
 
 
 def ledger_books(
@@ -77,7 +78,7 @@ def ledger_books(
     *,
     around: Surroundings | None = None,
 ) -> Books:
-    """Bar by bar, with the size of the account in view.
+    """Bar by bar, with the size of the account in view: the definition, whatever the guardrails are.
 
     Parameters
     ----------
@@ -95,39 +96,10 @@ def ledger_books(
     books : Books
         With its costs by kind, and every order.
     """
-    rows = _Rows.of(market, costs, execution, conditions)
-    if not chain.guardrails:
-        return _compiled(positions, market, rows, execution.capital, chain)
-    return _guarded(positions, market, rows, execution.capital, chain, around)
-
-
-def _compiled(positions: Positions, market: Market, rows: _Rows, capital: float, chain: Chain) -> Books:
-    from mnpu.simulation.order_loops import run_rows  # imports the compiler
-
-    shape = positions.weights.shape
-    before, after, filled = (np.zeros(shape) for _ in range(3))
-    costs, path = np.zeros((shape[0], len(KINDS))), np.zeros((3, shape[0]))
-    most = int(np.prod(shape))
-    orders = (np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most), np.empty(most))
-    weights = np.ascontiguousarray(positions.weights, dtype=np.float64)
-    lost_at, n = run_rows(
-        weights, positions.rebalance, rows.market, rows.conditions, capital, rows.settings,
-        (before, after, filled), costs, path, orders,
-    )  # fmt: skip
-    readable = positions.rebalance & np.isfinite(weights).all(axis=1)
-    targets = np.where(readable[:, None], weights, before)
-    made = Orders(*(column[:n].copy() for column in orders))
-    violations = chain.apply(positions, market.tradable).violations if not readable.all() else positions.violations
-    return _books((targets, before, after, filled), path, costs, violations, lost_at, made)
-
-
-def _guarded(
-    positions: Positions, market: Market, rows: _Rows, capital: float, chain: Chain, around: Surroundings | None
-) -> Books:
-    account = SizedAccount(rows, capital)
+    account = SizedAccount(SizedMarket.of(market, conditions), settings_of(costs, execution), execution.capital)
     shape = positions.weights.shape
     targets, before, after, filled = (np.zeros(shape) for _ in range(4))
-    costs, path = np.zeros((shape[0], len(KINDS))), np.zeros((3, shape[0]))
+    paid, path = np.zeros((shape[0], len(KINDS))), np.zeros((3, shape[0]))
     violations: list[Violation] = list(positions.violations)
     orders: list[tuple[int, int, float, float]] = []
     lost_at = -1
@@ -152,13 +124,13 @@ def _guarded(
             path[2, t] = -1.0
         else:
             path[1, t], path[2, t] = account.keep(t)
-        costs[t] = account.costs
+        paid[t] = account.costs
         if account.lost:
             lost_at = t
             break
     columns = [np.array([entry[k] for entry in orders]) for k in range(4)] if orders else [np.zeros(0)] * 4
     made = Orders(columns[0].astype(np.int64), columns[1].astype(np.int64), columns[2], columns[3])
-    return _books((targets, before, after, filled), path, costs, tuple(violations), lost_at, made)
+    return sized_books((targets, before, after, filled), path, paid, lost_at, made, tuple(violations))
 
 
 class SizedAccount(Account):
@@ -172,11 +144,12 @@ class SizedAccount(Account):
         Of the last bar, by kind, fractions of the equity before its trade.
     """
 
-    def __init__(self, rows: _Rows, capital: float) -> None:
+    def __init__(self, rows: SizedMarket, settings: np.ndarray, capital: float) -> None:
         n_assets = rows.market[0].shape[1]
         super().__init__(n_assets)
         self.pending, self.costs = np.zeros(n_assets), np.zeros(len(KINDS))
-        self._rows, self._capital, self._last = rows, capital, np.zeros(n_assets)
+        self._rows, self._settings, self._capital = rows, settings, capital
+        self._last = np.zeros(n_assets)
 
     def awaited(self, book: Book, marks: np.ndarray) -> np.ndarray:
         """The book (A,) that would be held if all that is pending were filled at the decision's prices."""
@@ -194,7 +167,7 @@ class SizedAccount(Account):
         after, asked, filled = (np.zeros_like(self.weights) for _ in range(3))
         self._cost = fill_row(
             self.drifted, targets, sent, fillable[t], self._equity * self._capital, price[t], volume, usual, volatility,
-            self.pending, self._rows.settings, after, asked, filled, self.costs,
+            self.pending, self._settings, after, asked, filled, self.costs,
         )  # fmt: skip
         self.lost = self._cost >= 1.0
         self.weights = np.zeros_like(after) if self.lost else after
@@ -210,7 +183,7 @@ class SizedAccount(Account):
         funding, low, high = (_at(values, t) for values in self._rows.conditions[3:6])
         drifted, years = np.zeros_like(self.weights), float(self._rows.conditions[6][t])
         gross, growth, liquidated = hold_row(
-            self.weights, returns[t], income[t], funding, years, low, high, self._rows.settings, drifted, self.costs
+            self.weights, returns[t], income[t], funding, years, low, high, self._settings, drifted, self.costs
         )
         if liquidated:
             self.pending[:] = 0.0
@@ -225,21 +198,20 @@ def _at(values: np.ndarray, t: int) -> np.ndarray:
     return values[t if len(values) > 1 else 0]
 
 
-def _books(
-    books: Sequence[np.ndarray],
-    path: np.ndarray,
-    costs: np.ndarray,
-    violations: tuple[Violation, ...],
-    lost_at: int,
-    orders: Orders,
-) -> Books:
-    """What is paid after the trade is brought to the equity before it, as all costs are."""
+def sized_books(
+    books: Sequence[np.ndarray], path: np.ndarray, costs: np.ndarray, lost_at: int, orders: Orders,
+    violations: tuple[Violation, ...] = (), reasons: Callable[[], tuple[Violation, ...]] | None = None,
+) -> Books:  # fmt: skip
+    """Books as the loops have left them: allowed, before, after and filled (T, A); cost, gross, net (3, T); (T, 6)."""
     targets, before, after, traded = books
-    cost, gross, net = path
-    costs[:, 3:] *= (1.0 - np.minimum(cost, 1.0))[:, None]
+    cost, gross, net = path[:3]
+    paid_at_once(costs, cost)
     kinds = {kind: costs[:, k] for k, kind in enumerate(KINDS)}
-    lost = None if lost_at < 0 else lost_at
-    notional = np.abs(traded).sum(axis=1)
-    return Books(
-        targets, before, after, traded, notional, cost, gross, net, violations, lost, kinds=kinds, orders=orders
-    )
+    lost = None if lost_at < 0 else int(lost_at)
+    notional = np.abs(traded).sum(axis=1) if len(path) == 3 else path[3]
+    return Books(targets, before, after, traded, notional, cost, gross, net, violations, lost, kinds, orders, reasons)
+
+
+def paid_at_once(costs: np.ndarray, cost: np.ndarray) -> None:
+    """What is paid after the trade of ``cost`` (T,) is brought to the equity before it, as all costs (T, 6) are."""
+    costs[:, 3:] *= (1.0 - np.minimum(cost, 1.0))[:, None]

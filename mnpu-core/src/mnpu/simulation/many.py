@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,10 +20,11 @@ from mnpu.guard import Chain
 from mnpu.guard_kernels import CompiledChain, compiled_chain
 from mnpu.simulation.books import Books
 from mnpu.simulation.costs import CostModel
-from mnpu.simulation.execution import Conditions, Execution
-from mnpu.simulation.ledger import ledger_books
+from mnpu.simulation.execution import KINDS, Conditions, Execution
+from mnpu.simulation.ledger import SizedMarket, ledger_books, paid_at_once, settings_of
 from mnpu.simulation.market import Market, market_for
 from mnpu.simulation.simulate import unsized_books
+from mnpu.simulation.sized import run_chained
 from mnpu.simulation.stepper import World, known_fields, rates_of, world_of
 from mnpu.simulation.surroundings import Surroundings
 from mnpu.types import Positions
@@ -81,7 +83,8 @@ class ManyOutcomes:
     methods: tuple[str, ...]
 
 
-class _Shared(NamedTuple):
+@dataclass(frozen=True)
+class _Shared:
     positions: Positions
     market: Market
     world: World
@@ -90,6 +93,11 @@ class _Shared(NamedTuple):
     execution: Execution | None
     conditions: Conditions | None
     around: Surroundings | None
+
+    @cached_property
+    def sized(self) -> SizedMarket:
+        """The market as accounts of a size read it."""
+        return SizedMarket.of(self.market, self.conditions or Conditions())
 
 
 class _One(NamedTuple):
@@ -169,18 +177,19 @@ def _run(shared: _Shared, setting: Setting, net: np.ndarray) -> _One:
     """One setting; its returns go into ``net`` (T,)."""
     chain, costs = setting.chain or shared.chain, setting.costs or shared.costs
     execution = setting.execution or shared.execution
-    if execution is None and shared.conditions is None and not costs.sized:
-        fields = known_fields(shared.around)
-        made = compiled_chain(chain.guardrails, chain.names, shared.positions.symbols, fields)
-        if made is not None:
-            return _compiled(shared, setting, made, costs, net)
+    sized = execution is not None or shared.conditions is not None or costs.sized
+    own = Execution() if execution is None else execution
+    made = compiled_chain(chain.guardrails, chain.names, shared.positions.symbols, known_fields(shared.around))
+    if made is not None:
+        return _compiled(shared, setting, made, costs, own if sized else None, net)
     weights = shared.positions.weights if setting.weights is None else setting.weights
     positions = replace(shared.positions, weights=weights * setting.scale)
-    if execution is None and shared.conditions is None and not costs.sized:
-        books, method = unsized_books(positions, shared.market, chain, costs, "auto", shared.around)
+    if sized:
+        conditions = shared.conditions or Conditions()
+        books = ledger_books(positions, shared.market, chain, costs, own, conditions, around=shared.around)
+        method: str = "stepped"
     else:
-        sized = execution or Execution(), shared.conditions or Conditions()
-        books, method = ledger_books(positions, shared.market, chain, costs, *sized, around=shared.around), "stepped"
+        books, method = unsized_books(positions, shared.market, chain, costs, "auto", shared.around)
     net[:] = books.net
     return _of_books(books, method)
 
@@ -191,20 +200,34 @@ def _of_books(books: Books, method: str) -> _One:
     return _One(float(books.notional.mean() / 2), float(np.mean(cost)), lost_at, method)
 
 
-def _compiled(shared: _Shared, setting: Setting, made: CompiledChain, costs: CostModel, net: np.ndarray) -> _One:
-    from mnpu.simulation.stepper_loops import run_weights  # imports the compiler
-
-    positions, weights = shared.positions, setting.weights
-    n_rows, n_assets = positions.weights.shape
-    path, rules = np.zeros((4, n_rows)), (made.addresses, made.places, made.params)
+def _compiled(
+    shared: _Shared, setting: Setting, made: CompiledChain, costs: CostModel, execution: Execution | None,
+    net: np.ndarray,
+) -> _One:  # fmt: skip
+    n_rows, n_assets = shared.positions.weights.shape
+    path, books = np.zeros((4, n_rows)), tuple(np.zeros((1, n_assets)) for _ in range(4))
     noted = np.zeros(n_rows, dtype=bool), np.zeros((1, 5)), np.zeros((1, made.places[-1, 1]))
-    lost_at = run_weights(
-        np.ascontiguousarray(positions.weights if weights is None else weights, dtype=np.float64),
-        float(setting.scale), np.ascontiguousarray(positions.rebalance), shared.world.market, shared.world.told, rules,
-        rates_of(costs), tuple(np.zeros((1, n_assets)) for _ in range(4)), path, noted,
-    )  # fmt: skip
+    positions = shared.positions if setting.weights is None else replace(shared.positions, weights=setting.weights)
+    if execution is not None:
+        paid, none = np.zeros((n_rows, len(KINDS))), np.zeros(0, np.int64)
+        lost_at, _ = run_chained(
+            positions, setting.scale, shared.world, made, shared.sized, execution.capital,
+            settings_of(costs, execution), books, paid, path, (none, none, np.zeros(0), np.zeros(0)),
+            (*noted, np.zeros(n_rows, dtype=bool), np.zeros((1, n_assets))),
+        )  # fmt: skip
+        paid_at_once(paid, path[0])
+        cost = float(paid.sum(axis=1).mean())
+    else:
+        from mnpu.simulation.stepper_loops import run_weights  # imports the compiler
+
+        lost_at = run_weights(
+            np.ascontiguousarray(positions.weights, dtype=np.float64), float(setting.scale),
+            np.ascontiguousarray(positions.rebalance), shared.world.market, shared.world.told,
+            (made.addresses, made.places, made.params), rates_of(costs), books, path, noted,
+        )  # fmt: skip
+        cost = float(path[0].mean())
     net[:] = path[2]
-    return _One(float(path[3].mean() / 2), float(path[0].mean()), int(lost_at), "compiled")
+    return _One(float(path[3].mean() / 2), cost, int(lost_at), "compiled")
 
 
 def _check(settings: Sequence[Setting], shape: tuple[int, ...], threads: int) -> None:

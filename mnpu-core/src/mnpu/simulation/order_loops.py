@@ -26,7 +26,7 @@ import numpy as np
 from mnpu.data.compiled import compiled
 from mnpu.simulation.execution import KINDS, SETTINGS
 
-__all__ = ["carry_over", "fill_row", "hold_row", "run_rows"]
+__all__ = ["carry_over", "fill_row", "hold_row", "run_rows", "settle_row"]
 
 #: Settings by their place in an array of them; the first six are the kinds of cost, in a row of costs too.
 COMMISSION, HALF_SPREAD, IMPACT, BORROW, FUNDING, LIQUIDATION = range(len(KINDS))
@@ -254,44 +254,67 @@ def run_rows(
     n : int
         Orders that were written.
     """
-    price, fillable, returns, income = market
-    volume, usual, volatility, funding, low, high, years, factor = rows
     before, after, filled = books
-    asked = np.zeros(targets.shape[1])
     n_rows, n_assets = targets.shape
-    held, pending = np.zeros(n_assets), np.zeros(n_assets)
+    held, pending, asked = np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets)
     sent = np.zeros(n_assets, dtype=np.bool_)
     equity, n = 1.0, 0
     for t in range(n_rows):
         before[t] = held
-        carry_over(pending, factor, t)
+        carry_over(pending, rows[7], t)
         sent[:] = rebalance[t] and np.isfinite(targets[t]).all()
-        whole = fill_row(
-            held, targets[t], sent, fillable[t], equity * capital, price[t], _row(volume, t), _row(usual, t),
-            _row(volatility, t), pending, s, after[t], asked, filled[t], costs[t],
+        growth, n = settle_row(
+            t, held, targets[t], sent, pending, equity * capital, market, rows, s, asked, after[t], filled[t], costs,
+            path, orders, n,
         )  # fmt: skip
-        for i in range(n_assets):
-            if asked[i] != 0.0:
-                orders[0][n], orders[1][n] = t, i
-                orders[2][n], orders[3][n] = asked[i], filled[t, i]
-                n += 1
-        path[0, t] = whole
-        if whole >= 1.0:
-            path[2, t] = -1.0
-            after[t] = 0.0
-            return t, n
-        gross, growth, liquidated = hold_row(
-            after[t], returns[t], income[t], _row(funding, t), years[t], _row(low, t), _row(high, t), s,
-            held, costs[t],
-        )  # fmt: skip
-        if liquidated:
-            pending[:] = 0.0
-        path[1, t] = gross
-        path[2, t] = max((1.0 - whole) * growth - 1.0, -1.0)
         equity *= 1.0 + path[2, t]
         if growth <= 0.0:
             return t, n
     return -1, n
+
+
+@compiled
+def settle_row(
+    t: int, held: Any, targets: Any, sent: Any, pending: Any, money: float, market: Any, rows: Any, s: Any, asked: Any,
+    after: Any, filled: Any, costs: Any, path: Any, orders: Any, n: int,
+) -> tuple[float, int]:  # fmt: skip
+    """Bar ``t``: fill its orders, write them down, and hold the book up to the next fill.
+
+    Parameters are those of `fill_row`, `hold_row` and `run_rows`; ``held`` (A,) become the weights at the next fill.
+    Without room for orders none are written down.
+
+    Returns
+    -------
+    growth : float
+        Equity at the next fill over that after this one; 0 or less is a lost account.
+    n : int
+        Orders that have been written.
+    """
+    price, fillable, returns, income = market
+    volume, usual, volatility, funding, low, high, years, _ = rows
+    whole = fill_row(
+        held, targets, sent, fillable[t], money, price[t], _row(volume, t), _row(usual, t), _row(volatility, t),
+        pending, s, after, asked, filled, costs[t],
+    )  # fmt: skip
+    if len(orders[0]) > 0:
+        for i in range(len(held)):
+            if asked[i] != 0.0:
+                orders[0][n], orders[1][n] = t, i
+                orders[2][n], orders[3][n] = asked[i], filled[i]
+                n += 1
+    path[0, t] = whole
+    if whole >= 1.0:
+        path[2, t] = -1.0
+        after[:] = 0.0
+        return 0.0, n
+    gross, growth, liquidated = hold_row(
+        after, returns[t], income[t], _row(funding, t), years[t], _row(low, t), _row(high, t), s, held, costs[t]
+    )
+    if liquidated:
+        pending[:] = 0.0
+    path[1, t] = gross
+    path[2, t] = max((1.0 - whole) * growth - 1.0, -1.0)
+    return growth, n
 
 
 @compiled

@@ -12,11 +12,13 @@ import pandas as pd
 
 from mnpu.errors import MnpuError
 from mnpu.guard import Chain
+from mnpu.simulation.account import ROUNDING
 from mnpu.simulation.books import Books, Orders, closed_books, is_path_free, stepped_books
 from mnpu.simulation.costs import CostModel
 from mnpu.simulation.execution import Conditions, Execution
 from mnpu.simulation.ledger import ledger_books
 from mnpu.simulation.market import Market, market_for
+from mnpu.simulation.sized import compiled_ledger
 from mnpu.simulation.stepper import compiled_books
 from mnpu.simulation.surroundings import Surroundings
 from mnpu.types import Positions
@@ -48,7 +50,7 @@ class SimulationOutcome:
         and where none was sent.
     method : {"closed", "compiled", "stepped"}
         Which route was taken; they agree. A chain in which every rule has a kernel goes ``compiled`` where the path
-        matters, any other ``stepped``.
+        matters, with a size or without, and so does an account of a size without guardrails; any other ``stepped``.
     notes : tuple of str
         What a reader must know: a lost account, books that stood still for want of a price.
     orders : Orders or None
@@ -150,6 +152,9 @@ def simulate(
         if method == "closed":
             raise _depends_on_the_path()
         sized = (execution or Execution(), conditions or Conditions())
+        made = compiled_ledger(positions, market, chain, costs, *sized, around=around) if method == "auto" else None
+        if made is not None:
+            return _outcome(positions, market, costs, made, "compiled")
         books = ledger_books(positions, market, chain, costs, *sized, around=around)
         return _outcome(positions, market, costs, books, "stepped")
     return _outcome(positions, market, costs, *unsized_books(positions, market, chain, costs, method, around))
@@ -234,7 +239,7 @@ def _notes(positions: Positions, market: Market, books: Books) -> tuple[str, ...
     notes = []
     if books.lost_at is not None:
         notes.append(f"The account was lost on {positions.times[books.lost_at]:%Y-%m-%d} and stops there.")
-    stuck = 0 if market.fillable.all() else int(((books.after != 0) & ~market.fillable).sum())
+    stuck = 0 if market.fillable.all() else int(((np.abs(books.after) > ROUNDING) & ~market.fillable).sum())
     closed = 0
     if market.gone.any():
         closed = int(((books.before == 0) & market.gone & _held_before(books.after)).sum())

@@ -21,7 +21,7 @@ from mnpu.simulation.market import Market
 from mnpu.simulation.surroundings import Surroundings
 from mnpu.types import Positions, Violation
 
-__all__ = ["World", "account_of", "compiled_books", "known_fields", "rates_of", "world_of"]
+__all__ = ["World", "account_of", "compiled_books", "known_fields", "rates_of", "reasons_of", "world_of"]
 
 #: Fields of a book that every simulated account fills.
 KNOWN = ("day", "day_equity", "switches")
@@ -82,7 +82,7 @@ def compiled_books(
     lost_at = run_weights(asked, 1.0, rebalance, world.market, world.told, rules, rates, books, path, noted)
     targets, before, after, traded = books
     cost, gross, net, notional = path
-    reasons = _reasons(positions, market, chain, made, around, after, noted)
+    reasons = reasons_of(positions, market, chain, made, around, after, noted)
     lost = None if lost_at < 0 else int(lost_at)
     return Books(targets, before, after, traded, notional, cost, gross, net, (), lost, reasons=reasons)
 
@@ -92,11 +92,12 @@ def rates_of(costs: CostModel) -> np.ndarray:
     return np.array([costs.commission_bps / 1e4, costs.half_spread_bps / 1e4])
 
 
-def _reasons(
+def reasons_of(
     positions: Positions, market: Market, chain: Chain, made: CompiledChain, around: Surroundings | None,
     after: np.ndarray, noted: tuple[np.ndarray, ...],
 ) -> Callable[[], tuple[Violation, ...]]:  # fmt: skip
-    touched, numbers, states = noted
+    """The violations, to be made by the reference: of the rows that a compiled loop has ``noted``."""
+    touched, numbers, states, *waits = noted
 
     def found() -> tuple[Violation, ...]:
         violations = list(positions.violations)
@@ -106,6 +107,8 @@ def _reasons(
             account = account_of(held, market.marks[t], numbers[t], made.memory(states[t]))
             book = account.seen(market.marks[t], market.tradable[t], positions.times[t], positions.symbols, told)
             wanted = positions.weights[t] if positions.rebalance[t] else book.weights
+            if waits and waits[0][t]:
+                wanted = waits[1][t]
             violations += chain.decide(wanted, book).violations
         return tuple(violations)
 

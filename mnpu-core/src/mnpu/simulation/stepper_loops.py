@@ -15,7 +15,7 @@ from mnpu.guard_kernels import AGE, DAY, DAY_EQUITY, EQUITY, PEAK, VOLUME, YEAR
 from mnpu.guard_loops import decide_row, remember_row
 from mnpu.simulation.account import ROUNDING
 
-__all__ = ["run_weights"]
+__all__ = ["decide_bar", "new_clock", "new_view", "note_bar", "run_weights", "see"]
 
 
 @compiled
@@ -61,25 +61,18 @@ def run_weights(
     state, work, over = np.zeros(n_state), np.zeros(n_work), np.zeros(n_over)
     weights, drifted, target, spare = np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets)
     view, clock = new_view(n_assets), new_clock()
-    marked, open_, number, series = view
-    past, seen, bars = told[0], told[1], told[4]
+    marked = view[0]
     equity, at_fill = 1.0, 1.0
     kept, stated = int(len(targets) > 1), int(len(numbers) > 1)
     for t in range(n_rows):
-        row, note = t * kept, t * stated
+        row = t * kept
         see(t, weights, marks, tradable, at_fill, days[t], clock, told, view)
-        for k in range(len(state)):
-            states[note, k] = state[k]
-        for k in range(len(number)):
-            numbers[note, k] = number[k]
+        note_bar(t * stated, view, state, numbers, states)
         readable = rebalance[t]
         for i in range(n_assets):
             target[i] = asked[t, i] * scale if rebalance[t] else marked[i]
             readable &= np.isfinite(target[i])
-        first = t if bars > 0 else 0
-        book = (marked, open_, number, series, past[first : first + bars], seen[first : first + bars + 1])
-        touched[t] = decide_row(target, book, rules, state, work, over, spare)
-        remember_row(target, book, rules, state, work, over)
+        touched[t] = decide_bar(t, target, view, told, rules, state, work, over, spare)
         notional = 0.0
         for i in range(n_assets):
             sent = fillable[t, i] and (readable or abs(target[i] - marked[i]) > ROUNDING)
@@ -108,6 +101,29 @@ def run_weights(
         for i in range(n_assets):
             drifted[i] = weights[i] * (1.0 + returns[t, i]) / (1.0 + gross)
     return -1
+
+
+@compiled
+def note_bar(row: int, view: Any, state: Any, numbers: Any, states: Any) -> None:
+    """Write what guardrails are about to see, and their memory, into a row for those who ask for reasons."""
+    for k in range(len(state)):
+        states[row, k] = state[k]
+    for k in range(len(view[2])):
+        numbers[row, k] = view[2][k]
+
+
+@compiled
+def decide_bar(
+    t: int, target: Any, view: Any, told: Any, rules: Any, state: Any, work: Any, over: Any, spare: Any
+) -> bool:  # fmt: skip
+    """``target`` (A,) becomes what the chain allows of it at decision ``t``, and remembers; if a rule has a reason."""
+    marked, open_, number, series = view
+    past, seen, bars = told[0], told[1], told[4]
+    first = t if bars > 0 else 0
+    book = (marked, open_, number, series, past[first : first + bars], seen[first : first + bars + 1])
+    touched = decide_row(target, book, rules, state, work, over, spare)
+    remember_row(target, book, rules, state, work, over)
+    return touched
 
 
 @compiled

@@ -57,6 +57,8 @@ def risk_rule(task, weights, held, tradable, year, past, seen, params, work, ove
         if tradable[i] and not (seen[-1, i] - before[i]) / params[2] >= params[3]:
             weights[i] = without_increase(weights[i], held[i])
     x = returned(weights, rows, work)
+    if surely_within(x, params):
+        return False
     now = risk(x, year, params, work)
     if now > params[1] + TOLERANCE:
         project(weights, held, tradable, rows, year, params, work, now)
@@ -66,7 +68,8 @@ def risk_rule(task, weights, held, tradable, year, past, seen, params, work, ove
 @compiled
 def measure(weights, held, rows, before, after, year, params, work, over):
     """Risk above its limit, and how far symbols without enough history grow."""
-    over[0] = max(risk(returned(weights, rows, work), year, params, work) - params[1], 0.0)
+    x = returned(weights, rows, work)
+    over[0] = 0.0 if surely_within(x, params) else max(risk(x, year, params, work) - params[1], 0.0)
     over[1] = 0.0
     for i in range(len(weights)):
         if not (after[i] - before[i]) / params[2] >= params[3]:
@@ -101,15 +104,32 @@ def weighted(weights, rows, x):
         x[k] = total
 
 
+@partial(compiled, relaxed=("reassoc", "contract"))
+def squares(x):
+    """Sum of squares, in any order."""
+    total = 0.0
+    for k in range(len(x)):
+        total += x[k] * x[k]
+    return total
+
+
+@compiled
+def surely_within(x, params):
+    """Whether the tail of the returns (K,) cannot be above its limit, whatever their order.
+
+    The mean of its losses is at most their root mean square, and their squares are some of all squares. That is one
+    sum, where the tail itself has to be looked for.
+    """
+    size = params[4] * len(x)
+    return size > 0.0 and np.sqrt(squares(x) / size) <= params[1] * (1.0 - 1e-12)
+
+
 @compiled
 def risk(x, year, params, work):
     """Annualised root mean square of the returns (K,), or the mean loss in their tail."""
     n = len(x)
     if params[4] == 0.0:
-        total = 0.0
-        for k in range(n):
-            total += x[k] * x[k]
-        return np.sqrt(total / n * year)
+        return np.sqrt(squares(x) / n * year)
     size = params[4] * n
     whole = int(np.floor(size + 1e-12))
     worst = work[len(work) - whole - 1 :]
