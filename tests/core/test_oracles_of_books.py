@@ -13,6 +13,10 @@ from mnpu.analysis import factors
 from mnpu.metrics import many
 from mnpu.metrics.dependence import newey_west_lags, newey_west_se, newey_west_t
 from mnpu.metrics.information import mean_of
+from mnpu.metrics.trading import gross_exposure
+from mnpu.simulation.costs import CostModel
+from mnpu.simulation.simulate import simulate
+from mnpu.types import Positions
 
 STYLES = ("Mkt-RF", "SMB", "HML")
 
@@ -129,3 +133,32 @@ def test_a_mean_with_newey_and_wests_error_is_a_regression_on_a_constant(rng):
     assert (found.value, found.se, found.t) == pytest.approx((fitted.params[0], fitted.bse[0], fitted.tvalues[0]))
     assert newey_west_t(series, lags=10) == pytest.approx(fitted.tvalues[0])
     assert newey_west_se(series, lags=0) == pytest.approx(series.std() / np.sqrt(len(series)))
+
+
+def test_the_book_simulated_again_earns_and_trades_what_its_records_say(shared_data, book):
+    """Shares and prices of the recorded trades, at no cost: returns, leverage and turnover were kept by its broker."""
+    folder = shared_data / "oracles" / "backtest-pyfolio"
+    values = pd.read_parquet(folder / "test_pos.parquet").set_index("timestamp")
+    trades = pd.read_parquet(folder / "test_txn.parquet")
+    leverage = pd.read_parquet(folder / "test_gross_lev.parquet").set_index("timestamp")["value"]
+    names = [name for name in values if name != "cash"]
+    by_day = {"index": "timestamp", "columns": "symbol"}
+    shares = trades.pivot_table(**by_day, values="amount", aggfunc="sum").reindex(values.index).fillna(0.0).cumsum()
+    paid = trades.pivot_table(**by_day, values="price", aggfunc="last").reindex(values.index)
+    prices = (values[names] / shares[names].where(shares[names] != 0.0)).fillna(paid[names]).ffill().bfill()
+    worth = values.sum(axis=1)
+    weights = values[names].div(worth, axis=0).to_numpy()[:-1]
+    days = pd.DatetimeIndex(values.index).as_unit("ns")
+    wanted = Positions(days[:-1] - pd.Timedelta(hours=1), tuple(names), weights, np.ones(len(weights), bool))
+
+    found = simulate(wanted, prices.to_numpy(), days[:-1], costs=CostModel(0.0, 0.0))
+
+    assert found.net == pytest.approx(
+        book[values.index[1:]].to_numpy(), abs=1e-9
+    )  # prices are recorded with as many digits
+    assert found.equity[-1] == pytest.approx(worth.iloc[-1] / worth.iloc[0], rel=1e-8)
+    held = np.abs(found.positions.weights).sum(axis=1)
+    assert held == pytest.approx(leverage[values.index[:-1]].to_numpy(), abs=1e-9)
+    assert gross_exposure(found.positions.weights).value == pytest.approx(leverage[values.index[:-1]].mean())
+    moved = trades["txn_dollars"].abs().groupby(trades["timestamp"]).sum().reindex(values.index).fillna(0.0) / worth
+    assert found.turnover_oneway == pytest.approx(moved.to_numpy()[:-1] / 2, abs=1e-9)
