@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -195,3 +198,35 @@ def test_a_trial_that_ended_well_at_its_second_attempt_is_done_though_its_first_
     ledger.append(runs, own, attempt=1)
     found = read_catalogue(runs, "s")
     assert (len(found.entries), found.failed) == (4, [])
+
+
+# Runs that are killed.
+
+KILLED = """
+import os, signal, sys
+import pandas as pd
+from mnpu import execute
+from mnpu.types import Run
+
+start = pd.Timestamp("2026-01-02", tz="UTC")
+looks = Run("", "a", "demo", 0, "c", "d", "e", "f", {}, {}, start, locked="2025..2026 x", unlocked=True)
+directory, run = execute.begin(sys.argv[1], looks, None)
+directory.start(run, {})
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signal there")
+def test_a_look_at_the_locked_range_counts_though_its_process_was_killed_before_it_could_write_a_row(tmp_path):
+    for turn in range(2):
+        ended = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], check=False, timeout=60)
+        assert ended.returncode == -signal.SIGKILL
+        assert [directory.status for directory in list_runs(tmp_path)] == ["interrupted"] * (turn + 1)
+        assert not (tmp_path / "ledger").exists()
+        # Of the same range, and of the same name and data; each look counts, of one recipe too.
+        same = replace(a_run("b"), name="other", data_hash="other", locked="2025..2026 x")
+        for later in (same, a_run("b")):
+            assert ledger.before(tmp_path, later).looks == turn + 1
+        assert ledger.before(tmp_path, a_run("b")).trials == 1
+        elsewhere = replace(a_run("b"), name="other", data_hash="other", locked="2020..2021 y")
+        assert ledger.before(tmp_path, elsewhere).looks == 0
