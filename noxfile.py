@@ -38,6 +38,8 @@ TEST_TOOLS = (
     "empyrical-reloaded",
     "scipy",
     "scoringrules",
+    "statsmodels",
+    "quantstats",
     "lightgbm",
     "optuna",
     "scikit-learn",

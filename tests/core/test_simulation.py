@@ -385,10 +385,20 @@ def test_a_book_left_to_drift_is_still_cut_when_it_outgrows_its_limit():
     assert [violation.code for violation in marked.positions.violations] == ["GROSS_ABOVE_CAP"]
 
 
-def test_an_unreadable_proposal_leaves_the_book_alone():
-    outcome = run([[0.5], [np.nan], [0.5]], [[100.0], [100.0], [100.0], [100.0]])
+@pytest.mark.parametrize("unreadable", [np.nan, np.inf, -np.inf])
+def test_an_unreadable_proposal_leaves_the_book_alone(unreadable):
+    outcome = run([[0.5], [unreadable], [0.5]], [[100.0], [100.0], [100.0], [100.0]])
     assert outcome.positions.weights[:, 0] == pytest.approx([0.5, 0.5, 0.5])
     assert [violation.code for violation in outcome.positions.violations] == ["PROPOSAL_NOT_FINITE"]
+
+
+@pytest.mark.parametrize("method", ["auto", "stepped"])
+def test_a_price_that_vanishes_for_good_keeps_the_book_finite_and_is_noted(method):
+    outcome = run([[0.5, 0.5]] * 4, [[100.0, 10.0], [100.0, 10.0], *([[110.0, np.nan]] * 3)], method=method)
+    # Half earns 10 % after the second fill; the other half stands at its last price and cannot be traded.
+    assert outcome.equity == pytest.approx([1.0, 1.0, 1.05, 1.05, 1.05])
+    assert np.isfinite(outcome.positions.weights).all()
+    assert "for want of a price" in outcome.notes[0]
 
 
 def test_fills_say_when_at_what_price_and_at_what_cost():

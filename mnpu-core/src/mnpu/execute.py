@@ -119,14 +119,24 @@ def execute(
 
 
 def begin(runs: Path, run: Run, resume: RunDirectory | None) -> tuple[RunDirectory, Run]:
-    """A new directory, or the one to go on in; and the run with its id and the number of its trial."""
+    """A new directory, or the one to go on in; and the run with its id and the number of its trial.
+
+    Raises
+    ------
+    MnpuError
+        The ledger cannot be read, so nobody knows which trial this is; the new directory is left failed.
+    """
     if resume is not None:
         return resume, resuming.reopen(resume, run)
     directory = RunDirectory.create(runs, run.recipe_id)
     run = replace(run, run_id=directory.run_id)
-    earlier = ledger.before(runs, run)
-    for problem in earlier.problems:
-        warnings.warn(problem, ledger.LedgerWarning, stacklevel=2)
+    try:
+        earlier = ledger.before(runs, run)  # after its folder is there: of two that begin at once each counts the other
+        for problem in earlier.problems:
+            warnings.warn(problem, ledger.LedgerWarning, stacklevel=2)
+    except BaseException as error:  # a ledger that cannot be read: the run never began, and must not look as if
+        directory.fail(error)
+        raise
     return directory, replace(run, trials=earlier.trials + 1, looks=earlier.looks + run.unlocked)
 
 

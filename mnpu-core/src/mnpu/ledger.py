@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ __all__ = [
     "append",
     "before",
     "compact",
+    "in_time",
     "n_looks",
     "n_trials",
     "read",
@@ -119,8 +120,7 @@ def read(root: str | Path, *, warn: bool = True) -> pd.DataFrame:
     if warn:
         for problem in broken:
             warnings.warn(problem, LedgerWarning, stacklevel=2)
-    rows.sort(key=lambda row: (str(row.get("started_at", "")), row["run_id"]))
-    frame: pd.DataFrame = pd.DataFrame(rows)
+    frame: pd.DataFrame = pd.DataFrame(in_time(rows))
     return frame
 
 
@@ -134,6 +134,23 @@ def read_rows(root: str | Path) -> tuple[list[dict[str, Any]], list[str]]:
     """
     found = ledger_files.find(Path(root) / _FOLDER)
     return found.in_order, _problems(found)
+
+
+def in_time(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The rows, as `read_rows` has them, in the order in which the runs began and were taken up again.
+
+    A clock may have been set back: of one recipe the counter of the runs decides, of one run the number of the attempt.
+    Whatever else there is stands by ``started_at``, what has none first.
+    """
+    began: dict[str, str] = {}
+    for row in rows:
+        told = "" if row.get("started_at") is None else str(row["started_at"])
+        began[row["run_id"]] = min(began.get(row["run_id"], told), told)
+    latest: dict[str, str] = {}
+    for run_id, told in began.items():  # by counter
+        recipe = recipe_of(run_id)
+        began[run_id] = latest[recipe] = max(latest.get(recipe, ""), told)
+    return [dict(row) for row in sorted(rows, key=lambda row: began[row["run_id"]])]
 
 
 @dataclass(frozen=True)

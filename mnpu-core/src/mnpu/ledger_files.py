@@ -45,7 +45,7 @@ class Found:
     @property
     def in_order(self) -> list[dict[str, Any]]:
         """The rows in the order of run ids, each run's last attempt last."""
-        return [self.rows[key] for key in sorted(self.rows, key=lambda key: f"{key}.parquet")]
+        return [self.rows[key] for key in sorted(self.rows, key=_place)]
 
     def lost(self) -> tuple[set[str], int]:
         """Run ids whose row is damaged, and how many more rows a damaged file says that it held."""
@@ -179,6 +179,17 @@ def _listed(folder: Path) -> set[str]:
         ) from error
 
 
+def _place(key: str) -> tuple[str, int, str, int]:
+    """Where a row stands: by recipe, by the counter of its run, by attempt; the tenth comes after the second."""
+    run_id, _, attempt = key.partition("~")
+    recipe, _, counter = run_id.rpartition("-")
+    return recipe, _number(counter), run_id, _number(attempt)
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else 0
+
+
 def _moved(listed: set[str]) -> set[str]:
     return {name for name in listed if name.startswith(_TOGETHER)}
 
@@ -191,8 +202,7 @@ def _together(keys: Iterable[str]) -> str:
 
 
 def _promised(path: Path) -> int:
-    count = path.name[len(_TOGETHER) :].partition("-")[0]
-    return int(count) if count.isdecimal() else 0
+    return _number(path.name[len(_TOGETHER) :].partition("-")[0])
 
 
 def _collect(path: Path, found: Found) -> None:

@@ -51,6 +51,7 @@ __all__ = [
     "plain",
     "run_argument",
     "runs_option",
+    "say_damaged",
     "table",
 ]
 
@@ -73,6 +74,22 @@ def runs_option(command: Command) -> Command:
         metavar="DIR",
         help="Folder that holds the run directories.",
     )(command)
+
+
+def say_damaged(runs: Path) -> list[str]:
+    """Name on stderr the files of the ledger that cannot be read; for commands that tell of them nowhere else.
+
+    Raises
+    ------
+    MnpuError
+        A later version wrote a row, or the ledger may not be read.
+    """
+    from mnpu.ledger import read_rows
+
+    problems = read_rows(runs)[1]
+    for problem in problems:
+        click.echo(f"warning: {problem}", err=True)
+    return problems
 
 
 def run_argument(command: Command) -> Command:

@@ -47,6 +47,8 @@ def command(run: str, formats: str | None, out: Path | None, runs: Path, as_json
     changed = [name for name in found.changed_files() if not name.startswith("report.")]
     for name in changed:
         click.echo(f"warning: {name} changed after the run, so this is not the report of what ran", err=True)
+    for note in () if result.judgement is None else result.judgement.notes:
+        click.echo(f"warning: {note}", err=True)
     paths = report.write(result, out or found.path, wanted, Registry.discover())
     emit(
         as_json,

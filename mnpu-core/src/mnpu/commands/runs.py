@@ -10,7 +10,7 @@ import click
 
 from mnpu.commands._runs_analyse import analyse
 from mnpu.commands._runs_decisions import OTHER_DECISIONS, have_same_decisions
-from mnpu.commands._shared import emit, json_option, run_argument, runs_option, table
+from mnpu.commands._shared import emit, json_option, run_argument, runs_option, say_damaged, table
 
 if TYPE_CHECKING:
     from mnpu.judging import Judge
@@ -62,11 +62,15 @@ def list_command(runs: Path, as_json: bool) -> None:
 @runs_option
 @json_option
 def compact_command(runs: Path, as_json: bool) -> None:
-    """Put the rows of the ledger, a file each, into one file; what runs meanwhile may go on."""
+    """Put the rows of the ledger, a file each, into one file; what runs meanwhile may go on.
+
+    Files that cannot be read are named and stay as they are.
+    """
     from mnpu.ledger import compact
 
     rows, files = compact(runs)
-    emit(as_json, {"rows": rows, "files": files}, lambda: click.echo(f"{rows} rows; {files} files became one."))
+    told = {"rows": rows, "files": files, "unreadable": say_damaged(runs)}
+    emit(as_json, told, lambda: click.echo(f"{rows} rows; {files} files became one."))
 
 
 @command.command("show")
@@ -78,6 +82,7 @@ def show_command(run: str, runs: Path, as_json: bool) -> None:
     from mnpu.rundir import open_run
 
     found = _facts(open_run(runs, run))
+    _say_notes([found])
 
     def human() -> None:
         click.echo(f"{found['run_id']}  {found['status']}")
@@ -122,6 +127,7 @@ def compare_command(chosen: tuple[str, ...], runs: Path, as_json: bool) -> None:
         raise ConfigError(f"one run ({chosen[0]}) cannot be compared", expected="at least two runs")
     found = [_facts(open_run(runs, run)) for run in chosen]
     differences = differing([facts["run"].get("config", {}) for facts in found])
+    _say_notes(found)
 
     def human() -> None:
         _print_numbers(found)
@@ -219,7 +225,14 @@ def _facts(directory: RunDirectory) -> dict[str, Any]:
         "metrics": read_metrics(directory.path) if has_numbers else {},
         "judgement": judgement_json(judgement),
         "told": "" if judgement is None else judgement.told,
+        "notes": [] if judgement is None else list(judgement.notes),
     }
+
+
+def _say_notes(found: Sequence[Mapping[str, Any]]) -> None:
+    """What the judgements rest on that could not be read, each once."""
+    for note in dict.fromkeys(note for facts in found for note in facts["notes"]):
+        click.echo(f"warning: {note}", err=True)
 
 
 def _print_numbers(found: Sequence[Mapping[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mnpu.commands._shared import emit, json_option, runs_option, table
+from mnpu.commands._shared import emit, json_option, runs_option, say_damaged, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,11 +125,16 @@ def show_command(name: str, metrics: tuple[str, ...], runs: Path, as_json: bool)
 @json_option
 def compare_command(name: str, metric: str | None, axis: str, alpha: float, runs: Path, as_json: bool) -> None:
     """Compare the places of an axis over all data sets: means over the seeds, ranks, and what is distinguishable."""
+    from mnpu.errors import MnpuError
     from mnpu.sweep.catalogue import read_catalogue
     from mnpu.sweep.choice import choices
 
     found = read_catalogue(runs, name)
-    comparison, chosen = _comparison(found, metric, axis, alpha), choices(found)
+    try:
+        comparison, chosen = _comparison(found, metric, axis, alpha), choices(found)
+    except MnpuError:  # perhaps for want of what the notes tell of
+        _say_notes(found)
+        raise
 
     def human() -> None:
         import numpy as np
@@ -176,6 +181,7 @@ def look_command(name: str, block: str, run_id: str, again: bool, runs: Path, as
     """
     from mnpu.sweep.look import look
 
+    say_damaged(runs)
     found = look(runs, name, block=block, run_id=run_id, again=again)
 
     def human() -> None:
@@ -203,6 +209,7 @@ def plot_command(
     from mnpu.sweep.pictures import critical_differences, pareto_front
 
     found = read_catalogue(runs, name)
+    _say_notes(found)
     drawn = {"pareto": pareto_front(found, x=x, y=y or found.kept.objective)}
     drawn["ranks"] = critical_differences(_comparison(found, y, axis, alpha))
     paths = [write_atomically(out / f"{name}-{kind}.svg", text.encode()) for kind, text in drawn.items()]
@@ -219,7 +226,9 @@ def export_command(name: str, out: Path, runs: Path, as_json: bool) -> None:
     from mnpu.sweep.catalogue import read_catalogue
     from mnpu.sweep.export import export
 
-    path = export(read_catalogue(runs, name), out)
+    found = read_catalogue(runs, name)
+    _say_notes(found)
+    path = export(found, out)
     emit(as_json, {"path": path}, lambda: click.echo(str(path)))
 
 
@@ -238,8 +247,14 @@ def agenda_command(names: tuple[str, ...], page: Path, runs: Path, as_json: bool
     """Write what sweeps found into the research agenda: a section each, between marks, the rest of the page is kept."""
     from mnpu.sweep.agenda import feed
 
+    say_damaged(runs)
     path = feed(page, runs, names)
     emit(as_json, {"page": path, "sweeps": names}, lambda: click.echo(str(path)))
+
+
+def _say_notes(found: Catalogue) -> None:
+    for note in found.notes:
+        click.echo(f"note: {note}", err=True)
 
 
 def _comparison(found: Catalogue, metric: str | None, axis: str, alpha: float) -> Comparison:

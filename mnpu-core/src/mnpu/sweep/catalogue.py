@@ -110,7 +110,8 @@ def read_catalogue(runs: Path, name: str) -> Catalogue:
     """
     definition = kept.read(runs, name)
     rows, broken = ledger.read_rows(runs)
-    own = {row["trial"]: row for row in sorted(rows, key=_started) if row.get("sweep") == name}
+    rows = ledger.in_time(rows)
+    own = {row["trial"]: row for row in rows if row.get("sweep") == name}
     done = [row for row in own.values() if row["status"] == "finished"]
     failed = [_failure(row) for row in own.values() if row["status"] != "finished"]
     entries, notes, judge = [], [*broken], Judge(runs)
@@ -121,7 +122,7 @@ def read_catalogue(runs: Path, name: str) -> Catalogue:
         found, said = _equal(members, runs, " ".join(block) or name)
         notes += [*said, *_mixed(members, " ".join(block) or name)]
         entries += [_judged(entry, judge) for entry in found]
-    looks = [row for row in sorted(rows, key=_started) if row.get("sweep") == looks_of(name)]
+    looks = [row for row in rows if row.get("sweep") == looks_of(name)]
     entries = _in_order(entries, definition.axes)
     return Catalogue(definition, entries, failed, notes, looks, runs)
 
@@ -138,10 +139,6 @@ def _sorted(places: Sequence[str]) -> list[str]:
         return sorted(places, key=float)
     except ValueError:
         return list(places)
-
-
-def _started(row: Mapping[str, Any]) -> str:
-    return str(row.get("started_at", ""))
 
 
 def axes_of(row: Mapping[str, Any]) -> dict[str, str]:

@@ -245,8 +245,7 @@ def _known(definition: Definition, runs: Path, *, again: bool) -> dict[str, Mapp
         import warnings
 
         warnings.warn(problem, ledger.LedgerWarning, stacklevel=2)
-    own = sorted((r for r in rows if r.get("sweep") == sweep.name), key=lambda row: str(row.get("started_at", "")))
-    last = {row["trial"]: row for row in own}
+    last = {row["trial"]: row for row in ledger.in_time(rows) if row.get("sweep") == sweep.name}
     return {key: trial.recorded(row, sweep.objective) for key, row in last.items() if trial.is_done(row, again=again)}
 
 

@@ -147,7 +147,7 @@ def _row_of(job: Mapping[str, Any], runs: Path) -> Mapping[str, Any] | None:
     """The trial's last row in the ledger."""
     rows, _ = ledger.read_rows(runs)
     own = [row for row in rows if (row.get("sweep"), row.get("trial")) == (job["sweep"], job["key"])]
-    return max(own, key=lambda row: str(row.get("started_at", "")), default=None)
+    return ledger.in_time(own)[-1] if own else None
 
 
 def _left_over(job: Mapping[str, Any], runs: Path) -> RunDirectory | None:
