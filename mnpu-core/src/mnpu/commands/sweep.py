@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mnpu.commands._shared import emit, json_option, runs_option, table
+from mnpu.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +91,7 @@ def show_command(name: str, metrics: tuple[str, ...], runs: Path, as_json: bool)
     found = read_catalogue(runs, name)
     chosen = choices(found)
     columns = metrics or COLUMNS
+    _refuse_unknown(found, metrics)
 
     def human() -> None:
         axes = found.kept.axes
@@ -240,6 +242,14 @@ def agenda_command(names: tuple[str, ...], page: Path, runs: Path, as_json: bool
 
     path = feed(page, runs, names)
     emit(as_json, {"page": path, "sweeps": names}, lambda: click.echo(str(path)))
+
+
+def _refuse_unknown(found: Catalogue, metrics: Sequence[str]) -> None:
+    """Raise ConfigError for a column that no trial has; without trials there is nothing to tell it by."""
+    known = sorted({name for entry in found.entries for name in entry.values})
+    for metric in metrics:
+        if known and metric not in known:
+            raise ConfigError(f"no trial has {metric}", where="--metric", expected=f"one of {', '.join(known)}")
 
 
 def _comparison(found: Catalogue, metric: str | None, axis: str, alpha: float) -> Comparison:
