@@ -44,7 +44,7 @@ _FOLDER = "ledger"
 
 
 class LedgerWarning(UserWarning):
-    """A row of the ledger could not be read, and is left out."""
+    """A row of the ledger could not be read: what it held is not known, that it was there counts."""
 
 
 def append(root: str | Path, row: Mapping[str, Any], *, attempt: int = 0) -> Path:
@@ -261,7 +261,10 @@ def same_question(
 
 
 def _problems(found: ledger_files.Found) -> list[str]:
-    return [f"{path}: the row cannot be read and is left out ({why})." for path, why in found.damaged.items()]
+    return [
+        f"{path}: the row cannot be read; it counts as a trial and as a look ({why})."
+        for path, why in found.damaged.items()
+    ]
 
 
 def _begun(directory: RunDirectory) -> Mapping[str, Any] | None:
