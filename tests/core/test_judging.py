@@ -181,6 +181,19 @@ def test_more_trials_than_the_ledger_shows_were_there_when_the_run_began(tmp_pat
     assert sum(row.status == "unknown" for row in found.trials) == 5
 
 
+def test_rows_that_were_taken_away_count_where_another_run_saw_them(tmp_path, noise):
+    own = a_result(noise[0])
+    rows = [a_row(own), a_row(a_result(noise[1], recipe="later", number=2), trials=9)]
+    for each in rows:
+        ledger.append(tmp_path, each)
+    assert judged(own, tmp_path).judgement.n_trials == 9  # seven of the nine are gone
+    elsewhere = a_row(a_result(noise[2], recipe="far", name="demo", data="other", number=3), trials=40)
+    ledger.append(tmp_path, elsewhere)
+    assert (
+        judged(own, tmp_path).judgement.n_trials == 9
+    )  # what a run on other data saw may have been of other questions
+
+
 def test_trials_that_move_together_count_once_and_ratios_by_cluster(tmp_path, noise):
     own = a_result(noise[0])
     twins = noise[0] + 0.05 * noise[1:5]

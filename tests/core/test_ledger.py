@@ -99,6 +99,17 @@ def test_trials_are_other_recipes_on_the_same_name_or_data(tmp_path):
     assert ledger.n_trials(tmp_path / "nowhere", run("a")) == 0
 
 
+def test_rows_that_were_taken_away_count_where_another_run_saw_them(tmp_path):
+    for recipe, facts in {"a": {"trials": 1}, "b": {"trials": 2}, "c": {"trials": 3}}.items():
+        ledger.append(tmp_path, row(f"{recipe}-001", recipe_id=recipe, **facts))
+    assert ledger.n_trials(tmp_path, run("d")) == 3
+    for gone in ("a-001", "b-001"):
+        (tmp_path / "ledger" / f"{gone}.parquet").unlink()
+    assert ledger.n_trials(tmp_path, run("d")) == 3
+    assert ledger.n_trials(tmp_path, run("c")) == 2  # the recipe itself was one of the three
+    assert ledger.n_trials(tmp_path, run("d", data_hash="other")) == 1  # what it saw may have been of other questions
+
+
 def test_a_run_that_was_killed_before_its_row_is_a_trial(tmp_path):
     ledger.append(tmp_path, row("a-001"))
     killed = replace(run("b"), config={})

@@ -181,7 +181,7 @@ def test_a_damaged_row_costs_itself_and_ends_nothing(file, quick):
     swept(file)
     path = sorted((file.parent / "runs" / "ledger").glob("*.parquet"))[0]
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.warns(ledger.LedgerWarning, match="cannot be read and is left out"):
+    with pytest.warns(ledger.LedgerWarning, match="cannot be read; it counts as a trial"):
         done = swept(file)
     assert (done.trials, done.failed, done.done_now) == (6, 0, 1)
     assert len(rows(file)) == 6, "the row is written anew, beside what is left of it"

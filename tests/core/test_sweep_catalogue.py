@@ -163,6 +163,8 @@ def test_the_commands_answer_machines(tmp_path, nets, mnpu):
     assert sorted(compared["treatments"]) == ["x", "y"]
     drawn = json.loads(mnpu("sweep", "plot", "s", "--runs", tmp_path, "--out", tmp_path / "p", "--json")[1])
     assert [path.rpartition("/")[2] for path in drawn["pictures"]] == ["s-pareto.svg", "s-ranks.svg"]
+    code, _, err = mnpu("sweep", "show", "s", "--metric", "sharp", "--runs", tmp_path)
+    assert (code, "no trial has sharp, expected one of " in err) == (2, True)
     for words in (["list"], ["show", "s"], ["compare", "s"]):
         code, out, _ = mnpu("sweep", *words, "--runs", tmp_path)
         assert (code, bool(out)) == (0, True)

@@ -130,3 +130,14 @@ def test_data_without_volumes_are_refused_where_a_rule_needs_them():
     refuse_blind(rules[:1], ("close",), "bars")
     with pytest.raises(ConfigError, match="liquidity needs volumes, and bars has none"):
         refuse_blind(rules, ("close",), "bars")
+
+
+@pytest.mark.parametrize("rule", [VolatilityTarget(window=100), TailRisk(window=200, min_history=0.5)])
+def test_a_window_that_the_data_never_fill_is_refused(rule):
+    from mnpu.guard_conflicts import refuse_long
+
+    needed = 80 if isinstance(rule, VolatilityTarget) else 100
+    rules = Chain([Exposure(), rule]).named
+    refuse_long(rules, needed, "2005-01-03")
+    with pytest.raises(ConfigError, match=f"{rules[1][0]} wants {needed} bars before a decision, and the data have"):
+        refuse_long(rules, needed - 1, "2005-01-03")

@@ -17,7 +17,7 @@ import pandas as pd
 from mnpu.errors import ConfigError
 from mnpu.types import Book
 
-__all__ = ["refuse_blind", "refuse_contradictions"]
+__all__ = ["refuse_blind", "refuse_contradictions", "refuse_long"]
 
 #: Gross of the books that are proposed: small, so that no cap but one at zero stands against them.
 GROSS = 1e-3
@@ -78,6 +78,20 @@ def refuse_blind(rules: Sequence[tuple[str, Any]], fields: Collection[str], data
             expected="a dataset with a volume",
             next_step="Take another dataset, or leave the guardrail out.",
         )
+
+
+def refuse_long(rules: Sequence[tuple[str, Any]], bars: int, start: object) -> None:
+    """Raise ConfigError where a rule lets nothing grow before it knows more bars than all data have."""
+    for name, rule in rules:
+        wanted = getattr(rule, "lookback", 0) * getattr(rule, "min_history", 0.0)
+        if wanted > bars:
+            raise ConfigError(
+                f"{name} wants {wanted:,.0f} bars before a decision, and the data have {bars:,} in all, so nothing "
+                "could ever be held",
+                where="guardrails",
+                expected="a window that the data can fill",
+                next_step=f"Shorten it, or begin before {start} (data.start).",
+            )
 
 
 def _books(n: int, long_only: bool) -> Iterator[np.ndarray]:

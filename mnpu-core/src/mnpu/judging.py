@@ -157,7 +157,10 @@ class Judge:
         """The trials of a run's question; with ``models`` these count as more of them, after the others."""
         more = models or {}
         others, lost = self._records.of(own)
-        lost += max(int(own.get("trials") or 1) - 1 - len(others) - lost, 0)  # more were there when the run began
+        # More were there when the run began, or when another on its data did, and their rows have been taken away.
+        alike = [each.last for each in others if all(each.last.get(k) == own.get(k) for k in ("name", "data_hash"))]
+        saw = max(int(row.get("trials") or 1) for row in (own, *alike))
+        lost += max(saw - 1 - len(others) - lost, 0)
         ratios = [_ratio(own, own), *(_ratio(each.measured, own) for each in others)]
         ratios += [*(_ratio(_moments(net), own) for net in more.values()), *[np.nan] * lost]
         known = [None if returns is None else returns.net]

@@ -45,7 +45,7 @@ _FOLDER = "ledger"
 
 
 class LedgerWarning(UserWarning):
-    """A row of the ledger could not be read, and is left out."""
+    """A row of the ledger could not be read: what it held is not known, that it was there counts."""
 
 
 def append(root: str | Path, row: Mapping[str, Any], *, attempt: int = 0) -> Path:
@@ -193,7 +193,14 @@ def before(root: str | Path, run: Run) -> Before:
     looked = (row for row in found.rows if row.get("unlocked") and any(row.get(k) == getattr(run, k) for k in keys))
     looks = {row["run_id"] for row in looked} | found.damaged
     trials = len(recipes - {run.recipe_id, None}) + found.lost
+    # What runs of the same name and data saw counts on, where its rows have been taken away since.
+    saw = [int(row.get("trials") or 0) for row in found.rows if _same(row, run)]
+    trials = max(trials, max(saw, default=0) - (run.recipe_id in recipes))
     return Before(trials, len(looks - {run.run_id}) + found.lost, list(found.problems))
+
+
+def _same(row: Mapping[str, Any], run: Run) -> bool:
+    return row.get("name") == run.name and row.get("data_hash") == run.data_hash and row.get("run_id") != run.run_id
 
 
 def n_trials(root: str | Path, run: Run) -> int:
@@ -271,7 +278,10 @@ def same_question(
 
 
 def _problems(found: ledger_files.Found) -> list[str]:
-    return [f"{path}: the row cannot be read and is left out ({why})." for path, why in found.damaged.items()]
+    return [
+        f"{path}: the row cannot be read; it counts as a trial and as a look ({why})."
+        for path, why in found.damaged.items()
+    ]
 
 
 def _begun(directory: RunDirectory) -> Mapping[str, Any] | None:

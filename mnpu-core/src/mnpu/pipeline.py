@@ -37,7 +37,7 @@ from mnpu.features.compute import refuse_unknown, require_series
 from mnpu.features.leaks import choose_cuts, choose_nearby, longest_warmup
 from mnpu.features.plan import PlannedFeature, series_needed
 from mnpu.folds import fit_fold, say_alerts, training_record
-from mnpu.guard_conflicts import refuse_blind
+from mnpu.guard_conflicts import refuse_blind, refuse_long
 from mnpu.metrics.compute import compute as compute_metrics
 from mnpu.metrics.paths import path_metrics
 from mnpu.progress import Progress
@@ -150,6 +150,7 @@ def load(parts: Parts, progress: Progress) -> tuple[Panel, SideTable]:
         sight, parts.store, parts.planned, progress, also=also, fill=config.fill, currency=config.currency
     )
     refuse_few_symbols(panel.symbols, parts.strategies)
+    refuse_long(parts.chain.named, len(panel.times), config.data.start)
     parts.chain.check(panel.symbols, long_only=parts.strategies[0].policy.long_only)
     refuse_blind(parts.chain.named, panel.fields, config.data.dataset)
     return panel, side

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mnpu.commands._shared import emit, json_option, runs_option, say_damaged, table
+from mnpu.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -90,6 +91,7 @@ def show_command(name: str, metrics: tuple[str, ...], runs: Path, as_json: bool)
     found = read_catalogue(runs, name)
     chosen = choices(found)
     columns = metrics or COLUMNS
+    _refuse_unknown(found, metrics)
 
     def human() -> None:
         axes = found.kept.axes
@@ -255,6 +257,14 @@ def agenda_command(names: tuple[str, ...], page: Path, runs: Path, as_json: bool
 def _say_notes(found: Catalogue) -> None:
     for note in found.notes:
         click.echo(f"note: {note}", err=True)
+
+
+def _refuse_unknown(found: Catalogue, metrics: Sequence[str]) -> None:
+    """Raise ConfigError for a column that no trial has; without trials there is nothing to tell it by."""
+    known = sorted({name for entry in found.entries for name in entry.values})
+    for metric in metrics:
+        if known and metric not in known:
+            raise ConfigError(f"no trial has {metric}", where="--metric", expected=f"one of {', '.join(known)}")
 
 
 def _comparison(found: Catalogue, metric: str | None, axis: str, alpha: float) -> Comparison:

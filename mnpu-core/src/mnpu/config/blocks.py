@@ -23,9 +23,23 @@ from pydantic_core import PydanticCustomError
 
 from mnpu.config.periods import PERIOD
 
-__all__ = ["Block", "Dataset", "Date", "Every", "FeatureUse", "Locked", "Name", "NamedUse", "Period", "Symbol", "Use"]
+__all__ = [
+    "Block",
+    "Currency",
+    "Dataset",
+    "Date",
+    "Every",
+    "FeatureUse",
+    "Locked",
+    "Name",
+    "NamedUse",
+    "Period",
+    "Symbol",
+    "Use",
+]
 
 
+_CURRENCY = r"^[A-Z]{3,5}$"
 _NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 LOCKED = rf"{PERIOD}|^[0-9]{{4}}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 _EVERY = r"^[1-9][0-9]* (epoch|step)s?$"
@@ -52,6 +66,15 @@ def _matching(pattern: str, expected: str) -> Callable[[str], str]:
         return text
 
     return check
+
+
+def _locked(text: str) -> str:
+    """A period, or a date that exists."""
+    expected = "a period before data.end, as in 2y, or the date it begins on, as in 2020-01-01"
+    text = _matching(LOCKED, expected)(text)
+    if re.fullmatch(PERIOD, text) is None:
+        _date(text)
+    return text
 
 
 def _pattern(pattern: str) -> WithJsonSchema:
@@ -94,8 +117,13 @@ Period = Annotated[
 ]
 Locked = Annotated[
     str,
-    AfterValidator(_matching(LOCKED, "a period before data.end, as in 2y, or the date it begins on, as in 2020-01-01")),
+    AfterValidator(_locked),
     _pattern(LOCKED),
+]
+Currency = Annotated[
+    str,
+    AfterValidator(_matching(_CURRENCY, "three to five capitals, as in EUR or USDT, or null for prices as quoted")),
+    _pattern(_CURRENCY),
 ]
 Every = Annotated[
     str, AfterValidator(_matching(_EVERY, "a number and a unit, as in 1 epoch or 500 steps")), _pattern(_EVERY)

@@ -99,6 +99,13 @@ def _explain(fault: Mapping[str, Any], loc: Path, tree: Tree, model: type[BaseMo
     if kind == "extra_forbidden":
         return _unknown(path, tree, _model(model, fault["loc"][:-1]))
     expected = _expected(fault, field)
+    if isinstance(fault["input"], Mapping) and _is_tag(path, tree):
+        return ConfigError(
+            f"{dotted(path[:-1])} does not fit together",
+            where=tree.where(path),
+            expected=expected,
+            next_step="Change one of its settings.",
+        )
     try:
         value = tree.references.get(path) or show(tree.get(path))
     except KeyError:
@@ -109,6 +116,15 @@ def _explain(fault: Mapping[str, Any], loc: Path, tree: Tree, model: type[BaseMo
         expected=expected,
         next_step=_next_step(fault, field),
     )
+
+
+def _is_tag(path: Path, tree: Tree) -> bool:
+    """Whether ``path`` ends on what pydantic calls a branch of a union, which nobody wrote."""
+    try:
+        tree.get(path)
+    except KeyError:
+        return True
+    return False
 
 
 def _unknown(path: Path, tree: Tree, model: type[BaseModel] | None) -> ConfigError:

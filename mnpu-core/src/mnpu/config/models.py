@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from mnpu.config.blocks import Block, Dataset, Date, FeatureUse, Locked, Name, NamedUse, Period, Symbol, Use
+from mnpu.config.blocks import Block, Currency, Dataset, Date, FeatureUse, Locked, Name, NamedUse, Period, Symbol, Use
 from mnpu.config.fitting import (
     CalibrationConfig,
     ContrastiveConfig,
@@ -166,13 +166,15 @@ class ExecutionConfig(Block):
     """What the size of the account limits: fills in parts, lots, margin."""
 
     capital: float = Field(
-        default=1_000_000.0, gt=0, description="Money to start with, in the currency of the account."
+        default=1_000_000.0, gt=0, le=1e18, description="Money to start with, in the currency of the account."
     )
     participation: float | None = Field(
         default=None, gt=0, le=1, description="Largest share of the value traded in the bar of the fill."
     )
     carry: bool = Field(default=True, description="Try in the next bars what a bar's volume did not allow.")
-    lot: float | None = Field(default=None, gt=0, description="Whole multiples of it are traded, in shares of the day.")
+    lot: float | None = Field(
+        default=None, ge=1e-12, le=1e18, description="Whole multiples of it are traded, in shares of the day."
+    )
     min_notional: float = Field(default=0.0, ge=0, description="Smaller orders are not sent.")
     maintenance: float | None = Field(
         default=None,
@@ -247,9 +249,8 @@ class Pipeline(Block):
     fill: Literal["next_close", "next_open", "vwap"] = Field(
         default="next_close", description="Price of the next bar that an order gets; vwap: its volume weighted average."
     )
-    currency: str | None = Field(
+    currency: Currency | None = Field(
         default=None,
-        pattern=r"^[A-Z]{3,5}$",
         description="Of the account; prices are converted through the store's exchange rates. Null: as quoted.",
     )
     split: Annotated[SplitConfig, Field(discriminator="use")] = Field(

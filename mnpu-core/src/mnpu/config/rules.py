@@ -19,6 +19,7 @@ __all__ = ["check", "unfed"]
 def check(loaded: LoadedConfig) -> Iterator[ConfigError]:
     """Every broken rule of a configuration whose single values are all right."""
     yield from _dates(loaded)
+    yield from _locked(loaded)
     yield from _frequencies(loaded)
     yield from _symbols(loaded)
     yield from _horizons(loaded)
@@ -52,6 +53,23 @@ def _dates(loaded: LoadedConfig) -> Iterator[ConfigError]:
             f"{first_fold:%Y-%m-%d}",
             expected=f"room for one fold before data.end, {data.end}",
             next_step="Shorten the ranges, or start earlier.",
+        )
+
+
+def _locked(loaded: LoadedConfig) -> Iterator[ConfigError]:
+    """A locked range that holds no data locks nothing, and one that holds all of it leaves nothing."""
+    from mnpu.data.split_by import locked_from
+
+    data, split = loaded.pipeline.data, loaded.pipeline.split
+    if split.locked is None or data.start >= data.end:
+        return
+    begins = locked_from(split, data)
+    if begins is not None and not data.start < begins <= data.end:
+        yield loaded.error(
+            ("split", "locked"),
+            f"is {split.locked}, and begins on {begins}",
+            expected=f"a day after data.start, {data.start}, and up to data.end, {data.end}",
+            next_step="Nothing is locked after data.end." if begins > data.end else "Lock less, or start earlier.",
         )
 
 

@@ -28,6 +28,8 @@ SECTIONS = 60
 GOLDEN = (sqrt(5.0) - 1.0) / 2.0
 #: A tail is worth averaging from about as many scenarios on.
 TAIL = 10
+#: The longest window in bars, as of a feature: a backtest sees all of it at every decision.
+LONGEST = 100_000
 
 
 class BookRisk(Rule):
@@ -143,7 +145,7 @@ class VolatilityTarget(BookRisk):
     def __init__(
         self,
         volatility: Annotated[float, Field(ge=0)] = 0.15,
-        window: Annotated[int, Field(ge=2)] = 60,
+        window: Annotated[int, Field(ge=2, le=LONGEST)] = 60,
         min_history: Annotated[float, Field(gt=0, le=1)] = 0.8,
         action: Action = "scale",
     ) -> None:
@@ -200,7 +202,7 @@ class TailRisk(BookRisk):
         cvar: Annotated[float, Field(ge=0)] = 0.05,
         level: Annotated[float, Field(gt=0, lt=1)] = 0.05,
         source: Literal["history", "forecast"] = "history",
-        window: Annotated[int, Field(ge=10)] = 250,
+        window: Annotated[int, Field(ge=10, le=LONGEST)] = 250,
         min_history: Annotated[float, Field(gt=0, le=1)] = 0.8,
         action: Action = "scale",
     ) -> None:

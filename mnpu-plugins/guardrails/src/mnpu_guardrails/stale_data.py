@@ -36,7 +36,7 @@ class StaleData(Rule):
     needs = ("age",)
     _by_symbol = True
 
-    def __init__(self, bars: Annotated[int, Field(ge=0)] = 0, action: Action = "scale") -> None:
+    def __init__(self, bars: Annotated[int, Field(ge=0, le=100_000)] = 0, action: Action = "scale") -> None:
         super().__init__(action)
         self.bars = bars
         self.lookback = bars + 2
