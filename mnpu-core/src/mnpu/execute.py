@@ -23,8 +23,8 @@ from mnpu.assembly import Parts, assemble
 from mnpu.atomic import is_no_room
 from mnpu.config.interpolate import Reference
 from mnpu.config.load import LoadedConfig
+from mnpu.config.locked import locked_from
 from mnpu.config.resolve import resolve
-from mnpu.data.split_by import locked_from
 from mnpu.errors import GateVeto, MnpuError
 from mnpu.judging import judged
 from mnpu.plugins.registry import Registry

@@ -22,12 +22,13 @@ import numpy as np
 from mnpu import gates
 from mnpu.accounts import account, account_notes, as_quoted, guarded, market
 from mnpu.assembly import Forecaster, Parts, Strategy, refuse_few_symbols
+from mnpu.config.locked import data_in_sight, locked_from
 from mnpu.config.models import DataConfig
 from mnpu.data.actions import bar_returns, delistings
 from mnpu.data.cache import folder
 from mnpu.data.currency import in_account_currency, with_rates
 from mnpu.data.fills import Fills, fill_prices
-from mnpu.data.split_by import data_in_sight, locked_from, split_by
+from mnpu.data.split_by import split_by
 from mnpu.data.store import Store
 from mnpu.data.targets import fold_labels, outcomes
 from mnpu.data.universe import belonging, membership

@@ -27,7 +27,7 @@ def leaks(file: Path, overlays: tuple[Path, ...], sets: tuple[str, ...], as_json
     from mnpu import pipeline
     from mnpu.assembly import store_path
     from mnpu.config.load import load_config
-    from mnpu.data.split_by import data_in_sight
+    from mnpu.config.locked import data_in_sight
     from mnpu.features.examination import LAWS, examine
     from mnpu.features.plan import plan
     from mnpu.plugins.registry import Registry

@@ -163,7 +163,7 @@ def _prices(directory: RunDirectory, config: Any, own: Panel) -> tuple[Panel, Si
     import numpy as np
 
     from mnpu.assembly import store_path
-    from mnpu.data.split_by import data_in_sight
+    from mnpu.config.locked import data_in_sight
     from mnpu.errors import MnpuError
     from mnpu.pipeline import read
     from mnpu.progress import Silent

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mnpu.config.alerts import FED_BY, OWN
+from mnpu.config.locked import locked_from
 from mnpu.config.periods import parse_period
 from mnpu.errors import ConfigError
 from mnpu.frequencies import nests
@@ -58,8 +59,6 @@ def _dates(loaded: LoadedConfig) -> Iterator[ConfigError]:
 
 def _locked(loaded: LoadedConfig) -> Iterator[ConfigError]:
     """A locked range that holds no data locks nothing, and one that holds all of it leaves nothing."""
-    from mnpu.data.split_by import locked_from
-
     data, split = loaded.pipeline.data, loaded.pipeline.split
     if split.locked is None or data.start >= data.end:
         return

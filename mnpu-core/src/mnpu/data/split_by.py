@@ -1,4 +1,4 @@
-"""The split that a recipe's ``split`` block asks for, and where its locked range begins."""
+"""The split that a recipe's ``split`` block asks for."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from mnpu.data.splits import locked_fold, walk_forward
 from mnpu.types import Labels, Split
 
 if TYPE_CHECKING:
-    from mnpu.config.models import DataConfig, SplitConfig
+    from mnpu.config.models import SplitConfig
 
-__all__ = ["data_in_sight", "locked_from", "split_by"]
+__all__ = ["split_by"]
 
 
 def split_by(settings: SplitConfig, times: pd.DatetimeIndex, labels: Labels, *, locked: dt.date | None) -> Split:
@@ -28,7 +28,7 @@ def split_by(settings: SplitConfig, times: pd.DatetimeIndex, labels: Labels, *, 
         Decision times of the data in sight.
     labels : Labels
     locked : date or None
-        First session of the locked range, from `locked_from`.
+        First session of the locked range, from `mnpu.config.locked.locked_from`.
     """
     validation = parse_period(settings.validation)
     if settings.unlocked and locked is not None:
@@ -50,22 +50,3 @@ def split_by(settings: SplitConfig, times: pd.DatetimeIndex, labels: Labels, *, 
         validation=validation,
         embargo=embargo,
     )
-
-
-def locked_from(settings: SplitConfig, data: DataConfig) -> dt.date | None:
-    """First day of the locked range: a date, or a period before ``data.end``, which counts; None where none is."""
-    if settings.locked is None:
-        return None
-    try:
-        return dt.date.fromisoformat(settings.locked)
-    except ValueError:
-        begins: dt.date = (pd.Timestamp(data.end) + pd.Timedelta(days=1) - parse_period(settings.locked)).date()
-        return begins
-
-
-def data_in_sight(settings: SplitConfig, data: DataConfig) -> DataConfig:
-    """What may be read: a locked range that is not unlocked does not even leave the store."""
-    locked = locked_from(settings, data)
-    if locked is None or settings.unlocked:
-        return data
-    return data.model_copy(update={"end": min(data.end, locked - dt.timedelta(days=1))})

@@ -16,8 +16,9 @@ import pandas as pd
 from mnpu import pipeline
 from mnpu.assembly import store_path
 from mnpu.config.load import LoadedConfig
+from mnpu.config.locked import data_in_sight, locked_from
 from mnpu.data.clock import parse_date
-from mnpu.data.split_by import data_in_sight, locked_from, split_by
+from mnpu.data.split_by import split_by
 from mnpu.errors import ConfigError, DataError
 from mnpu.features.compute import compute
 from mnpu.features.plan import PlannedFeature, plan
