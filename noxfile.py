@@ -29,6 +29,7 @@ FOLDERS = [CORE, *(f"mnpu-plugins/{name}" for name in PLUGINS)]
 SOURCES = ["noxfile.py", *(f"{folder}/src" for folder in FOLDERS), "tests"]
 CONSTRAINTS = str(ROOT / "constraints.txt")
 EXPORT = ("onnx", "onnxscript", "onnxruntime")
+QUICK = ("-q", "-n", "2", "--dist", "loadfile")
 TEST_TOOLS = (
     "pytest",
     "pytest-xdist",
@@ -92,8 +93,9 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, with every package of this repository installed."""
     install_all(session, *TEST_TOOLS, *EXPORT, "model2vec>=0.10", "mambapy>=1.2")
-    chosen = session.posargs or ["-n", "2", "--dist", "loadfile", "tests"]
-    session.run("python", "-m", "pytest", "-q", *chosen, env=ENV)
+    session.run(
+        "python", "-m", "pytest", *(("-q", *session.posargs) if session.posargs else (*QUICK, "tests")), env=ENV
+    )
 
 
 @nox.session
@@ -152,7 +154,7 @@ def _core_alone(session: nox.Session) -> None:
     install(session, *TEST_TOOLS, editable=(CORE,))
     session.run("python", "-c", NO_TORCH)
     session.run("mnpu", "plugins", "list", env=ENV)
-    session.run("python", "-m", "pytest", "-q", "-p", "tests.house.without_torch", "tests/core", env=ENV)
+    session.run("python", "-m", "pytest", *QUICK, "-p", "tests.house.without_torch", "tests/core", env=ENV)
 
 
 def _plugin_alone(session: nox.Session, plugin: str) -> None:
@@ -161,7 +163,7 @@ def _plugin_alone(session: nox.Session, plugin: str) -> None:
     session.run("mnpu", "plugins", "list", env=ENV)
     found = [f"tests/{plugin.replace('-', '_')}", "tests/core/test_conformance.py"]
     asked = {**ENV, "MNPU_CONFORMANCE": f"mnpu-{plugin}"}
-    session.run("python", "-m", "pytest", "-q", *(path for path in found if (ROOT / path).exists()), env=asked)
+    session.run("python", "-m", "pytest", *QUICK, *(path for path in found if (ROOT / path).exists()), env=asked)
 
 
 @nox.session

@@ -92,6 +92,7 @@ def recipe_with(folder, guardrails, **more):
 
 
 def test_a_recipe_with_a_contradiction_is_refused_when_it_is_validated(tmp_path, mnpu):
+    pytest.importorskip("torch", reason="the recipe's models need it")
     code, _, error = mnpu("validate", recipe_with(tmp_path, [{"use": "exposure", "net": 0.0}]))
     assert code == 2
     assert "contradicts a universe of one symbol" in error

@@ -19,6 +19,7 @@ BLOCKS = re.findall(r"^```yaml\n(.*?)^```", PAGE.read_text(encoding="utf-8"), fl
 
 @pytest.mark.parametrize("block", BLOCKS, ids=["short", "every rule"])
 def test_what_the_reference_shows_is_valid(block, tmp_path, mnpu):
+    pytest.importorskip("torch", reason="the recipe's models need it")
     recipe = yaml.safe_load((files("mnpu.recipes") / "us_equities_daily.yaml").read_text(encoding="utf-8"))
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump({**recipe, **yaml.safe_load(block)}), encoding="utf-8")

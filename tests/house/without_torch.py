@@ -16,7 +16,6 @@ NEEDS_TORCH = re.compile(
     r"(?:torch|lightning|safetensors|mnpu\.nn|mnpu\.training|mnpu import training|\.training_world)\b",
     re.M,
 )
-LEFT_OUT: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -25,10 +24,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    if collection_path.suffix == ".py" and NEEDS_TORCH.search(collection_path.read_text(encoding="utf-8")):
-        LEFT_OUT.append(collection_path.name)
-        return True
-    return None
+    return True if _needs_torch(collection_path) else None
+
+
+def _needs_torch(path: Path) -> bool:
+    return path.suffix == ".py" and NEEDS_TORCH.search(path.read_text(encoding="utf-8")) is not None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -37,6 +37,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = kept
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    if LEFT_OUT:
-        terminalreporter.write_line(f"left out, because they import torch: {', '.join(sorted(set(LEFT_OUT)))}")
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    # Looked up anew: what collects may be other processes.
+    asked = [config.invocation_params.dir / arg for arg in config.args]
+    found = sorted(path.name for folder in asked for path in folder.rglob("*.py") if _needs_torch(path))
+    if found:
+        terminalreporter.write_line(f"left out, because they import torch: {', '.join(found)}")
