@@ -40,7 +40,6 @@ TEST_TOOLS = (
     "scipy",
     "scoringrules",
     "statsmodels",
-    "quantstats",
     "lightgbm",
     "optuna",
     "scikit-learn",
@@ -92,7 +91,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test, with every package of this repository installed."""
-    install_all(session, *TEST_TOOLS, *EXPORT, "model2vec>=0.10", "mambapy>=1.2")
+    install_all(session, *TEST_TOOLS, *EXPORT, "model2vec>=0.10", "mambapy>=1.2", "quantstats")
     session.run(
         "python", "-m", "pytest", *(("-q", *session.posargs) if session.posargs else (*QUICK, "tests")), env=ENV
     )

@@ -21,7 +21,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import torch._dynamo  # noqa: F401  # the first optimizer would import it: a long time in which nothing is trained
+# What would be imported while networks are fitted: a long time in which nothing is trained.
+import numba.core.registry  # noqa: F401
+import scipy.stats  # noqa: F401
+import torch._dynamo  # noqa: F401
 
 import mnpu.training.fitting
 import mnpu.training.resuming  # noqa: F401
@@ -100,6 +103,7 @@ def files(folder: Path) -> dict[str, str]:
 
 def main(recipe: Path, folder: Path, moments: int, seed: int) -> dict[str, Any]:
     """For each moment: the state after the kill, what was kept then, and in which files the resumed run differs."""
+    child(recipe, folder / "first")  # puts the features into the cache, so that all others do the same work
     calls = child(recipe, folder / "alone")
     child(recipe, folder / "whole", whole=True)
     [alone], [whole] = list_runs(folder / "alone"), list_runs(folder / "whole")
