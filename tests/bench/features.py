@@ -15,7 +15,7 @@ from statistics import median
 import numpy as np
 
 from tests.bench.peers import Peer
-from tests.bench.rows import Row
+from tests.bench.rows import Row, timed
 
 __all__ = ["measure"]
 
@@ -109,7 +109,7 @@ def technical(folder: Path, workspace: Path) -> list[Row]:
     from tests.bench.features_world import indicators, nothing, prices
 
     panel, planned, side = prices(), indicators(), nothing()
-    ours, frame = _median(lambda: compute(planned, panel, side))
+    ours, frame = timed(lambda: compute(planned, panel, side), repeats=REPEATS)
     cells = f"{frame.values.size / ours / 1e3:,.0f} M cells/s"
     theirs, shown, found = TALIB.measured(SCRIPT, folder, workspace)
     result = float(np.nansum(frame.values[..., [9, 18, 26, 27]].astype(float)))
@@ -152,7 +152,7 @@ def cached(folder: Path, workspace: Path) -> list[Row]:
 
     panel, planned, side, home = prices(), alpha158(), nothing(), folder / "features"
     compute(planned, panel, side, cache=home)
-    taken, _ = _median(lambda: float(compute(planned, panel, side, cache=home).values[-1].sum()))
+    taken, _ = timed(lambda: float(compute(planned, panel, side, cache=home).values[-1].sum()), repeats=REPEATS)
     theirs, shown, _ = BYTES.measured(SCRIPT, folder, workspace)
     return [_row("Alpha158 again, from the cache", taken, shown, theirs, CACHED_MS)]
 
@@ -228,13 +228,3 @@ def _steps(stream, bars) -> float:
         stream.step(bar)
         taken.append(1e3 * (time.perf_counter() - began))
     return median(taken)
-
-
-def _median(work: Callable[[], object], *, repeats: int = REPEATS):
-    """Milliseconds, after one run that compiles, and what the work returned."""
-    taken = []
-    for _ in range(repeats + 1):
-        began = time.perf_counter()
-        result = work()
-        taken.append(1e3 * (time.perf_counter() - began))
-    return median(taken[1:]), result

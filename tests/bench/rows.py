@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
+from typing import TypeVar
 
-__all__ = ["EARLIER", "Row", "keep", "table"]
+__all__ = ["EARLIER", "Row", "keep", "table", "timed"]
+
+T = TypeVar("T")
 
 EARLIER = "measured earlier on a 2-core machine"
 COLUMNS = ("case", "unit", "mnpu", "peer", "peer_value", "ratio", "target")
@@ -43,6 +48,16 @@ def table(rows: Sequence[Row]) -> str:
         shown = [f"{cell:,.1f}" if isinstance(cell, float) else str(cell) for cell in cells]
         lines.append(f"| {' | '.join(shown)} |")
     return "\n".join(lines)
+
+
+def timed(work: Callable[[], T], *, repeats: int) -> tuple[float, T]:
+    """Median of the milliseconds, after one run that compiles and fills caches, and what the work returned."""
+    found, taken = work(), []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        found = work()
+        taken.append(1e3 * (time.perf_counter() - began))
+    return median(taken), found
 
 
 def keep(rows: Sequence[Row], root: Path) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -13,7 +10,7 @@ import pandas as pd
 
 from tests.bench import simulation_guarded
 from tests.bench.peers import Peer
-from tests.bench.rows import Row
+from tests.bench.rows import Row, timed
 
 __all__ = ["measure"]
 
@@ -48,7 +45,7 @@ def measure(workspace: Path) -> list[Row]:
         ("targets", _targets, FASTER, f"target weights, {SYMBOLS} symbols x {DAYS:,} days, with costs"),
         ("orders", _orders, FASTER_BY_ORDER, "a million orders of an account with cash, costs and a record of each"),
     ):
-        taken, found = _median(lambda ours=ours: ours(market))
+        taken, found = timed(lambda ours=ours: ours(market), repeats=REPEATS)
         theirs, shown, expected = PEERS[work].measured(SCRIPT, folder, workspace)
         _check(work, found, expected)
         rows.append(
@@ -110,15 +107,6 @@ def _orders(market: dict[str, np.ndarray]) -> float:
     outcome = simulate(positions, prices, positions.times, costs=CostModel(1.0, 2.0), execution=Execution(capital=1e9))
     assert outcome.orders is not None
     return float(len(outcome.orders.row))
-
-
-def _median(work: Callable[[], float]) -> tuple[float, float]:
-    found, taken = work(), []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        found = work()
-        taken.append(1e3 * (time.perf_counter() - began))
-    return median(taken), found
 
 
 def _check(work: str, found: float, expected: float) -> None:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from statistics import median
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from tests.bench.rows import EARLIER, Row
+from tests.bench.rows import EARLIER, Row, timed
 
 __all__ = ["measure"]
 
@@ -97,7 +95,7 @@ def _many() -> Row:
         )
         for _ in range(SETS)
     ]
-    taken, found = _timed(partial(simulate_many, settings=sets, **case))
+    taken, found = timed(partial(simulate_many, settings=sets, **case), repeats=REPEATS)
 
     def alone() -> list[np.ndarray]:
         moved = [replace(case["positions"], weights=case["positions"].weights * one.scale) for one in sets[:FEW_SETS]]
@@ -173,7 +171,7 @@ def _both(case: dict[str, Any], chain: Any) -> tuple[float, float, float]:
     from mnpu.simulation.simulate import simulate
 
     run = partial(simulate, chain=chain, costs=CostModel(1.0, 2.0))
-    taken, whole = _timed(lambda: run(**case))
+    taken, whole = timed(lambda: run(**case), repeats=REPEATS)
     told, n_rows = case["around"], len(case["positions"].times)
     few = replace(told, returns=told.returns[: LOOKBACK + FEW - 1], volume=told.volume[:FEW], age=told.age[:FEW])
     rows = case | {"positions": case["positions"].rows(0, FEW), "prices": case["prices"][: FEW + 1], "around": few}
@@ -188,12 +186,3 @@ def _both(case: dict[str, Any], chain: Any) -> tuple[float, float, float]:
     asked = case["positions"].weights
     changed = float((np.abs(whole.targets.weights - asked).max(axis=1) > 1e-9).mean())
     return taken, slow * n_rows / FEW, changed
-
-
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    found, taken = work(), []
-    for _ in range(REPEATS):
-        began = time.perf_counter()
-        found = work()
-        taken.append(1e3 * (time.perf_counter() - began))
-    return median(taken), found

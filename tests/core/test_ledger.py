@@ -93,32 +93,34 @@ def test_trials_are_other_recipes_on_the_same_name_or_data(tmp_path):
         row("e-001", name="other", data_hash="other"),
     ):
         ledger.append(tmp_path, facts)
-    assert ledger.n_trials(tmp_path, run("new")) == 4
-    assert ledger.n_trials(tmp_path, run("a")) == 3, "a repeat is not a trial of its own"
-    assert ledger.n_trials(tmp_path, run("x", name="other", data_hash="other")) == 3
-    assert ledger.n_trials(tmp_path / "nowhere", run("a")) == 0
+    assert ledger.before(tmp_path, run("new")).trials == 4
+    assert ledger.before(tmp_path, run("a")).trials == 3, "a repeat is not a trial of its own"
+    assert ledger.before(tmp_path, run("x", name="other", data_hash="other")).trials == 3
+    assert ledger.before(tmp_path / "nowhere", run("a")).trials == 0
 
 
 def test_rows_that_were_taken_away_count_where_another_run_saw_them(tmp_path):
     for recipe, facts in {"a": {"trials": 1}, "b": {"trials": 2}, "c": {"trials": 3}}.items():
         ledger.append(tmp_path, row(f"{recipe}-001", recipe_id=recipe, **facts))
-    assert ledger.n_trials(tmp_path, run("d")) == 3
+    assert ledger.before(tmp_path, run("d")).trials == 3
     for gone in ("a-001", "b-001"):
         (tmp_path / "ledger" / f"{gone}.parquet").unlink()
-    assert ledger.n_trials(tmp_path, run("d")) == 3
-    assert ledger.n_trials(tmp_path, run("c")) == 2  # the recipe itself was one of the three
-    assert ledger.n_trials(tmp_path, run("d", data_hash="other")) == 1  # what it saw may have been of other questions
+    assert ledger.before(tmp_path, run("d")).trials == 3
+    assert ledger.before(tmp_path, run("c")).trials == 2  # the recipe itself was one of the three
+    assert (
+        ledger.before(tmp_path, run("d", data_hash="other")).trials == 1
+    )  # what it saw may have been of other questions
 
 
 def test_a_run_that_was_killed_before_its_row_is_a_trial(tmp_path):
     ledger.append(tmp_path, row("a-001"))
     killed = replace(run("b"), config={})
     RunDirectory.create(tmp_path, "b").start(killed, {})
-    assert ledger.n_trials(tmp_path, run("new")) == 2
-    assert ledger.n_trials(tmp_path, run("b")) == 1
+    assert ledger.before(tmp_path, run("new")).trials == 2
+    assert ledger.before(tmp_path, run("b")).trials == 1
     damaged = tmp_path / "b-001" / "run.json"
     damaged.write_text("{")
-    assert ledger.n_trials(tmp_path, run("new")) == 2, "whatever it was of"
+    assert ledger.before(tmp_path, run("new")).trials == 2, "whatever it was of"
     assert "b-001: its record is damaged" in ledger.before(tmp_path, run("new")).problems[0]
 
 
@@ -155,13 +157,13 @@ def test_what_is_no_row_is_named(tmp_path):
     rows, broken = ledger.read_rows(tmp_path)
     assert [one["run_id"] for one in rows] == ["a-001"]
     assert len(broken) == 3
-    assert ledger.n_trials(tmp_path, run("new")) == 4
+    assert ledger.before(tmp_path, run("new")).trials == 4
 
 
 def test_a_look_whose_row_is_damaged_still_counts(tmp_path):
     path = ledger.append(tmp_path, row("a-001", unlocked=True))
     path.write_bytes(b"")
-    assert ledger.n_looks(tmp_path, run("new")) == 1
+    assert ledger.before(tmp_path, run("new")).looks == 1
 
 
 def _append_some(root, worker, queue):

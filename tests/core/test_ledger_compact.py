@@ -63,7 +63,7 @@ def test_it_goes_on_after_it(some):
     ledger.append(some, row("s-001"))
     assert ledger.compact(some) == (7, 2)
     assert len(files(some)) == 1
-    assert ledger.n_trials(some, run("new")) == 6
+    assert ledger.before(some, run("new")).trials == 6
 
 
 def test_a_row_that_was_put_together_is_not_written_again(some):
@@ -228,7 +228,7 @@ def test_what_a_later_version_wrote_is_refused_and_kept(some, together):
     table = pq.read_table(path, partitioning=None)
     pq.write_table(table.replace_schema_metadata({b"mnpu.ledger.format": b"3"}), path)
     before = path.read_bytes()
-    for ask in (ledger.read_rows, ledger.compact, lambda root: ledger.n_trials(root, run("new"))):
+    for ask in (ledger.read_rows, ledger.compact, lambda root: ledger.before(root, run("new")).trials):
         with pytest.raises(MnpuError, match=r"has format 3 of the ledger.*Upgrade mnpu-core"):
             ask(some)
     assert path.read_bytes() == before
@@ -248,7 +248,7 @@ def test_a_file_cut_short_counts_as_the_trials_that_it_held(some):
     rows, broken = ledger.read_rows(some)
     assert [each["run_id"] for each in rows] == ["s-001"]
     assert path.name in broken[0]
-    assert ledger.n_trials(some, run("new")) == 7, "too many rather than too few"
+    assert ledger.before(some, run("new")).trials == 7, "too many rather than too few"
     ledger.compact(some)
     assert path.exists(), "what cannot be read is left to whoever can repair it"
 
@@ -256,8 +256,8 @@ def test_a_file_cut_short_counts_as_the_trials_that_it_held(some):
 def test_a_single_row_cut_short_counts_as_one_trial(some):
     path = some / "ledger" / "r3-001.parquet"
     path.write_bytes(path.read_bytes()[:-30])
-    assert ledger.n_trials(some, run("new")) == 5
-    assert ledger.n_trials(some, run("r3")) == 4, "a repeat of it is no other trial"
+    assert ledger.before(some, run("new")).trials == 5
+    assert ledger.before(some, run("r3")).trials == 4, "a repeat of it is no other trial"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits there")

@@ -109,7 +109,9 @@ def test_what_fails_or_dies_is_a_row_and_no_end(file, quick, workers):
     from mnpu.types import Run
 
     new = Run("", "new", "base", 0, "c", "d", "e", "f", {}, {}, rows(file)[0]["started_at"])
-    assert ledger.n_trials(file.parent / "runs", new) == 6, "a trial that died has a folder and a row, and counts once"
+    assert ledger.before(file.parent / "runs", new).trials == 6, (
+        "a trial that died has a folder and a row, and counts once"
+    )
 
 
 def test_failed_trials_are_done_again_if_asked_for(file, quick):

@@ -18,24 +18,11 @@ from mnpu_guardrails.liquidity import Liquidity
 from mnpu_guardrails.risk import TailRisk, VolatilityTarget
 from mnpu_guardrails.stale_data import StaleData
 from mnpu_guardrails.turnover import Turnover
+from tests.guardrails.random_rules import above, added, gross
 
 N = 5
 GROUPS = {"S0": "X", "S1": "X", "S2": "Y", "S3": "Y", "S4": "Z"}
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
-
-
-def above(value, limit):
-    return np.maximum(np.asarray(value) - limit, 0.0)
-
-
-def gross(w):
-    return np.abs(w).sum(-1, keepdims=True)
-
-
-def added(w, book):
-    """What is bought or sold short anew, (..., A): from zero where the sign changes."""
-    same = np.sign(w) == np.sign(book.weights)
-    return np.where(same, above(np.abs(w), np.abs(book.weights)), np.abs(w))
 
 
 def of_exposure(w, book):

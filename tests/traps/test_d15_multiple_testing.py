@@ -113,7 +113,7 @@ def every_trial_is_counted(count: Callable[[Path, Run], int], folder: Path) -> N
 
 
 def test_a_run_knows_how_many_were_tried_before_it(folders) -> None:
-    every_trial_is_counted(ledger.n_trials, folders["luck"])
+    every_trial_is_counted(lambda *asked: ledger.before(*asked).trials, folders["luck"])
     rows = lambda root, run: [row for row in ledger.read_rows(root)[0] if row["name"] == run.name]
     fails(every_trial_is_counted, lambda root, run: len(rows(root, run)), folders["luck"])  # not on the same data
     fails(every_trial_is_counted, lambda root, run: 0, folders["luck"])
@@ -136,7 +136,7 @@ def it_only_grows(append: Append, root: Path) -> None:
         append(root, {**ids, "name": "demo", "status": status, "data_hash": "d"})
         now = rows_of(root)
         assert [row for row in now if row in seen] == seen
-        seen, counts = now, [*counts, ledger.n_trials(root, other)]
+        seen, counts = now, [*counts, ledger.before(root, other).trials]
     again = {"run_id": "a1-001", "recipe_id": "a1", "name": "demo", "status": "finished", "sharpe_bar": 9.0}
     with suppress(MnpuError):
         append(root, again)  # a better number for a run that failed

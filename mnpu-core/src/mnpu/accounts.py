@@ -24,7 +24,7 @@ __all__ = ["account", "account_around", "account_notes", "as_quoted", "guarded",
 
 def market(prepared: Prepared) -> dict[str, Any]:
     """What the market did around each evaluated decision, as the simulator takes it."""
-    return market_around(prepared.panel, prepared.fills, *prepared.rows)
+    return market_around(prepared.priced, prepared.fills, *prepared.rows)
 
 
 def market_around(panel: Panel, fills: Fills, first: int, stop: int) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def account(parts: Parts, prepared: Prepared) -> dict[str, Any]:
     """What trading costs and, where the recipe says so, what the account's size limits, as the simulator takes it."""
     config = parts.config
     return account_around(
-        (prepared.panel, prepared.side, prepared.fills),
+        (prepared.priced, prepared.side, prepared.fills),
         prepared.rows,
         fill=config.fill,
         costs=parts.costs,
@@ -77,8 +77,7 @@ def guarded(parts: Parts, prepared: Prepared, forecast: Forecast) -> dict[str, A
     """The guardrails and, where they look beyond the book, what the market and the forecast have told them."""
     chain, around = parts.chain, None
     if chain.path_dependent:
-        panel = in_account_currency(prepared.panel)
-        around = surroundings(panel, prepared.rows, lookback=chain.lookback, forecast=forecast)
+        around = surroundings(prepared.priced, prepared.rows, lookback=chain.lookback, forecast=forecast)
     return {"chain": chain, "around": around}
 
 

@@ -31,8 +31,6 @@ __all__ = [
     "before",
     "compact",
     "in_time",
-    "n_looks",
-    "n_trials",
     "read",
     "read_rows",
     "recipe_of",
@@ -201,16 +199,6 @@ def before(root: str | Path, run: Run) -> Before:
 
 def _same(row: Mapping[str, Any], run: Run) -> bool:
     return row.get("name") == run.name and row.get("data_hash") == run.data_hash and row.get("run_id") != run.run_id
-
-
-def n_trials(root: str | Path, run: Run) -> int:
-    """How many other recipes were tried under this run's name or on its data: `before` says how they are counted."""
-    return before(root, run).trials
-
-
-def n_looks(root: str | Path, run: Run) -> int:
-    """How many other runs were judged on this run's locked range, or on that of its name or data: as in `before`."""
-    return before(root, run).looks
 
 
 @dataclass(frozen=True)

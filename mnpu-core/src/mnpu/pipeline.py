@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,11 @@ class Prepared:
     rows: tuple[int, int]
     unseen: Mapping[int, Sequence[str]] = field(default_factory=dict)
     learnt: Mapping[int, Labels] = field(default_factory=dict)
+
+    @cached_property
+    def priced(self) -> Panel:
+        """The panel in the currency of the account."""
+        return in_account_currency(self.panel)
 
     def labels_of(self, fold: Fold) -> Labels:
         """The labels of one fold: all the same, but for targets that learn from its training range."""
@@ -286,7 +292,7 @@ def fit_and_forecast_paths(
 
 def decisions(prepared: Prepared, forecasts: Sequence[Forecast]) -> PolicyContext:
     """What a policy may know, over the whole panel; the decision set is where *every* model has a forecast."""
-    context = context_of(prepared.panel)
+    context = context_of(prepared.priced)
     everyone = np.logical_and.reduce([forecast.available for forecast in forecasts])
     return replace(context, tradable=context.tradable & everyone)
 

@@ -87,6 +87,7 @@ def show_command(name: str, metrics: tuple[str, ...], runs: Path, as_json: bool)
     """Show every trial of SWEEP: its place on the axes, its numbers on equal decisions, and those that failed."""
     from mnpu.sweep.catalogue import COLUMNS, read_catalogue
     from mnpu.sweep.choice import choices
+    from mnpu.sweep.trials import place_of
 
     found = read_catalogue(runs, name)
     chosen = choices(found)
@@ -102,8 +103,9 @@ def show_command(name: str, metrics: tuple[str, ...], runs: Path, as_json: bool)
         if cells:
             click.echo(table((*axes, *columns, "run", "in words"), cells, right=columns))
         for failed in found.failed:
-            place = " ".join(f"{axis}={value}" for axis, value in failed["axes"].items())
-            click.echo(f"failed: {place}: {failed['error'].splitlines()[0] if failed['error'] else ''}")
+            click.echo(
+                f"failed: {place_of(failed['axes'])}: {failed['error'].splitlines()[0] if failed['error'] else ''}"
+            )
         click.echo(f"{len(found.entries)} of {found.kept.trials} trials finished, {len(found.failed)} failed.")
         for note in found.notes:
             click.echo(f"note: {note}")

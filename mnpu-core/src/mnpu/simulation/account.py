@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from mnpu.data.clock import DAY_NS
 from mnpu.guard import Chain
 from mnpu.simulation.costs import CostModel
 from mnpu.types import Book, Violation
@@ -20,7 +21,6 @@ __all__ = ["Account", "Fill", "Order", "order", "total_cost"]
 
 #: A smaller change of a weight is rounding, not an order.
 ROUNDING = 1e-12
-DAY_NS = 86_400_000_000_000
 
 
 class Order(NamedTuple):

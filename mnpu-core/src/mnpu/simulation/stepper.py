@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from mnpu.data.clock import DAY_NS
 from mnpu.guard import Chain
 from mnpu.guard_kernels import DAY, DAY_EQUITY, EQUITY, PEAK, CompiledChain, compiled_chain, past_of
-from mnpu.simulation.account import DAY_NS, Account
+from mnpu.simulation.account import Account
 from mnpu.simulation.books import Books
 from mnpu.simulation.costs import CostModel
 from mnpu.simulation.market import Market

@@ -22,7 +22,7 @@ from mnpu.judging import Judge
 from mnpu.metrics.compute import compute
 from mnpu.results_io import read_result
 from mnpu.sweep import kept
-from mnpu.sweep.trials import label
+from mnpu.sweep.trials import label, place_of
 from mnpu.trials import decision_set, facts
 from mnpu.types import Judgement, Result
 
@@ -62,7 +62,7 @@ class Entry:
     @property
     def place(self) -> str:
         """For people: ``model=omni seed=3``."""
-        return " ".join(f"{axis}={value}" for axis, value in self.axes.items())
+        return place_of(self.axes)
 
     def at(self, axes: Sequence[str]) -> tuple[str, ...]:
         """Its place on some axes."""
@@ -161,7 +161,7 @@ def _equal(members: Sequence[Mapping[str, Any]], runs: Path, block: str) -> tupl
         raise MnpuError(
             f"{block}: the rows have {share:.0%} of their decisions in common",
             expected=f"{MIN_COMMON:.0%} or more, for only equal decisions can be compared",
-            next_step=f"Look at run {odd['run_id']} ({_named(odd)}), which has the fewest.",
+            next_step=f"Look at run {odd['run_id']} ({place_of(axes_of(odd))}), which has the fewest.",
         )
     entries = []
     for row, result, span in zip(members, results, spans, strict=True):
@@ -202,10 +202,6 @@ def _entry(row: Mapping[str, Any], values: Mapping[str, float | None], of_row: M
 def _values(row: Mapping[str, Any]) -> dict[str, float | None]:
     metrics = {name.removeprefix("metric."): value for name, value in row.items() if name.startswith("metric.")}
     return {**metrics, "seconds": row.get("seconds")}
-
-
-def _named(row: Mapping[str, Any]) -> str:
-    return " ".join(f"{axis}={value}" for axis, value in axes_of(row).items())
 
 
 def _result(row: Mapping[str, Any], runs: Path) -> Result:

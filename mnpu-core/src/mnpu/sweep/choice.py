@@ -21,6 +21,7 @@ from mnpu.metrics.overfitting import BLOCKS
 from mnpu.metrics.significance import deflated_sharpe
 from mnpu.metrics.trials import counted_trials
 from mnpu.sweep.catalogue import Catalogue, Entry, axes_of
+from mnpu.sweep.trials import place_of
 from mnpu.types import Judgement
 
 __all__ = ["Choice", "Look", "choices", "said"]
@@ -131,9 +132,8 @@ def _looks(catalogue: Catalogue, block: str) -> list[Look]:
     for row in catalogue.looks:
         axes = axes_of(row)
         if catalogue.block_of(axes) == block:
-            place = " ".join(f"{axis}={value}" for axis, value in axes.items())
             values = [row.get(f"metric.{name}") for name in (catalogue.kept.objective, "sharpe", "psr")]
-            found.append(Look(row["run_id"], place, row["status"], int(row.get("looks") or 1), *values))
+            found.append(Look(row["run_id"], place_of(axes), row["status"], int(row.get("looks") or 1), *values))
     return found
 
 

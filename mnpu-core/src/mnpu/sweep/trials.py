@@ -46,7 +46,12 @@ class Trial:
     @property
     def name(self) -> str:
         """For people: ``model=omni seed=3``."""
-        return " ".join(f"{axis}={label(value)}" for axis, value in self.axes.items())
+        return place_of(self.axes)
+
+
+def place_of(axes: Mapping[str, Any]) -> str:
+    """A place on the axes for people: ``model=omni seed=3``."""
+    return " ".join(f"{axis}={label(value)}" for axis, value in axes.items())
 
 
 def label(value: Any) -> str:
