@@ -62,7 +62,7 @@ def decision_hashes(forecasts, context) -> set[str]:
 
 def test_models_with_other_warm_ups_decide_the_same(world):
     _, early, late = world
-    context = pipeline.decisions(SimpleNamespace(panel=None), [early, late])
+    context = pipeline.decisions(SimpleNamespace(priced=None), [early, late])
     assert len(decision_hashes([early, late], context)) == 1
     assert not context.tradable[:10].any()
 
@@ -70,14 +70,14 @@ def test_models_with_other_warm_ups_decide_the_same(world):
 def test_a_set_that_only_the_first_model_chooses_is_caught(world):
     """The check above fails where the fault is planted."""
     _, early, late = world
-    context = pipeline.decisions(SimpleNamespace(panel=None), [early])
+    context = pipeline.decisions(SimpleNamespace(priced=None), [early])
     assert len(decision_hashes([early, late], context)) == 2
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_the_numbers_of_every_policy_depend_on_the_forecast(name, world, rng):
     outcome, early, _ = world
-    context = pipeline.decisions(SimpleNamespace(panel=None), [early])
+    context = pipeline.decisions(SimpleNamespace(priced=None), [early])
     trial = gates.Trial(POLICIES[name](), context, lambda positions: (positions.weights * outcome).sum(axis=1))
     assert gates.permuted(trial, early, rng).passed
     assert gates.constant(trial, early).passed
@@ -88,7 +88,7 @@ def test_the_numbers_of_every_policy_depend_on_the_forecast(name, world, rng):
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_policy_that_holds_the_same_whatever_is_forecast_is_caught(name, world, rng):
     outcome, early, _ = world
-    context = pipeline.decisions(SimpleNamespace(panel=None), [early])
+    context = pipeline.decisions(SimpleNamespace(priced=None), [early])
     fixed = POLICIES[name]()(early, context)
     trial = gates.Trial(lambda f, c: replace(fixed), context, lambda p: (p.weights * outcome).sum(axis=1))
     assert not gates.permuted(trial, early, rng).passed
