@@ -220,7 +220,12 @@ def test_killed_at_ten_random_moments_it_goes_on_and_counts_each_trial_once(file
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 def test_ctrl_c_leaves_what_was_begun_to_be_taken_up_and_fails_nothing(file, quick, monkeypatch):
     monkeypatch.setenv("SWEEP_WORK_SECONDS", "0.5")
-    with subprocess.Popen(command(file), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command(file),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job inherits a deaf one
+    ) as process:
         deadline = time.monotonic() + 100
         while not (file.parent / "begun.txt").exists():
             time.sleep(0.02)
