@@ -22,21 +22,29 @@ from tests.guardrails.test_exposure import NAMES, program
 optimize = pytest.importorskip("scipy.optimize", reason="scipy gives the exact minimum")
 
 
-def least_move(proposed, book, rows):
-    """Smallest sum of |w - proposed| over reachable books, ``rows`` of (longs, shorts, added, most) being limits."""
+def reach(proposed, book):
+    """Rows (longs, shorts, added, most) of all books that can be reached without adding risk."""
     n, eye, zero = len(proposed), np.eye(len(proposed)), np.zeros(len(proposed))
     held, open_ = book.weights, book.tradable
     low = np.where(open_, np.minimum(np.minimum(proposed, held), 0), held)
     high = np.where(open_, np.maximum(np.maximum(proposed, held), 0), held)
-    one, larger = np.ones(n), max(np.abs(proposed).sum(), np.abs(held).sum())
-    table = [(one, one, zero, zero, larger), *((p, q, a, zero, most) for p, q, a, most in rows)]
+    rows = [(np.ones(n), np.ones(n), zero, max(np.abs(proposed).sum(), np.abs(held).sum()))]
     for i in range(n):
         e = eye[i]
-        table += [(e, -e, zero, zero, high[i]), (-e, e, zero, zero, -low[i])]
-        table += [(e, -e, -e, zero, max(held[i], 0.0)), (-e, e, -e, zero, -min(held[i], 0.0))]
+        rows += [(e, -e, zero, high[i]), (-e, e, zero, -low[i])]
+        rows += [(e, -e, -e, max(held[i], 0.0)), (-e, e, -e, -min(held[i], 0.0))]
+    return rows
+
+
+def least_move(proposed, book, rows):
+    """Smallest sum of |w - proposed| over reachable books, ``rows`` of (longs, shorts, added, most) being limits."""
+    n, eye, zero = len(proposed), np.eye(len(proposed)), np.zeros(len(proposed))
+    table = [(p, q, a, zero, most) for p, q, a, most in [*reach(proposed, book), *rows]]
+    for i in range(n):
+        e = eye[i]
         table += [(e, -e, zero, -e, proposed[i]), (-e, e, zero, -e, -proposed[i])]
     found = optimize.linprog(
-        np.r_[np.zeros(3 * n), one],
+        np.r_[np.zeros(3 * n), np.ones(n)],
         A_ub=[np.concatenate(row[:4]) for row in table],
         b_ub=[row[4] + 1e-11 for row in table],
     )

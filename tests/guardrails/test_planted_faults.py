@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mnpu import guard
+from mnpu import guard, guard_rounds
 from mnpu.testing.guardrails import random_books
 from mnpu_guardrails import concentration, exposure, turnover
 from mnpu_guardrails.brakes import Brake, DailyLoss, Drawdown, KillSwitch
@@ -149,33 +149,51 @@ def test_a_planted_fault_is_found(fault, monkeypatch):
     assert not promise or promise in promises, promises
 
 
-def once(xp, rules, weights, steps):
-    for rule, own in rules:
-        weights = rule.limit(weights, own)
-    return weights, np.zeros(weights.shape[:-1], dtype=bool)
-
-
-def last_one_wins(xp, rules, weights, moving, book):
+def last_one_wins(xp, rules, start, weights, moving, book):
     return weights
 
 
+def flat(xp, rules, start, weights, moving, book):
+    return 0.0 * weights
+
+
+_LEFT = guard_rounds._left
+
+
+def lets_excesses_grow(xp, rules, start, bound):
+    return _LEFT(xp, rules, start, bound + 1.0)
+
+
+def never_comes_back(xp, rules, starts, held):
+    bound = guard_rounds.all_excess(xp, rules, held) + 1e-9
+    found, best = _LEFT(xp, rules, starts[0], bound)
+    return np.where(found, best, held)
+
+
+def pieces_of_a_chain(seed):
+    chain, excess, proposed, book = a_chain(seed, 60)
+    return chain.limit, excess, proposed, book, []
+
+
+CHAIN_SEEDS = range(14, 20)
+
+
+def test_a_chain_without_a_fault_keeps_its_promises():
+    assert found(pieces_of_a_chain, CHAIN_SEEDS) == set()
+
+
 @pytest.mark.parametrize(
-    ("attribute", "wrong"),
+    ("where", "attribute", "wrong", "promise"),
     [
-        ("rounds", once),
-        ("settled", last_one_wins),
-        ("settled", lambda xp, rules, weights, moving, book: 0.0 * weights),
+        (guard, "settled", last_one_wins, UNMET),
+        (guard, "settled", flat, STUCK),
+        (guard_rounds, "_left", lets_excesses_grow, "no excess grows"),
+        (guard_rounds, "_least", never_comes_back, "what is allowed is allowed"),
     ],
 )
-def test_a_fault_in_the_chain_is_found(attribute, wrong, monkeypatch):
-    def pieces(seed):
-        chain, excess, proposed, book = a_chain(seed, 60)
-        return chain.limit, excess, proposed, book, []
-
-    seeds = range(12)
-    assert found(pieces, seeds) == set()
-    monkeypatch.setattr(guard, attribute, wrong)
-    assert found(pieces, seeds)
+def test_a_fault_in_the_chain_is_found(where, attribute, wrong, promise, monkeypatch):
+    monkeypatch.setattr(where, attribute, wrong)
+    assert any(promise in found(pieces_of_a_chain, [seed]) for seed in CHAIN_SEEDS)
 
 
 def test_a_de_risk_that_only_scales_is_found(monkeypatch):

@@ -12,8 +12,8 @@ Each change leaves a reason-coded `Violation`.
 
 A rule may remember earlier decisions without keeping anything itself: it reads ``book.memory`` and says with
 ``remember`` what comes next; the account holds it. A chain repeats its rules until none of them changes anything, so
-that a later rule does not undo an earlier one; where they will not agree, the book that is flat in all that trades, or
-else the drifted one, decides (`Chain.limit`).
+that a later rule does not undo an earlier one; where that leaves an excess, the flat and the drifted book decide how
+much of one is allowed (`Chain`).
 """
 
 from __future__ import annotations
@@ -202,8 +202,13 @@ class Chain:
     above zero), nothing grows. A drifted weight that is not finite is an error: no book is safe from there.
 
     The result meets every limit if the drifted book does, or the one that is flat in all that trades; and no excess is
-    larger than that of the drifted book. Where the rules still disagree after thirty rounds, the result is, where the
-    flat book is legal, the largest part of the last book that is; else the limited drifted book, or else itself.
+    larger than that of the drifted book. Where an excess remains after at most thirty rounds, the result is
+
+    * the largest part of the last book that is legal, if the flat book is;
+    * else, as then something that does not trade is above a limit, the book of least total excess, in the rules' own
+      units, that any rule leaves in a last round, going round in the rules' order or against it: from the proposal, and
+      again from that book, until it is the best itself; or, if that comes to nothing, from the drifted book;
+    * else the drifted book.
     """
 
     def __init__(self, guardrails: Sequence[Guardrail] = ()) -> None:
@@ -356,8 +361,10 @@ class Chain:
             least, most = xp.minimum(book.weights, zero), xp.maximum(book.weights, zero)
             weights = xp.where(fine, weights, xp.minimum(xp.maximum(weights, least), most))
         rules = self._rules(book)
-        weights, moving = rounds(xp, rules, weights, steps)
-        return weights if len(rules) < 2 or not weights.shape[-1] else settled(xp, rules, weights, moving, book)
+        allowed, moving = rounds(xp, rules, weights, steps)
+        if len(rules) < 2 or not weights.shape[-1]:
+            return allowed
+        return settled(xp, rules, weights, allowed, moving, book)
 
     def _rules(self, book: Book) -> list[tuple[Any, Book]]:
         """Each rule with the book as it sees it."""

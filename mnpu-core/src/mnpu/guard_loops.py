@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from mnpu.data.compiled import compiled
 from mnpu.guard_kernels import EXCESS, LIMIT, REMEMBER
-from mnpu.guard_rounds import HALVINGS, PASSES
+from mnpu.guard_rounds import HALVINGS, PASSES, TRIES
 
 __all__ = [
     "DE_RISK",
@@ -209,11 +209,12 @@ def gross_cap(
 
 
 @compiled
-def _round(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any) -> bool:
-    """Every rule in turn; whether one of them said something."""
+def _round(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any, backwards: bool = False) -> bool:
+    """Every rule in turn, or in turn from the last; whether one of them said something."""
     held, tradable, numbers, series, past, seen = book
-    said = False
-    for i in range(len(rules[0])):
+    said, n = False, len(rules[0])
+    for k in range(n):
+        i = n - 1 - k if backwards else k
         said |= call(rules, i, LIMIT, weights, held, tradable, numbers, series, past, seen, state, work, over)
     return said
 
@@ -234,11 +235,12 @@ def _moved(one: Any, other: Any) -> bool:
 
 
 @compiled
-def _rounds(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any, spare: Any) -> tuple[bool, bool]:
+def _rounds(
+    weights: Any, book: Any, rules: Any, state: Any, work: Any, over: Any, before: Any, backwards: bool = False
+) -> tuple[bool, bool]:
     """As `mnpu.guard_rounds.rounds`; whether the book was still moving, and whether a rule did or said something."""
-    before = spare
     before[:] = weights
-    said = _round(weights, book, rules, state, work, over)
+    said = _round(weights, book, rules, state, work, over, backwards)
     for i in range(len(weights)):
         said |= weights[i] != before[i]
     moving = len(rules[0]) > 1 and _moved(weights, before)
@@ -246,7 +248,7 @@ def _rounds(weights: Any, book: Any, rules: Any, state: Any, work: Any, over: An
         if not moving:
             break
         before[:] = weights
-        _round(weights, book, rules, state, work, over)
+        _round(weights, book, rules, state, work, over, backwards)
         moving = _moved(weights, before)
         if not moving:
             weights[:] = before
@@ -263,43 +265,68 @@ def _within(over: Any, bound: Any) -> bool:
 
 
 @compiled
-def _any_above(over: Any, bound: Any) -> bool:
-    found = False
-    for k in range(len(over)):
-        found |= over[k] > bound[k]
-    return found
-
-
-@compiled
-def _safe(weights: Any, moving: bool, book: Any, rules: Any, state: Any, work: Any, over: Any) -> None:
+def _safe(weights: Any, start: Any, book: Any, rules: Any, state: Any, work: Any, over: Any) -> None:
     """As `mnpu.guard_rounds._safe`, in place, for a book that may be above a limit; ``over`` is its excess."""
     held, tradable = book[0], book[1]
-    of_it, bound = over.copy(), np.full(len(over), TOLERANCE)
+    limit = np.full(len(over), TOLERANCE)
+    broken = not _within(over, limit)
     flat = np.where(tradable, 0.0, held)
     _excess(flat, book, rules, state, work, over)
-    legal = _within(over, bound)
-    if not legal:
+    if not _within(over, limit):
         _excess(held, book, rules, state, work, over)
-        bound += over
-    if not (_any_above(of_it, bound) or (moving and not legal)):
-        return
-    if legal:
+        least = _least(start, over + TOLERANCE, book, rules, state, work, over)
+        weights[:] = least
+    elif broken:
         low, high = 0.0, 1.0
         part = np.empty_like(weights)
         for _ in range(HALVINGS):
             middle = (low + high) / 2
             part[:] = flat + middle * (weights - flat)
             _excess(part, book, rules, state, work, over)
-            if _within(over, bound):
+            if _within(over, limit):
                 low = middle
             else:
                 high = middle
         weights[:] = flat + low * (weights - flat)
-        return
-    own = held.copy()
-    still, _ = _rounds(own, book, rules, state, work, over, np.empty_like(own))
-    _excess(own, book, rules, state, work, over)
-    weights[:] = held if still or not _within(over, bound) else own
+
+
+@compiled
+def _least(start: Any, bound: Any, book: Any, rules: Any, state: Any, work: Any, over: Any) -> Any:
+    """As `mnpu.guard_rounds._least`, from the proposal ``start`` and from the drifted book."""
+    held = book[0]
+    best = np.empty_like(held)
+    for from_held in (False, True):
+        weights = held.copy() if from_held else start.copy()
+        for _ in range(TRIES):
+            if not _left(weights, bound, book, rules, state, work, over, best):
+                break
+            if np.max(np.abs(best - weights)) <= TOLERANCE:
+                return weights
+            weights[:] = best
+    return held
+
+
+@compiled
+def _left(start: Any, bound: Any, book: Any, rules: Any, state: Any, work: Any, over: Any, best: Any) -> bool:
+    """As `mnpu.guard_rounds._left`; the book is written to ``best``."""
+    held, tradable, numbers, series, past, seen = book
+    least, n = np.inf, len(rules[0])
+    before = np.empty_like(start)
+    for backwards in (False, True):
+        weights = start.copy()
+        _rounds(weights, book, rules, state, work, over, before, backwards)
+        for k in range(n):
+            i = n - 1 - k if backwards else k
+            before[:] = weights
+            call(rules, i, LIMIT, weights, held, tradable, numbers, series, past, seen, state, work, over)
+            if k > 0 and not np.any(weights != before):
+                continue  # what the rule before has left
+            _excess(weights, book, rules, state, work, over)
+            total = over.sum()
+            if _within(over, bound) and total < least - TOLERANCE:
+                least = total
+                best[:] = weights
+    return np.isfinite(least)
 
 
 @compiled
@@ -316,7 +343,7 @@ def decide_row(weights: Any, book: Any, rules: Any, state: Any, work: Any, over:
         Addresses, places and parameters of a `CompiledChain`.
     state, work, over : float64
         All rules' memories, work and excesses, one behind the other.
-    spare : float64 (A,)
+    spare : float64 (2, A)
         Overwritten.
 
     Returns
@@ -333,14 +360,16 @@ def decide_row(weights: Any, book: Any, rules: Any, state: Any, work: Any, over:
         readable &= np.isfinite(weights[i])
     if not readable:
         weights[:] = held
-    moving, said = _rounds(weights, book, rules, state, work, over, spare)
+    start, before = spare[0], spare[1]
+    start[:] = weights
+    moving, said = _rounds(weights, book, rules, state, work, over, before)
     if said and len(rules[0]) > 1:  # else every rule has seen this very book, and found it within its limits
         _excess(weights, book, rules, state, work, over)
         broken = moving
         for k in range(len(over)):
             broken |= over[k] > TOLERANCE
         if broken:
-            _safe(weights, moving, book, rules, state, work, over)
+            _safe(weights, start, book, rules, state, work, over)
     return said or not readable
 
 

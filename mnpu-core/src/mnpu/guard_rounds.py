@@ -13,6 +13,8 @@ __all__ = ["Step", "all_excess", "excess_of", "finite_or_held", "name_of", "roun
 
 #: How often a chain goes through its rules before it takes them to disagree.
 PASSES = 30
+#: How often a chain looks for a book of less total excess, beginning from the last one, before it gives up.
+TRIES = 8
 #: Halvings of a segment: the last is far below rounding.
 HALVINGS = 50
 #: Number of a rule, and the weights before and after it.
@@ -103,37 +105,87 @@ def _put(xp: Any, chosen: Any, array: Any, part: Any) -> Any:
     return whole
 
 
-def settled(xp: Any, rules: Sequence[tuple[Any, Book]], weights: Any, moving: Any, book: Book) -> Any:
-    """Where the rules did not come to an agreement, or let an excess grow, a book that is safe (see `Chain`)."""
+def settled(xp: Any, rules: Sequence[tuple[Any, Book]], start: Any, weights: Any, moving: Any, book: Book) -> Any:
+    """Where the rules did not come to an agreement, or left an excess, a book that is safe (see `Chain`).
+
+    ``start`` (..., A) is the proposal and ``weights`` where the rounds led from it; ``moving`` (...,) as `rounds` says.
+    """
     tol = tolerance(xp, weights)
     over = xp.any(all_excess(xp, rules, weights) > tol, axis=-1) | moving
     if not bool(xp.any(over)):
         return weights
     rules = [(rule, _book_of(own, over)) for rule, own in rules]
-    safe = _safe(xp, rules, _part(over, weights), _part(over, moving[..., None]), _book_of(book, over))
+    safe = _safe(xp, rules, _part(over, start), _part(over, weights), _book_of(book, over))
     return _put(xp, over, weights, safe)
 
 
-def _safe(xp: Any, rules: Sequence[tuple[Any, Book]], weights: Any, moving: Any, book: Book) -> Any:
+def _safe(xp: Any, rules: Sequence[tuple[Any, Book]], start: Any, weights: Any, book: Book) -> Any:
     """As `settled`, of books of which any may be above a limit."""
     tol = tolerance(xp, weights)
     excess = lambda w: all_excess(xp, rules, w)  # noqa: E731
     flat = xp.where(book.tradable, xp.zeros_like(weights), book.weights)
-    of_held = excess(book.weights)
     flat_is_legal = xp.all(excess(flat) <= tol, axis=-1, keepdims=True)
-    bound = xp.where(flat_is_legal, xp.zeros_like(of_held), of_held) + tol
-    broken = xp.any(excess(weights) > bound, axis=-1, keepdims=True) | (moving & ~flat_is_legal)
-    if not bool(xp.any(broken)):
-        return weights
+    broken = xp.any(excess(weights) > tol, axis=-1, keepdims=True)
     low, high = xp.zeros_like(weights[..., :1]), xp.ones_like(weights[..., :1])
     for _ in range(HALVINGS if bool(xp.any(broken & flat_is_legal)) else 0):
         middle = (low + high) / 2
-        legal = xp.all(excess(flat + middle * (weights - flat)) <= bound, axis=-1, keepdims=True)
+        legal = xp.all(excess(flat + middle * (weights - flat)) <= tol, axis=-1, keepdims=True)
         low, high = xp.where(legal, middle, low), xp.where(legal, high, middle)
-    part = flat + low * (weights - flat)
-    own, own_moving = rounds(xp, rules, book.weights, [])
-    safe = xp.all(excess(own) <= bound, axis=-1, keepdims=True) & ~own_moving[..., None]
-    return xp.where(broken, xp.where(flat_is_legal, part, xp.where(safe, own, book.weights)), weights)
+    part = xp.where(broken, flat + low * (weights - flat), weights)
+    stuck = ~flat_is_legal[..., 0]
+    if not bool(xp.any(stuck)):
+        return part
+    rules = [(rule, _book_of(own, stuck)) for rule, own in rules]
+    held = _part(stuck, book.weights)
+    least = _least(xp, rules, [_part(stuck, start), held], held)
+    return _put(xp, stuck, part, least)
+
+
+def _least(xp: Any, rules: Sequence[tuple[Any, Book]], starts: Sequence[Any], held: Any) -> Any:
+    """From the first start that leads to one, a book on which the rules agree as far as they can, else ``held``.
+
+    That is one of least total excess among those that `_left` finds, in which no excess is larger than in ``held``, and
+    from which it finds no better one: so what is allowed is allowed again.
+    """
+    tol = tolerance(xp, held)
+    bound = all_excess(xp, rules, held) + tol
+    done, open_ = held, held[..., :1] == held[..., :1]
+    for start in starts:
+        weights, trying = start, open_
+        for _ in range(TRIES):
+            which = trying[..., 0]
+            if not bool(xp.any(which)):
+                break
+            some = _part(which, weights)
+            own = [(rule, _book_of(book, which)) for rule, book in rules]
+            found, best = _left(xp, own, some, _part(which, bound))
+            same = found & (xp.max(xp.abs(best - some), axis=-1, keepdims=True) <= tol)
+            done = _put(xp, which, done, xp.where(same, some, _part(which, done)))
+            open_ = _put(xp, which, open_, ~same)
+            trying = _put(xp, which, trying, found & ~same)
+            weights = _put(xp, which, weights, best)
+    return done
+
+
+def _left(xp: Any, rules: Sequence[tuple[Any, Book]], start: Any, bound: Any) -> tuple[Any, Any]:
+    """Whether (..., 1), and which book (..., A) of least total excess a rule leaves with no excess above its bound.
+
+    Where rules do not agree, each round ends with what the last rule wants. So each rule has its say in a last round,
+    and the rules are taken against their order as well: what one cuts first, another cannot use as a hedge.
+    """
+    tol = tolerance(xp, start)
+    least, best = xp.full_like(start[..., :1], float("inf")), start
+    for order in (rules, rules[::-1]):
+        weights, _ = rounds(xp, order, start, [])
+        for i, (rule, own) in enumerate(order):
+            before, weights = weights, rule.limit(weights, own)
+            if i and not bool(xp.any(weights != before)):
+                continue  # what the rule before has left
+            over = all_excess(xp, rules, weights)
+            total = xp.sum(over, axis=-1, keepdims=True)
+            better = xp.all(over <= bound, axis=-1, keepdims=True) & (total < least - tol)
+            best, least = xp.where(better, weights, best), xp.where(better, total, least)
+    return xp.isfinite(least), best
 
 
 def all_excess(xp: Any, rules: Sequence[tuple[Any, Book]], weights: Any) -> Any:

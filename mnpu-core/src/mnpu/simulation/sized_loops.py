@@ -61,7 +61,7 @@ def run_sized(
     n_state, n_work, n_over = rules[1][-1, 1], rules[1][-1, 2], rules[1][-1, 3]
     state, work, over = np.zeros(n_state), np.zeros(n_work), np.zeros(n_over)
     weights, drifted, pending, last = np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets)
-    size, spare, sent = np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets, dtype=np.bool_)
+    size, spare, sent = np.zeros(n_assets), np.zeros((2, n_assets)), np.zeros(n_assets, dtype=np.bool_)
     view, clock = new_view(n_assets), new_clock()
     marked, number = view[0], view[2]
     equity, at_fill, n = 1.0, 1.0, 0

@@ -59,7 +59,8 @@ def run_weights(
     n_rows, n_assets = asked.shape
     n_state, n_work, n_over = rules[1][-1, 1], rules[1][-1, 2], rules[1][-1, 3]
     state, work, over = np.zeros(n_state), np.zeros(n_work), np.zeros(n_over)
-    weights, drifted, target, spare = np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets)
+    weights, drifted, target = np.zeros(n_assets), np.zeros(n_assets), np.zeros(n_assets)
+    spare = np.zeros((2, n_assets))
     view, clock = new_view(n_assets), new_clock()
     marked = view[0]
     equity, at_fill = 1.0, 1.0
