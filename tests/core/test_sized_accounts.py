@@ -66,7 +66,8 @@ def test_a_size_that_limits_nothing_changes_nothing(case):
         np.testing.assert_allclose(getattr(sized.positions, name), getattr(free.positions, name), atol=1e-14)
 
 
-def test_what_is_held_exactly_as_wanted_gives_up_its_part_of_what_another_costs():
+@pytest.mark.parametrize("guarded", [False, True])
+def test_what_is_held_exactly_as_wanted_gives_up_its_part_of_what_another_costs(guarded):
     """Half of 10,000 for 50: 9,950. At the same price a quarter of them, 2,487.50, for the second costs 24.875.
 
     Of the 9,925.125 that are left half is 4,962.5625, so that of the first 12.4375 are sold.
@@ -81,7 +82,8 @@ def test_what_is_held_exactly_as_wanted_gives_up_its_part_of_what_another_costs(
         costs=CostModel(0, 100),
         execution=Execution(capital=10_000),
     )
-    outcome = case.run()
+    outcome = case.run(**({"chain": Chain([GrossCap(1.0)])} if guarded else {}))
+    assert outcome.method == "compiled"
     assert outcome.positions.weights[1].tolist() == pytest.approx([0.5, 0.25], abs=1e-15)
     assert 10_000 * outcome.equity[1:] == pytest.approx([9_950, 9_925.125])
 
