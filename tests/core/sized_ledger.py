@@ -174,12 +174,14 @@ class Ledger:
             else:
                 wanted = self.waiting[i] * price
             trades = case.tradable[t, i] and not math.isnan(case.prices[t, i]) and not self.gone[i]
-            if trades and wanted:
+            if trades and (sends or wanted):
                 sums += abs(wanted) * self.rate(abs(wanted), t, i)
                 orders.append((i, price, wanted))
         left, paid, filled = equity - sums, 0.0, [0.0] * len(self.shares)
         for i, price, wanted in orders:
             order = case.weights[t, i] * left - self.shares[i] * price if sends else wanted
+            if not order:
+                continue
             sent, got = self.allowed(order / price, sends and case.weights[t, i] == 0, t, i)
             part = got / (order / price)
             self.waiting[i] = sent - got if case.execution.carry else 0.0

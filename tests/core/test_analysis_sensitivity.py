@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from mnpu.accounts import market_around
+from mnpu.analysis.replay import Terms, replay
 from mnpu.analysis.sensitivity import cost_table, lag_table, scaled, seed_table
+from mnpu.data.fills import fill_prices
 from mnpu.errors import DataError
+from mnpu.metrics.returns import sharpe
 from mnpu.simulation.costs import CostModel
-from tests.core.analysis_world import a_replay, a_result, from_returns, with_seed
+from mnpu.simulation.simulate import simulate
+from tests.core.analysis_world import RATES, a_replay, a_result, from_returns, with_seed
 
 FREE = CostModel(0.0, 0.0)
 
@@ -45,16 +52,43 @@ def test_an_edge_that_lasts_is_no_red_flag(make_panel, rng):
     found = lag_table(a_replay(panel, 0.3 * slow.astype(float), rates=FREE))
     assert not found.red_flag
     assert [row.sharpe > 2 for row in found.rows] == [True] * 3
-    assert found.decisions == 398
+    assert found.decisions == 400
 
 
 def test_lags_are_what_a_loop_over_later_fills_earns(panel, rng):
+    """At the ends nothing is decided: lag 2 begins in cash, and the last book of lag 0 drifts on."""
     weights = rng.normal(0, 0.3, (50, 3))
     found = {row.lag: row for row in lag_table(a_replay(panel, weights, rates=FREE)).rows}
-    close = panel["close"]
+    moves = panel["close"][1:] / panel["close"][:-1] - 1
     for lag in (0, 1, 2):  # the fill of row t lies at bar t + 1, whatever was decided for it
-        earned = [weights[t + 1 - lag] @ (close[t + 2] / close[t + 1] - 1) for t in range(1, 49)]
+        earned, book = [], np.zeros(3)
+        for t in range(50):
+            if 0 <= t + 1 - lag < 50:
+                book = weights[t + 1 - lag]
+            earned.append(book @ moves[t + 1])
+            book = book * (1 + moves[t + 1]) / (1 + earned[-1])
         assert found[lag].gross_ann == pytest.approx(np.mean(earned) * 252)
+
+
+@pytest.mark.parametrize("orders", ["at every decision", "at the first alone", "every seventh"])
+def test_lag_1_is_the_run_to_the_last_bit_however_rarely_it_orders(panel, rng, orders):
+    """A book that is bought once is held from its first fill on at every lag; the run's own ratio stands in the row."""
+    every = {"at every decision": 1, "at the first alone": 60, "every seventh": 7}[orders]
+    asked = a_result(panel, rng.uniform(0.1, 0.3, (60, 3)))
+    proposed = replace(asked.proposed, rebalance=np.arange(60) % every == 0)
+    rows = market_around(panel, fill_prices(panel), 0, 60)
+    ran = simulate(proposed, **rows, costs=RATES)
+    run = replace(asked, proposed=proposed, positions=ran.positions, gross=ran.gross, net=ran.net)
+    early, itself, late = lag_table(replay(run, panel, Terms(rates=RATES))).rows
+    ratio = sharpe(run.net, 252.0)
+    assert (itself.sharpe, itself.se, itself.mean_ann) == (ratio.value, ratio.se, run.net.mean() * 252.0)
+    assert itself.gross_ann == run.gross.mean() * 252.0
+    if orders == "at the first alone":
+        assert early.sharpe == itself.sharpe  # what was due before the first fill is bought with it
+        late_net = simulate(replace(proposed, rebalance=np.arange(60) == 1, weights=np.roll(proposed.weights, 1, 0)),
+                            **rows, costs=RATES).net  # fmt: skip
+        assert late_net[0] == 0.0
+        assert late.mean_ann == pytest.approx(late_net.mean() * 252.0)
 
 
 @pytest.mark.parametrize("lags", [(0, 2), (-1, 1)])

@@ -179,6 +179,7 @@ def test_more_trials_than_the_ledger_shows_were_there_when_the_run_began(tmp_pat
     found = judged(own, tried(tmp_path, noise[1:4])).judgement
     assert found.n_trials == 9
     assert sum(row.status == "unknown" for row in found.trials) == 5
+    assert found.told == "not distinguishable from luck (the Sharpe ratios of 5 of 9 trials are lost)"
 
 
 def test_rows_that_were_taken_away_count_where_another_run_saw_them(tmp_path, noise):
@@ -241,13 +242,58 @@ def test_a_ledger_that_cannot_be_read_is_said_and_nothing_is_told_from_luck(tmp_
     assert "a later version of mnpu-core wrote it" in text
 
 
-def test_a_damaged_row_counts_and_is_named(tmp_path, noise):
-    own = a_result(noise[0])
+def damage(root, recipe):
+    (root / "ledger" / f"{recipe}-001.parquet").write_bytes(b"x")
+
+
+def test_a_damaged_row_counts_is_named_and_leaves_nothing_to_tell(tmp_path, noise):
+    own = a_result(noise[0] + 0.01)  # splendid
     tried(tmp_path, noise[1:4])
-    (tmp_path / "ledger" / "t1-001.parquet").write_bytes(b"x")
+    assert judged(own, tmp_path).judgement.words == "distinguishable from luck"
+    damage(tmp_path, "t1")
     found = judged(own, tmp_path).judgement
-    assert found.n_trials == 4
+    assert (found.n_trials, found.verdict) == (4, "unknown")
+    assert found.told == "not distinguishable from luck (the Sharpe ratio of 1 of 4 trials is lost)"
+    assert (found.dsr.value, found.min_trl_dsr.value, found.sharpe_luck, found.sharpe_spread) == (None,) * 4
     assert "t1-001.parquet" in found.notes[0]
+    ledger.append(tmp_path, a_row(a_result(noise[2], recipe="t1", number=2)))  # tried again, it has a ratio again
+    assert judged(own, tmp_path).judgement.words == "distinguishable from luck"
+
+
+def test_a_run_does_not_pass_because_the_trial_that_varied_most_is_lost(tmp_path, noise):
+    """With the row it is luck; had the row never been, it would pass; with the row damaged it must not."""
+    own = a_result(noise[0] + 0.0025)
+    nets = [*noise[1:9], noise[9] - 0.01]
+    whole, never = (judged(own, tried(tmp_path / name, n)).judgement for name, n in (("a", nets), ("b", nets[:-1])))
+    assert (whole.verdict, never.verdict) == ("luck", "skill")
+    damage(tmp_path / "a", "t8")
+    damaged = judged(own, tmp_path / "a").judgement
+    assert damaged.dsr.value is None
+    assert not damaged.beyond_luck
+    text = words_of_report(own, tmp_path / "a", tmp_path)
+    assert "not distinguishable from luck (the Sharpe ratio of 1 of 10 trials is lost)" in text
+
+
+def test_the_folder_of_a_trial_gives_back_what_its_damaged_row_told(tmp_path, noise):
+    own = a_result(noise[0] + 0.0008)
+    tried(tmp_path, [noise[1], noise[2] - 0.01], keep=True)
+    before = judged(own, tmp_path).judgement
+    damage(tmp_path, "t1")
+    after = judged(own, tmp_path).judgement
+    assert after.dsr.value == pytest.approx(before.dsr.value, abs=1e-12)
+    assert after.n_trials == before.n_trials == 3
+    shutil.rmtree(tmp_path / "t1-001")
+    assert judged(own, tmp_path).judgement.dsr.value is None
+
+
+def test_a_trial_without_a_ratio_of_its_own_has_lost_none(tmp_path, noise):
+    own = a_result(noise[0] + 0.0008)
+    tried(tmp_path, [noise[1], noise[2], np.zeros(T)])  # the last one never traded
+    ledger.append(tmp_path, {"run_id": "bad-001", "recipe_id": "bad", "name": "demo", "status": "failed"})
+    assert judged(own, tmp_path).judgement.dsr.value is not None
+    older = {"run_id": "older-001", "recipe_id": "older", "name": "demo", "status": "finished"}
+    ledger.append(tmp_path, older)  # it had one, which its version did not keep
+    assert judged(own, tmp_path).judgement.dsr.reason == "the Sharpe ratio of 1 of 6 trials is lost"
 
 
 def test_without_variation_there_is_a_reason_and_no_number(tmp_path):

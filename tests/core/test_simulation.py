@@ -410,6 +410,35 @@ def test_fills_say_when_at_what_price_and_at_what_cost():
     assert row["time"] == pd.Timestamp("2020-01-02 21:00", tz="UTC")
 
 
+class Explaining(GrossCap):
+    """Counts how often it is asked for its reasons."""
+
+    asked = 0
+
+    def explain(self, proposed, allowed, book):
+        self.asked += 1
+        return super().explain(proposed, allowed, book)
+
+
+def test_reasons_of_the_closed_form_are_made_when_they_are_asked_for_and_are_those_of_each_row():
+    rule = Explaining(gross=1.0)
+    weights, prices = [[1.5, 0.0], [0.5, 0.5], [1.0, -1.0]], [[10.0, 20.0]] * 4
+    outcome = run(weights, prices, chain=Chain([rule]))
+    assert (outcome.method, rule.asked) == ("closed", 0)
+    violations = outcome.positions.violations
+    assert [(v.code, v.time, v.value) for v in violations] == [
+        ("GROSS_ABOVE_CAP", outcome.positions.times[0], 1.5),
+        ("GROSS_ABOVE_CAP", outcome.positions.times[2], 2.0),
+    ]
+    assert rule.asked == 2
+
+
+def test_a_lost_account_has_no_reasons_after_it_was_lost():
+    outcome = run([[-2.0], [-2.0], [-2.0]], [[10.0], [10.0], [25.0], [25.0]], chain=Chain([GrossCap(gross=1.0)]))
+    assert outcome.method == "closed"
+    assert [v.time for v in outcome.targets.violations] == list(outcome.positions.times[:2])
+
+
 def test_the_closed_route_refuses_what_depends_on_the_path():
     with pytest.raises(MnpuError, match="depend on the path"):
         run([[1.0]] * 2, [[1.0], [1.0], [1.0]], rebalance=[True, False], method="closed")

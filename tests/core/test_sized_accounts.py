@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mnpu.config.models import CostsConfig, ExecutionConfig
 from mnpu.errors import ConfigError, DataError
@@ -28,6 +29,63 @@ def test_the_account_equals_a_ledger_of_money_and_shares(case):
     np.testing.assert_allclose(outcome.equity * case.execution.capital, ledger.equity, rtol=1e-9, atol=1e-6)
     alive = outcome.equity[:-1] > 0
     np.testing.assert_allclose(2 * outcome.turnover_oneway[alive], np.abs(ledger.filled).sum(1)[alive], atol=1e-9)
+
+
+@st.composite
+def coarse(draw) -> Case:
+    """Markets whose prices often repeat, so that a book is at times held exactly as wanted; nothing is limited."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shape = n_rows, n_assets = draw(st.integers(2, 12)), draw(st.integers(1, 4))
+    prices = np.array([50.0, 100.0])[np.cumsum(rng.random((n_rows + 1, n_assets)) < 0.1, axis=0) % 2]
+    prices[:, rng.random(n_assets) < 0.3] = 100.0
+    return Case(
+        weights=rng.choice([-0.25, 0.0, 0.25, 0.5], shape),
+        prices=np.where(rng.random(prices.shape) < 0.1, np.nan, prices),
+        rebalance=rng.random(n_rows) < 0.8,
+        tradable=rng.random(shape) < 0.9,
+        cash=np.zeros(prices.shape),
+        ended=np.zeros(prices.shape, bool),
+        costs=CostModel(3.0, 7.0),
+        execution=Execution(capital=10_000.0),
+        conditions=Conditions(years=np.zeros(n_rows)),
+    )
+
+
+@given(coarse())
+@settings(max_examples=300, deadline=None)
+def test_a_size_that_limits_nothing_changes_nothing(case):
+    """The ledger of money and shares, the account of a size and the one without: one book, also where prices repeat."""
+    ledger = Ledger(case)
+    ledger.keep()
+    sized = case.run()
+    case.execution, case.conditions = None, None
+    free = case.run()
+    np.testing.assert_allclose(free.equity * 10_000, ledger.equity, rtol=1e-12)
+    np.testing.assert_allclose(sized.equity, free.equity, rtol=1e-12)
+    for name in ("weights", "rebalance"):
+        np.testing.assert_allclose(getattr(sized.positions, name), getattr(free.positions, name), atol=1e-14)
+
+
+@pytest.mark.parametrize("guarded", [False, True])
+def test_what_is_held_exactly_as_wanted_gives_up_its_part_of_what_another_costs(guarded):
+    """Half of 10,000 for 50: 9,950. At the same price a quarter of them, 2,487.50, for the second costs 24.875.
+
+    Of the 9,925.125 that are left half is 4,962.5625, so that of the first 12.4375 are sold.
+    """
+    case = flat(
+        2,
+        weights=np.array([[0.5, 0.0], [0.5, 0.25]]),
+        prices=np.full((3, 2), 100.0),
+        cash=np.zeros((3, 2)),
+        ended=np.zeros((3, 2), bool),
+        tradable=np.ones((2, 2), bool),
+        costs=CostModel(0, 100),
+        execution=Execution(capital=10_000),
+    )
+    outcome = case.run(**({"chain": Chain([GrossCap(1.0)])} if guarded else {}))
+    assert outcome.method == "compiled"
+    assert outcome.positions.weights[1].tolist() == pytest.approx([0.5, 0.25], abs=1e-15)
+    assert 10_000 * outcome.equity[1:] == pytest.approx([9_950, 9_925.125])
 
 
 class Anything:

@@ -24,7 +24,8 @@ RUNS = {
 
 @pytest.mark.parametrize("kind", RUNS)
 def test_settings_that_did_not_change_give_the_run_itself(kind, small_recipe, registry, tmp_path):
-    from mnpu.commands._runs_analyse import _replay
+    from mnpu.analysis.sensitivity import lag_table
+    from mnpu.commands._runs_analyse import _finished, _replay
     from mnpu.config import load_config
     from mnpu.execute import execute
     from mnpu.rundir import open_run
@@ -33,7 +34,8 @@ def test_settings_that_did_not_change_give_the_run_itself(kind, small_recipe, re
         pytest.importorskip("mnpu_guardrails")
     sets = ("compare=[]", "split.test=1y", "train.epochs=1", *RUNS[kind])
     done = execute(load_config(small_recipe, sets=sets), registry, runs=tmp_path, progress=Silent())
-    found, result, notes = _replay(open_run(tmp_path, done.path.name), None)
+    directory = open_run(tmp_path, done.path.name)
+    found, result, notes = _replay(directory, _finished(directory), None)
     again = found.simulate()
     assert notes == []
     assert (found.apart, found.left_out) == (0.0, 0)
@@ -42,19 +44,21 @@ def test_settings_that_did_not_change_give_the_run_itself(kind, small_recipe, re
     assert (again.positions.weights == result.positions.weights).all()
     for cost, paid in result.costs.items():
         assert (again.costs[cost] == paid).all()
+    assert lag_table(found).rows[1].sharpe == result.metrics["sharpe"].value
     assert found.sized == kind.startswith("sized")
     if kind == "sized":
         assert result.costs["impact"].sum() > 0
 
 
 def test_the_locked_range_stays_unread(small_recipe, registry, tmp_path):
-    from mnpu.commands._runs_analyse import _replay
+    from mnpu.commands._runs_analyse import _finished, _replay
     from mnpu.config import load_config
     from mnpu.execute import execute
     from mnpu.rundir import open_run
 
     sets = ("compare=[]", "train.epochs=1", "split.test=1y", "split.locked=2013-06-01")
     done = execute(load_config(small_recipe, sets=sets), registry, runs=tmp_path, progress=Silent())
-    found, _, _ = _replay(open_run(tmp_path, done.path.name), None)
+    directory = open_run(tmp_path, done.path.name)
+    found, _, _ = _replay(directory, _finished(directory), None)
     assert str(found.panel.sessions[-1]) < "2013-06-01"
     assert found.apart == 0.0

@@ -20,11 +20,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mnpu.features.leaks import AHEAD, future_perturbation, nearby, remembered
+from mnpu.features.leaks import (
+    AHEAD,
+    choose_cuts,
+    choose_nearby,
+    future_perturbation,
+    longest_warmup,
+    nearby,
+    remembered,
+)
 from mnpu.types import Forecast, GateOutcome, Panel, PolicyContext, Positions, SideTable
 
 if TYPE_CHECKING:
+    from mnpu.assembly import Parts
     from mnpu.features.plan import PlannedFeature
+    from mnpu.pipeline import Prepared
 
 __all__ = [
     "Trial",
@@ -37,7 +47,14 @@ __all__ = [
     "permuted",
     "same_size",
     "shuffled_within_symbol",
+    "unforeseen",
 ]
+
+#: How many instants the future is replaced after, in the gate on features.
+CUTS = 10
+
+#: How many more at random, on a short stretch of bars each, beside those that the calendar and large moves suggest.
+NEARBY = 20
 
 #: Two gross series closer than this, bar by bar, are the same series.
 SAME = 1e-12
@@ -215,6 +232,23 @@ def foresight(trial: Trial, forecast: Forecast, *, cuts: Sequence[int], rng: np.
             when = f"{trial.context.times[cut]:%Y-%m-%d %H:%M}"
             return f"the policy's positions up to {when} change when forecasts and returns after it are replaced"
     return ""
+
+
+def unforeseen(
+    parts: Parts, prepared: Prepared, trial: Trial, forecast: Forecast, rng: np.random.Generator
+) -> GateOutcome:
+    """The gate on the future: no feature sees it over the whole panel, and no position over the evaluated rows."""
+    panel, side = prepared.panel, prepared.side
+    warmup = longest_warmup(parts.planned)
+    near = choose_nearby(panel, warmup=warmup, random=NEARBY, rng=rng)
+    evaluated = choose_nearby(panel, warmup=1, random=NEARBY, rng=rng, rows=prepared.rows)
+    of_features = future(
+        parts.planned, panel, side, cuts=choose_cuts(panel, side, count=CUTS, rng=rng), near=near, rng=rng
+    )
+    seen = foresight(trial, forecast, cuts=evaluated, rng=rng)
+    if not seen:
+        return of_features
+    return replace(of_features, passed=False, detail=seen if of_features.passed else f"{of_features.detail}; {seen}")
 
 
 def _cut_context(context: PolicyContext, rows: slice) -> PolicyContext:

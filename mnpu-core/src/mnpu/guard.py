@@ -18,7 +18,7 @@ much of one is allowed (`Chain`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Protocol
 
@@ -324,6 +324,13 @@ class Chain:
         allowed : Positions
             Same rows, with the violations of each changed row.
         """
+        weights, reasons = self.at_once(positions, tradable)
+        return replace(positions, weights=weights, violations=reasons())
+
+    def at_once(
+        self, positions: Positions, tradable: np.ndarray
+    ) -> tuple[np.ndarray, Callable[[], tuple[Violation, ...]]]:
+        """As `apply`, but the violations are made when they are asked for, which takes far longer than the weights."""
         n_rows = len(positions.weights)
         book = Book(
             weights=np.zeros_like(positions.weights),
@@ -338,11 +345,15 @@ class Chain:
         for rule in self.guardrails:
             if hasattr(rule, "warned"):
                 changed |= np.asarray(rule.warned(positions.weights, book))
-        violations = list(positions.violations)
-        for t in map(int, np.flatnonzero(changed)):
-            violations += self.decide(positions.weights[t], book.row(t, positions.times[t])).violations
-        violations.sort(key=lambda violation: violation.time)
-        return replace(positions, weights=weights, violations=tuple(violations))
+
+        def reasons() -> tuple[Violation, ...]:
+            violations = list(positions.violations)
+            for t in map(int, np.flatnonzero(changed)):
+                violations += self.decide(positions.weights[t], book.row(t, positions.times[t])).violations
+            violations.sort(key=lambda violation: violation.time)
+            return tuple(violations)
+
+        return weights, reasons
 
     def _limited(self, proposed: Any, book: Book, steps: list[Step]) -> Any:
         """The allowed weights; each rule's work of every round is added to ``steps``."""

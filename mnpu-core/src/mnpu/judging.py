@@ -3,7 +3,8 @@
 A ratio is judged by its deflated ratio: the probability that the true one exceeds what the best of all trials of the
 same question would have by luck. At 95 % it is distinguishable. Trials of a question are the recipes that ran under one
 name, on the same data, or at the same decisions; failed and killed ones count, and deleting a folder takes no row back.
-Trials whose returns are there to compare count once where they move together, all others one by one.
+Trials whose returns are there to compare count once where they move together, all others one by one. Where the ratio of
+a trial is lost, nobody knows how much the trials vary, and nothing is told from luck.
 
 Sources: Bailey and Lopez de Prado (2014), "The deflated Sharpe ratio"; Bailey, Borwein, Lopez de Prado and Zhu (2017),
 "The probability of backtest overfitting". `docs/decisions/0024` says what was decided beyond them.
@@ -63,6 +64,14 @@ class _Field:
     ratios: np.ndarray  # (N,), per bar of this run
     n_effective: int
     variance: float
+    lost: int  # ratios that there were, and that nobody knows any more
+
+    @property
+    def why_not(self) -> str:
+        """Why nothing can be deflated by these trials; empty where it can."""
+        ratios = "Sharpe ratio of 1" if self.lost == 1 else f"Sharpe ratios of {self.lost}"
+        said = f"the {ratios} of {len(self.labels)} trials {'is' if self.lost == 1 else 'are'} lost"
+        return said if self.lost else ""
 
     @property
     def luck(self) -> float:
@@ -127,8 +136,8 @@ class Judge:
             n_trials=len(field.labels),
             n_trials_eff=field.n_effective,
             compared=int(field.compared.sum()),
-            sharpe_luck=_known(field.luck * root_q),
-            sharpe_spread=_known(np.sqrt(field.variance) * root_q) if len(field.labels) > 1 else None,
+            sharpe_luck=None if field.lost else _known(field.luck * root_q),
+            sharpe_spread=None if field.lost or len(field.labels) == 1 else _known(np.sqrt(field.variance) * root_q),
             psr=_metric("psr", _psr(own), _why_not(own)),
             dsr=dsr,
             min_trl_dsr=_track_record(own, field),
@@ -161,7 +170,9 @@ class Judge:
         alike = [each.last for each in others if all(each.last.get(k) == own.get(k) for k in ("name", "data_hash"))]
         saw = max(int(row.get("trials") or 1) for row in (own, *alike))
         lost += max(saw - 1 - len(others) - lost, 0)
-        ratios = [_ratio(own, own), *(_ratio(each.measured, own) for each in others)]
+        measured = [self._measured(each) for each in others]
+        gone = sum(map(_is_lost, others, measured)) + lost
+        ratios = [_ratio(own, own), *(_ratio(each, own) for each in measured)]
         ratios += [*(_ratio(_moments(net), own) for net in more.values()), *[np.nan] * lost]
         known = [None if returns is None else returns.net]
         known += [None if returns is None else _on(self._records.returns(each.rows), returns) for each in others]
@@ -178,7 +189,14 @@ class Judge:
         if found.n_effective > 1 and len(np.unique(labels[there])) < 2:
             # Too few ratios are known to vary: that of worthless strategies, by the error of the ratio alone.
             variance = 1.0 / max(float(own.get("n") or 2) - 1.0, 1.0)
-        return _Field(others, labels, compared, np.array(ratios, dtype=float), found.n_effective, variance)
+        return _Field(others, labels, compared, np.array(ratios, dtype=float), found.n_effective, variance, gone)
+
+    def _measured(self, each: Tried) -> Mapping[str, Any]:
+        """What is known of a trial's ratio, by the ledger or else by the returns in its folder; empty if nothing is."""
+        if each.measured:
+            return each.measured
+        known = self._records.returns(each.rows)
+        return {} if known is None else {**_moments(known.net), "periods_per_year": known.periods_per_year}
 
     def _labels(self, known: Sequence[np.ndarray | None], ids: Sequence[str]) -> np.ndarray:
         """Cluster of each trial, -1 where its returns are not there, or those of the judged run, the first, are not."""
@@ -239,6 +257,12 @@ class Judge:
         return (*rows, *[TrialRow("", "", "", None, "unknown", None, None, "nobody knows")] * lost)
 
 
+def _is_lost(each: Tried, measured: Mapping[str, Any]) -> bool:
+    """Whether a trial had a ratio that nobody knows any more; one that failed or was killed need not have had any."""
+    never = any(row.get("undefined") for row in (*each.rows, measured))
+    return each.last.get("status") == "finished" and measured.get("sharpe_bar") is None and not never
+
+
 def _ratio(row: Mapping[str, Any], own: Mapping[str, Any]) -> float:
     """Sharpe ratio per bar of the judged run: that of a trial of other bars is annualised and taken back."""
     ratio, q, own_q = row.get("sharpe_bar"), row.get("periods_per_year"), own.get("periods_per_year")
@@ -285,6 +309,8 @@ def _psr(own: Mapping[str, Any]) -> float | None:
 
 def _deflated(own: Mapping[str, Any], field: _Field) -> Metric:
     shape = _shape(own)
+    if shape is not None and field.lost:
+        return _metric("dsr", None, field.why_not)
     value = None if shape is None else _known(deflated_sharpe(*shape, field.variance, field.n_effective))
     return _metric("dsr", value, _why_not(own))
 
@@ -299,8 +325,8 @@ def _moments(net: np.ndarray) -> dict[str, Any]:
 
 def _track_record(own: Mapping[str, Any], field: _Field) -> Metric:
     name, shape = "min_trl_dsr", _shape(own)
-    if shape is None:
-        return Metric(name, None, "bars", reason=_why_not(own))
+    if shape is None or field.lost:
+        return Metric(name, None, "bars", reason=_why_not(own) if shape is None else field.why_not)
     bars = _known(min_track_record(shape[0], *shape[2:], benchmark=field.luck))
     reason = "" if bars is not None else "the ratio is not above what the best by luck would have: no length would do"
     return Metric(name, bars, "bars", reason=reason)

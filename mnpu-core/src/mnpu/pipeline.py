@@ -36,7 +36,6 @@ from mnpu.data.universe import belonging, membership
 from mnpu.data.unseen import unseen_columns, unseen_notes
 from mnpu.features.compute import compute as compute_features
 from mnpu.features.compute import refuse_unknown, require_series
-from mnpu.features.leaks import choose_cuts, choose_nearby, longest_warmup
 from mnpu.features.plan import PlannedFeature, series_needed
 from mnpu.folds import fit_fold, say_alerts, training_record
 from mnpu.guard_conflicts import refuse_blind, refuse_long
@@ -63,12 +62,6 @@ from mnpu.types import (
 from mnpu.validation.findings import Context, log_findings, refuse_errors
 
 __all__ = ["Prepared", "Study", "read", "run"]
-
-#: How many instants the future is replaced after, in the gate on features.
-CUTS = 10
-
-#: How many more at random, on a short stretch of bars each, beside those that the calendar and large moves suggest.
-NEARBY = 20
 
 
 @dataclass(frozen=True)
@@ -373,25 +366,8 @@ def judge(parts: Parts, prepared: Prepared, forecast: Forecast, context: PolicyC
         gates.permuted(trial, forecast, rng),
         gates.constant(trial, forecast),
         gates.negated(trial, forecast, long_only=getattr(policy, "long_only", False)),
-        unforeseen(parts, prepared, trial, forecast, rng),
+        gates.unforeseen(parts, prepared, trial, forecast, rng),
     )
-
-
-def unforeseen(
-    parts: Parts, prepared: Prepared, trial: gates.Trial, forecast: Forecast, rng: np.random.Generator
-) -> GateOutcome:
-    """The gate on the future: no feature sees it over the whole panel, and no position over the evaluated rows."""
-    panel, side = prepared.panel, prepared.side
-    warmup = longest_warmup(parts.planned)
-    near = choose_nearby(panel, warmup=warmup, random=NEARBY, rng=rng)
-    evaluated = choose_nearby(panel, warmup=1, random=NEARBY, rng=rng, rows=prepared.rows)
-    of_features = gates.future(
-        parts.planned, panel, side, cuts=choose_cuts(panel, side, count=CUTS, rng=rng), near=near, rng=rng
-    )
-    seen = gates.foresight(trial, forecast, cuts=evaluated, rng=rng)
-    if not seen:
-        return of_features
-    return replace(of_features, passed=False, detail=seen if of_features.passed else f"{of_features.detail}; {seen}")
 
 
 def notes(panel: Panel) -> tuple[str, ...]:

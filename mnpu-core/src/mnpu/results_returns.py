@@ -32,19 +32,21 @@ class Returns:
         there to compare with.
     paths : float64 ndarray (P, T) or None
         Of the judged strategy on every history of the split, where it has several.
+    periods_per_year : float or None
     """
 
     times: pd.DatetimeIndex
     net: np.ndarray
     models: Mapping[str, np.ndarray] = field(default_factory=dict)
     paths: np.ndarray | None = None
+    periods_per_year: float | None = None
 
 
 def returns_of(result: Result) -> Returns:
     """The returns of a result."""
     models = {each.name: each.net for each in (result, *result.comparisons) if each.forecast is not None}
     paths = np.stack([path.net for path in result.paths]) if result.paths else None
-    return Returns(result.times, result.net, models, paths)
+    return Returns(result.times, result.net, models, paths, result.periods_per_year)
 
 
 def read_returns(run_dir: str | Path) -> Returns | None:
@@ -58,6 +60,7 @@ def read_returns(run_dir: str | Path) -> Returns | None:
         times = first.instants("time")
         models = {each["name"]: own[each["name"]].floats("net") for each in record["strategies"] if each["forecast"]}
         of_paths = None if paths is None else Rows(paths, None).floats("net").reshape(-1, len(times))
-        return Returns(times, first.floats("net"), models, of_paths)
+        q = float(record["strategies"][0]["periods_per_year"])
+        return Returns(times, first.floats("net"), models, of_paths, q)
     except (OSError, ValueError, KeyError, TypeError, StopIteration, MnpuError):
         return None

@@ -136,18 +136,6 @@ class Replay:
             around=self.around,
         )
 
-    def rows(self, start: int, stop: int) -> dict[str, Any]:
-        """What `simulate` takes beside the positions for the decisions ``start <= t < stop``, begun in cash."""
-        ends = {"prices": 1, "cash": 1, "ended": 1}
-        market = {name: values[start : stop + ends.get(name, 0)] for name, values in self.market.items()}
-        cash, ended = market["cash"].copy(), market["ended"].copy()
-        cash[0] = 0.0  # paid before the first fill
-        ended[0] = self.market["ended"][: start + 1].any(axis=0)
-        conditions = None if self.conditions is None else self.conditions.rows(start, stop)
-        around = None if self.around is None else self.around.rows(start, stop)
-        account = {"costs": self.rates, "execution": self.execution, "conditions": conditions}
-        return {**market, "cash": cash, "ended": ended, "chain": self.chain, "around": around, **account}
-
     def at_decisions(self, values: np.ndarray) -> np.ndarray:
         """The rows (T, ...) of an array over the whole panel."""
         return values[self.first : self.first + len(self.times)]

@@ -19,7 +19,6 @@ from mnpu.metrics import many
 from mnpu.metrics.dependence import influence_on_sharpe, newey_west_lags, newey_west_se
 from mnpu.metrics.returns import sharpe
 from mnpu.simulation.costs import CostModel
-from mnpu.simulation.simulate import simulate
 from mnpu.types import Positions, Result
 
 __all__ = ["CostRow", "LagRow", "Lags", "SeedRow", "Seeds", "cost_table", "lag_table", "scaled", "seed_table"]
@@ -40,7 +39,7 @@ class LagRow(NamedTuple):
 
 
 class Lags(NamedTuple):
-    """Every lag on the same fills. ``fall`` is the Sharpe ratio at lag 0 less that at lag 1, ``fall_se`` its error."""
+    """Every lag on the run's fills. ``fall`` is the Sharpe ratio at lag 0 less that at lag 1, ``fall_se`` its error."""
 
     rows: tuple[LagRow, ...]
     decisions: int
@@ -98,28 +97,37 @@ def lag_table(replay: Replay, lags: Sequence[int] = LAGS) -> Lags:
     Returns
     -------
     lags : Lags
-        All lags see the same fills, those that every one of them has a decision for, each beginning in cash. Lag k
-        takes in row t the weights decided k - 1 rows before.
+        All lags see the fills of the run, beginning in cash: lag k takes in row t the weights decided k - 1 rows
+        before. Lag 1 is the run itself. Where a lag has no decision for a fill, nothing is ordered: lag 2 begins a bar
+        later, and lag 0 holds its last book for a bar more.
     """
     if 1 not in lags or min(lags) < 0:
         raise DataError(f"the lags are {list(lags)}", where="lags", expected="0 or more, and 1 among them")
-    start, stop = max(max(lags) - 1, 0), len(replay.times) - max(1 - min(lags), 0)
-    if stop - start < 3:
-        raise DataError(f"{stop - start} decisions are left", where="lags", expected="three or more")
+    shared = len(replay.times) - max(max(lags) - 1, 0) - max(1 - min(lags), 0)
+    if shared < 3:
+        raise DataError(f"{shared} decisions are left", where="lags", expected="three or more that every lag fills")
     q, net, rows = replay.periods_per_year, {}, []
     for lag in sorted(set(lags)):
-        outcome = simulate(_shifted(replay.proposed, start, stop, lag - 1), **replay.rows(start, stop))
+        outcome = replay.simulate(_filled_after(replay.proposed, lag))
         net[lag], ratio = outcome.net, sharpe(outcome.net, q)
         means = float(outcome.net.mean() * q), float(outcome.gross.mean() * q)
         rows.append(LagRow(lag, ratio.value, ratio.se, *means, float(outcome.turnover_oneway.mean())))
     fall, error = (None, None) if 0 not in net else _fall(net[0], net[1], q)
     flag = fall is not None and error is not None and fall > SUSPECT and fall > CLEAR * error
-    return Lags(tuple(rows), stop - start, fall, error, flag, _words(fall, error, flag))
+    return Lags(tuple(rows), len(replay.times), fall, error, flag, _words(fall, error, flag))
 
 
-def _shifted(positions: Positions, start: int, stop: int, later: int) -> Positions:
-    moved = positions.rows(start - later, stop - later)
-    return replace(moved, times=positions.times[start:stop])
+def _filled_after(positions: Positions, lag: int) -> Positions:
+    """What is ordered at each fill, ``lag`` bars after it was decided; nothing where that lies outside the run."""
+    n = len(positions.times)
+    decided = np.arange(n) + 1 - lag
+    inside = (decided >= 0) & (decided < n)
+    decided = decided.clip(0, n - 1)
+    ordered = np.flatnonzero(positions.rebalance[: decided[0] + 1])
+    if len(ordered):  # an order that was due before the first fill is sent with it
+        decided[0] = ordered[-1]
+    weights = np.where(inside[:, None], positions.weights[decided], 0.0)
+    return replace(positions, weights=weights, rebalance=positions.rebalance[decided] & inside)
 
 
 def _fall(before: np.ndarray, after: np.ndarray, q: float) -> tuple[float | None, float | None]:

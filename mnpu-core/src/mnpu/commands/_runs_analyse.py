@@ -75,7 +75,8 @@ def analyse(
     from mnpu.rundir import open_run
 
     directory = open_run(runs, run)
-    replayed, result, notes = _replay(directory, strategy)
+    whole = _finished(directory)
+    replayed, result, notes = _replay(directory, whole, strategy)
     given = Assumptions(
         groups={} if groups is None else _pairs(groups),
         shares={} if shares is None else _numbers(shares),
@@ -86,32 +87,25 @@ def analyse(
     )
     found = make(replayed, given)
     facts = _payload(directory.run_id, replayed, found, notes)
-    facts["judged"] = _judged(directory)
+    facts["judged"] = _judged(whole, directory)
     if features:
         facts["features"] = _by_family(directory, as_json)
     files = [] if out is None else _write(out, facts, found)
     emit(as_json, {**facts, "files": files}, lambda: print_analysis(facts, found, files))
 
 
-def _judged(directory: RunDirectory) -> str:
+def _judged(whole: Result, directory: RunDirectory) -> str:
     """Whether the run's Sharpe ratio can be told from luck, in one sentence."""
     from mnpu.judging import judged
     from mnpu.report.headline import verdict
+
+    return verdict(judged(whole, directory.path.parent))
+
+
+def _finished(directory: RunDirectory) -> Result:
+    """The result of a run that has one."""
+    from mnpu.errors import ConfigError
     from mnpu.results_io import read_result
-
-    return verdict(judged(read_result(directory.path), directory.path.parent))
-
-
-def _replay(directory: RunDirectory, strategy: str | None) -> tuple[Replay, Result, list[str]]:
-    """The strategy's decisions with the best prices that there are."""
-    from mnpu.analysis.replay import Terms, replay
-    from mnpu.config.load import load_config
-    from mnpu.errors import ConfigError, MnpuError
-    from mnpu.guard import Chain
-    from mnpu.plugins.registry import Registry
-    from mnpu.results_io import read_result
-    from mnpu.simulation.costs import CostModel
-    from mnpu.simulation.execution import Execution
 
     if directory.status != "finished":
         raise ConfigError(
@@ -120,7 +114,19 @@ def _replay(directory: RunDirectory, strategy: str | None) -> tuple[Replay, Resu
             expected="a finished run",
             next_step=f"See: mnpu runs show {directory.run_id}.",
         )
-    whole = read_result(directory.path)
+    return read_result(directory.path)
+
+
+def _replay(directory: RunDirectory, whole: Result, strategy: str | None) -> tuple[Replay, Result, list[str]]:
+    """The strategy's decisions with the best prices that there are."""
+    from mnpu.analysis.replay import Terms, replay
+    from mnpu.config.load import load_config
+    from mnpu.errors import MnpuError
+    from mnpu.guard import Chain
+    from mnpu.plugins.registry import Registry
+    from mnpu.simulation.costs import CostModel
+    from mnpu.simulation.execution import Execution
+
     result = _choose(whole, strategy)
     if whole.panel is None:
         raise MnpuError("the run kept no prices", where=directory.run_id, next_step="Run the pipeline again.")

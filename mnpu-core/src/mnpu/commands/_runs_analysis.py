@@ -37,7 +37,7 @@ CAVEATS = {
     "brinson": "Beside the equal-weighted universe; gross of costs.",
     "factors": "Betas are of the whole period: alpha is what they leave, not what a hedge would have earned.",
     "regimes": "Regimes are known at the decision. Many rows were looked at: some are large by luck.",
-    "lags": "Lag 1 is the run; lag 0 cannot be traded.",
+    "lags": "Lag 1 is the run itself; lag 0 cannot be traded.",
     "seeds": "Seeds share the sample: their spread is that of fitting, not the error of the ratio.",
     "capacity": "Impact is a law with a guessed factor, and others trade nothing. Without an account of a size, capital"
     " stays what it was.",

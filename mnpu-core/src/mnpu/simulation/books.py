@@ -106,8 +106,10 @@ def is_path_free(positions: Positions, allowed: Positions, market: Market, chain
     return not (stuck & ~(market.gone & (market.tradable | ~before))).any()
 
 
-def closed_books(allowed: Positions, market: Market, costs: CostModel) -> Books:
-    """All of time at once; right only where ``is_path_free``."""
+def closed_books(
+    allowed: Positions, market: Market, costs: CostModel, reasons: Callable[[], tuple[Violation, ...]]
+) -> Books:
+    """All of time at once; right only where ``is_path_free``. ``reasons`` gives the violations."""
     weights, returns = allowed.weights, market.returns
     if market.gone.any():
         weights = np.where(market.gone, 0.0, weights)
@@ -130,21 +132,23 @@ def closed_books(allowed: Positions, market: Market, costs: CostModel) -> Books:
     cost = np.add.reduce([*kinds.values(), np.zeros(len(weights))])
     net = np.maximum((1.0 - cost) * (1.0 + gross) - 1.0, -1.0)
     lost = np.flatnonzero((net <= -1.0) | (cost >= 1.0))
-    books = Books(allowed.weights, before, weights, traded, notional, cost, gross, net, allowed.violations, None, kinds)
-    return _stopped(books, int(lost[0]), allowed) if len(lost) else books
+    books = Books(
+        allowed.weights, before, weights, traded, notional, cost, gross, net, (), None, kinds, reasons=reasons
+    )
+    return _stopped(books, int(lost[0]), allowed, reasons) if len(lost) else books
 
 
-def _stopped(books: Books, lost_at: int, allowed: Positions) -> Books:
+def _stopped(books: Books, lost_at: int, allowed: Positions, reasons: Callable[[], tuple[Violation, ...]]) -> Books:
     """The books with nothing after the row in which the account was lost."""
     cut = lambda x: np.where((np.arange(len(x)) <= lost_at).reshape(-1, *[1] * (x.ndim - 1)), x, 0.0)  # noqa: E731
     gross, net, after = cut(books.gross), cut(books.net), cut(books.after)
     net[lost_at] = -1.0
     if books.cost[lost_at] >= 1.0:  # nothing is left to hold
         gross[lost_at], after[lost_at] = 0.0, 0.0
-    violations = tuple(v for v in books.violations if v.time <= allowed.times[lost_at])
+    said = lambda: tuple(v for v in reasons() if v.time <= allowed.times[lost_at])  # noqa: E731
     return Books(
         cut(books.targets), cut(books.before), after, cut(books.traded), cut(books.notional), cut(books.cost), gross,
-        net, violations, lost_at, {kind: cut(paid) for kind, paid in (books.kinds or {}).items()},
+        net, (), lost_at, {kind: cut(paid) for kind, paid in (books.kinds or {}).items()}, reasons=said,
     )  # fmt: skip
 
 

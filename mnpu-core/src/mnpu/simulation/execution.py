@@ -124,8 +124,3 @@ class Conditions:
             reached = returns if values is None else np.where(returns == -1.0, -1.0, extreme(values, returns))
             found.append(reached)
         return found[0], found[1]
-
-    def rows(self, start: int, stop: int) -> Conditions:
-        """Those of the decisions ``start <= t < stop``."""
-        known = {field.name: getattr(self, field.name) for field in fields(self)}
-        return Conditions(**{name: None if values is None else values[start:stop] for name, values in known.items()})

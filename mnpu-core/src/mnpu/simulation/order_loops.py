@@ -89,7 +89,8 @@ def fill_row(
     left = 1.0 - expected
     for i in range(n):
         after[i] = held[i]
-        if asked[i] == 0.0:
+        # What is held exactly as wanted is no trade, but still gives up its part of what the others cost.
+        if asked[i] == 0.0 and not (sent[i] and fillable[i] and targets[i] != 0.0):
             continue
         order = targets[i] * left - held[i] if sent[i] else asked[i]
         shares = order * money / price[i]

@@ -43,8 +43,8 @@ class SimulationOutcome:
     costs : mapping of str to float64 (T,)
         By kind, fraction of equity before the trade.
     targets : Positions
-        What the guardrails allowed at each decision, with their violations. On the compiled route these are made when
-        they are first asked for.
+        What the guardrails allowed at each decision, with their violations. But for the stepped route these are made
+        when they are first asked for.
     positions : Positions
         What is held after each fill, same violations. It differs from ``targets`` where an order could not be filled
         and where none was sent.
@@ -174,9 +174,10 @@ def unsized_books(
     if method == "auto" and chain.path_dependent:
         return _bar_by_bar(positions, market, chain, costs, around)
     if positions.rebalance.all() and np.isfinite(positions.weights).all():
-        allowed = chain.apply(positions, market.tradable)
+        weights, reasons = chain.at_once(positions, market.tradable)
+        allowed = replace(positions, weights=weights)
         if is_path_free(positions, allowed, market, chain):
-            return closed_books(allowed, market, costs), "closed"
+            return closed_books(allowed, market, costs, reasons), "closed"
     if method == "closed":
         raise _depends_on_the_path()
     return _bar_by_bar(positions, market, chain, costs, around)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -54,16 +54,6 @@ class Surroundings:
             "quantiles": None if self.quantiles is None else self.quantiles[t],
             "levels": self.levels,
         }
-
-    def rows(self, start: int, stop: int) -> Surroundings:
-        """What was known at the decisions ``start <= t < stop``."""
-        return replace(
-            self,
-            returns=self.returns[: len(self.returns) - len(self.age) + stop],
-            volume=self.volume[start:stop],
-            age=self.age[start:stop],
-            quantiles=None if self.quantiles is None else self.quantiles[start:stop],
-        )
 
 
 def surroundings(

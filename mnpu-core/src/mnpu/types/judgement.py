@@ -77,7 +77,8 @@ class Judgement:
         Annualised standard deviation of the ratios of the trials, by clusters.
     psr, dsr, min_trl_dsr, pbo : Metric
         Probability of a ratio above 0; above that of the best by luck; bars to show the latter at 95 %; probability
-        that the best of the tried strategies is no better than their median.
+        that the best of the tried strategies is no better than their median. Where the ratio of a trial is lost, the
+        best by luck is not known: neither are the second, the third, ``sharpe_luck`` and ``sharpe_spread``.
     dsr_of : mapping of str to Metric
         The deflated ratio of each strategy of the run, the judged one first.
     n_strategies : int
