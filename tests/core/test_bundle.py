@@ -141,6 +141,11 @@ def test_a_whole_bundle_that_makes_no_sense_is_refused_as_one(bundle: Path, chan
     [
         ({"levels": [0.1, 0.5, 0.9]}, "levels are [0.1, 0.5, 0.9], expected those of its network, [0.05,"),
         ({"target_scale": [float("nan")]}, "target_scale is nan, expected a positive number"),
+        (
+            {"labels_learnt": [[float("nan"), 0.1]]},
+            "labels_learnt is [[nan, 0.1]], expected finite numbers, a row for each",
+        ),
+        ({"labels_learnt": [0.1]}, "labels_learnt is [0.1], expected finite numbers, a row for each of its 1 horizons"),
         ({"target_scale": [-0.5]}, "target_scale is -0.5, expected a positive number"),
         ({"target_scale": [1.0, 1.0]}, "target_scale has the shape (2,), expected a number for each of its 1 horizons"),
         ({"n_parameters": 3}, "n_parameters is 3, expected those of its network"),

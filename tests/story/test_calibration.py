@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -219,12 +220,30 @@ def test_an_agent_that_fills_at_opens_follows_across_folds_and_with_a_symbol_tha
     assert _agreeing_decisions(run, registry, sessions) >= 250
 
 
-def test_classes_that_each_fold_learns_are_not_followed_by_an_agent(small_recipe, registry, tmp_path):
+@pytest.fixture(scope="module")
+def directed(small_recipe, registry, tmp_path_factory):
+    """One finished run whose classes have thresholds of each fold, calibrated at each decision."""
+    runs = tmp_path_factory.mktemp("directed")
+    return _run(small_recipe, registry, runs, *ADAPTIVE, "target={use: direction, horizons: [1, 5]}")
+
+
+def test_an_agent_follows_classes_by_what_each_fold_has_learnt(directed, registry):
+    first, second = (np.array(bundle["labels_learnt"]) for bundle in _bundles(directed))
+    assert first.shape == second.shape == (2, 2)
+    assert (first != second).all()  # each fold has its own
+    folds = directed.result.folds.folds
+    sessions = folds[-1].test[1] - folds[1].test[0] + 60  # over the first decisions of the second fold
+    assert _agreeing_decisions(directed, registry, sessions) == sessions
+
+
+def test_a_bundle_that_does_not_tell_what_its_labels_learnt_is_refused(directed, registry, monkeypatch):
+    from mnpu import training
     from mnpu.agent import replay
 
-    run = _run(small_recipe, registry, tmp_path, *ADAPTIVE, "target={use: direction, horizons: [5]}")
-    with pytest.raises(ConfigError, match="labels of direction depend on a whole training range"):
-        replay(run.path, registry, sessions=5)
+    load = training.load
+    monkeypatch.setattr(training, "load", lambda *args: replace(load(*args), labels_learnt=None))
+    with pytest.raises(DataError, match="does not say what direction took from its training range"):
+        replay(directed.path, registry, sessions=5)
 
 
 def test_a_reopened_run_is_calibrated_by_what_came_of_the_forecasts_that_it_is_given(adaptive, registry):
