@@ -166,6 +166,15 @@ def test_adaptive_calibration_moves_every_test_decision(adaptive):
         assert bundle["fold"]["validation"][1] <= begins < fold.test[0]
 
 
+def test_the_summary_of_a_bundle_says_that_it_is_calibrated_at_each_decision(adaptive):
+    from click.testing import CliRunner
+
+    from mnpu.cli import cli
+
+    shown = CliRunner().invoke(cli, ["bundle", "show", str(adaptive.path / "bundle/fold-01")])
+    assert f"by an agent at each decision, from outcomes since {_bundles(adaptive)[1]['follows_from']}" in shown.output
+
+
 def test_an_agent_follows_its_outcomes_as_the_run_did_over_the_whole_test_range(adaptive, registry):
     folds = adaptive.result.folds.folds
     sessions = folds[-1].test[1] - folds[0].test[0] - 3

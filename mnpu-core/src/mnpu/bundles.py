@@ -130,6 +130,7 @@ class Bundle:
             "trained_until": state.get("scaler", {}).get("fit_end"),
             "seen_until": (state.get("seen") or {}).get("until"),
             "calibrated_since": (state.get("calibration") or {}).get("since"),
+            "follows_from": state.get("follows_from"),
             "epochs": len(history),
             "kept_epoch": history.index(best) + 1 if history else None,
             "validation_loss": best.get("validation"),

@@ -144,15 +144,18 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("  levels", _joined(facts["levels"])),
         ("  trained", f"{_known(facts['trained_from'])} to {_known(facts['trained_until'])}"),
         ("  seen", f"until {_known(facts['seen_until'])}"),
-        (
-            "  calibrated",
-            "no" if facts["calibrated_since"] is None else f"for decisions from {facts['calibrated_since']}",
-        ),
+        ("  calibrated", _calibrated(facts)),
         ("  epochs", _epochs(facts)),
         ("  versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
         ("  files", ", ".join(f"{name} ({size:,})" for name, size in facts["files"].items())),
     ]
     return rows
+
+
+def _calibrated(facts: Mapping[str, Any]) -> str:
+    if facts["follows_from"] is not None:
+        return f"by an agent at each decision, from outcomes since {facts['follows_from']}"
+    return "no" if facts["calibrated_since"] is None else f"for decisions from {facts['calibrated_since']}"
 
 
 def _epochs(facts: Mapping[str, Any]) -> str:
