@@ -180,7 +180,8 @@ def test_a_scaler_that_divides_by_nothing_is_refused(bundle: Path, std: float, f
 
 
 @pytest.mark.parametrize(
-    "changed", [{"scaler": [1]}, {"fold": None}, {"members": 3}, {"history": ["x"]}, {"n_parameters": "3"}]
+    "changed",
+    [{"scaler": [1]}, {"fold": None}, {"members": 3}, {"history": ["x"]}, {"n_parameters": "3"}, {"labels_learnt": 3}],
 )
 def test_what_makes_no_sense_is_not_shown(bundle: Path, changed: dict[str, object]) -> None:
     with pytest.raises(DataError, match="it is not what a bundle says of itself"):
@@ -194,6 +195,7 @@ def test_what_makes_no_sense_is_not_shown(bundle: Path, changed: dict[str, objec
         {"model": {"backbone": 3, "head": {"use": "quantile"}}},
         {"model": {"backbone": {"use": "omni"}, "head": None}},
         {"model": {"backbone": {"use": "omni"}, "head": {"use": "quantile"}}, "versions": [1]},
+        {"model": {"backbone": {"use": "omni"}, "head": {"use": "quantile"}}, "target": "direction"},
     ],
 )
 def test_an_origin_that_makes_no_sense_is_refused(fitted: Fitted, tmp_path: Path, origin: dict[str, object]) -> None:

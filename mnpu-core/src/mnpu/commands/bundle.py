@@ -135,6 +135,7 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("  run", _known(facts["run_id"])),
         ("  recipe", f"{_known(facts['name'])} {facts['recipe_id'] or ''}".strip()),
         ("  fold", "-" if facts["fold"] is None else f"{facts['fold'] + 1} (kept as fold-{facts['fold']:02d})"),
+        ("  target", _target(facts)),
         *_made_of(model),
         *([("  members", str(facts["members"]))] if facts["members"] else []),
         ("  parameters", "-" if facts["parameters"] is None else f"{facts['parameters']:,}"),
@@ -150,6 +151,12 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("  files", ", ".join(f"{name} ({size:,})" for name, size in facts["files"].items())),
     ]
     return rows
+
+
+def _target(facts: Mapping[str, Any]) -> str:
+    fill = f", from the fill at {facts['fill']}" if facts["fill"] else ""
+    learnt = "; ".join(_joined([_number(n) for n in row]) for row in facts["labels_learnt"])
+    return _component(facts["target"]) + fill + (f", took {learnt} from its training range" if learnt else "")
 
 
 def _calibrated(facts: Mapping[str, Any]) -> str:
