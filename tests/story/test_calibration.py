@@ -244,12 +244,11 @@ def test_an_agent_follows_classes_by_what_each_fold_has_learnt(directed, registr
     first, second = (np.array(bundle["labels_learnt"]) for bundle in _bundles(directed))
     assert first.shape == second.shape == (2, 2)
     assert (first != second).all()  # each fold has its own
-    shown = CliRunner().invoke(cli, ["bundle", "show", str(directed.path / "bundle/fold-00")]).output
-    told = "; ".join(", ".join(f"{n:.4g}" for n in row) for row in first)
-    assert (
-        f"  target      direction (horizons [1, 5], flat 0.3333333333333333), from the fill at next_close, took {told}"
-        in (shown)
-    )
+    bundle = directed.path / "bundle/fold-00"
+    shown = CliRunner().invoke(cli, ["bundle", "show", str(bundle)]).output
+    took = "took " + "; ".join(", ".join(f"{n:.4g}" for n in row) for row in first) + " from the training range"
+    assert f"which {took} |" in (bundle / "MODEL_CARD.md").read_text()
+    assert f" direction (horizons [1, 5], flat 0.3333333333333333), from the fill at next_close, {took}\n" in shown
     folds = directed.result.folds.folds
     sessions = folds[-1].test[1] - folds[1].test[0] + 60  # over the first decisions of the second fold
     assert _agreeing_decisions(directed, registry, sessions) == sessions

@@ -156,7 +156,7 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _target(facts: Mapping[str, Any]) -> str:
     fill = f", from the fill at {facts['fill']}" if facts["fill"] else ""
     learnt = "; ".join(_joined([_number(n) for n in row]) for row in facts["labels_learnt"])
-    return _component(facts["target"]) + fill + (f", took {learnt} from its training range" if learnt else "")
+    return _component(facts["target"]) + fill + (f", took {learnt} from the training range" if learnt else "")
 
 
 def _calibrated(facts: Mapping[str, Any]) -> str:
