@@ -141,6 +141,11 @@ def test_a_whole_bundle_that_makes_no_sense_is_refused_as_one(bundle: Path, chan
     [
         ({"levels": [0.1, 0.5, 0.9]}, "levels are [0.1, 0.5, 0.9], expected those of its network, [0.05,"),
         ({"target_scale": [float("nan")]}, "target_scale is nan, expected a positive number"),
+        (
+            {"labels_learnt": [[float("nan"), 0.1]]},
+            "labels_learnt is [[nan, 0.1]], expected finite numbers, a row for each",
+        ),
+        ({"labels_learnt": [0.1]}, "labels_learnt is [0.1], expected finite numbers, a row for each of its 1 horizons"),
         ({"target_scale": [-0.5]}, "target_scale is -0.5, expected a positive number"),
         ({"target_scale": [1.0, 1.0]}, "target_scale has the shape (2,), expected a number for each of its 1 horizons"),
         ({"n_parameters": 3}, "n_parameters is 3, expected those of its network"),
@@ -175,7 +180,8 @@ def test_a_scaler_that_divides_by_nothing_is_refused(bundle: Path, std: float, f
 
 
 @pytest.mark.parametrize(
-    "changed", [{"scaler": [1]}, {"fold": None}, {"members": 3}, {"history": ["x"]}, {"n_parameters": "3"}]
+    "changed",
+    [{"scaler": [1]}, {"fold": None}, {"members": 3}, {"history": ["x"]}, {"n_parameters": "3"}, {"labels_learnt": 3}],
 )
 def test_what_makes_no_sense_is_not_shown(bundle: Path, changed: dict[str, object]) -> None:
     with pytest.raises(DataError, match="it is not what a bundle says of itself"):
@@ -189,6 +195,7 @@ def test_what_makes_no_sense_is_not_shown(bundle: Path, changed: dict[str, objec
         {"model": {"backbone": 3, "head": {"use": "quantile"}}},
         {"model": {"backbone": {"use": "omni"}, "head": None}},
         {"model": {"backbone": {"use": "omni"}, "head": {"use": "quantile"}}, "versions": [1]},
+        {"model": {"backbone": {"use": "omni"}, "head": {"use": "quantile"}}, "target": "direction"},
     ],
 )
 def test_an_origin_that_makes_no_sense_is_refused(fitted: Fitted, tmp_path: Path, origin: dict[str, object]) -> None:

@@ -62,6 +62,12 @@ def test_pit_values_are_uniform_after_calibration(rng: np.random.Generator) -> N
     assert stats.kstest(pit, "uniform").pvalue > 1e-3
 
 
+@pytest.mark.parametrize("n", [9, 19, 99, 999, 9_999, 99_999])
+def test_so_many_outcomes_are_needed_that_the_outermost_level_is_the_last_of_them(n: int) -> None:
+    level = 1 / (n + 1)  # of n + 1 equally likely places below, between and above n outcomes, one
+    assert outcomes_needed((level, 0.5, 1 - level)) == n
+
+
 def test_too_few_outcomes_are_refused_and_unknown_ones_do_not_count() -> None:
     assert outcomes_needed(LEVELS) == 19
     outcomes = np.arange(20.0)[:, None]

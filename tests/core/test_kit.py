@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mnpu.data.targets import ForwardReturn
+from mnpu.data.targets import Direction, ForwardReturn
 from mnpu.plugins.loader import CORE, load_plugins
 from mnpu.plugins.registry import Registry
 from mnpu.report.markdown import render
@@ -60,6 +60,21 @@ class Flat(ForwardReturn):
         return dataclasses.replace(labels, values=labels.values[..., 0])
 
 
+class Careless(Direction):
+    """Tells other thresholds than it has taken."""
+
+    def for_fold(self, labels, fold):
+        own = super().for_fold(labels, fold)
+        return dataclasses.replace(own, learnt=own.learnt / 2)
+
+
+class Silent(Direction):
+    """Tells nothing of what it has learnt."""
+
+    def for_fold(self, labels, fold):
+        return dataclasses.replace(super().for_fold(labels, fold), learnt=None)
+
+
 @pytest.mark.parametrize(
     ("target", "law"),
     [
@@ -67,14 +82,17 @@ class Flat(ForwardReturn):
         (Early, "every label starts after its decision and ends after its start"),
         (Nostalgic, "looks back over no more bars than it says"),
         (Flat, "has one value and one interval for each decision and horizon"),
+        (Careless, "what a fold has learnt gives its labels again"),
+        (Silent, "what a fold has learnt gives its labels again"),
     ],
 )
 def test_a_faulty_target_is_found(registry, target, law):
     assert law in broken_laws(registry, "target", target)
 
 
-def test_a_sound_target_passes(registry):
-    assert broken_laws(registry, "target", ForwardReturn) == set()
+@pytest.mark.parametrize("target", [ForwardReturn, Direction])
+def test_a_sound_target_passes(registry, target):
+    assert broken_laws(registry, "target", target) == set()
 
 
 class Picky:

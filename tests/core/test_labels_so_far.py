@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnpu.data.targets import Direction, ForwardReturn, TripleBarrier, VolScaledReturn
+from mnpu.data.targets import Direction, ForwardReturn, TripleBarrier, VolScaledReturn, labels_as_learnt
 from mnpu.data.targets.so_far import labels_so_far, lookback_of
 from mnpu.errors import ConfigError
+from mnpu.types import Fold
 from tests.core.test_targets_of_volatility import market
 
 N, HORIZONS = 45, (1, 4)
@@ -58,9 +59,32 @@ def test_a_symbol_that_is_not_listed_yet_does_not_stop_the_others(make_panel, rn
     assert np.isnan(labels.values[:, 1]).all()
 
 
-def test_a_target_that_looks_at_a_whole_training_range_is_refused_by_name():
-    with pytest.raises(ConfigError, match="labels of direction depend on a whole training range"):
-        lookback_of(Direction((1,)), "direction")
+class Untold(Direction):
+    """Learns from a training range, and does not say what."""
+
+    as_learnt = property()  # not there for whoever asks
+
+
+def test_a_target_that_looks_at_a_whole_training_range_and_does_not_tell_is_refused_by_name():
+    with pytest.raises(ConfigError, match=r"labels of untold depend on a whole training range.* as_learnt"):
+        lookback_of(Untold((1,)), "untold")
+    assert lookback_of(Direction((1,)), "direction") == 0
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), holes=st.sampled_from([0.0, 0.1]), now=st.integers(31, N - 1))
+def test_the_last_bars_tell_the_classes_of_a_fold_by_what_it_has_learnt(make_panel, seed, holes, now):
+    panel = market(make_panel, np.random.default_rng(seed), n=N + AHEAD, holes=holes)
+    target = Direction(HORIZONS)
+    fold = target.for_fold(target(panel), Fold(0, (0, 25), (26, 28), (30, N)))
+    first = now - AHEAD
+    returns = labels_so_far(target, panel.rows(first, now + 1), "next_close", ahead=AHEAD)
+    few = labels_as_learnt(target, returns, fold.learnt)
+    for i in range(len(HORIZONS)):
+        ended = np.asarray(fold.end[i][first : now + 1] <= panel.times[now])
+        known = np.where(ended[:, None], fold.values[first : now + 1, :, i], np.nan)
+        assert set(np.unique(known[np.isfinite(known)])) <= {-1.0, 0.0, 1.0}
+        np.testing.assert_array_equal(few.values[:, :, i], known)
 
 
 def test_a_target_that_does_not_say_how_far_it_looks_back_is_refused_by_name():

@@ -150,6 +150,21 @@ def test_norms_are_those_of_the_sampled_steps(world: World) -> None:
     assert math.sqrt((layers**2).sum()) == pytest.approx(of(recorder, "gradient_norm")[0], rel=1e-9)
 
 
+@pytest.mark.parametrize(("size", "accumulate"), [(100_000, 1), (64, 2), (200, 100)])
+def test_the_noise_scale_is_told_in_batches_as_they_are_taken(world: World, size: int, accumulate: int) -> None:
+    counted: list[int] = []
+
+    class Counting(Callback):
+        def on_step(self, loop: Any) -> None:
+            counted.append(len(loop.losses) * len(loop.batch.x))  # of the first step
+
+    noise = NoiseScale(batch=16, batches=4, draws=2)
+    train = settings(epochs=1, max_steps_per_epoch=1, batch_size=size, accumulate=accumulate)
+    _, recorder = watched(world, {"noise_scale": noise}, train=train, callbacks=[Counting()])
+    [scale], [in_batches] = of(recorder, "noise_scale"), of(recorder, "noise_scale_batches")
+    assert scale / in_batches == pytest.approx(counted[0])
+
+
 def test_calibration_is_that_of_the_forecasts_on_the_validation_windows(world: World) -> None:
     """Against the pipeline's own forecast of the validation range, in units of the label."""
     from mnpu import training

@@ -95,6 +95,7 @@ def test_classes_are_cut_where_the_training_range_says(make_panel, rng):
         r = returns.values[t, a, 0]
         expected = NAN if np.isnan(r) else -1 if r < low else 1 if r > high else 0
         np.testing.assert_equal(classes.values[t, a, 0], expected)
+    np.testing.assert_allclose(classes.learnt, [[low, high]], rtol=1e-12)
     shares = [(classes.values[:100] == c).mean() for c in (-1, 0, 1)]
     np.testing.assert_allclose(shares, [0.25, 0.5, 0.25], atol=0.01)
 
@@ -150,6 +151,12 @@ def test_a_training_range_without_labels_is_refused(make_panel, rng):
     labels = Direction((1,))(market(make_panel, rng))
     with pytest.raises(DataError, match="its training range has no return over 1 bars, expected at least one"):
         Direction((1,)).for_fold(replace(labels, values=labels.values * NAN), Fold(0, (0, 15), (16, 20), (21, 28)))
+
+
+def test_thresholds_that_are_not_a_pair_for_each_horizon_are_refused(make_panel, rng):
+    target = Direction((1, 2))
+    with pytest.raises(DataError, match=r"has the shape \(1, 2\), expected two thresholds for each of 2 horizons"):
+        target.as_learnt(target(market(make_panel, rng)), np.array([[-0.1, 0.1]]))
 
 
 # --- triple barrier

@@ -64,6 +64,14 @@ def test_show_tells_the_network_from_its_run(mnpu, small_run):
     assert found[0]["model"]["backbone"]["use"] == "linear"
 
 
+def test_what_is_forecast_goes_with_a_bundle(mnpu, small_run):
+    folder = small_run.path / "bundle" / "fold-01"
+    origin = json.loads((folder / "origin.json").read_text())
+    assert (origin["target"], origin["fill"]) == ({"use": "forward_return", "horizons": [5]}, "next_close")
+    shown = mnpu("bundle", "show", folder)[1]
+    assert "  target      forward_return (horizons [5]), from the fill at next_close\n" in shown
+
+
 def test_people_count_folds_from_1_and_machines_from_0(mnpu, small_run):
     folder = small_run.path / "bundle" / "fold-01"
     assert "  fold        2 (kept as fold-01)" in mnpu("bundle", "show", folder)[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -165,6 +166,15 @@ def test_adaptive_calibration_moves_every_test_decision(adaptive):
         assert bundle["fold"]["validation"][1] <= begins < fold.test[0]
 
 
+def test_the_summary_of_a_bundle_says_that_it_is_calibrated_at_each_decision(adaptive):
+    from click.testing import CliRunner
+
+    from mnpu.cli import cli
+
+    shown = CliRunner().invoke(cli, ["bundle", "show", str(adaptive.path / "bundle/fold-01")])
+    assert f"by an agent at each decision, from outcomes since {_bundles(adaptive)[1]['follows_from']}" in shown.output
+
+
 def test_an_agent_follows_its_outcomes_as_the_run_did_over_the_whole_test_range(adaptive, registry):
     folds = adaptive.result.folds.folds
     sessions = folds[-1].test[1] - folds[0].test[0] - 3
@@ -219,12 +229,39 @@ def test_an_agent_that_fills_at_opens_follows_across_folds_and_with_a_symbol_tha
     assert _agreeing_decisions(run, registry, sessions) >= 250
 
 
-def test_classes_that_each_fold_learns_are_not_followed_by_an_agent(small_recipe, registry, tmp_path):
+@pytest.fixture(scope="module")
+def directed(small_recipe, registry, tmp_path_factory):
+    """One finished run whose classes have thresholds of each fold, calibrated at each decision."""
+    runs = tmp_path_factory.mktemp("directed")
+    return _run(small_recipe, registry, runs, *ADAPTIVE, "target={use: direction, horizons: [1, 5]}")
+
+
+def test_an_agent_follows_classes_by_what_each_fold_has_learnt(directed, registry):
+    from click.testing import CliRunner
+
+    from mnpu.cli import cli
+
+    first, second = (np.array(bundle["labels_learnt"]) for bundle in _bundles(directed))
+    assert first.shape == second.shape == (2, 2)
+    assert (first != second).all()  # each fold has its own
+    bundle = directed.path / "bundle/fold-00"
+    shown = CliRunner().invoke(cli, ["bundle", "show", str(bundle)]).output
+    took = "took " + "; ".join(", ".join(f"{n:.4g}" for n in row) for row in first) + " from the training range"
+    assert f"which {took} |" in (bundle / "MODEL_CARD.md").read_text()
+    assert f" direction (horizons [1, 5], flat 0.3333333333333333), from the fill at next_close, {took}\n" in shown
+    folds = directed.result.folds.folds
+    sessions = folds[-1].test[1] - folds[1].test[0] + 60  # over the first decisions of the second fold
+    assert _agreeing_decisions(directed, registry, sessions) == sessions
+
+
+def test_a_bundle_that_does_not_tell_what_its_labels_learnt_is_refused(directed, registry, monkeypatch):
+    from mnpu import training
     from mnpu.agent import replay
 
-    run = _run(small_recipe, registry, tmp_path, *ADAPTIVE, "target={use: direction, horizons: [5]}")
-    with pytest.raises(ConfigError, match="labels of direction depend on a whole training range"):
-        replay(run.path, registry, sessions=5)
+    load = training.load
+    monkeypatch.setattr(training, "load", lambda *args: replace(load(*args), labels_learnt=None))
+    with pytest.raises(DataError, match="does not say what direction took from its training range"):
+        replay(directed.path, registry, sessions=5)
 
 
 def test_a_reopened_run_is_calibrated_by_what_came_of_the_forecasts_that_it_is_given(adaptive, registry):

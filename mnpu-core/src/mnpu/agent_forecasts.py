@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 
 from mnpu.assembly import Parts
+from mnpu.data.targets.by_fold import labels_as_learnt
 from mnpu.data.targets.so_far import labels_so_far, lookback_of
 from mnpu.errors import DataError
-from mnpu.types import FeatureFrame, Forecast, Panel
+from mnpu.types import FeatureFrame, Forecast, Labels, Panel
 
 if TYPE_CHECKING:
     from mnpu.training import Fitted, Follower, Outcomes
@@ -44,7 +45,8 @@ def forecasts_of(parts: Parts, models: Sequence[FoldModel], history: Panel) -> F
     ConfigError
         The recipe calibrates at each decision, and its labels cannot be computed as bars arrive.
     DataError
-        It calibrates so, and the history begins after what the calibration follows, or the bundles do not say when.
+        It calibrates so, and the history begins after what the calibration follows, or the bundles do not say when,
+        or what their labels took from the training range.
     """
     calibration = parts.config.model.calibration
     adaptive = calibration is not None and calibration.use == "adaptive"
@@ -111,6 +113,7 @@ class Following(Forecasts):
         made_at = history.instants
         oldest = int(made_at[-self._before]) if self._before else int(made_at[-1]) + 1
         self._followed = [one for one in _followed(parts, models) if one.until > oldest]
+        _refuse_unlearnt(parts, models)
         self.rows = max(self.window, self._first_rows(parts, history))
 
     def past(self, frame: FeatureFrame, history: Panel) -> list[Forecast]:
@@ -118,11 +121,11 @@ class Following(Forecasts):
         from mnpu import training  # torch lives only here
 
         stop, made_at = len(frame.times), frame.times.as_unit("ns").asi8
-        outcomes = self._outcomes(history)
+        labels = self._labels(history)
         wanted = range(stop - self._before, stop)
         forecasts: dict[int, Forecast] = {}
         for one in self._followed:
-            start = int(np.searchsorted(made_at, one.begins))
+            start, outcomes = int(np.searchsorted(made_at, one.begins)), self._outcomes(one, labels, history)
             said = training.forecast(one.fitted, _columns(one.fitted, frame), rows=(start, stop))
             for t in range(start, stop):
                 quantiles = one.follower.decide(int(made_at[t]), said.quantiles[t], outcomes)
@@ -136,21 +139,25 @@ class Following(Forecasts):
         self._followed = [one for one in self._followed if now < one.until]
         begun = [one for one in self._followed if one.begins <= now]
         made = None
-        outcomes = self._outcomes(bars) if begun else None
+        labels = self._labels(bars) if begun else None
         for one in begun:
-            assert outcomes is not None
+            assert labels is not None
             said = _said(one.fitted, frame, t)
-            quantiles = one.follower.decide(now, said.quantiles[0], outcomes)
+            quantiles = one.follower.decide(now, said.quantiles[0], self._outcomes(one, labels, bars))
             if one.since <= now:
                 made = replace(said, quantiles=quantiles[None])
         return self._nobody(frame, t) if made is None else made
 
-    def _outcomes(self, bars: Panel) -> Outcomes:
-        """What came of the decisions at ``bars`` and is known at the last; the first only serve the look-back."""
+    def _labels(self, bars: Panel) -> Labels:
+        """The labels of ``bars``, as far as they have ended at the last, before any fold has learnt."""
+        return labels_so_far(self._target, bars, self._fill, ahead=self._ahead)
+
+    def _outcomes(self, one: _Followed, labels: Labels, bars: Panel) -> Outcomes:
+        """What came of the decisions at ``bars`` by one network's labels; the first only serve the look-back."""
         from mnpu import training  # torch lives only here
 
-        labels = labels_so_far(self._target, bars, self._fill, ahead=self._ahead)
-        return training.Outcomes.of(labels, bars.instants).rows(self._lookback, len(bars.instants))
+        own = labels_as_learnt(self._target, labels, one.fitted.labels_learnt)
+        return training.Outcomes.of(own, bars.instants).rows(self._lookback, len(bars.instants))
 
     def _first_rows(self, parts: Parts, history: Panel) -> int:
         """Feature rows since the first window that a follower looks at."""
@@ -201,6 +208,18 @@ def _followed(parts: Parts, models: Sequence[FoldModel]) -> list[_Followed]:
         follower = training.Follower(fitted.levels, len(fitted.horizons), **chosen)
         found.append(_Followed(fitted, follower, _ns(fitted.follows_from), _ns(model.since), until))
     return found
+
+
+def _refuse_unlearnt(parts: Parts, models: Sequence[FoldModel]) -> None:
+    for model in models:
+        if hasattr(parts.target, "as_learnt") and model.fitted.labels_learnt is None:
+            raise DataError(
+                f"the bundle that decides since {model.since:%Y-%m-%d} does not say what {parts.config.target.use} "
+                "took from its training range",
+                where="agent",
+                expected="a bundle of this version, of a target that tells it in Labels.learnt",
+                next_step="Run the recipe again.",
+            )
 
 
 def _ns(time: pd.Timestamp) -> int:

@@ -5,7 +5,8 @@
     resolved.yaml     the pipeline with every default
     features.json     what each input column is: formula, unit, warm-up, parameters, series
     metrics.json      of the run that the network was part of, as in the run's folder
-    origin.json       run, recipe, hashes, versions, and the model block that the network is built from
+    origin.json       run, recipe, hashes, versions, what is forecast (the target block and the fill that it begins
+                      with), and the model block that the network is built from
     MODEL_CARD.md     the same for people
 """
 
@@ -49,7 +50,7 @@ def documents(fitted: Fitted, result: Result, run_dir: Path) -> dict[str, str]:
         "resolved.yaml": (run_dir / "resolved.yaml").read_text(encoding="utf-8"),
         METRICS: (run_dir / METRICS).read_text(encoding="utf-8"),
         FEATURES: as_json(features).decode(),
-        ORIGIN: as_json({**origin, "model": config.get("model", {})}).decode(),
+        ORIGIN: as_json({**origin, **_what_is_forecast(config), "model": config.get("model", {})}).decode(),
         "MODEL_CARD.md": model_card(fitted, result),
     }
 
@@ -75,7 +76,7 @@ class Bundle:
         """What `ORIGIN` says, empty where an older bundle has none; DataError where a block of it is none."""
         origin = self.document(ORIGIN)
         with well_formed(self.folder / ORIGIN):
-            for name in ("model", "versions"):
+            for name in ("model", "versions", "target"):
                 if not isinstance(origin.get(name, {}), dict):
                     raise TypeError(f"{name} is no map")
             for kind in ("backbone", "head", "forecaster"):
@@ -119,6 +120,9 @@ class Bundle:
             "run_id": origin.get("run_id"),
             "name": origin.get("name"),
             "recipe_id": origin.get("recipe_id"),
+            "target": origin.get("target", {}),
+            "fill": origin.get("fill"),
+            "labels_learnt": [[float(n) for n in row] for row in state.get("labels_learnt") or ()],
             "model": origin.get("model", {}),
             "parameters": index(state["n_parameters"]) if WEIGHTS in self.files and "n_parameters" in state else None,
             "members": len(state.get("members", ())),
@@ -130,6 +134,7 @@ class Bundle:
             "trained_until": state.get("scaler", {}).get("fit_end"),
             "seen_until": (state.get("seen") or {}).get("until"),
             "calibrated_since": (state.get("calibration") or {}).get("since"),
+            "follows_from": state.get("follows_from"),
             "epochs": len(history),
             "kept_epoch": history.index(best) + 1 if history else None,
             "validation_loss": best.get("validation"),
@@ -184,6 +189,11 @@ def find(runs: Path, name: str, *, fold: int | None = None) -> list[Path]:
         what = "no network was kept" if fold is None else f"there is no bundle/fold-{fold:02d}"
         raise ConfigError(what, where=str(run.path), expected="a finished run", next_step=_FIND)
     return found
+
+
+def _what_is_forecast(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Forecasts are in units of the target, wherever the bundle or a file made of it goes."""
+    return {name: config[name] for name in ("target", "fill") if name in config}
 
 
 _WRITE = "Do not use it; write the bundle again."

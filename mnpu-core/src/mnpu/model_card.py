@@ -60,13 +60,21 @@ def _network(fitted: Fitted, result: Result) -> str:
     ]
     rows = [
         ("forecasts", f"{len(fitted.levels)} quantiles of the target, {_listed(fitted.horizons)} bars ahead"),
-        ("target", _use(result.run.config.get("target") if result.run else None)),
+        ("target", _use(result.run.config.get("target") if result.run else None) + _taken(fitted)),
         *parts,
         ("calibration", _calibration(fitted)),
         ("window", f"{fitted.lookback} bars, {fitted.min_present:.0%} of its cells known"),
         ("inputs", f"{len(fitted.names)} columns: {', '.join(fitted.names)} (features.json)"),
     ]
     return _table(("", ""), rows)
+
+
+def _taken(fitted: Fitted) -> str:
+    """What the labels took from the training range, a group for each horizon."""
+    if fitted.labels_learnt is None:
+        return ""
+    each = "; ".join(_listed([f"{n:.4g}" for n in row]) for row in fitted.labels_learnt)
+    return f", which took {each} from the training range"
 
 
 def _beginning(fitted: Fitted, model: Mapping[str, Any]) -> str:

@@ -135,6 +135,7 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("  run", _known(facts["run_id"])),
         ("  recipe", f"{_known(facts['name'])} {facts['recipe_id'] or ''}".strip()),
         ("  fold", "-" if facts["fold"] is None else f"{facts['fold'] + 1} (kept as fold-{facts['fold']:02d})"),
+        ("  target", _target(facts)),
         *_made_of(model),
         *([("  members", str(facts["members"]))] if facts["members"] else []),
         ("  parameters", "-" if facts["parameters"] is None else f"{facts['parameters']:,}"),
@@ -144,15 +145,24 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("  levels", _joined(facts["levels"])),
         ("  trained", f"{_known(facts['trained_from'])} to {_known(facts['trained_until'])}"),
         ("  seen", f"until {_known(facts['seen_until'])}"),
-        (
-            "  calibrated",
-            "no" if facts["calibrated_since"] is None else f"for decisions from {facts['calibrated_since']}",
-        ),
+        ("  calibrated", _calibrated(facts)),
         ("  epochs", _epochs(facts)),
         ("  versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
         ("  files", ", ".join(f"{name} ({size:,})" for name, size in facts["files"].items())),
     ]
     return rows
+
+
+def _target(facts: Mapping[str, Any]) -> str:
+    fill = f", from the fill at {facts['fill']}" if facts["fill"] else ""
+    learnt = "; ".join(_joined([_number(n) for n in row]) for row in facts["labels_learnt"])
+    return _component(facts["target"]) + fill + (f", took {learnt} from the training range" if learnt else "")
+
+
+def _calibrated(facts: Mapping[str, Any]) -> str:
+    if facts["follows_from"] is not None:
+        return f"by an agent at each decision, from outcomes since {facts['follows_from']}"
+    return "no" if facts["calibrated_since"] is None else f"for decisions from {facts['calibrated_since']}"
 
 
 def _epochs(facts: Mapping[str, Any]) -> str:

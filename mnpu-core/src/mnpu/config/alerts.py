@@ -55,7 +55,7 @@ class _Vanishing(_Rule):
 class _Noise(_Rule):
     """The gradient noise scale."""
 
-    threshold: float = Field(default=100.0, ge=0, description="In batches of `batch_size`.")
+    threshold: float = Field(default=100.0, ge=0, description="In batches, as steps take them.")
 
 
 class _Miscalibration(_Rule):

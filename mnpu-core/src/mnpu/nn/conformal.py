@@ -41,12 +41,12 @@ from mnpu.errors import ConfigError, DataError
 
 __all__ = ["Adaptive", "outcomes_needed", "refuse_few", "shifted", "split_shifts"]
 
-ROUNDING = 1e-9  #: (N + 1) tau that is an integer but for rounding counts as that integer
+ROUNDING = 1e-9  #: What is an integer but for rounding, (N + 1) tau for one, counts as that integer
 
 
 def outcomes_needed(levels: Sequence[float]) -> int:
     """Outcomes that split calibration needs at the least, for its outermost level to be one of them."""
-    return math.ceil(1 / min(levels[0], 1 - levels[-1]) - 1 - ROUNDING)
+    return math.ceil((1 / min(levels[0], 1 - levels[-1]) - 1) * (1 - ROUNDING))
 
 
 def refuse_few(n: int, levels: Sequence[float], *, what: str, where: str) -> None:

@@ -125,7 +125,7 @@ def _labels_look_back_as_they_say(factory: Factory, rng: np.random.Generator) ->
     """Bars before the look-back are left out; an agent, which holds no more, must compute the same labels."""
     target, panel = factory(), synthetic_panel(rng)
     lookback = getattr(target, "lookback", None)
-    if lookback is None or hasattr(target, "for_fold"):
+    if lookback is None or (hasattr(target, "for_fold") and not hasattr(target, "as_learnt")):
         return ""  # an agent does without
     whole = target(panel, "next_close").values
     first = max(int(lookback), len(panel.times) // 3)
@@ -153,6 +153,28 @@ def _folds_learn_from_training(factory: Factory, rng: np.random.Generator) -> st
     other = target.for_fold(replace(labels, values=later), fold)
     same = np.array_equal(own.values[: n // 2], other.values[: n // 2], equal_nan=True)
     return "" if same else "labels of the training range change with what follows it"
+
+
+def _learnt_is_told(factory: Factory, rng: np.random.Generator) -> str:
+    """An agent has a fold's labels of a few bars from what the fold has learnt; they must be the fold's own."""
+    target = factory()
+    if not hasattr(target, "as_learnt"):
+        return ""  # an agent does without
+    if not hasattr(target, "for_fold"):
+        return "it has as_learnt, and no for_fold to learn in"
+    labels = target(synthetic_panel(rng), "next_close")
+    n = len(labels.values)
+    own = target.for_fold(labels, Fold(0, (0, n // 2), (n // 2, 3 * n // 4), (3 * n // 4, n)))
+    learnt = own.learnt
+    if not isinstance(learnt, np.ndarray) or learnt.ndim != 2 or len(learnt) != len(labels.horizons):
+        return f"learnt of a fold's labels is {learnt!r}, expected an array (H, K)"
+    if not np.isfinite(learnt).all():
+        return "what a fold has learnt is not finite"
+    few = slice(3 * n // 4, n)
+    ends = tuple(end[few] for end in labels.end)
+    here = target.as_learnt(replace(labels, values=labels.values[few], start=labels.start[few], end=ends), learnt)
+    same = np.array_equal(here.values, own.values[few], equal_nan=True)
+    return "" if same else "as_learnt gives other labels than the fold has"
 
 
 def _metric_on(result_of: Callable[[np.random.Generator], Any]) -> Callable[[Factory, np.random.Generator], str]:
@@ -230,6 +252,7 @@ _LAWS: Mapping[str, Mapping[str, Callable[[Factory, np.random.Generator], str]]]
         "depends on nothing after its end": _labels_end_where_they_say,
         "looks back over no more bars than it says": _labels_look_back_as_they_say,
         "a fold learns from its training range alone": _folds_learn_from_training,
+        "what a fold has learnt gives its labels again": _learnt_is_told,
     },
     "metric": {
         "gives a number with its unit": _metric_on(synthetic_result),

@@ -143,6 +143,11 @@ class ShuffledBatches:
         self.epoch = 0
         self._part = slice(None)
 
+    @property
+    def of_step(self) -> int:
+        """Windows whose gradients make one step, of all processes: fewer than asked for where there are too few."""
+        return min(self.size, len(self.windows)) * self.accumulate
+
     def part(self, rank: int, world: int, device: str) -> ShuffledBatches:
         """The part of one of several processes: every ``world``-th window of each batch."""
         mine = copy.copy(self)

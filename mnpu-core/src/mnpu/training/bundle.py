@@ -122,6 +122,7 @@ def _known(state: Mapping[str, Any]) -> dict[str, Any]:
         "pretraining": tuple(state.get("pretraining", ())),
         "seen": Seen.from_dict(state["seen"]) if state.get("seen") else None,
         "follows_from": pd.Timestamp(state["follows_from"]) if state.get("follows_from") else None,
+        "labels_learnt": np.array(state["labels_learnt"], dtype=np.float64) if state.get("labels_learnt") else None,
         "calibration": Calibration.from_dict(state["calibration"]) if state.get("calibration") else None,
     }
 
@@ -198,6 +199,7 @@ def _state(fitted: Fitted) -> dict[str, Any]:
         "pretraining": list(fitted.pretraining),
         "seen": fitted.seen.to_dict() if fitted.seen is not None else None,
         "follows_from": fitted.follows_from.isoformat() if fitted.follows_from is not None else None,
+        "labels_learnt": fitted.labels_learnt.tolist() if fitted.labels_learnt is not None else None,
         "members": [[asdict(epoch) for epoch in history] for history in fitted.members],
     }
 

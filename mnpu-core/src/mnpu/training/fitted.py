@@ -68,6 +68,8 @@ class Fitted:
         What its weights have seen, with all that they began with. None for a bundle that does not say.
     follows_from : Timestamp or None
         First decision that adaptive calibration learns the outcome of; None where the recipe has no such calibration.
+    labels_learnt : float64 ndarray (H, K) or None
+        What the target took from the training range, ``Labels.learnt``; in units of the label before it.
     """
 
     network: Network | Ensemble | Whole
@@ -87,6 +89,7 @@ class Fitted:
     pretraining: tuple[float, ...] = ()
     seen: Seen | None = None
     follows_from: pd.Timestamp | None = None
+    labels_learnt: np.ndarray | None = None
 
     @property
     def thresholds(self) -> np.ndarray | None:

@@ -115,12 +115,12 @@ def calibrated(
     Returns
     -------
     fitted : Fitted
-        With its split calibration, or where its adaptive one begins, so that it is saved with the network and served
-        with it.
+        With what its labels took from the training range, and with its split calibration, or where its adaptive one
+        begins, so that it is saved with the network and served with it.
     forecast : Forecast
         Over the test range, NaN elsewhere.
     """
-    fold = fitted.fold
+    fold, fitted = fitted.fold, replace(fitted, labels_learnt=labels.learnt)
     if settings is None or rows is None:
         return fitted, tested(fitted, frame)
     if settings.use == "split":

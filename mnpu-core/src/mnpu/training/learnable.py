@@ -123,7 +123,7 @@ def _target_scale(y: np.ndarray, labels: Labels, where: str) -> np.ndarray:
             f"the target {labels.name} has a standard deviation of {scale.tolist()} over the training windows",
             where=where,
             expected="a positive number for each horizon",
-            next_step="Check the prices that the labels are made of.",
+            next_step="Check target (where no barrier is reached, all labels are alike) and the prices behind it.",
         )
     return scale
 

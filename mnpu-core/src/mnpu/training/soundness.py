@@ -111,6 +111,9 @@ def _of_targets(fitted: Fitted) -> Iterator[_Fault]:
     positive = np.isfinite(scale) & (scale > 0)
     if not positive.all():
         yield f"target_scale is {_first(scale, positive)}", "a positive number"
+    learnt = fitted.labels_learnt
+    if learnt is not None and (learnt.ndim != 2 or len(learnt) != len(horizons) or not np.isfinite(learnt).all()):
+        yield f"labels_learnt is {learnt.tolist()}", f"finite numbers, a row for each of its {len(horizons)} horizons"
 
 
 def _of_ranges(fold: Fold) -> Iterator[_Fault]:

@@ -17,7 +17,8 @@ class Labels:
     """What is forecast: ``values`` float64 (T, A, H), NaN where unknown, with the interval each one spans.
 
     ``start`` (T,) is the fill time; ``end`` (T, H) the instant of the last price inside the label. Rows too
-    close to the end of the data have NaT intervals and NaN values.
+    close to the end of the data have NaT intervals and NaN values. ``learnt`` float64 (H, K) is what the labels of a
+    fold took from its training range, thresholds of classes for one; None where they took nothing, or do not tell.
     """
 
     values: np.ndarray
@@ -25,6 +26,7 @@ class Labels:
     end: tuple[pd.DatetimeIndex, ...]
     horizons: tuple[int, ...]
     name: str
+    learnt: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

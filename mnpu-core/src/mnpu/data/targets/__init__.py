@@ -8,10 +8,18 @@ well; see `mnpu.data.targets.by_fold`.
 
 from __future__ import annotations
 
-from mnpu.data.targets.by_fold import fold_labels, outcomes
+from mnpu.data.targets.by_fold import fold_labels, labels_as_learnt, outcomes
 from mnpu.data.targets.direction import Direction
 from mnpu.data.targets.forward_return import ForwardReturn
 from mnpu.data.targets.triple_barrier import TripleBarrier
 from mnpu.data.targets.vol_scaled_return import VolScaledReturn
 
-__all__ = ["Direction", "ForwardReturn", "TripleBarrier", "VolScaledReturn", "fold_labels", "outcomes"]
+__all__ = [
+    "Direction",
+    "ForwardReturn",
+    "TripleBarrier",
+    "VolScaledReturn",
+    "fold_labels",
+    "labels_as_learnt",
+    "outcomes",
+]

@@ -10,7 +10,7 @@ import numpy as np
 
 from mnpu.types import Fold, Labels, Split
 
-__all__ = ["FoldTarget", "fold_labels", "outcomes"]
+__all__ = ["FoldTarget", "fold_labels", "labels_as_learnt", "outcomes"]
 
 
 class FoldTarget(Protocol):
@@ -19,7 +19,8 @@ class FoldTarget(Protocol):
     def for_fold(self, labels: Labels, fold: Fold) -> Labels:
         """``labels`` as ``fold`` sees them: what is learnt for it comes from ``fold.trained(labels.values)``.
 
-        Shape and intervals stay as they are.
+        Shape and intervals stay as they are. A target that has ``as_learnt(labels, learnt)`` too, which makes the same
+        of any bars' labels, tells in ``Labels.learnt`` what it takes: a bundle keeps that, and an agent goes by it.
         """
         ...
 
@@ -28,6 +29,12 @@ def fold_labels(target: object, labels: Labels, fold: Fold) -> Labels:
     """What ``fold`` learns from and is judged by: ``labels`` themselves, unless the target says otherwise."""
     own = getattr(target, "for_fold", None)
     return labels if own is None else own(labels, fold)
+
+
+def labels_as_learnt(target: object, labels: Labels, learnt: np.ndarray | None) -> Labels:
+    """``labels`` of any bars by what a fold has ``learnt`` (H, K): themselves, where a target learns nothing."""
+    own = getattr(target, "as_learnt", None)
+    return labels if own is None else own(labels, learnt)
 
 
 def outcomes(labels: Labels, learnt: Mapping[int, Labels], split: Split, *, path: int = 0) -> Labels:

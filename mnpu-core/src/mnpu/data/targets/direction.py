@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -34,6 +34,8 @@ class Direction:
     NaN: where the forward return is.
     """
 
+    lookback: ClassVar[int] = 0
+
     def __init__(self, horizons: tuple[int, ...] = (5,), flat: Annotated[float, Field(gt=0, lt=1)] = 1 / 3) -> None:
         self._returns = ForwardReturn(horizons)
         self.horizons, self.flat = self._returns.horizons, flat
@@ -50,22 +52,41 @@ class Direction:
         DataError
             The training range has no label, or none of some class.
         """
-        classes = np.full(labels.values.shape, np.nan)
+        learnt = np.full((len(labels.horizons), 2), np.nan)
         for i, h in enumerate(labels.horizons):
-            returns = labels.values[:, :, i]
-            known = fold.trained(returns)
+            known = fold.trained(labels.values[:, :, i])
             known = known[np.isfinite(known)]
             if not len(known):
                 raise self._refused(fold, f"its training range has no return over {h} bars", "at least one")
-            low, high = np.quantile(known, [(1 - self.flat) / 2, (1 + self.flat) / 2])
-            which = (returns > high) * 1.0 - (returns < low) * 1.0
-            classes[:, :, i] = np.where(np.isfinite(returns), which, np.nan)
-            here = np.unique(fold.trained(classes)[:, :, i])
+            learnt[i] = np.quantile(known, [(1 - self.flat) / 2, (1 + self.flat) / 2])
+        classes = self.as_learnt(labels, learnt)
+        for i, h in enumerate(labels.horizons):
+            here = np.unique(fold.trained(classes.values)[:, :, i])
             absent = [name for value, name in NAMES.items() if value not in here]
             if absent:
+                low, high = learnt[i]
                 what = f"no return over {h} bars of its training range is {absent[0]} ({low:.3g} to {high:.3g} is flat)"
                 raise self._refused(fold, what, "all three classes there")
-        return replace(labels, values=classes)
+        return classes
+
+    def as_learnt(self, labels: Labels, learnt: np.ndarray) -> Labels:
+        """The classes by a fold's thresholds ``learnt`` (H, 2), below and above what is flat, of any bars' returns.
+
+        Raises
+        ------
+        DataError
+            There is no such pair for each horizon.
+        """
+        if learnt.shape != (len(self.horizons), 2):
+            raise DataError(
+                f"what its labels took from the training range has the shape {learnt.shape}",
+                where="target direction",
+                expected=f"two thresholds for each of {len(self.horizons)} horizons",
+                next_step="Use the recipe that is saved with the bundle.",
+            )
+        returns, low, high = labels.values, learnt[:, 0], learnt[:, 1]
+        which = (returns > high) * 1.0 - (returns < low) * 1.0
+        return replace(labels, values=np.where(np.isfinite(returns), which, np.nan), learnt=learnt)
 
     def _refused(self, fold: Fold, what: str, expected: str) -> DataError:
         return DataError(

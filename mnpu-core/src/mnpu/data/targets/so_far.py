@@ -28,12 +28,12 @@ def lookback_of(target: object, name: str) -> int:
 
     ``name`` is what the recipe calls it.
     """
-    if hasattr(target, "for_fold"):
+    if hasattr(target, "for_fold") and not hasattr(target, "as_learnt"):
         raise ConfigError(
             f"labels of {name} depend on a whole training range",
             where="target",
-            expected="labels that follow from the bars around their decision, to be computed as bars arrive",
-            next_step="Take another target, or model.calibration: {use: split}.",
+            expected="a method as_learnt(labels, learnt), to compute them as bars arrive by what a bundle keeps of it",
+            next_step="Add it to the target, or set model.calibration: {use: split}.",
         )
     lookback = getattr(target, "lookback", None)
     if lookback is None:

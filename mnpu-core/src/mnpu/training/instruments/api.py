@@ -66,7 +66,7 @@ class Moment:
     network : Network
     training, validation : Windows
     batch_size : int
-        Windows of a step.
+        Windows of a step, as it is taken: fewer than the recipe asks for where there are too few.
     epoch, step : int
         Epochs and steps that have begun, from 1; 0 before the first.
     steps_per_epoch : int

@@ -84,7 +84,7 @@ class Recorder(Callback):
             network=loop.network,
             training=loop.training.windows,
             validation=loop.validation.windows,
-            batch_size=loop.settings.batch_size * loop.settings.accumulate,
+            batch_size=loop.training.of_step,
             steps_per_epoch=loop.training.steps,
             seed=self.seed,
             epoch=loop.epoch,

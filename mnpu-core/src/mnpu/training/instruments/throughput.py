@@ -28,7 +28,7 @@ class Throughput(Instrument):
         """Read the clock."""
         seconds = max(time.perf_counter() - self._since, 1e-9)
         steps, self._steps = moment.step - self._steps, moment.step
-        windows = steps * min(moment.batch_size, len(moment.training))
+        windows = steps * moment.batch_size
         return (Reading("windows_per_second", windows / seconds), Reading("step_seconds", seconds / max(steps, 1)))
 
     def resume(self) -> None:
