@@ -341,13 +341,16 @@ def test_texts_of_one_moment_are_told_apart_and_repeats_are_present(bring):
 def test_corporate_actions_take_effect_at_the_open(bring):
     outcome = bring(
         "ex_date,symbol,ratio,announced\n2024-03-11,AAA,2,2024-03-01\n2024-03-11,ZZZ,2,2024-03-01\n"
-        "2024-03-10,AAA,2,2024-03-01\n2024-03-11,AAA,0,2024-03-01\n",
+        "2024-03-10,AAA,2,2024-03-01\n2024-03-11,AAA,0,2024-03-01\n"
+        "2024-03-12,AAA,3,2024-03-12\n2024-03-13,AAA,4,2024-03-14\n",
         *("table: corporate_actions", "dataset: mine", "kind: split", "knowledge: {column: announced, zone: UTC}"),
         first=PRICES,
     )
     assert outcome.reasons == {"orphan": 1, "calendar": 1, "price": 1}
     assert rows(bring.store, "SELECT event_time, knowledge_time, ratio, amount FROM corporate_actions") == [
-        (at("2024-03-11 13:30"), at("2024-03-01 23:59:59"), 2.0, None)
+        (at("2024-03-11 13:30"), at("2024-03-01 23:59:59"), 2.0, None),
+        (at("2024-03-12 13:30"), at("2024-03-12 13:30"), 3.0, None),  # on the day itself: as it takes effect
+        (at("2024-03-13 13:30"), at("2024-03-14 23:59:59"), 4.0, None),
     ]
     with pytest.raises(DataError, match="no dataset 'other'"):
         bring("date,symbol,amount\n", "table: corporate_actions", "dataset: other", "kind: dividend")

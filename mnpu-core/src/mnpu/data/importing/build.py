@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from mnpu.data.clock import DAY_NS
 from mnpu.data.importing.clocks import (
     NO_TIME,
     bar_close,
@@ -243,6 +244,9 @@ def _actions(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
     verdict.refuse(split & ~(ratio > 0), "price", "a split without a positive ratio")
     verdict.refuse(dividend & ~(amount >= 0), "price", "a dividend without an amount")
     known, basis = _scheduled(chunk, c, event, verdict)
+    # What is announced on the day itself is known as it takes effect: nobody trades at the new price unaware.
+    of_its_day = _known_by_date(chunk, c) & (event <= known) & (known - event < DAY_NS)
+    known = np.where(of_its_day, event, known)
     fixed = {"dataset": name, "source": c.entry.source or c.path.name}
     columns = {"ratio": np.where(split, ratio, np.nan), "amount": np.where(dividend, amount, np.nan)}
     scopes, code = _pairs(symbol, _labels(chunk, c))
@@ -259,6 +263,12 @@ def _actions(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
         verdict,
         extra=kind,
     )
+
+
+def _known_by_date(chunk: Chunk, c: Context) -> np.ndarray:
+    """Whose recorded moment of knowledge is a date without a time of day, (N,)."""
+    column = c.knowledge if c.entry.knowledge is None else c.entry.knowledge.column
+    return dates_alone(chunk.columns[column]) if column else np.zeros(len(chunk), dtype=bool)
 
 
 def _labels(chunk: Chunk, c: Context) -> Names:
