@@ -494,6 +494,13 @@ def test_a_market_that_never_closes_has_one_name_and_a_date_before_every_calenda
         (("scale: 0",), "imports.0.scale has a factor of 0"),
         (("scale: {clsoe: 2}",), "Did you mean 'close'"),
         (("csv: {header: [date, symbol, close, date]}",), "names 'date' twice"),
+        (
+            ("period: month",),
+            "imports.0.period says nothing in a table of prices, expected it in a table of obs",
+        ),
+        (("wide: {rate: close}",), "imports.0.wide says nothing in a table of prices"),
+        (("kind: split",), "expected it in a table of corporate_actions. Remove it."),
+        (("knowledge: {lead: 7d}",), "imports.0.knowledge.lead says nothing in a table of prices"),
     ],
 )
 def test_a_mapping_that_no_file_could_fit_is_refused_where_it_says_so(bring, lines, words):
