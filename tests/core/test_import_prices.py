@@ -484,6 +484,31 @@ def test_a_market_that_never_closes_has_one_name_and_a_date_before_every_calenda
 
 
 @pytest.mark.parametrize(
+    ("calendar", "stamps", "closes"),
+    [
+        # A session of Tokyo begins on the day before in UTC: read there, Tuesday's bar would be known on Monday.
+        ("XTKS", ("2024-03-12 00:00+09:00", "2024-03-13 00:00+09:00"), ("2024-03-12 06:00", "2024-03-13 06:00")),
+        # Summer time has begun between the two.
+        ("XLON", ("2024-03-28 00:00+00:00", "2024-04-02 00:00+01:00"), ("2024-03-28 16:30", "2024-04-02 15:30")),
+        ("XNYS", ("2024-03-08 20:00-05:00", "2024-03-11 20:00-04:00"), ("2024-03-08 21:00", "2024-03-11 20:00")),
+    ],
+)
+@pytest.mark.parametrize("written", ["text", "zone"])
+def test_a_session_is_the_date_that_is_written_whatever_its_zone(bring, calendar, stamps, closes, written):
+    zone = {"XTKS": "Asia/Tokyo", "XLON": "Europe/London", "XNYS": "America/New_York"}[calendar]
+    dataset, name = DATASET.replace("XNYS", calendar), "file.csv"
+    content: str | bytes = "date,symbol,close\n" + "".join(f"{stamp},AAA,1\n" for stamp in stamps)
+    if written == "zone":
+        times = pd.DatetimeIndex([pd.Timestamp(stamp).tz_convert(zone) for stamp in stamps])
+        sink, name = io.BytesIO(), "file.parquet"
+        pd.DataFrame({"date": times, "symbol": "AAA", "close": 1.0}).to_parquet(sink)
+        content = sink.getvalue()
+    assert bring(content, dataset=dataset, name=name).n_taken == 2
+    known = rows(bring.store, "SELECT knowledge_time FROM prices ORDER BY 1")
+    assert [int(at) for (at,) in known] == [pd.Timestamp(close).value for close in closes]
+
+
+@pytest.mark.parametrize(
     ("lines", "words"),
     [
         (("symbol_from_file: '[a-z]+'",), "expected a regular expression with a group"),

@@ -147,6 +147,24 @@ def test_a_date_is_no_instant_from_which_a_lag_could_count(bring):
     assert (outcome.n_taken, outcome.reasons) == (1, {})
 
 
+@pytest.mark.parametrize(
+    "cells",
+    [
+        "2024-03-01 00:00+09:00",
+        "2024-03-01T00:00:00+0900",
+        "2024-03-01 00:00:00.000 +09:00",
+    ],
+)
+def test_a_time_names_the_date_that_is_written_whatever_its_zone(bring, cells):
+    """The first instant of March in Tokyo is in February in UTC, and stands for March."""
+    style = "time: {format: '%Y-%m-%d %H:%M:%S.%f %z'}" if " +" in cells else "time: {zone: UTC}"
+    bring(
+        f"date,series,value\n{cells},x,1\n",
+        *("table: observations", "period: month", SERIES, "knowledge: {lag: {}}", style),
+    )
+    assert rows(bring.store, "SELECT event_time FROM observations") == [(at("2024-03-31 23:59:59"),)]
+
+
 def test_rows_with_neither_a_moment_nor_a_rule_are_unknown(bring):
     outcome = bring(
         "date,series,value,available_at\n2024-01-01,a,1,2024-02-03T00:00Z\n2024-01-01,b,2,\n",

@@ -423,7 +423,8 @@ def _side_clocks(
     for own, codes in groups.values():
         rows = np.flatnonzero(np.isin(series.code, codes))
         whole = len(rows) == n
-        some = Instants(times.ns[rows], times.bad[rows], times.missing[rows], times.aware)
+        wall = None if times.wall is None else times.wall[rows]
+        some = Instants(times.ns[rows], times.bad[rows], times.missing[rows], times.aware, wall)
         said = (own and own.period) or spec.period
         period = said or c.entry.period
         ends = (own and own.day_ends) or spec.day_ends or c.entry.day_ends

@@ -101,9 +101,10 @@ def recorded(column: pa.Array, zone: str | None, *, where: str) -> tuple[Instant
 
 
 def dates_of(times: Instants) -> np.ndarray:
-    """The date that each time names, datetime64[D]; 1970-01-01 where there is none."""
+    """The date that each time names, as it is written, datetime64[D]; 1970-01-01 where there is none."""
     usable = ~(times.bad | times.missing)
-    return (np.where(usable, times.ns, 0) // DAY_NS).astype("datetime64[D]")
+    shown = times.ns if times.wall is None else times.wall
+    return (np.where(usable, shown, 0) // DAY_NS).astype("datetime64[D]")
 
 
 def bar_close(times: Instants, spec: DatasetSpec, zone: str | None, *, where: str) -> np.ndarray:
