@@ -508,6 +508,16 @@ def test_a_session_is_the_date_that_is_written_whatever_its_zone(bring, calendar
     assert [int(at) for (at,) in known] == [pd.Timestamp(close).value for close in closes]
 
 
+def test_a_time_of_day_in_the_session_of_another_date_is_refused(bring):
+    """Midnight of the 12th in Tokyo, written in UTC, would be read as the 11th."""
+    text = "date,symbol,close\n2024-03-11T15:00Z,AAA,1\n2024-03-12T06:00Z,AAA,2\n2024-03-13T00:00Z,AAA,3\n"
+    outcome = bring(text, dataset=DATASET.replace("XNYS", "XTKS"))
+    assert outcome.reasons == {"time": 1}
+    assert "its date is one, and the session of its instant another" in outcome.quarantine.read_text()
+    known = [pd.Timestamp(at, tz="UTC") for (at,) in rows(bring.store, "SELECT knowledge_time FROM prices ORDER BY 1")]
+    assert known == [pd.Timestamp("2024-03-12 06:00", tz="UTC"), pd.Timestamp("2024-03-13 06:00", tz="UTC")]
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [

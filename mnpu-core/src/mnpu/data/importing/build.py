@@ -19,6 +19,7 @@ from mnpu.data.importing.clocks import (
     event_times,
     lagged,
     localised,
+    of_two_sessions,
     recorded,
     session_open,
 )
@@ -90,7 +91,9 @@ def _prices(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
     symbol = _symbols(chunk, c, verdict, needed=True)
     times = times_of(chunk, c, verdict)
     event = bar_close(times, spec, c.entry.time.zone, where=c.where)
-    if spec.stamp != "session_date" and (event == NO_TIME).any():
+    if spec.stamp == "session_date":
+        verdict.refuse(of_two_sessions(times, spec.calendar), "time", TWO)
+    elif (event == NO_TIME).any():
         _placed(localised(times, c.entry.time.zone, where=c.where, key="time"), verdict)
     verdict.refuse(event == NO_TIME, "calendar", f"no bar of calendar {spec.calendar} ends then")
     shape = SHAPES["prices"]
@@ -305,6 +308,7 @@ def _universe(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
 UNKNOWN = "when it became known is unknown: neither a moment nor a rule"
 FUTURE = "it says that it becomes known in the future"
+TWO = "its date is one, and the session of its instant another; write the date of its session alone"
 DATE = "it is a date, and nothing says what it stands for; say period: day (or instant, for its first moment)"
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "lag_in_words",
     "lagged",
     "localised",
+    "of_two_sessions",
     "recorded",
     "session_open",
 ]
@@ -105,6 +106,19 @@ def dates_of(times: Instants) -> np.ndarray:
     usable = ~(times.bad | times.missing)
     shown = times.ns if times.wall is None else times.wall
     return (np.where(usable, shown, 0) // DAY_NS).astype("datetime64[D]")
+
+
+def of_two_sessions(times: Instants, calendar: str) -> np.ndarray:
+    """Which times with a zone, (N,), name one date and lie in the session of another; midnight is a date alone."""
+    shown = times.ns if times.wall is None else times.wall
+    found = np.zeros(len(shown), dtype=bool)
+    rows = np.flatnonzero(~(times.bad | times.missing) & (shown % DAY_NS != 0) & times.aware)
+    if not len(rows):
+        return found
+    market, dates = get_calendar(calendar), dates_of(times)
+    rows = rows[closes(market, dates[rows]) != NO_TIME]
+    found[rows] = market.sessions(from_ns(times.ns[rows])) != dates[rows]
+    return found
 
 
 def bar_close(times: Instants, spec: DatasetSpec, zone: str | None, *, where: str) -> np.ndarray:
