@@ -112,7 +112,9 @@ def of_two_sessions(times: Instants, calendar: str) -> np.ndarray:
     """Which times with a zone, (N,), name one date and lie in the session of another; midnight is a date alone."""
     shown = times.ns if times.wall is None else times.wall
     found = np.zeros(len(shown), dtype=bool)
-    rows = np.flatnonzero(~(times.bad | times.missing) & (shown % DAY_NS != 0) & times.aware)
+    if not times.aware:
+        return found
+    rows = np.flatnonzero(~(times.bad | times.missing) & (shown % DAY_NS != 0))
     if not len(rows):
         return found
     market, dates = get_calendar(calendar), dates_of(times)
