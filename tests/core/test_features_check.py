@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import sys
@@ -13,6 +14,7 @@ from click.testing import CliRunner, Result
 
 from mnpu.cli import cli
 from mnpu.errors import MnpuError
+from mnpu.testing.features import laws
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "feature-in-a-minute.md"
 
@@ -22,7 +24,7 @@ def as_it_was() -> Iterator[None]:
     path, modules = list(sys.path), set(sys.modules)
     yield
     sys.path[:] = path
-    for name in {"reversal", "peeks", "some", "beside_it"} - modules:
+    for name in {"reversal", "peeks", "some", "some.beside_it", "beside_it"} - modules:
         sys.modules.pop(name, None)
 
 
@@ -75,6 +77,82 @@ def test_what_cannot_be_checked_says_why(tmp_path: Path, text: str | None, code:
     raised = check(file).exception
     assert isinstance(raised, MnpuError)
     assert (raised.exit_code, message in str(raised)) == (code, True), str(raised)
+
+
+SCALED_ONCE = """
+import numpy as np
+from mnpu import View, feature
+{begin}
+@feature(fields=("close",), scale_free=False, unit="deviations")
+def scaled(view: View) -> np.ndarray:
+    \"\"\"Close by what the first panel was like.\"\"\"
+    if not FITTED:
+        FITTED.extend([np.nanmean(view["close"]), np.nanstd(view["close"])])
+    mean, deviation = FITTED
+    return (view["close"] - mean) / deviation
+
+
+@feature(fields=("close",), scale_free=False, unit="currency")
+def honest(view: View) -> np.ndarray:
+    \"\"\"Close.\"\"\"
+    return view["close"] * 1.0
+"""
+
+
+@pytest.mark.parametrize("begin", ["FITTED = []\n", "from some.beside_it import FITTED\n"])
+def test_a_scaler_that_is_fitted_once_and_kept_knows_the_future(tmp_path: Path, begin: str) -> None:
+    """Every other law holds: whatever the future is replaced by later, the scaler is that of the first data."""
+    package = tmp_path / "some"
+    package.mkdir()
+    (package / "beside_it.py").write_text("FITTED = []\n", encoding="utf-8")
+    (package / "__init__.py").write_text(SCALED_ONCE.format(begin=begin), encoding="utf-8")
+    sys.path.insert(0, str(tmp_path))
+    outcomes = laws(importlib.import_module("some"))
+    failed = {outcome.law: outcome.detail for outcome in outcomes if not outcome.passed}
+    assert list(failed) == ["scaled: answers to its data"]
+    assert (
+        "remembers the first data that it saw, with its future: some.scaled: " in failed["scaled: answers to its data"]
+    )
+    assert sys.modules["some"].FITTED  # what was imported before is there again
+
+
+def test_a_file_is_held_to_what_it_remembers(tmp_path: Path) -> None:
+    file = tmp_path / "some.py"
+    file.write_text(SCALED_ONCE.format(begin="FITTED = []\n"), encoding="utf-8")
+    done = check(file)
+    assert done.exit_code == 1
+    assert "FAILED  scaled: answers to its data" in done.output
+    assert done.output.count("FAILED") == 1
+
+
+FAILING = """
+import sys
+from mnpu import View, feature
+
+@feature(fields=("close",), {said})
+def some(view: View, *, window: int = 3):
+    \"\"\"Close.\"\"\"
+    {begin}
+    return view["close"] / view["close"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "begin", "told"),
+    [
+        ('warmup=lambda p: p["windw"]', "", "some[window=3]: @feature(warmup=...) raised KeyError: 'windw'"),
+        ("memory=lambda p: p.nothing", "", "@feature(memory=...) raised AttributeError"),
+        ('series=lambda p: 1 / 0, unit="x"', "", "@feature(series=...) raised ZeroDivisionError"),
+        ("warmup=1", "sys.exit(0)", "feature some.some[window=3] of local: raised SystemExit: 0"),
+    ],
+)
+def test_what_fails_in_a_feature_is_its_failure_and_is_named(tmp_path: Path, said: str, begin: str, told: str) -> None:
+    file = tmp_path / "some.py"
+    file.write_text(FAILING.format(said=said, begin=begin or "pass"), encoding="utf-8")
+    done = check(file)
+    assert done.exit_code == 1
+    assert told in done.output
+    assert done.output.endswith("Not all laws hold.\n")
 
 
 def test_what_stands_beside_a_file_is_found(tmp_path: Path) -> None:

@@ -268,6 +268,15 @@ def test_nearby_cuts_hold_every_weekday_and_the_eve_of_a_split(seed: int) -> Non
     assert max(cuts) < 290
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_nearby_cuts_hold_the_ends_of_years(seed: int) -> None:
+    panel = synthetic_panel(np.random.default_rng(0), bars=800)
+    year = panel.sessions.astype("datetime64[Y]")
+    ends = np.flatnonzero(year[1:] != year[:-1])
+    assert len(ends) == 3
+    assert set(ends) <= set(choose_nearby(panel, warmup=20, random=0, rng=np.random.default_rng(seed)))
+
+
 def test_a_panel_without_room_has_no_nearby_cut(rng: np.random.Generator) -> None:
     panel = synthetic_panel(rng, bars=4)
     assert set(choose_nearby(panel, warmup=9, random=9, rng=rng)) <= {0, 1, 2}

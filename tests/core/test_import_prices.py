@@ -484,6 +484,41 @@ def test_a_market_that_never_closes_has_one_name_and_a_date_before_every_calenda
 
 
 @pytest.mark.parametrize(
+    ("calendar", "stamps", "closes"),
+    [
+        # A session of Tokyo begins on the day before in UTC: read there, Tuesday's bar would be known on Monday.
+        ("XTKS", ("2024-03-12 00:00+09:00", "2024-03-13 00:00+09:00"), ("2024-03-12 06:00", "2024-03-13 06:00")),
+        # Summer time has begun between the two.
+        ("XLON", ("2024-03-28 00:00+00:00", "2024-04-02 00:00+01:00"), ("2024-03-28 16:30", "2024-04-02 15:30")),
+        ("XNYS", ("2024-03-08 20:00-05:00", "2024-03-11 20:00-04:00"), ("2024-03-08 21:00", "2024-03-11 20:00")),
+    ],
+)
+@pytest.mark.parametrize("written", ["text", "zone"])
+def test_a_session_is_the_date_that_is_written_whatever_its_zone(bring, calendar, stamps, closes, written):
+    zone = {"XTKS": "Asia/Tokyo", "XLON": "Europe/London", "XNYS": "America/New_York"}[calendar]
+    dataset, name = DATASET.replace("XNYS", calendar), "file.csv"
+    content: str | bytes = "date,symbol,close\n" + "".join(f"{stamp},AAA,1\n" for stamp in stamps)
+    if written == "zone":
+        times = pd.DatetimeIndex([pd.Timestamp(stamp).tz_convert(zone) for stamp in stamps])
+        sink, name = io.BytesIO(), "file.parquet"
+        pd.DataFrame({"date": times, "symbol": "AAA", "close": 1.0}).to_parquet(sink)
+        content = sink.getvalue()
+    assert bring(content, dataset=dataset, name=name).n_taken == 2
+    known = rows(bring.store, "SELECT knowledge_time FROM prices ORDER BY 1")
+    assert [int(at) for (at,) in known] == [pd.Timestamp(close).value for close in closes]
+
+
+def test_a_time_of_day_in_the_session_of_another_date_is_refused(bring):
+    """Midnight of the 12th in Tokyo, written in UTC, would be read as the 11th."""
+    text = "date,symbol,close\n2024-03-11T15:00Z,AAA,1\n2024-03-12T06:00Z,AAA,2\n2024-03-13T00:00Z,AAA,3\n"
+    outcome = bring(text, dataset=DATASET.replace("XNYS", "XTKS"))
+    assert outcome.reasons == {"time": 1}
+    assert "its date is one, and the session of its instant another" in outcome.quarantine.read_text()
+    known = [pd.Timestamp(at, tz="UTC") for (at,) in rows(bring.store, "SELECT knowledge_time FROM prices ORDER BY 1")]
+    assert known == [pd.Timestamp("2024-03-12 06:00", tz="UTC"), pd.Timestamp("2024-03-13 06:00", tz="UTC")]
+
+
+@pytest.mark.parametrize(
     ("lines", "words"),
     [
         (("symbol_from_file: '[a-z]+'",), "expected a regular expression with a group"),
@@ -494,6 +529,13 @@ def test_a_market_that_never_closes_has_one_name_and_a_date_before_every_calenda
         (("scale: 0",), "imports.0.scale has a factor of 0"),
         (("scale: {clsoe: 2}",), "Did you mean 'close'"),
         (("csv: {header: [date, symbol, close, date]}",), "names 'date' twice"),
+        (
+            ("period: month",),
+            "imports.0.period says nothing in a table of prices, expected it in a table of obs",
+        ),
+        (("wide: {rate: close}",), "imports.0.wide says nothing in a table of prices"),
+        (("kind: split",), "expected it in a table of corporate_actions. Remove it."),
+        (("knowledge: {lead: 7d}",), "imports.0.knowledge.lead says nothing in a table of prices"),
     ],
 )
 def test_a_mapping_that_no_file_could_fit_is_refused_where_it_says_so(bring, lines, words):

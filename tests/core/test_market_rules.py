@@ -130,6 +130,22 @@ def test_a_split_is_a_jump_unless_it_is_recorded(frame):
     assert set(by_rule(jumps.Jumps().check(halved, Context(actions={"DD": wrong})))) == {jumps.JUMP.text}
 
 
+def test_a_split_that_is_known_after_its_first_bar_is_late(frame):
+    halved = to_rows(scaled(frame, "DD", slice(150, None), 0.5))
+    closes = session_closes("2015-01-02", 300)
+    event = closes[150].value - 6 * 3_600_000_000_000
+
+    def found(*known):
+        split = Actions(np.full(len(known), event), np.full(len(known), 2.0), np.array([at.value for at in known]))
+        return by_rule(jumps.Jumps().check(halved, Context(actions={"DD": split})))
+
+    assert found(closes[150]) == {}  # what becomes known at the close is known to it
+    assert found(closes[140], closes[155]) == {}  # a correction of what was known in time
+    late = found(closes[153])[jumps.LATE_SPLIT.text]
+    assert late.count == 1
+    assert f"DD on {closes[150]:%Y-%m-%d %H:%M} is the first of 3 bars after a split that was known on" in late.sample
+
+
 def test_a_seven_for_one_split_that_nobody_recorded_is_an_error(frame):
     found = by_rule(jumps.Jumps().check(to_rows(scaled(frame, "DD", slice(150, None), 1 / 7)), Context()))
     assert {f.severity for f in found.values()} == {"error"}

@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from mnpu.commands._data_leaks import leaks
+from mnpu.errors import DataError
 from mnpu.plugins.registry import Registry
 
 from . import peeking
@@ -50,6 +51,22 @@ def file(tmp_path: Path, demo_store: Path):
 def test_honest_features_pass_without_training_anything(file) -> None:
     done = CliRunner().invoke(leaks, [file()])
     assert (done.exit_code, done.stdout) == (0, "No feature of 3 sees the future on 588 bars.\n")
+
+
+@pytest.mark.parametrize(
+    ("use", "why"),
+    [
+        ("price.log_return, window: 5000", "too short a history"),  # a column of nothing sees nothing
+        ("price.log_price", "are adjusted"),
+    ],
+)
+def test_what_a_run_would_refuse_is_not_said_to_be_honest(file, use: str, why: str) -> None:
+    path = Path(file(f"  - {{use: {use}}}"))
+    if why == "are adjusted":
+        text = path.read_text().replace("us_ohlcv_daily", "us_adjclose_daily").replace("IBM, MSFT, GOOG", "JNJ, WMT")
+        path.write_text(text.replace("  - {use: price.volume_zscore}\n", ""))
+    with pytest.raises(DataError, match=why):
+        CliRunner().invoke(leaks, [str(path)], catch_exceptions=False)
 
 
 def test_a_leak_is_named_and_exits_4(file, monkeypatch: pytest.MonkeyPatch) -> None:

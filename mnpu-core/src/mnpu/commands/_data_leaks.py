@@ -22,12 +22,13 @@ def leaks(file: Path, overlays: tuple[Path, ...], sets: tuple[str, ...], as_json
     """Look for the future in the features of the pipeline that FILE declares.
 
     Replaces the future, cuts it off, rewrites later vintages and delays publications; no feature may notice. Nothing
-    is trained. Exits 4 where one does.
+    is trained. Exits 4 where one does, and 3 where a run would refuse the features or their data.
     """
     from mnpu import pipeline
     from mnpu.assembly import store_path
     from mnpu.config.load import load_config
     from mnpu.config.locked import data_in_sight
+    from mnpu.features.compute import compute
     from mnpu.features.examination import LAWS, examine
     from mnpu.features.plan import plan
     from mnpu.plugins.registry import Registry
@@ -38,6 +39,7 @@ def leaks(file: Path, overlays: tuple[Path, ...], sets: tuple[str, ...], as_json
     planned = plan(loaded.pipeline.features, Registry.discover())
     data = data_in_sight(loaded.pipeline.split, loaded.pipeline.data)
     panel, side = pipeline.read(data, store_path(data.store, loaded.path.parent), planned, progress)
+    compute(planned, panel, side)  # what a run would refuse, such as a column without a value, is not said to be honest
     with progress.stage(f"holding {len(planned)} features to {len(LAWS)} laws"):
         found = examine(planned, panel, side, seed=loaded.pipeline.seed)
     emit(as_json, _payload(found, LAWS), lambda: _print(found, len(panel.times)))

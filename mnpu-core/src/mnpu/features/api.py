@@ -31,7 +31,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 import numpy as np
 import pandas as pd
 
-from mnpu.errors import ConfigError, PluginError
+from mnpu.errors import ConfigError, MnpuError, PluginError
 from mnpu.features.memo import Memo
 from mnpu.features.view import View, Vintage
 
@@ -68,22 +68,37 @@ class FeatureMeta:
 
     def series_for(self, params: Params) -> tuple[str, ...]:
         """The side series that are read with these parameters."""
-        return tuple(self.series(params)) if callable(self.series) else self.series
+        return tuple(_asked("series", self.series, params)) if callable(self.series) else self.series
 
     def warmup_for(self, params: Params) -> int:
         """The bars that are looked back over with these parameters, the present one included."""
-        return _whole("warmup", self.warmup(params) if callable(self.warmup) else self.warmup, 1)
+        return _whole("warmup", _asked("warmup", self.warmup, params), 1)
 
     def memory_for(self, params: Params) -> Memory:
         """How much side data the newest value depends on with these parameters, see :func:`feature`."""
-        memory = self.memory(params) if callable(self.memory) else self.memory
+        memory: Any = _asked("memory", self.memory, params)
         if memory is None or (isinstance(memory, pd.Timedelta) and memory > pd.Timedelta(0)):
             return memory
         return _whole("memory", memory, 1)
 
     def state_for(self, params: Params) -> int:
         """The numbers that are carried from bar to bar for each symbol with these parameters."""
-        return _whole("state", self.state(params) if callable(self.state) else self.state, 0)
+        return _whole("state", _asked("state", self.state, params), 0)
+
+
+def _asked(name: str, told: Any, params: Params) -> Any:
+    """What was said of a feature, with these parameters; PluginError where the function that tells it fails."""
+    if not callable(told):
+        return told
+    try:
+        return told(params)
+    except MnpuError:  # it refuses the parameters, and says why
+        raise
+    except Exception as error:  # code of a plugin: whatever it raises is its failure, not the user's
+        raise PluginError(
+            f"@feature({name}=...) raised {type(error).__name__}: {error}",
+            expected=f"a function of the parameters, which are {', '.join(params) or 'none'}",
+        ) from error
 
 
 def _whole(name: str, number: Any, least: int) -> int:

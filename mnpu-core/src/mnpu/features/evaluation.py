@@ -301,7 +301,7 @@ def by_kernel(kernel: Kernel, columns: Sequence[PlannedFeature], view: View, out
             kernel(view, asked, out)
     except MnpuError:
         raise
-    except Exception as error:  # code of a plugin: whatever it raises is its failure, not the user's
+    except (Exception, SystemExit) as error:  # code of a plugin: whatever it raises is its failure, not the user's
         raise _raised(columns[0], error) from error
 
 
@@ -330,7 +330,7 @@ def of_view(column: PlannedFeature, view: View) -> np.ndarray:
         values = returned if type(returned) is np.ndarray else np.asarray(returned)
     except MnpuError:
         raise
-    except Exception as error:  # code of a plugin: whatever it raises is its failure, not the user's
+    except (Exception, SystemExit) as error:  # code of a plugin: whatever it raises is its failure, not the user's
         raise _raised(column, error) from error
     expected = shape if spec.scope == "symbol" else shape[:1]
     masked = "masked " if isinstance(returned, np.ma.MaskedArray) else ""  # what it hides would be seen
@@ -343,7 +343,7 @@ def of_view(column: PlannedFeature, view: View) -> np.ndarray:
     return values[first:] if spec.scope == "symbol" else values[first:, None]
 
 
-def _raised(column: PlannedFeature, error: Exception) -> PluginError:
+def _raised(column: PlannedFeature, error: BaseException) -> PluginError:
     return PluginError(f"raised {type(error).__name__}: {error}", where=f"feature {column.name} of {column.dist}")
 
 

@@ -219,9 +219,9 @@ def choose_nearby(
 ) -> tuple[int, ...]:
     """Rows to ask :func:`nearby` about, after ``warmup`` bars where there are as many.
 
-    Three of every weekday, hour and last bar of a month; the eve of the largest move of a price or a volume, for up
-    to two dozen pairs of a symbol and a field; and ``random`` others. ``rows`` is the half-open range to choose
-    from, by default all.
+    Three of every weekday, hour, last bar of a month and last bar of a year; the eve of the largest move of a price or
+    a volume, for up to two dozen pairs of a symbol and a field; and ``random`` others. ``rows`` is the half-open range
+    to choose from, by default all.
     """
     first, stop = rows or (0, len(panel.times))
     stop = min(stop, len(panel.times) - 1)  # the last bar has no future
@@ -237,6 +237,8 @@ def choose_nearby(
         for value in np.unique(kind):
             alike = inside[kind == value]
             chosen.append(rng.choice(alike, size=min(OF_EACH, len(alike)), replace=False))
+    years_ends = inside[np.diff(month // 12)[inside] != 0]  # too few to be met among the ends of months
+    chosen.append(rng.choice(years_ends, size=min(OF_EACH, len(years_ends)), replace=False))
     eves = _before_large_moves(panel, first, stop)
     chosen.append(rng.permutation(eves)[:EVES])
     return tuple(np.unique(np.concatenate(chosen)).astype(int).tolist())

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from mnpu.errors import ConfigError
+from mnpu.errors import ConfigError, PluginError
 from mnpu.features.api import FeatureMeta, meta_of
 from mnpu.features.prose import reference_of
 from mnpu.features.select import Sources, Use, chosen, features_of
@@ -200,6 +200,8 @@ def _spec(
         state, _ = meta.state_for(params), meta.memory_for(params)
     except ConfigError as error:  # parameters that do not go together: say where they were given
         raise ConfigError(error.what, where=where or column, expected=error.expected) from error
+    except PluginError as error:
+        raise PluginError(error.what, where=f"feature {column}", expected=error.expected) from error
     description, reference = _told(function)
     return FeatureSpec(
         name=column,

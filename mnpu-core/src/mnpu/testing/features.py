@@ -8,9 +8,9 @@ for by itself; one that writes into its input is asked alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from types import ModuleType
 from typing import Any
 
@@ -20,10 +20,20 @@ from mnpu.errors import ConfigError, MnpuError
 from mnpu.features.api import View
 from mnpu.features.coarse import CoarseView
 from mnpu.features.compute import evaluate, scale_changes
-from mnpu.features.leaks import Leak, choose_cuts, future_perturbation, remembered, truncation
+from mnpu.features.leaks import (
+    Leak,
+    choose_cuts,
+    compare,
+    future_perturbation,
+    identical,
+    remembered,
+    truncation,
+    with_noise_after,
+)
 from mnpu.features.plan import PlannedFeature, features_of, model_of, plan_function, series_needed
 from mnpu.features.vintages import choose_eves, later_vintages, shifted_knowledge
 from mnpu.testing import LawOutcome
+from mnpu.testing.afresh import functions_afresh
 from mnpu.testing.streaming import REMARKS, STREAMING
 from mnpu.testing.synthetic import BARS, synthetic_panel, synthetic_side
 from mnpu.types import Panel, SideTable
@@ -97,7 +107,7 @@ def laws(module: ModuleType, *, seed: int = 0) -> list[LawOutcome]:
             columns[name] = plan_function(function, {}, source=module.__name__.rpartition(".")[2])
         except MnpuError as error:
             broken[name] = LawOutcome(f"{name}: works with its defaults", False, str(error))
-    wrong = _tried([column for some in columns.values() for column in some], seed)
+    wrong = _tried([column for some in columns.values() for column in some], seed, module)
     outcomes = []
     for name in functions:
         outcomes += [broken[name]] if name in broken else []
@@ -110,12 +120,15 @@ def _outcome(name: str, law: str, detail: str) -> LawOutcome:
     return LawOutcome(f"{name}: {law}", not detail or law in REMARKS, detail)
 
 
-def _tried(columns: Sequence[PlannedFeature], seed: int) -> dict[str, Wrong]:
+def _tried(columns: Sequence[PlannedFeature], seed: int, module: ModuleType) -> dict[str, Wrong]:
     """What is wrong with the columns, by law."""
     wrong: dict[str, Wrong] = {law: {} for law in LAWS}
     for market in _markets(columns, seed):
         for law, check in LAWS.items():
             wrong[law] |= _checked(check, market)
+        told = wrong["does not see the future"].keys() | wrong["is deterministic"].keys()
+        honest = market.only([column for column in market.columns if column.name not in told])
+        wrong["answers to its data"] |= _checked(partial(_first_sight, module=module), honest)
     return wrong
 
 
@@ -355,6 +368,23 @@ def _input_kept(market: Market) -> Wrong:
 def _answers(market: Market) -> Wrong:
     deaf = remembered(market.columns, market.panel, market.side, rng=market.rng)
     return dict.fromkeys(deaf, "gives the same values when all data that it reads is replaced")
+
+
+def _first_sight(market: Market, *, module: ModuleType) -> Wrong:
+    """Values are those of a process that saw another future first, unless something is remembered between calls.
+
+    A part of ``answers to its data`` that asks functions of a module imported anew, each group of columns its own.
+    """
+    functions: Mapping[str, Callable[..., np.ndarray]] = functions_afresh(module)
+    asked = [f for f, column in enumerate(market.columns) if column.spec.function in functions]
+    if not asked:
+        return {}
+    cut = market.panel.shape[0] // 2
+    future = with_noise_after(market.panel, market.side, cut, market.rng)
+    fresh = [replace(market.columns[f], function=functions[market.columns[f].spec.function]) for f in asked]
+    other, base = evaluate(fresh, *future)[: cut + 1], market.whole[: cut + 1][..., asked]
+    leaks = compare(fresh, market.panel, base, other, cut, "noise", identical)
+    return {leak.column: f"remembers the first data that it saw, with its future: {leak}" for leak in leaks}
 
 
 def _unknown_refused(market: Market) -> Wrong:

@@ -269,4 +269,5 @@ def _asset(row: pd.Series) -> AssetFacts:
 
 
 def _actions(rows: pd.DataFrame) -> Actions:
-    return Actions(rows["event_time"].to_numpy("int64"), rows["ratio"].to_numpy("float64"))
+    known = rows["knowledge_time"].to_numpy("int64")
+    return Actions(rows["event_time"].to_numpy("int64"), rows["ratio"].to_numpy("float64"), known)

@@ -33,10 +33,14 @@ class AssetFacts:
 
 @dataclass(frozen=True)
 class Actions:
-    """Corporate actions of one symbol: when each took effect (int64 ns), and its split ratio (NaN for a dividend)."""
+    """Corporate actions of one symbol: when each took effect (int64 ns), and its split ratio (NaN for a dividend).
+
+    ``knowledge_time`` (int64 ns) is when each row became known, None where nobody says.
+    """
 
     event_time: np.ndarray
     ratio: np.ndarray
+    knowledge_time: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

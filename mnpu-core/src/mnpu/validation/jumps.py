@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mnpu.data.clock import DAY_NS
+from mnpu.data.clock import DAY_NS, from_ns
 from mnpu.data.rows import PriceRows
 from mnpu.types import Panel
 from mnpu.validation.bars import Table, bars_of, close_of, found, log_returns, typical
@@ -32,13 +32,19 @@ JUMP = Rule(
     "Splits, spin-offs and changes of share class fall in the price and in nobody's pocket.",
     "If it is a split, a spin-off or another share class, record it as a corporate action.",
 )
+LATE_SPLIT = Rule(
+    "a split is known when its first bar closes",
+    "warning",
+    "Prices fall by the split when it comes and are put right when it is known: two returns that nobody had.",
+    "Import the split with the day of its announcement, or as known when it takes effect (knowledge: {lag: {}}).",
+)
 
 AWAY_DAYS = 60
 NEAR_ACTION_NS = 4 * DAY_NS  # a split recorded for the week-end moves the next session's price
 
 
 class Jumps:
-    """Level shifts that no corporate action explains: unrecorded splits, ticker reuse, changes of share class.
+    """Level shifts that no corporate action explains: unrecorded or late splits, ticker reuse, changes of share class.
 
     Parameters
     ----------
@@ -47,7 +53,7 @@ class Jumps:
     """
 
     reads = (Panel, PriceRows)
-    rules = (TICKER_REUSE, HUGE_JUMP, JUMP)
+    rules = (TICKER_REUSE, HUGE_JUMP, JUMP, LATE_SPLIT)
 
     def __init__(self, large: float = 0.45) -> None:
         self.large = large
@@ -69,8 +75,10 @@ class Jumps:
             large &= ~((moves * back < 0) & (np.abs(moves + back) < 0.25 * np.minimum(size, np.abs(back))))
             before = np.append(np.nan, moves[:-1])
             large &= ~((moves * before < 0) & (np.abs(moves + before) < 0.25 * np.minimum(size, np.abs(before))))
+        late: dict[int, str] = {}
         if context is not None and not isinstance(table, Panel):  # a panel is continuous over its splits
             large &= ~_explained(bars, large, moves, context)
+            late = _late(bars, context)
         reused = large & (away > AWAY_DAYS * DAY_NS) & (size > np.log(3.0))
         huge = large & ~reused & (size > np.log(5.0))
         describe = _moved(bars, moves, away)
@@ -83,6 +91,7 @@ class Jumps:
             *found(TICKER_REUSE, bars, worst(reused), describe, origin=origin),
             *found(HUGE_JUMP, bars, worst(huge), describe, origin=origin),
             *found(JUMP, bars, worst(large & ~reused & ~huge), describe, origin=origin),
+            *found(LATE_SPLIT, bars, np.array(list(late), dtype=np.int64), late.__getitem__, origin=origin),
         ]
 
 
@@ -99,6 +108,26 @@ def _fits(action: Actions, bars: PriceRows, i: int, move: float) -> bool:
     low, high = bars.event_time[i - 1] - NEAR_ACTION_NS, bars.event_time[i] + NEAR_ACTION_NS
     ratio = action.ratio[(action.event_time >= low) & (action.event_time <= high)]
     return bool((np.isnan(ratio) | (np.abs(np.log(np.where(ratio > 0, ratio, 1.0)) + move) < np.log(4 / 3))).any())
+
+
+def _late(bars: PriceRows, context: Context) -> dict[int, str]:
+    """The first bar at the new price of each split that nobody knew of when it closed, and what to say of it."""
+    told = {}
+    for code, symbol in enumerate(bars.symbols):
+        action = context.actions.get(symbol)
+        if action is None or action.knowledge_time is None:
+            continue
+        splits = ~np.isnan(action.ratio)
+        for event in np.unique(action.event_time[splits]):
+            known = int(action.knowledge_time[splits & (action.event_time == event)].min())  # corrections come later
+            if known <= event:
+                continue
+            after = np.flatnonzero((bars.code == code) & (bars.event_time >= event))
+            before = after[bars.event_time[after] < known]
+            if len(before):
+                when = f"{from_ns([known])[0]:%Y-%m-%d %H:%M}"
+                told[int(before[0])] = f"is the first of {len(before)} bars after a split that was known on {when}"
+    return told
 
 
 def _moved(bars: PriceRows, moves: np.ndarray, away: np.ndarray) -> Callable[[int], str]:

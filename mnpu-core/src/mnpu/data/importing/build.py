@@ -12,17 +12,20 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from mnpu.data.clock import DAY_NS
 from mnpu.data.importing.clocks import (
     NO_TIME,
     bar_close,
     event_times,
     lagged,
     localised,
+    of_two_sessions,
+    recorded,
     session_open,
 )
 from mnpu.data.importing.files import Chunk
-from mnpu.data.importing.mapping import DatasetSpec, Entry, Knowledge, SeriesRules, TimeFormat, duration_ns
-from mnpu.data.importing.parse import Instants, Names, instants, names, numbers, show
+from mnpu.data.importing.mapping import DatasetSpec, Entry, Knowledge, SeriesRules, duration_ns
+from mnpu.data.importing.parse import Instants, Names, dates_alone, instants, names, numbers, show
 from mnpu.data.importing.rows import BASES, SHAPES, Rows
 from mnpu.data.importing.verdict import Verdict
 
@@ -88,7 +91,9 @@ def _prices(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
     symbol = _symbols(chunk, c, verdict, needed=True)
     times = times_of(chunk, c, verdict)
     event = bar_close(times, spec, c.entry.time.zone, where=c.where)
-    if spec.stamp != "session_date" and (event == NO_TIME).any():
+    if spec.stamp == "session_date":
+        verdict.refuse(of_two_sessions(times, spec.calendar), "time", TWO)
+    elif (event == NO_TIME).any():
         _placed(localised(times, c.entry.time.zone, where=c.where, key="time"), verdict)
     verdict.refuse(event == NO_TIME, "calendar", f"no bar of calendar {spec.calendar} ends then")
     shape = SHAPES["prices"]
@@ -242,6 +247,9 @@ def _actions(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
     verdict.refuse(split & ~(ratio > 0), "price", "a split without a positive ratio")
     verdict.refuse(dividend & ~(amount >= 0), "price", "a dividend without an amount")
     known, basis = _scheduled(chunk, c, event, verdict)
+    # What is announced on the day itself is known as it takes effect: nobody trades at the new price unaware.
+    of_its_day = _known_by_date(chunk, c) & (event <= known) & (known - event < DAY_NS)
+    known = np.where(of_its_day, event, known)
     fixed = {"dataset": name, "source": c.entry.source or c.path.name}
     columns = {"ratio": np.where(split, ratio, np.nan), "amount": np.where(dividend, amount, np.nan)}
     scopes, code = _pairs(symbol, _labels(chunk, c))
@@ -258,6 +266,12 @@ def _actions(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
         verdict,
         extra=kind,
     )
+
+
+def _known_by_date(chunk: Chunk, c: Context) -> np.ndarray:
+    """Whose recorded moment of knowledge is a date without a time of day, (N,)."""
+    column = c.knowledge if c.entry.knowledge is None else c.entry.knowledge.column
+    return dates_alone(chunk.columns[column]) if column else np.zeros(len(chunk), dtype=bool)
 
 
 def _labels(chunk: Chunk, c: Context) -> Names:
@@ -294,6 +308,8 @@ def _universe(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
 UNKNOWN = "when it became known is unknown: neither a moment nor a rule"
 FUTURE = "it says that it becomes known in the future"
+TWO = "its date is one, and the session of its instant another; write the date of its session alone"
+DATE = "it is a date, and nothing says what it stands for; say period: day (or instant, for its first moment)"
 
 
 def times_of(chunk: Chunk, c: Context, verdict: Verdict) -> Instants:
@@ -411,14 +427,19 @@ def _side_clocks(
     for own, codes in groups.values():
         rows = np.flatnonzero(np.isin(series.code, codes))
         whole = len(rows) == n
-        some = Instants(times.ns[rows], times.bad[rows], times.missing[rows], times.aware)
-        period = (own and own.period) or spec.period or c.entry.period
+        wall = None if times.wall is None else times.wall[rows]
+        some = Instants(times.ns[rows], times.bad[rows], times.missing[rows], times.aware, wall)
+        said = (own and own.period) or spec.period
+        period = said or c.entry.period
         ends = (own and own.day_ends) or spec.day_ends or c.entry.day_ends
         event[rows] = event_times(some, c.entry, period, ends, where=c.where)
         rule = (own and own.knowledge) or spec.knowledge or c.entry.knowledge
         part = chunk if whole else _taken(chunk, rows)
         trial = Verdict(len(rows))
         known[rows], basis[rows] = known_of(part, c, rule, event[rows], trial)
+        if not said and "period" not in c.entry.model_fields_set and "clock" not in c.roles:
+            by_rule = (basis[rows] == DECLARED) & (known[rows] != NO_TIME)
+            trial.refuse(by_rule & dates_alone(part.columns[c.roles["time"]]), "time", DATE)
         for code in range(1, len(trial.rules)):
             mask = np.zeros(n, dtype=bool)
             mask[rows[trial.code == code]] = True
@@ -451,11 +472,12 @@ def known_of(
     column = (rule.column or None) if rule is not None else c.knowledge
     if column is None:
         return known, basis
-    style = TimeFormat(zone=(rule.zone if rule else None) or c.entry.time.zone)
-    told = instants(chunk.columns[column], style)
+    told, at = recorded(chunk.columns[column], (rule.zone if rule else None) or c.entry.time.zone, where=c.where)
     verdict.refuse(told.bad, "time", "the moment of its knowledge cannot be read")
-    at = localised(told, style.zone, where=c.where, key="knowledge")
     given = ~told.missing & ~told.bad
+    verdict.refuse(
+        given & (at == NO_TIME), "time", "the moment of its knowledge does not exist, or exists twice, in its zone"
+    )
     if by_default is not None and (rule is None or (rule.lag is None and rule.lead is None)):
         known[~given] = NO_TIME
         verdict.refuse(told.missing, "unknown", UNKNOWN)

@@ -6,15 +6,17 @@ Every function returns instants in ns, with ``NO_TIME`` where a row gets none; t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from mnpu.data.bundled import event_end
 from mnpu.data.calendars import Calendar, get_calendar
 from mnpu.data.clock import DAY_NS, from_ns
-from mnpu.data.importing.mapping import DatasetSpec, DayEnds, Entry, Knowledge, Lag
-from mnpu.data.importing.parse import NO_TIME, Instants
+from mnpu.data.importing.mapping import DatasetSpec, DayEnds, Entry, Knowledge, Lag, TimeFormat
+from mnpu.data.importing.parse import NO_TIME, Instants, dates_alone, instants
 from mnpu.errors import DataError
 from mnpu.frequencies import length_ns
 
@@ -25,6 +27,8 @@ __all__ = [
     "lag_in_words",
     "lagged",
     "localised",
+    "of_two_sessions",
+    "recorded",
     "session_open",
 ]
 
@@ -86,10 +90,37 @@ def localised(times: Instants, zone: str | None, *, where: str, key: str) -> np.
     return at
 
 
+def recorded(column: pa.Array, zone: str | None, *, where: str) -> tuple[Instants, np.ndarray]:
+    """The recorded moments of knowledge, as they stand and as instants (ns, UTC).
+
+    A date without a time of day is known when it is over, at its last second: at its first nobody had read it.
+    """
+    told = instants(column, TimeFormat(zone=zone))
+    whole_day = dates_alone(column) & ~(told.bad | told.missing)
+    told = replace(told, ns=np.where(whole_day, told.ns + DAY_NS - 10**9, told.ns))
+    return told, localised(told, zone, where=where, key="knowledge")
+
+
 def dates_of(times: Instants) -> np.ndarray:
-    """The date that each time names, datetime64[D]; 1970-01-01 where there is none."""
+    """The date that each time names, as it is written, datetime64[D]; 1970-01-01 where there is none."""
     usable = ~(times.bad | times.missing)
-    return (np.where(usable, times.ns, 0) // DAY_NS).astype("datetime64[D]")
+    shown = times.ns if times.wall is None else times.wall
+    return (np.where(usable, shown, 0) // DAY_NS).astype("datetime64[D]")
+
+
+def of_two_sessions(times: Instants, calendar: str) -> np.ndarray:
+    """Which times with a zone, (N,), name one date and lie in the session of another; midnight is a date alone."""
+    shown = times.ns if times.wall is None else times.wall
+    found = np.zeros(len(shown), dtype=bool)
+    if not times.aware:
+        return found
+    rows = np.flatnonzero(~(times.bad | times.missing) & (shown % DAY_NS != 0))
+    if not len(rows):
+        return found
+    market, dates = get_calendar(calendar), dates_of(times)
+    rows = rows[closes(market, dates[rows]) != NO_TIME]
+    found[rows] = market.sessions(from_ns(times.ns[rows])) != dates[rows]
+    return found
 
 
 def bar_close(times: Instants, spec: DatasetSpec, zone: str | None, *, where: str) -> np.ndarray:

@@ -67,6 +67,18 @@ ROLES: Mapping[str, frozenset[str]] = {
     "assets": frozenset({"symbol", "class", "currency", "calendar", "base", "listed", "delisted", "delisting_return"}),
 }
 
+_SIDE = ("observations", "calendar", "news", "news_scores")
+_SCHEDULES = ("calendar", "corporate_actions", "universe")
+#: The keys that mean something in some tables only; in another one they would be passed over in silence.
+ONLY_IN: Mapping[str, tuple[str, ...]] = {
+    "wide": ("observations",),
+    **dict.fromkeys(("period", "day_ends", "series", "series_name", "rename_series", "prefix"), _SIDE),
+    **dict.fromkeys(("negative", "assets"), ("prices",)),
+    **dict.fromkeys(("kind", "label"), ("corporate_actions",)),
+    "universe": ("universe",),
+    "model": ("news_scores",),
+}
+
 
 def duration_ns(text: str) -> int:
     """``7d``, ``36h`` or ``15min`` in nanoseconds."""
@@ -378,13 +390,27 @@ def _faults(entry: Entry, index: int, tree: Tree) -> list[ConfigError]:
     here, found = ("imports", index), []
 
     def fault(key: str, what: str, *, expected: str = "", step: str = "") -> None:
-        place = tree.where((*here, key)) if key else tree.where(here)
+        place = tree.where((*here, *key.split("."))) if key else tree.where(here)
         found.append(
             ConfigError(
                 f"imports.{index}{'.' + key if key else ''} {what}", where=place, expected=expected, next_step=step
             )
         )
 
+    def out_of_place(key: str, tables: Sequence[str]) -> None:
+        if entry.table not in tables:
+            fault(
+                key,
+                f"says nothing in a table of {entry.table}",
+                expected=f"it in a table of {' or '.join(tables)}",
+                step="Remove it.",
+            )
+
+    for key, tables in ONLY_IN.items():
+        if key in entry.model_fields_set:
+            out_of_place(key, tables)
+    if entry.knowledge is not None and entry.knowledge.lead is not None:
+        out_of_place("knowledge.lead", _SCHEDULES)
     roles = ROLES[entry.table]
     for role in entry.columns:
         if role not in roles:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from mnpu.data.importing.mapping import TimeFormat
 
-__all__ = ["Instants", "Names", "instants", "names", "numbers", "show"]
+__all__ = ["Instants", "Names", "dates_alone", "instants", "names", "numbers", "show"]
 
 NO_TIME = np.iinfo("int64").min
 _UNIT = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
@@ -28,12 +28,17 @@ _SIZES = {"s": 1e8, "ms": 1e11, "us": 1e14, "ns": 1e17}
 
 @dataclass(frozen=True)
 class Instants:
-    """Times (N,) in ns, UTC where ``aware`` and wall time where not; ``bad`` cannot be read, ``missing`` is empty."""
+    """Times (N,) in ns, UTC where ``aware`` and wall time where not; ``bad`` cannot be read, ``missing`` is empty.
+
+    ``wall`` is what stands in the file, in ns, where it carries zones other than UTC: midnight of 12 March in Tokyo
+    is 11 March in UTC, and names the 12th.
+    """
 
     ns: np.ndarray
     bad: np.ndarray
     missing: np.ndarray
     aware: bool
+    wall: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,21 @@ def instants(column: pa.Array, style: TimeFormat, clock: pa.Array | None = None)
     return _counted_instants(values, bad, missing, style)
 
 
+def dates_alone(column: pa.Array) -> np.ndarray:
+    """Which cells, (N,), name a date without a time of day; midnight in a column of timestamps is a moment."""
+    column = _plain(column)
+    if pa.types.is_date(column.type):
+        return _present(column)
+    if _is_number(column.type):
+        values = numbers(column)[0]
+        return np.asarray((values >= 1600_01_01) & (values <= 2199_12_31))
+    if not _is_text(column.type):
+        return np.zeros(len(column), dtype=bool)
+    words = pc.utf8_trim_whitespace(text_of(column)[0])
+    found = pc.fill_null(pc.match_substring_regex(words, r"^\d{4}(-\d{2}-\d{2}|\d{4})$"), False)
+    return np.asarray(found.to_numpy(zero_copy_only=False))
+
+
 def _stamped(column: pa.Array) -> Instants:
     """Dates and timestamps; one that nanoseconds do not reach (before 1677, after 2262) cannot be read."""
     kind = column.type
@@ -147,7 +167,11 @@ def _stamped(column: pa.Array) -> Instants:
     unit, zone = column.type.unit, column.type.tz
     counts = column.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
     ns, over = _as_ns(counts, unit)
-    return Instants(np.where(missing | over, NO_TIME, ns), over, missing, bool(zone))
+    wall = None
+    if zone and zone != "UTC":
+        usable = np.where(missing | over, 0, ns).view("datetime64[ns]")
+        wall = pd.DatetimeIndex(usable, tz="UTC").tz_convert(zone).tz_localize(None).asi8
+    return Instants(np.where(missing | over, NO_TIME, ns), over, missing, bool(zone), wall)
 
 
 def _as_ns(counts: np.ndarray, unit: str) -> tuple[np.ndarray, np.ndarray]:
@@ -177,7 +201,8 @@ def _spelt_instants(text: pa.Array, bad: np.ndarray, style: TimeFormat) -> Insta
         times = pd.to_datetime(
             pd.Series(text.to_pylist(), dtype=object), format=style.format, errors="coerce", utc=True
         )
-        return _from_pandas(times, bad, missing, aware)
+        read = _from_pandas(times, bad, missing, aware)
+        return replace(read, wall=_without_zones(text, style.format, read.ns)) if aware else read
     if style.unit is None and _DATE8.match(first):
         times = pd.to_datetime(pd.Series(text.to_pylist(), dtype=object), format="%Y%m%d", errors="coerce", utc=True)
         return _from_pandas(times, bad, missing, aware=False)
@@ -210,7 +235,27 @@ def _whole(word: str) -> int | None:
     return int(word) if plain and abs(int(word)) <= np.iinfo(np.int64).max else None
 
 
+def _without_zones(text: pa.Array, style: str, ns: np.ndarray) -> np.ndarray:
+    """What the words show, in ns, whatever their zone; ``ns`` where they cannot be read."""
+    wall = ns.copy()
+    for row, word in enumerate(text.to_pylist()):
+        if ns[row] != NO_TIME:
+            wall[row] = pd.Timestamp(pd.to_datetime(word, format=style).replace(tzinfo=None)).as_unit("ns").value
+    return wall
+
+
 def _iso(text: pa.Array, bad: np.ndarray, missing: np.ndarray, *, aware: bool) -> Instants:
+    """Times as ISO 8601 writes them."""
+    read = _iso_instants(text, bad, missing, aware=aware)
+    utc = pc.match_substring_regex(text, r"(Z|[+-]00(:?00)?)$")
+    if not aware or pc.all(utc, min_count=0).as_py():
+        return read
+    shown = pc.replace_substring_regex(text, _ZONED.pattern, "")
+    wall = _iso_instants(shown, bad, missing, aware=False)
+    return replace(read, wall=np.where(wall.bad | wall.missing, read.ns, wall.ns))
+
+
+def _iso_instants(text: pa.Array, bad: np.ndarray, missing: np.ndarray, *, aware: bool) -> Instants:
     try:
         parsed = pc.cast(text, pa.timestamp("ns", "UTC" if aware else None))
         ns = parsed.cast(pa.int64()).fill_null(NO_TIME).to_numpy(zero_copy_only=False).astype("int64")
