@@ -28,7 +28,7 @@ from mnpu.data.unseen import unseen_columns
 from mnpu.data.windows import window_index
 from mnpu.engine import LocalEngine
 from mnpu.errors import DataError, PluginError
-from mnpu.features import entries, keys, price
+from mnpu.features import cross_section, entries, keys, price
 from mnpu.features.compute import compute
 from mnpu.features.entries import START, open_entry
 from mnpu.features.evaluation import BLOCK
@@ -277,6 +277,16 @@ def test_a_field_that_changed_concerns_those_who_read_it(probe, home, world):
     volume[50, 1] += 1
     changed = replace(panel, fields={**panel.fields, "volume": volume})
     assert names_of(check_same(planned(probe), changed, side, home)) == ["size"]
+
+
+def test_another_membership_is_other_data(probe, home, world):
+    panel, side = world
+    [column] = plan_function(cross_section.rank, {}, source="cross_section", dist="mnpu-core")
+    for joins in (0, 100, 200):
+        member = np.ones(panel.shape, bool)
+        member[:joins, 0] = False
+        check_same([column], replace(panel, member=member), side, home)
+    assert files(home)
 
 
 @pytest.mark.parametrize("new", [1, 3, 100])

@@ -50,7 +50,27 @@ def test_ranks_run_from_zero_to_one_with_ties_averaged(panel: Panel) -> None:
     places = (returned.rank(axis=1) - 1).div(returned.count(axis=1) - 1, axis=0)
     same(value(cross_section, "rank", panel), places)
     tied = np.tile(np.array([1.0, 2.0, 2.0, 3.0, np.nan]), (2, 1))
-    np.testing.assert_array_equal(cross_section.ranks(tied)[0], [0, 0.5, 0.5, 1, np.nan])
+    np.testing.assert_array_equal(cross_section.ranks(tied, np.ones((2, 5), bool))[0], [0, 0.5, 0.5, 1, np.nan])
+
+
+def test_who_is_no_member_is_placed_among_the_members() -> None:
+    row, members = np.array([[1.0, 2.0, 2.0, 3.0]]), np.array([[True, True, False, True]])
+    np.testing.assert_array_equal(cross_section.ranks(row, members)[0], [0, 0.5, 0.5, 1])  # of 1, 2 and 3, half way
+    np.testing.assert_array_equal(cross_section.ranks(row, ~members)[0], [0, 0.5, np.nan, 1])  # above or below the one
+
+
+@pytest.mark.parametrize("name", cross_section.__all__)
+def test_who_joins_a_universe_later_changes_nobody_elses_value(panel: Panel, name: str) -> None:
+    joins = 200
+    later = np.ones(panel.shape, bool)
+    later[:joins, 6] = False
+    # To the others, who has not joined is as one that is not listed yet.
+    fields = {field: np.where(later, values, np.nan) for field, values in panel.fields.items()}
+    unlisted = replace(panel, fields=fields, tradable=panel.tradable & later)
+    before = value(cross_section, name, unlisted)[:joins, :6]
+    assert np.isfinite(before).sum() > 500
+    np.testing.assert_array_equal(value(cross_section, name, replace(panel, member=later))[:joins, :6], before)
+    assert (value(cross_section, name, panel)[:joins, :6] != before)[np.isfinite(before)].any()
 
 
 def test_scores_are_standardised_across_symbols(panel: Panel) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sqlite3
 from contextlib import closing
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
+from mnpu.data.importing.clocks import recorded
 from mnpu.data.importing.mapping import load_mapping
 from mnpu.data.importing.run import import_files
 from mnpu.data.store import Store
@@ -87,6 +91,60 @@ def test_periods_are_over_at_their_end(bring, period, end):
         assert outcome.reasons == {"future": 1}
     else:
         assert rows(bring.store, "SELECT event_time FROM observations") == [(at(end),)]
+
+
+@pytest.mark.parametrize("spelt", ["2024-02-13", "20240213", " 2024-02-13 "])
+def test_a_date_of_publication_is_known_when_it_is_over(bring, spelt):
+    bring(
+        f"date,series,value,seen\n2024-01-01,cpi,1,{spelt}\n",
+        *("table: observations", "period: month", SERIES, "knowledge: {column: seen, zone: America/New_York}"),
+    )
+    assert rows(bring.store, "SELECT knowledge_time, basis FROM observations") == [
+        (at("2024-02-14 04:59:59"), "observed")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("cells", "known"),
+    [
+        (pa.array([dt.date(2024, 2, 13)]), "2024-02-13 23:59:59"),
+        (pa.array([20240213]), "2024-02-13 23:59:59"),
+        (pa.array([dt.datetime(2024, 2, 13)], pa.timestamp("ns")), "2024-02-13 00:00"),  # midnight is a moment
+        (pa.array([at("2024-02-13")]), "2024-02-13 00:00"),
+        (pa.array([None, dt.date(2024, 2, 13)]), "2024-02-13 23:59:59"),
+    ],
+)
+def test_dates_of_any_type_are_known_when_they_are_over(cells, known):
+    told, instants = recorded(cells, "UTC", where="here")
+    np.testing.assert_array_equal(instants[~told.missing], [at(known)])
+
+
+def test_recording_that_began_on_a_date_began_when_it_was_over(bring):
+    bring(
+        "date,series,value,seen\n2024-01-01,cpi,1,2024-02-13\n2024-02-01,cpi,2,2024-03-12\n",
+        *("table: observations", "period: month", SERIES),
+        'knowledge: {column: seen, zone: UTC, censored: "2024-02-13"}',
+    )
+    assert rows(bring.store, "SELECT basis FROM observations") == [("left-censored",), ("observed",)]
+
+
+def test_a_moment_that_its_zone_does_not_have_is_said_to_be_none(bring):
+    outcome = bring(
+        "date,series,value,seen\n2024-01-01,a,1,2024-03-10 02:30\n2024-01-01,b,2,2024-03-10 03:30\n",
+        *("table: observations", "period: month", SERIES, "knowledge: {column: seen, zone: America/New_York}"),
+    )
+    assert outcome.reasons == {"time": 1}
+    [told] = outcome.quarantine.read_text().splitlines()[1:]
+    assert "the moment of its knowledge does not exist, or exists twice, in its zone" in told
+
+
+def test_a_date_is_no_instant_from_which_a_lag_could_count(bring):
+    lines = ("table: observations", SERIES, "time: {zone: UTC}", "knowledge: {column: seen, lag: {hours: 6}}")
+    outcome = bring("date,series,value,seen\n2024-02-01,a,1,\n2024-02-01,b,2,2024-02-02 08:00\n", *lines)
+    assert outcome.reasons == {"time": 1}  # six hours after its first moment, three quarters of the day are to come
+    assert "say period: day" in outcome.quarantine.read_text()
+    outcome = bring("date,series,value,seen\n2024-02-01,a,1,\n", *lines, "period: instant")
+    assert (outcome.n_taken, outcome.reasons) == (1, {})
 
 
 def test_rows_with_neither_a_moment_nor_a_rule_are_unknown(bring):
@@ -235,16 +293,16 @@ def test_an_event_may_be_called_off_or_moved(bring):
     assert (outcome.n_taken, outcome.reasons) == (4, {"order": 1, "kind": 1})
     first, second, third = at("2024-03-12 12:30"), at("2024-04-10 12:30"), at("2024-04-11 12:30")
     assert rows(bring.store, "SELECT event_time, knowledge_time, cancelled FROM calendar_events") == [
-        (first, at("2024-01-02"), 0),
-        (first, at("2024-03-05"), 1),
-        (second, at("2024-01-02"), 0),
-        (second, at("2024-03-06"), 1),
-        (third, at("2024-03-06"), 0),
+        (first, at("2024-01-02 23:59:59"), 0),
+        (first, at("2024-03-05 23:59:59"), 1),
+        (second, at("2024-01-02 23:59:59"), 0),
+        (second, at("2024-03-06 23:59:59"), 1),
+        (third, at("2024-03-06 23:59:59"), 0),
     ]
     side = Store.open(bring.store).side(["CPI/scheduled"])
-    days = pd.to_datetime(["2024-03-01", "2024-03-05", "2024-03-06", "2024-04-12"], utc=True)
-    view = View(decisions(days), side)
-    ahead = [(first - at("2024-03-01")) / DAY, (second - at("2024-03-05")) / DAY, (third - at("2024-03-06")) / DAY]
+    days = ["2024-03-01", "2024-03-05 23:59:59", "2024-03-06 23:59:59", "2024-04-12"]
+    view = View(decisions(pd.to_datetime(days, utc=True, format="mixed")), side)
+    ahead = [(event - at(day)) / DAY for event, day in zip((first, second, third), days, strict=False)]
     assert view.until_next("CPI/scheduled")[:3].tolist() == ahead
     assert view.since_last("CPI/scheduled")[3] == (at("2024-04-12") - third) / DAY
 
@@ -260,8 +318,8 @@ def test_an_announcement_by_rule_ends_where_the_event_is_called_off(bring):
     april, march = at("2024-04-12 12:30"), at("2024-03-12 12:30")
     assert rows(bring.store, "SELECT event_time, knowledge_time, cancelled FROM calendar_events") == [
         (march, march - 7 * DAY, 0),
-        (march, at("2024-03-08"), 1),
-        (april, at("2024-03-08"), 1),  # it was never announced by the rule
+        (march, at("2024-03-08 23:59:59"), 1),
+        (april, at("2024-03-08 23:59:59"), 1),  # it was never announced by the rule
     ]
 
 
@@ -289,7 +347,7 @@ def test_corporate_actions_take_effect_at_the_open(bring):
     )
     assert outcome.reasons == {"orphan": 1, "calendar": 1, "price": 1}
     assert rows(bring.store, "SELECT event_time, knowledge_time, ratio, amount FROM corporate_actions") == [
-        (at("2024-03-11 13:30"), at("2024-03-01"), 2.0, None)
+        (at("2024-03-11 13:30"), at("2024-03-01 23:59:59"), 2.0, None)
     ]
     with pytest.raises(DataError, match="no dataset 'other'"):
         bring("date,symbol,amount\n", "table: corporate_actions", "dataset: other", "kind: dividend")

@@ -125,6 +125,16 @@ def test_a_run_remembers_which_form_it_read(demo_store, demo_folder):
     assert with_store(resolved, str(demo_store))["data"]["store"] == f"sqlite:///{demo_store}"
 
 
+def test_what_somebody_added_to_a_store_stays_where_it_is(store_copy, tmp_path):
+    with closing(sqlite3.connect(store_copy)) as database, database:
+        database.execute('CREATE TABLE "my notes" (x)')
+        database.execute("ALTER TABLE assets ADD COLUMN colour text")
+    export_parquet(Store.open(store_copy), tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*notes*"))
+    assert Store.open(tmp_path / "out").symbols() == Store.open(store_copy).symbols()
+    assert "colour" not in Store.open(tmp_path / "out").table("assets")
+
+
 def test_an_export_never_overwrites(demo_store, tmp_path):
     (tmp_path / "there").mkdir()
     with pytest.raises(ConfigError, match="exists already"):

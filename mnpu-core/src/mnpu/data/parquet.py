@@ -196,30 +196,31 @@ def export_parquet(store: Store, target: str | Path, *, progress: Progress | Non
 
 def _write_tables(connection: sqlite3.Connection, folder: Path, progress: Progress) -> dict[str, int]:
     """Each table's rows; how many it has."""
-    names = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
+    schemas = _schemas()
+    names = sorted(schemas)
     datasets = [row[0] for row in connection.execute("SELECT name FROM datasets ORDER BY name")]
     total = len(names) + len(datasets)
     counts = {}
     for done, table in enumerate(name for name in names if name != _PARTITIONED):
         progress(done, total, table)
-        with _writer(folder / f"{table}.parquet", _schema(connection, table)) as writer:
-            counts[table] = _copy(connection.execute(f"SELECT * FROM {table}"), writer)
+        with _writer(folder / f"{table}.parquet", schemas[table]) as writer:
+            counts[table] = _copy(connection.execute(_selected(schemas[table], table)), writer)
     counts[_PARTITIONED] = 0
     for done, dataset in enumerate(datasets, len(names) - 1):
         progress(done, total, dataset)
-        counts[_PARTITIONED] += _write_prices(connection, folder, dataset)
+        counts[_PARTITIONED] += _write_prices(connection, folder, dataset, schemas[_PARTITIONED])
     progress(total, total, "done")
     return counts
 
 
-def _write_prices(connection: sqlite3.Connection, folder: Path, dataset: str) -> int:
+def _write_prices(connection: sqlite3.Connection, folder: Path, dataset: str, schema: pa.Schema) -> int:
     """The prices of a dataset, one file for each bucket of symbols."""
     sizes = dict(connection.execute("SELECT symbol, n_bars FROM assets WHERE dataset = ? ORDER BY symbol", (dataset,)))
     home = folder / _home(dataset)
     home.mkdir(parents=True)
     n_buckets = max(1, round(sum(sizes.values()) / ROWS_PER_BUCKET))
-    schema = _schema(connection, _PARTITIONED)
-    query = f"SELECT * FROM {_PARTITIONED} WHERE dataset = ? AND symbol = ? ORDER BY event_time, knowledge_time"
+    chosen = "WHERE dataset = ? AND symbol = ? ORDER BY event_time, knowledge_time"
+    query = f"{_selected(schema, _PARTITIONED)} {chosen}"
     n = 0
     for bucket in range(n_buckets):
         inside = [symbol for symbol in sizes if _bucket(symbol, n_buckets) == bucket]
@@ -245,9 +246,18 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=texts)
 
 
-def _schema(connection: sqlite3.Connection, table: str) -> pa.Schema:
-    columns = connection.execute(f"PRAGMA table_info({table})").fetchall()
-    return pa.schema([(name, _TYPES[kind]) for _, name, kind, *_ in columns])
+def _schemas() -> dict[str, pa.Schema]:
+    """The tables of a store with their columns; what somebody added beside them belongs to no store."""
+    with closing(sqlite3.connect(":memory:")) as empty:
+        create_schema(empty)
+        names = [name for (name,) in empty.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        columns = {name: empty.execute(f"PRAGMA table_info({name})").fetchall() for name in names}
+    return {table: pa.schema([(name, _TYPES[kind]) for _, name, kind, *_ in of]) for table, of in columns.items()}
+
+
+def _selected(schema: pa.Schema, table: str) -> str:
+    quoted = ", ".join(f'"{name}"' for name in schema.names)
+    return f"SELECT {quoted} FROM {table}"
 
 
 def _seal(folder: Path, counts: dict[str, int]) -> tuple[int, int]:

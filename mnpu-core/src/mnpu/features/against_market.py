@@ -1,4 +1,7 @@
-"""A symbol against the market: the mean of all symbols that have a bar, or a symbol that is named."""
+"""A symbol against the market: the mean of all that could be chosen, or a symbol that is named.
+
+Who could be chosen at t has a bar and, where the universe has dates, was known to belong to it.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ def beta(view: View, *, window: Annotated[int, Field(ge=3, le=100_000)] = 60, ma
     window : int, default=60
         Returns per estimate, at least 3.
     market : str, optional
-        Symbol that stands for the market; by default the mean return of all symbols with a bar.
+        Symbol that stands for the market; by default the mean return of all that could be chosen at t.
 
     Returns
     -------
@@ -54,7 +57,7 @@ def residual_return(
     window : int, default=60
         Returns per estimate, at least 3.
     market : str, optional
-        Symbol that stands for the market; by default the mean return of all symbols with a bar.
+        Symbol that stands for the market; by default the mean return of all that could be chosen at t.
 
     Returns
     -------
@@ -85,7 +88,7 @@ def residual_momentum(
     window : int, default=60
         Returns per estimate, at least 3.
     market : str, optional
-        Symbol that stands for the market; by default the mean return of all symbols with a bar.
+        Symbol that stands for the market; by default the mean return of all that could be chosen at t.
 
     Returns
     -------
@@ -120,7 +123,7 @@ def idiosyncratic_volatility(
     window : int, default=60
         Returns per estimate, at least 3.
     market : str, optional
-        Symbol that stands for the market; by default the mean return of all symbols with a bar.
+        Symbol that stands for the market; by default the mean return of all that could be chosen at t.
 
     Returns
     -------
@@ -151,7 +154,7 @@ def market_correlation(
     window : int, default=60
         Returns per estimate, at least 3.
     market : str, optional
-        Symbol that stands for the market; by default the mean return of all symbols with a bar.
+        Symbol that stands for the market; by default the mean return of all that could be chosen at t.
 
     Returns
     -------
@@ -170,7 +173,7 @@ def market_correlation(
 
 @feature(fields=("close",), warmup=window_and(1), unit="fraction", scope="market", tags=("cross-section", "market"))
 def market_return(view: View, *, window: Bars = 20) -> np.ndarray:
-    """Return over the window of all symbols with a bar, in equal parts anew at each bar.
+    """Return over the window of all symbols that could be chosen, in equal parts anew at each bar.
 
     Parameters
     ----------
@@ -200,7 +203,7 @@ def _market(view: View, market: str) -> np.ndarray:
 
 
 def _mean_return(view: View) -> np.ndarray:
-    returns = np.where(view.tradable, view.once(simple_returns), np.nan)
+    returns = np.where(view.decidable, view.once(simple_returns), np.nan)
     there = np.isfinite(returns)
     return over(np.where(there, returns, 0.0).sum(axis=1), there.sum(axis=1).astype(float))
 

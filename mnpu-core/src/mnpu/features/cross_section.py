@@ -1,6 +1,8 @@
 """A symbol among the others, and against the market, from the cells that were known at the row.
 
-The others are those with a bar at t. What a symbol's value is depends on the symbols that are loaded.
+The others are those that could be chosen at t: they have a bar, and where the universe has dates they were known to
+belong to it. Who joins later or has left has a value too, and changes nobody else's. What a symbol's value is depends
+on the symbols that are loaded.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ Measure = Literal["return", "volatility"]
 
 @feature(fields=("close",), warmup=window_and(1), unit="fraction", tags=("cross-section",))
 def rank(view: View, *, window: SeveralBars = 20, of: Measure = "return") -> np.ndarray:
-    """Place of a symbol among all symbols with a bar, 0 for the lowest and 1 for the highest.
+    """Place of a symbol among all that could be chosen, 0 for the lowest and 1 for the highest.
 
     Parameters
     ----------
@@ -60,16 +62,16 @@ def rank(view: View, *, window: SeveralBars = 20, of: Measure = "return") -> np.
 
     Notes
     -----
-    NaN: the first ``window`` rows; a missing bar until it leaves the window. Only symbols with a bar at t are compared.
-    Fewer than two of them.
+    NaN: the first ``window`` rows; a missing bar until it leaves the window. Compared with who could be chosen at t.
+    Nobody to compare with.
     Source: Grinold & Kahn (1999), ranks as scores.
     """
-    return ranks(_measure(view, window, of))
+    return ranks(_measure(view, window, of), view.decidable)
 
 
 @feature(fields=("close",), warmup=window_and(1), unit="standard deviations", tags=("cross-section",))
 def zscore(view: View, *, window: SeveralBars = 20, of: Measure = "return") -> np.ndarray:
-    """Distance of a symbol from the mean of all symbols with a bar, in their standard deviations.
+    """Distance of a symbol from the mean of all that could be chosen, in their standard deviations.
 
     Parameters
     ----------
@@ -87,11 +89,11 @@ def zscore(view: View, *, window: SeveralBars = 20, of: Measure = "return") -> n
 
     Notes
     -----
-    NaN: the first ``window`` rows; a missing bar until it leaves the window. Only symbols with a bar at t are compared.
+    NaN: the first ``window`` rows; a missing bar until it leaves the window. Compared with who could be chosen at t.
     Fewer than two of them, and all alike.
     Source: Grinold & Kahn (1999), standardised scores.
     """
-    gap, squares, n = _centred(_measure(view, window, of))
+    gap, squares, n = _centred(_measure(view, window, of), view.decidable)
     return over(gap, np.sqrt(over(squares, np.maximum(n - 1, 0.0))))
 
 
@@ -115,28 +117,28 @@ def neutral(
     Returns
     -------
     value : ndarray (T, A)
-        ``x - mean(x)`` over the symbols of its group with a bar; of the return a fraction, of the volatility a fraction
-        per bar.
+        ``x - mean(x)`` over those of its group that could be chosen; of the return a fraction, of the volatility a
+        fraction per bar.
 
     Notes
     -----
-    NaN: the first ``window`` rows; a missing bar until it leaves the window. Only symbols with a bar at t are compared.
+    NaN: the first ``window`` rows; a missing bar until it leaves the window. Compared with who could be chosen at t.
     A symbol in no group.
     Source: Asness, Porter & Stevens (2000), within-industry measures.
     """
-    values = _measure(view, window, of)
+    values, others = _measure(view, window, of), view.decidable
     if groups is None:
-        return _centred(values)[0]
+        return _centred(values, others)[0]
     out = np.full(values.shape, np.nan)
     for group in sorted({groups[symbol] for symbol in view.symbols if symbol in groups}):
         columns = [a for a, symbol in enumerate(view.symbols) if groups.get(symbol) == group]
-        out[:, columns] = _centred(values[:, columns])[0]
+        out[:, columns] = _centred(values[:, columns], others[:, columns])[0]
     return out
 
 
 @feature(fields=("close", "volume"), scale_free=False, warmup=window_and(0), unit="fraction", tags=("cross-section",))
 def turnover_rank(view: View, *, window: SeveralBars = 20) -> np.ndarray:
-    """Place of a symbol's traded currency among all symbols with a bar, 0 to 1.
+    """Place of a symbol's traded currency among all that could be chosen, 0 to 1.
 
     Parameters
     ----------
@@ -152,12 +154,12 @@ def turnover_rank(view: View, *, window: SeveralBars = 20) -> np.ndarray:
 
     Notes
     -----
-    NaN: the first ``window - 1`` rows; a missing bar until it leaves the window. Only symbols with a bar at t are
-    compared. Fewer than two of them. Not scale-free: a symbol's adjusted prices change its place among the others.
+    NaN: the first ``window - 1`` rows; a missing bar until it leaves the window. Compared with who could be
+    chosen at t. Nobody to compare with. Not scale-free: a symbol's adjusted prices change its place among the others.
     Source: Brennan, Chordia & Subrahmanyam (1998), dollar volume.
     """
     traded = trailing_mean(view["close"] * view["volume"], window)
-    return ranks(np.where(view.tradable, traded, np.nan))
+    return ranks(np.where(view.tradable, traded, np.nan), view.decidable)
 
 
 @feature(fields=("close",), warmup=window_and(1), unit="fraction", scope="market", tags=("cross-section", "market"))
@@ -178,10 +180,10 @@ def dispersion(view: View, *, window: Bars = 20) -> np.ndarray:
 
     Notes
     -----
-    NaN: the first ``window`` rows, and fewer than two symbols with a bar.
+    NaN: the first ``window`` rows, and fewer than two that could be chosen.
     Source: Connolly & Stivers (2003), return dispersion.
     """
-    _, squares, n = _centred(_measure(view, window, "return"))
+    _, squares, n = _centred(_measure(view, window, "return"), view.decidable)
     return np.sqrt(over(squares, np.maximum(n - 1, 0.0)))[:, 0]
 
 
@@ -207,13 +209,16 @@ def breadth(view: View, *, window: SeveralBars = 50) -> np.ndarray:
     it leaves the window.
     Source: Zweig (1986), breadth of the market.
     """
-    gap = np.where(view.tradable, view["close"] - trailing_mean(view["close"], window), np.nan)
+    gap = np.where(view.decidable, view["close"] - trailing_mean(view["close"], window), np.nan)
     counted = np.isfinite(gap).sum(axis=1)
     return over((gap > 0).sum(axis=1).astype(float), counted.astype(float))
 
 
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Of each row among its finite cells, ties averaged, from 0 to 1."""
+def ranks(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Place of each finite cell (T, A) among the other finite cells of its row that count, ties averaged, 0 to 1.
+
+    ``others`` (T, A) says which cells count: a cell that does not is placed among those that do.
+    """
     order = np.argsort(values, axis=1)  # NaN last
     ordered = np.take_along_axis(values, order, axis=1)
     place = np.broadcast_to(np.arange(values.shape[1]), values.shape)
@@ -223,10 +228,15 @@ def ranks(values: np.ndarray) -> np.ndarray:
     last = np.ones(values.shape, bool)
     last[:, :-1] = new[:, 1:]
     end = np.minimum.accumulate(np.where(last, place, values.shape[1])[:, ::-1], axis=1)[:, ::-1]
+    counts = np.isfinite(values) & others
+    own = np.take_along_axis(counts, order, axis=1).astype(np.int64)
+    through = np.cumsum(own, axis=1)  # cells that count, up to and including each
+    lower = np.take_along_axis(through - own, begin, axis=1)
+    equal = np.take_along_axis(through, end, axis=1) - lower - own
     out = np.empty(values.shape)
-    np.put_along_axis(out, order, (begin + end) / 2, axis=1)
-    n = np.isfinite(values).sum(axis=1, keepdims=True)
-    return np.where(np.isfinite(values), over(out, (n - 1).astype(float)), np.nan)
+    np.put_along_axis(out, order, lower + equal / 2, axis=1)
+    n = counts.sum(axis=1, keepdims=True) - counts
+    return np.where(np.isfinite(values), over(out, n.astype(float)), np.nan)
 
 
 def _measure(view: View, window: int, of: Measure) -> np.ndarray:
@@ -239,9 +249,9 @@ def _measure(view: View, window: int, of: Measure) -> np.ndarray:
     return np.where(view.tradable, values, np.nan)
 
 
-def _centred(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Distance from the row's mean, sum of its squares (T, 1), and cells (T, 1), from the finite cells."""
-    there = np.isfinite(values)
+def _centred(values: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Distance from the row's mean, sum of its squares (T, 1), and cells (T, 1), from the finite ones of ``others``."""
+    there = np.isfinite(values) & others
     n = there.sum(axis=1, keepdims=True).astype(float)
     gap = values - over(np.where(there, values, 0.0).sum(axis=1, keepdims=True), n)
     return gap, np.where(there, gap * gap, 0.0).sum(axis=1, keepdims=True), n

@@ -107,7 +107,8 @@ class Data:
         self._panel, self._side = panel, side
         self._lengths = sorted({*lengths, panel.shape[0]})
         clock = np.stack([panel.times.asi8, panel.sessions.astype("datetime64[D]").astype(np.int64)], axis=1)
-        self._rows = {"": self._running(str(panel.times.dtype), clock), " ": self._running("tradable", panel.tradable)}
+        choice = panel.tradable if panel.member is None else np.stack([panel.tradable, panel.member], axis=1)
+        self._rows = {"": self._running(str(panel.times.dtype), clock), " ": self._running("tradable", choice)}
         for name in sorted(set(fields)):
             held = panel.fields.get(name)
             self._rows[name] = {} if held is None else self._running(name, held)

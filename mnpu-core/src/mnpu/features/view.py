@@ -139,6 +139,15 @@ class View:
         return _read_only(self._panel.tradable)
 
     @property
+    def decidable(self) -> np.ndarray:
+        """Where a symbol is tradable and known to belong to the universe, boolean (T, A).
+
+        Whoever compares symbols counts these. A panel also holds those that join later, and that they will is the
+        future: a mean over all that have a bar would know it.
+        """
+        return _read_only(self._panel.decidable)
+
+    @property
     def shape(self) -> tuple[int, int]:
         """``(T, A)``."""
         return self._panel.shape

@@ -18,11 +18,12 @@ from mnpu.data.importing.clocks import (
     event_times,
     lagged,
     localised,
+    recorded,
     session_open,
 )
 from mnpu.data.importing.files import Chunk
-from mnpu.data.importing.mapping import DatasetSpec, Entry, Knowledge, SeriesRules, TimeFormat, duration_ns
-from mnpu.data.importing.parse import Instants, Names, instants, names, numbers, show
+from mnpu.data.importing.mapping import DatasetSpec, Entry, Knowledge, SeriesRules, duration_ns
+from mnpu.data.importing.parse import Instants, Names, dates_alone, instants, names, numbers, show
 from mnpu.data.importing.rows import BASES, SHAPES, Rows
 from mnpu.data.importing.verdict import Verdict
 
@@ -294,6 +295,7 @@ def _universe(chunk: Chunk, c: Context, verdict: Verdict) -> Rows:
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060\ufeff]")
 UNKNOWN = "when it became known is unknown: neither a moment nor a rule"
 FUTURE = "it says that it becomes known in the future"
+DATE = "it is a date, and nothing says what it stands for; say period: day (or instant, for its first moment)"
 
 
 def times_of(chunk: Chunk, c: Context, verdict: Verdict) -> Instants:
@@ -412,13 +414,17 @@ def _side_clocks(
         rows = np.flatnonzero(np.isin(series.code, codes))
         whole = len(rows) == n
         some = Instants(times.ns[rows], times.bad[rows], times.missing[rows], times.aware)
-        period = (own and own.period) or spec.period or c.entry.period
+        said = (own and own.period) or spec.period
+        period = said or c.entry.period
         ends = (own and own.day_ends) or spec.day_ends or c.entry.day_ends
         event[rows] = event_times(some, c.entry, period, ends, where=c.where)
         rule = (own and own.knowledge) or spec.knowledge or c.entry.knowledge
         part = chunk if whole else _taken(chunk, rows)
         trial = Verdict(len(rows))
         known[rows], basis[rows] = known_of(part, c, rule, event[rows], trial)
+        if not said and "period" not in c.entry.model_fields_set and "clock" not in c.roles:
+            by_rule = (basis[rows] == DECLARED) & (known[rows] != NO_TIME)
+            trial.refuse(by_rule & dates_alone(part.columns[c.roles["time"]]), "time", DATE)
         for code in range(1, len(trial.rules)):
             mask = np.zeros(n, dtype=bool)
             mask[rows[trial.code == code]] = True
@@ -451,11 +457,12 @@ def known_of(
     column = (rule.column or None) if rule is not None else c.knowledge
     if column is None:
         return known, basis
-    style = TimeFormat(zone=(rule.zone if rule else None) or c.entry.time.zone)
-    told = instants(chunk.columns[column], style)
+    told, at = recorded(chunk.columns[column], (rule.zone if rule else None) or c.entry.time.zone, where=c.where)
     verdict.refuse(told.bad, "time", "the moment of its knowledge cannot be read")
-    at = localised(told, style.zone, where=c.where, key="knowledge")
     given = ~told.missing & ~told.bad
+    verdict.refuse(
+        given & (at == NO_TIME), "time", "the moment of its knowledge does not exist, or exists twice, in its zone"
+    )
     if by_default is not None and (rule is None or (rule.lag is None and rule.lead is None)):
         known[~given] = NO_TIME
         verdict.refuse(told.missing, "unknown", UNKNOWN)

@@ -6,15 +6,17 @@ Every function returns instants in ns, with ``NO_TIME`` where a row gets none; t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from mnpu.data.bundled import event_end
 from mnpu.data.calendars import Calendar, get_calendar
 from mnpu.data.clock import DAY_NS, from_ns
-from mnpu.data.importing.mapping import DatasetSpec, DayEnds, Entry, Knowledge, Lag
-from mnpu.data.importing.parse import NO_TIME, Instants
+from mnpu.data.importing.mapping import DatasetSpec, DayEnds, Entry, Knowledge, Lag, TimeFormat
+from mnpu.data.importing.parse import NO_TIME, Instants, dates_alone, instants
 from mnpu.errors import DataError
 from mnpu.frequencies import length_ns
 
@@ -25,6 +27,7 @@ __all__ = [
     "lag_in_words",
     "lagged",
     "localised",
+    "recorded",
     "session_open",
 ]
 
@@ -84,6 +87,17 @@ def localised(times: Instants, zone: str | None, *, where: str, key: str) -> np.
     at = np.full(len(times.ns), NO_TIME)
     at[usable] = wall.tz_localize(zone, ambiguous="NaT", nonexistent="NaT").tz_convert("UTC").asi8
     return at
+
+
+def recorded(column: pa.Array, zone: str | None, *, where: str) -> tuple[Instants, np.ndarray]:
+    """The recorded moments of knowledge, as they stand and as instants (ns, UTC).
+
+    A date without a time of day is known when it is over, at its last second: at its first nobody had read it.
+    """
+    told = instants(column, TimeFormat(zone=zone))
+    whole_day = dates_alone(column) & ~(told.bad | told.missing)
+    told = replace(told, ns=np.where(whole_day, told.ns + DAY_NS - 10**9, told.ns))
+    return told, localised(told, zone, where=where, key="knowledge")
 
 
 def dates_of(times: Instants) -> np.ndarray:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from mnpu.data.importing.mapping import TimeFormat
 
-__all__ = ["Instants", "Names", "instants", "names", "numbers", "show"]
+__all__ = ["Instants", "Names", "dates_alone", "instants", "names", "numbers", "show"]
 
 NO_TIME = np.iinfo("int64").min
 _UNIT = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
@@ -136,6 +136,21 @@ def instants(column: pa.Array, style: TimeFormat, clock: pa.Array | None = None)
     if pa.types.is_integer(kind):
         values = pc.cast(column, pa.int64(), safe=False).fill_null(0).to_numpy(zero_copy_only=False)
     return _counted_instants(values, bad, missing, style)
+
+
+def dates_alone(column: pa.Array) -> np.ndarray:
+    """Which cells, (N,), name a date without a time of day; midnight in a column of timestamps is a moment."""
+    column = _plain(column)
+    if pa.types.is_date(column.type):
+        return _present(column)
+    if _is_number(column.type):
+        values = numbers(column)[0]
+        return np.asarray((values >= 1600_01_01) & (values <= 2199_12_31))
+    if not _is_text(column.type):
+        return np.zeros(len(column), dtype=bool)
+    words = pc.utf8_trim_whitespace(text_of(column)[0])
+    found = pc.fill_null(pc.match_substring_regex(words, r"^\d{4}(-\d{2}-\d{2}|\d{4})$"), False)
+    return np.asarray(found.to_numpy(zero_copy_only=False))
 
 
 def _stamped(column: pa.Array) -> Instants:

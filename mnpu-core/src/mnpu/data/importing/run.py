@@ -20,10 +20,10 @@ import pyarrow.compute as pc
 
 from mnpu.data.importing.assets import update_assets
 from mnpu.data.importing.build import Context, build
-from mnpu.data.importing.clocks import NO_TIME, localised
+from mnpu.data.importing.clocks import NO_TIME, recorded
 from mnpu.data.importing.files import Chunk, Opened, digest, open_file, state
-from mnpu.data.importing.mapping import DatasetSpec, Entry, LoadedMapping, TimeFormat
-from mnpu.data.importing.parse import instants, numbers, text_of
+from mnpu.data.importing.mapping import DatasetSpec, Entry, LoadedMapping
+from mnpu.data.importing.parse import numbers, text_of
 from mnpu.data.importing.quarantine import Quarantine
 from mnpu.data.importing.roles import find_roles, knowledge_column
 from mnpu.data.importing.rows import CONFLICT, NEW, PRESENT, Rows, insert_rows, merge
@@ -367,11 +367,12 @@ class _Importer:
             return None
         if rule.censored != "earliest":
             stamp = pd.Timestamp(rule.censored)
+            if len(rule.censored) <= len("2016-06-29"):  # a date is known when it is over, as in the column
+                stamp += pd.Timedelta(days=1) - pd.Timedelta(seconds=1)
             return int((stamp.tz_localize("UTC") if stamp.tz is None else stamp).as_unit("ns").value)
-        style = TimeFormat(zone=rule.zone or self.entry.time.zone)
         earliest = None
         for chunk in open_file(self.path, self.entry).chunks:
-            at = localised(instants(chunk.columns[column], style), style.zone, where=str(self.path), key="knowledge")
+            _, at = recorded(chunk.columns[column], rule.zone or self.entry.time.zone, where=str(self.path))
             at = at[at != NO_TIME]
             if len(at):
                 earliest = int(at.min()) if earliest is None else min(earliest, int(at.min()))
