@@ -11,9 +11,9 @@ from mnpu.data.importing.chunks import Chunk
 from mnpu.data.importing.clocks import NO_TIME, event_times, lagged, recorded
 from mnpu.data.importing.mapping import Knowledge, SeriesRules
 from mnpu.data.importing.parse import Instants, Names, dates_alone, show
-from mnpu.data.importing.rows import BASES
 from mnpu.data.importing.verdict import Verdict
 from mnpu.data.importing.words import duration_ns
+from mnpu.data.rows import BASES
 
 __all__ = ["DECLARED", "FUTURE", "UNKNOWN", "known_of", "order_of_clocks", "scheduled", "side_clocks"]
 
