@@ -29,6 +29,7 @@ MAPPING = """imports:
     table: news
     series: {kind: news, source: me, licence: none, max_age: 5d}
     columns: {text: series, time: date}
+    period: instant
     knowledge: {lag: {days: 1}}
     time: {zone: UTC}
     series_name: wire

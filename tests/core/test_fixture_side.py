@@ -166,7 +166,7 @@ def test_texts_follow_returns_and_have_a_score_and_a_vector(written, store, pane
     assert delay.between(20, 1800).all()
     joined = texts.merge(scores, on=["source", "id"], suffixes=("", "_scored"))
     assert (joined["knowledge_time_scored"] > joined["knowledge_time"]).all()
-    assert all(np.isfinite(news.embedding_of(blob)).all() for blob in joined["embedding"].head(20))
+    assert all(np.isfinite(np.frombuffer(blob, dtype="<f4")).all() for blob in joined["embedding"].head(20))
     words = news.vocabulary(PLAN)
     tone = dict(zip(words.words.tolist(), words.tone.tolist(), strict=True))
     for row in joined.head(50).itertuples():

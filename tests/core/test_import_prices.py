@@ -322,9 +322,9 @@ def test_a_dataset_is_declared_in_one_way(bring):
 
 
 def test_many_pieces_are_as_one(bring, monkeypatch, rng):
-    from mnpu.data.importing import files
+    from mnpu.data.importing import csv_files
 
-    monkeypatch.setattr(files, "BLOCK", 2000)
+    monkeypatch.setattr(csv_files, "BLOCK", 2000)
     days = pd.bdate_range("2015-01-02", periods=400)
     frame = pd.DataFrame({"date": np.tile(days, 3), "symbol": np.repeat(["B", "A", "C"], 400), "close": 1.0})
     shuffled = frame.sample(frac=1, random_state=0)
@@ -552,7 +552,7 @@ def test_a_header_of_thousands_of_columns_is_read_whole(bring):
 
 
 def test_quoted_line_breaks_beyond_one_piece_say_how_to_read_them(bring, monkeypatch):
-    monkeypatch.setattr("mnpu.data.importing.files.BLOCK", 200)
+    monkeypatch.setattr("mnpu.data.importing.csv_files.BLOCK", 200)
     text = "date,symbol,note,close\n" + "".join(f'2024-03-08,S{i},"one\ntwo, {i}\n",1\n' for i in range(50))
     with pytest.raises(DataError, match=r"quoted_newlines: true"):
         bring(text)

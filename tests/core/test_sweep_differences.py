@@ -91,6 +91,12 @@ def test_groups_are_the_largest_that_are_within_the_distance():
     assert few.groups == [[0, 1, 2], [1, 2, 3]]
 
 
+def test_seeds_that_change_nothing_have_no_deviation():
+    found = compared(catalogue(np.array([[0.1, 0.7]]), seeds=3), metric="sharpe", direction="maximise")
+    assert np.std([0.1, 0.1, 0.1]) > 0  # what is to be hidden: 0.1 three times over three is not 0.1
+    assert found.spread.tolist() == [[0.0, 0.0]]
+
+
 def test_a_data_set_where_one_is_missing_is_left_out_and_named(rng):
     found = compared(catalogue(rng.normal(size=(4, 3)), failed={(2, 1)}), metric="sharpe", direction="maximise")
     assert found.left_out == ["m2"]

@@ -100,6 +100,21 @@ def test_verify_checks_all_folds_of_a_run(mnpu, small_run):
     assert out.count("as they were written, and the weights fit") == 2
 
 
+def test_verify_says_which_package_of_whomever_has_another_version(mnpu, bundle):
+    from mnpu.manifest import read_sealed, seal
+
+    files = read_sealed(bundle)
+    origin = json.loads(files["origin.json"])
+    then = origin["versions"]["pandas"]
+    origin["versions"] |= {"pandas": "0.1", "acme-gone": "1.0"}
+    forged = seal(bundle.parent / "forged", {**files, "origin.json": json.dumps(origin).encode()})
+    code, out, _ = mnpu("bundle", "verify", forged)
+    assert code == 0
+    assert [line for line in out.splitlines() if "note:" in line] == [
+        f"  note: fitted with pandas 0.1, here is {then}: numbers may differ in the last digits"
+    ]
+
+
 @pytest.mark.parametrize(
     "name",
     ["weights.safetensors", "fitted.json", "resolved.yaml", "origin.json", "MODEL_CARD.md", "manifest.json"],

@@ -140,14 +140,14 @@ def environment(device: str, threads: int, *, libraries: Iterable[str] = ()) -> 
         "machine": platform.machine(),
         "device": device,
         "threads": threads,
-        **{name: version for name in (*_LIBRARIES, *sorted(libraries)) if (version := _version(name))},
+        **{name: version for name in (*_LIBRARIES, *sorted(libraries)) if (version := version_of(name))},
     }
 
 
 def versions(distributions: Iterable[str], *, libraries: Iterable[str] = ()) -> dict[str, str]:
     """Version of each distribution, of Python, and of the libraries that numbers depend on."""
-    found = {name: _version(name) or "local" for name in distributions}
-    used = {name: version for name in (*_LIBRARIES, *sorted(libraries)) if (version := _version(name))}
+    found = {name: version_of(name) or "local" for name in distributions}
+    used = {name: version for name in (*_LIBRARIES, *sorted(libraries)) if (version := version_of(name))}
     return {**dict(sorted(found.items())), "python": platform.python_version(), **used}
 
 
@@ -264,7 +264,8 @@ def _module_place(name: str) -> Path:
     raise PluginError(f"no distribution or module named '{name}' is installed", next_step=f"Run: pip install {name}")
 
 
-def _version(name: str) -> str:
+def version_of(name: str) -> str:
+    """Version of an installed distribution, empty where it is not."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -130,7 +130,6 @@ def _network(opened: Bundle) -> Fitted:
 
 def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     model = facts["model"]
-    versions = {name: v for name, v in facts["versions"].items() if name.startswith("mnpu") or name == "torch"}
     rows = [
         ("  run", _known(facts["run_id"])),
         ("  recipe", f"{_known(facts['name'])} {facts['recipe_id'] or ''}".strip()),
@@ -147,7 +146,7 @@ def _lines(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("  seen", f"until {_known(facts['seen_until'])}"),
         ("  calibrated", _calibrated(facts)),
         ("  epochs", _epochs(facts)),
-        ("  versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+        ("  versions", ", ".join(f"{name} {version}" for name, version in facts["versions"].items())),
         ("  files", ", ".join(f"{name} ({size:,})" for name, size in facts["files"].items())),
     ]
     return rows
@@ -199,9 +198,8 @@ def _number(value: float | None) -> str:
 
 
 def _other_versions(written: Mapping[str, str]) -> dict[str, tuple[str, str]]:
-    """Packages whose version is another one here, with both; those that are not installed are left out."""
+    """Packages, Python among them, whose version is another one here; those that are not installed are left out."""
     from mnpu.hashing import versions
 
-    names = [name for name in written if name.startswith("mnpu")]
-    here = versions(names)
+    here = versions(written)
     return {name: (then, here[name]) for name, then in written.items() if here.get(name) not in (None, then, "local")}

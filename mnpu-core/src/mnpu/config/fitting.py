@@ -113,7 +113,7 @@ class ModelConfig(Block):
     @model_validator(mode="after")
     def _exactly_one(self) -> ModelConfig:
         if (self.backbone is None) == (self.forecaster is None):
-            raise PydanticCustomError("one_of", "exactly one of backbone and forecaster")
+            raise PydanticCustomError("one_of", "exactly one of backbone and forecaster; null takes one away")
         return self
 
     @property

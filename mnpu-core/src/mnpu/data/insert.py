@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from mnpu.data.bundled import Bars, Observations
+from mnpu.data.rows import PRICE_COLUMNS
 
-__all__ = ["PRICE_COLUMNS", "insert", "insert_bars", "insert_observations"]
-
-PRICE_COLUMNS = ("open", "high", "low", "close", "adj_close", "volume")
+__all__ = ["insert", "insert_bars", "insert_observations"]
 
 
 def insert(connection: sqlite3.Connection, table: str, columns: str, rows: Iterable[tuple[Any, ...]]) -> None:

@@ -12,9 +12,11 @@ import pandas as pd
 from mnpu.data.clock import from_ns, utc
 from mnpu.types import DatasetInfo, Panel
 
-__all__ = ["PRICE_COLUMNS", "PriceRows", "rows_of_frame", "rows_of_panel"]
+__all__ = ["BASES", "PRICE_COLUMNS", "PriceRows", "rows_of_frame", "rows_of_panel"]
 
 PRICE_COLUMNS = ("open", "high", "low", "close", "adj_close", "volume")
+#: How it is known when a row became known: somebody recorded it, a rule says so, or it was there when recording began.
+BASES = ("observed", "declared", "left-censored")
 
 
 @dataclass(frozen=True)

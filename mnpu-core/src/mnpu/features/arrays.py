@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from typing import Literal
 
 import numpy as np
 
@@ -10,7 +11,19 @@ from mnpu.errors import DataError
 from mnpu.features.api import View
 from mnpu.features.trailing import delayed
 
-__all__ = ["column_of", "log_of", "log_returns", "over", "simple_returns"]
+__all__ = [
+    "Phase",
+    "column_of",
+    "log_moves",
+    "log_of",
+    "log_returns",
+    "on_circle",
+    "over",
+    "simple_returns",
+    "squared_ranges",
+]
+
+Phase = Literal["sin", "cos"]
 
 
 def log_of(view: View, field: str) -> np.ndarray:
@@ -25,6 +38,18 @@ def log_returns(view: View) -> np.ndarray:
     return closes - delayed(closes, 1)
 
 
+def log_moves(close: np.ndarray) -> np.ndarray:
+    """The same of closes (T, A) alone, for what is computed of the newest rows."""
+    closes = np.log(np.where(close > 0, close, np.nan))
+    return closes - delayed(closes, 1)
+
+
+def squared_ranges(view: View) -> np.ndarray:
+    """Squared log of the high over the low."""
+    width = view.once(log_of, "high") - view.once(log_of, "low")
+    return width * width
+
+
 def simple_returns(view: View) -> np.ndarray:
     """Simple return from the bar before."""
     close = view["close"]
@@ -34,6 +59,12 @@ def simple_returns(view: View) -> np.ndarray:
 def over(values: np.ndarray, divisor: np.ndarray) -> np.ndarray:
     """The quotient, NaN for a division by zero or less: no return begins at a price that is negative."""
     return values / np.where(divisor > 0, divisor, np.nan)
+
+
+def on_circle(fraction: np.ndarray, phase: Phase) -> np.ndarray:
+    """A share of a cycle as one coordinate of its place on the unit circle."""
+    angle = 2 * np.pi * fraction
+    return np.sin(angle) if phase == "sin" else np.cos(angle)
 
 
 def column_of(view: View, symbol: str, where: str) -> int:

@@ -12,8 +12,7 @@ import numpy as np
 
 from mnpu.data.calendars import get_calendar
 from mnpu.features.api import View, feature
-
-Phase = Literal["sin", "cos"]
+from mnpu.features.arrays import Phase, on_circle
 
 #: More days than any market was closed in a row.
 LONGEST = 40
@@ -41,7 +40,7 @@ def month(view: View, *, phase: Phase = "sin") -> np.ndarray:
     Never NaN.
     Source: Rozeff & Kinney (1976), seasonality of months.
     """
-    return _on_circle(view.sessions.astype("datetime64[M]").astype(np.int64) % 12 / 12, phase)
+    return on_circle(view.sessions.astype("datetime64[M]").astype(np.int64) % 12 / 12, phase)
 
 
 @feature(unit="cycle", scope="market", tags=("calendar",))
@@ -66,7 +65,7 @@ def day_of_year(view: View, *, phase: Phase = "sin") -> np.ndarray:
     Source: Heston & Sadka (2008), seasonality of returns within the year.
     """
     years = view.sessions.astype("datetime64[Y]")
-    return _on_circle((view.sessions - years.astype("datetime64[D]")).astype(np.int64) / 366, phase)
+    return on_circle((view.sessions - years.astype("datetime64[D]")).astype(np.int64) / 366, phase)
 
 
 @feature(unit="fraction", scope="market", tags=("calendar",))
@@ -204,8 +203,3 @@ def _period(view: View, unit: Literal["M"], months: int) -> tuple[np.ndarray, np
     number = view.sessions.astype(f"datetime64[{unit}]").astype(np.int64) // months * months
     first = number.astype(f"datetime64[{unit}]")
     return first.astype("datetime64[D]"), (first + months).astype("datetime64[D]")
-
-
-def _on_circle(fraction: np.ndarray, phase: Phase) -> np.ndarray:
-    angle = 2 * np.pi * fraction
-    return np.sin(angle) if phase == "sin" else np.cos(angle)

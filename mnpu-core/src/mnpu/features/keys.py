@@ -33,7 +33,7 @@ import pandas as pd
 
 from mnpu.errors import MnpuError, PluginError
 from mnpu.features.plan import PlannedFeature
-from mnpu.hashing import packages
+from mnpu.hashing import packages, version_of
 from mnpu.plugins.loader import CORE
 from mnpu.types import Panel, SideTable
 
@@ -161,7 +161,7 @@ class Data:
 @functools.cache
 def environment() -> str:
     """Python, the libraries that numbers come from, the processor and the switches that they obey."""
-    versions = [_version(name) for name in _LIBRARIES]
+    versions = [version_of(name) for name in _LIBRARIES]
     return digest([sys.version, sys.platform, platform.machine(), versions, _processor(), _switches()])
 
 
@@ -241,7 +241,7 @@ def _requirements(dist: str) -> list[list[str]]:
     except metadata.PackageNotFoundError:
         return []
     names = {match[0] for text in told if (match := re.match(r"[A-Za-z0-9._-]+", text))}
-    return [[dist, _version(dist)], *([name, _version(name)] for name in sorted(names))]
+    return [[dist, version_of(dist)], *([name, version_of(name)] for name in sorted(names))]
 
 
 @functools.cache
@@ -253,13 +253,6 @@ def started() -> float:
         return min(time.time() - uptime + ticks / os.sysconf("SC_CLK_TCK"), _LOADED)
     except (OSError, ValueError, IndexError, AttributeError):  # another system
         return _LOADED
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
 
 
 def _text(value: Any) -> str:

@@ -8,7 +8,7 @@ Prices and volumes of a panel are continuous over splits, so none of these sees 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -16,7 +16,7 @@ from pydantic import Field
 from mnpu.data.clock import DAY_NS
 from mnpu.errors import ConfigError
 from mnpu.features.api import View, feature
-from mnpu.features.arrays import log_of, log_returns, over
+from mnpu.features.arrays import Phase, log_of, log_returns, on_circle, over, squared_ranges
 from mnpu.features.trailing import delayed, trailing_max, trailing_mean, trailing_moments, trailing_std
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
 
 Bars = Annotated[int, Field(ge=1, le=100_000)]
 SeveralBars = Annotated[int, Field(ge=2, le=100_000)]
-Phase = Literal["sin", "cos"]
 
 
 def _window(params: Mapping[str, Any]) -> int:
@@ -195,7 +194,7 @@ def high_low_range(view: View, *, window: Bars = 20) -> np.ndarray:
     NaN: the first ``window - 1`` rows; a missing or non-positive high or low until it leaves the window.
     Source: Parkinson (1980). Moves between bars are not in it.
     """
-    return np.sqrt(trailing_mean(view.once(_squared_widths), window) / (4 * np.log(2)) * view.periods_per_year)
+    return np.sqrt(trailing_mean(view.once(squared_ranges), window) / (4 * np.log(2)) * view.periods_per_year)
 
 
 @feature(fields=("volume",), warmup=_window, unit="standard deviations", tags=("volume",))
@@ -270,7 +269,7 @@ def day_of_week(view: View, *, phase: Phase = "sin") -> np.ndarray:
     Source: French (1980), returns over the week-end.
     """
     weekday = (view.sessions.astype("datetime64[D]").astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
-    return _on_circle(weekday / 7, phase)
+    return on_circle(weekday / 7, phase)
 
 
 @feature(unit="cycle", scope="market", tags=("calendar",))
@@ -294,19 +293,9 @@ def hour_of_day(view: View, *, phase: Phase = "sin") -> np.ndarray:
     For intraday bars. UTC has no daylight saving, so an exchange's open moves by an hour twice a year.
     Source: Wood, McInish & Ord (1985), returns over the day.
     """
-    return _on_circle(view.instants % DAY_NS / DAY_NS, phase)
-
-
-def _squared_widths(view: View) -> np.ndarray:
-    width = view.once(log_of, "high") - view.once(log_of, "low")
-    return width * width
+    return on_circle(view.instants % DAY_NS / DAY_NS, phase)
 
 
 def _log(values: np.ndarray) -> np.ndarray:
     """Natural logarithm, NaN where there is none."""
     return np.log(np.where(values > 0, values, np.nan))
-
-
-def _on_circle(fraction: np.ndarray, phase: Phase) -> np.ndarray:
-    angle = 2 * np.pi * fraction
-    return np.sin(angle) if phase == "sin" else np.cos(angle)

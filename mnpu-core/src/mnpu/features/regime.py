@@ -13,9 +13,10 @@ import numpy as np
 
 from mnpu.errors import ConfigError
 from mnpu.features.api import View, feature
+from mnpu.features.arrays import log_moves
 from mnpu.features.parameters import Portion, SeveralBars
 from mnpu.features.recursive import carried_after
-from mnpu.features.trailing import delayed, trailing_mean, trailing_sum
+from mnpu.features.trailing import trailing_mean, trailing_sum
 from mnpu.features.windows import trailing_place
 
 
@@ -119,7 +120,7 @@ def trend_regime(view: View, *, window: SeveralBars = 20, history: SeveralBars =
     """
 
     def compute(n_new: int, close: np.ndarray) -> np.ndarray:
-        moves = _log_returns(close)
+        moves = log_moves(close)
         strength = np.abs(trailing_sum(moves, window)) / np.sqrt(trailing_sum(moves * moves, window))
         return trailing_place(strength, history, first=len(close) - n_new)
 
@@ -171,11 +172,6 @@ def volatility_state(
     return carried_after(view, window + history, compute, "close")
 
 
-def _log_returns(close: np.ndarray) -> np.ndarray:
-    closes = np.log(np.where(close > 0, close, np.nan))
-    return closes - delayed(closes, 1)
-
-
 def _turbulence(n_new: int, close: np.ndarray, *, window: int, history: int) -> np.ndarray:
-    moves = _log_returns(close)
+    moves = log_moves(close)
     return trailing_place(np.sqrt(trailing_mean(moves * moves, window)), history, first=len(close) - n_new)

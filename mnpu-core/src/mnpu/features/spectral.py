@@ -13,9 +13,10 @@ from pydantic import Field
 
 from mnpu.errors import ConfigError
 from mnpu.features.api import View, feature
+from mnpu.features.arrays import log_moves
 from mnpu.features.parameters import window_and
 from mnpu.features.recursive import carried_after
-from mnpu.features.trailing import delayed, trailing_moments
+from mnpu.features.trailing import trailing_moments
 from mnpu.features.windows import spectrum
 
 Cycles = Annotated[int, Field(ge=8, le=4096)]
@@ -68,7 +69,7 @@ def band_energy(view: View, *, window: Cycles = 64, shortest: Period = 4.0, long
     weights = np.where(2 * waves == window, 1.0, 2.0)
 
     def compute(n_new: int, close: np.ndarray) -> np.ndarray:
-        moves = _log_returns(close)
+        moves = log_moves(close)
         first = _first(n_new, close)
         whole = window * trailing_moments(moves, window)[1][first:]
         band = weights[:, None, None] * spectrum(moves, window, int(waves[0]), int(waves[-1]), first=first)
@@ -138,11 +139,6 @@ def spectral_centroid(view: View, *, window: Cycles = 64) -> np.ndarray:
     return carried_after(view, window, compute, "close")
 
 
-def _log_returns(close: np.ndarray) -> np.ndarray:
-    closes = np.log(np.where(close > 0, close, np.nan))
-    return closes - delayed(closes, 1)
-
-
 def _first(n_new: int, close: np.ndarray) -> int:
     """The first row that is computed: two at least, since numpy adds up cycles in another order where it is one."""
     return max(len(close) - max(n_new, 2), 0)
@@ -150,7 +146,7 @@ def _first(n_new: int, close: np.ndarray) -> int:
 
 def _shares(n_new: int, close: np.ndarray, window: int) -> np.ndarray:
     """Of each cycle in the energy of all, (K, N, A), in the last rows."""
-    moves = _log_returns(close)
+    moves = log_moves(close)
     first = _first(n_new, close)
     energy = spectrum(moves, window, 1, window // 2, first=first)
     varies = trailing_moments(moves, window)[1][first:] > 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from mnpu.features.api import View, feature
-from mnpu.features.arrays import log_of, log_returns, over
+from mnpu.features.arrays import log_of, log_returns, over, squared_ranges
 from mnpu.features.parameters import Bars, Portion, SeveralBars, ordered, window_and
 from mnpu.features.recursive import carried, latest, smoothed
 from mnpu.features.trailing import delayed, trailing_mean, trailing_moments, trailing_sum
@@ -63,7 +63,7 @@ def parkinson(view: View, *, window: SeveralBars = 20) -> np.ndarray:
     NaN: the first ``window - 1`` rows; a missing bar until it leaves the window. Moves between bars are not in it.
     Source: Parkinson (1980), equation 4.
     """
-    return np.sqrt(trailing_mean(view.once(_squared_ranges), window) / (4 * np.log(2)) * view.periods_per_year)
+    return np.sqrt(trailing_mean(view.once(squared_ranges), window) / (4 * np.log(2)) * view.periods_per_year)
 
 
 @feature(fields=("open", "high", "low", "close"), warmup=window_and(0), unit="fraction per year", tags=("volatility",))
@@ -90,7 +90,7 @@ def garman_klass(view: View, *, window: SeveralBars = 20) -> np.ndarray:
     Source: Garman & Klass (1980), equation 20 without the opening jump.
     """
     body = view.once(log_of, "close") - view.once(log_of, "open")
-    variance = 0.5 * view.once(_squared_ranges) - (2 * np.log(2) - 1) * body * body
+    variance = 0.5 * view.once(squared_ranges) - (2 * np.log(2) - 1) * body * body
     return np.sqrt(trailing_mean(variance, window) * view.periods_per_year)
 
 
@@ -289,11 +289,6 @@ def overnight_share(view: View, *, window: SeveralBars = 20) -> np.ndarray:
 def _squared_returns(view: View) -> np.ndarray:
     moves = view.once(log_returns)
     return moves * moves
-
-
-def _squared_ranges(view: View) -> np.ndarray:
-    width = view.once(log_of, "high") - view.once(log_of, "low")
-    return width * width
 
 
 def _rogers_satchell(view: View) -> np.ndarray:

@@ -16,13 +16,13 @@ from statistics import NormalDist
 
 import numpy as np
 
+from mnpu.metrics.forecast import NO_OUTCOMES
 from mnpu.types import Forecast, Metric
 
 __all__ = ["GRID", "crps", "crps_of", "distance_from_uniform", "interval_score", "pit", "pit_ks", "pit_of"]
 
 GRID = 200  #: Levels 0.0025, 0.0075, ..., 0.9975 of the dense grid.
 CHUNK = 50_000  #: Cells at a time, so that the grid stays small in memory.
-NO_OUTCOMES = "no forecast has a known outcome"
 
 _NORMAL = NormalDist()
 _MIDDLES = (np.arange(GRID) + 0.5) / GRID

@@ -97,9 +97,7 @@ def compared(
             next_step="Run the sweep to its end, or choose another axis or metric.",
         )
     scores = np.array([[np.mean(by[name]) for name in names] for by in whole.values()])
-    spread = np.array(
-        [[np.std(by[name], ddof=1) if len(by[name]) > 1 else np.nan for name in names] for by in whole.values()]
-    )
+    spread = np.array([[_deviation(by[name]) for name in names] for by in whole.values()])
     ranks = ranked(scores if direction == "minimise" else -scores)
     order = np.argsort(ranks.mean(axis=0), kind="stable")
     mean = ranks.mean(axis=0)[order]
@@ -151,6 +149,13 @@ def _range_below(width: float, k: int) -> float:
     inside = 0.5 * (_erf(z / math.sqrt(2.0)) - _erf((z - width) / math.sqrt(2.0)))
     values = density * inside ** (k - 1)
     return float(k * ((values[1:] + values[:-1]).sum() / 2.0) * (z[1] - z[0]))
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """Over the seeds; that of equal values is 0, which the rounding of their mean would hide."""
+    if len(values) < 2:
+        return float("nan")
+    return 0.0 if min(values) == max(values) else float(np.std(values, ddof=1))
 
 
 def _friedman(ranks: np.ndarray) -> tuple[float, float]:

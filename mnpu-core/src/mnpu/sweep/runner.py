@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from operator import itemgetter
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -270,7 +271,8 @@ def _summary(state: _State, direction: str) -> Summary:
         trial_seconds=sum(outcome["seconds"] for outcome in now),
     )
     if valued:
-        value, key = max(valued) if direction == "maximise" else min(valued)
+        # Of equal ones the first in the order of the axes, as the tables have it.
+        value, key = (max if direction == "maximise" else min)(valued, key=itemgetter(0))
         found.best = (state.seen[key].name, str(own[key]["run_id"]), float(value))
     return found
 

@@ -70,7 +70,8 @@ def laws(factory: Callable[..., Any], *, seed: int = 0) -> list[LawOutcome]:
         _equals_its_kernel,
         *([_agrees_with_torch] if find_spec("torch") else []),
     ]
-    said = LawOutcome("says whether it is path dependent", states, "no attribute path_dependent: bool")
+    missing = "" if states else "no attribute path_dependent: bool"
+    said = LawOutcome("says whether it is path dependent", states, missing)
     return [said, *(_outcome(check, factory, proposed, book) for check in checks)]
 
 

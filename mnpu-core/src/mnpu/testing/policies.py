@@ -38,14 +38,14 @@ def laws(factory: Callable[..., Any], *, seed: int = 0) -> list[LawOutcome]:
     """
     policy = factory()
     missing = [name for name in ("lookback", "long_only", "min_symbols") if not hasattr(policy, name)]
-    stated = LawOutcome("states lookback, long_only and min_symbols", not missing, f"no {', '.join(missing)}")
+    law = "states lookback, long_only and min_symbols"
     if missing:
-        return [stated]
+        return [LawOutcome(law, False, f"no {', '.join(missing)}")]
     forecast, context = synthetic_decisions(BARS + policy.lookback, max(SYMBOLS, policy.min_symbols), seed=seed)
     of_forecast = [_mirrors, _depends_on_forecast] if getattr(policy, "uses_forecast", True) else [_ignores_forecast]
     every = [_is_well_formed, _keeps_its_promises, _refuses_too_few, _ignores_the_future, _looks_back_as_stated]
     checks = [*every, *of_forecast, _leaves_input_alone, _repeats_itself]
-    return [stated, *(_outcome(check, factory, forecast, context) for check in checks)]
+    return [LawOutcome(law, True), *(_outcome(check, factory, forecast, context) for check in checks)]
 
 
 def synthetic_decisions(rows: int, symbols: int, *, seed: int = 0) -> tuple[Forecast, PolicyContext]:

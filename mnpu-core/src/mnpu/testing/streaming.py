@@ -12,6 +12,7 @@ from mnpu.data.clock import utc
 from mnpu.features.api import View
 from mnpu.features.compute import evaluate
 from mnpu.features.evaluation import of_view, quiet
+from mnpu.features.leaks import OF_LARGEST, RELATIVE
 from mnpu.features.memory import needs_of, still_needed
 from mnpu.features.plan import PlannedFeature
 from mnpu.features.stream import Stream
@@ -24,8 +25,6 @@ __all__ = ["REMARKS", "STREAMING"]
 
 #: Steps of a stream from a row that is chosen at random; rows at which a memory is tried.
 STEPS, TRIED = 34, 3
-#: Tolerance of a value, and of its column's largest for those near 0.
-RELATIVE, OF_LARGEST = 1e-9, 1e-12
 
 Wrong = dict[str, str]
 

@@ -14,10 +14,10 @@ import pandera.pandas as pa
 from pandera.typing import Series
 
 from mnpu.data.clock import FIRST_NS, LAST_NS
+from mnpu.data.rows import BASES
 
 __all__ = ["MODELS"]
 
-BASES = ("observed", "declared", "left-censored")
 KINDS = ("macro", "onchain", "funding", "fundamental", "benchmark", "calendar", "news", "other")
 
 Text: TypeAlias = Series[Any]

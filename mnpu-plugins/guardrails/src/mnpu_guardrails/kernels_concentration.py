@@ -10,11 +10,9 @@ import numpy as np
 from mnpu.data.compiled import compiled
 from mnpu.guard_kernels import EXCESS, LIMIT, REMEMBER
 from mnpu.guard_loops import TOLERANCE, WARN, reach, reduce, size_of
+from mnpu_guardrails.concentration import HALVINGS
 
 __all__ = ["above", "concentration", "derisked"]
-
-#: As in `mnpu_guardrails.concentration`.
-HALVINGS = 60
 
 
 @compiled

@@ -14,12 +14,9 @@ import numpy as np
 from mnpu.data.compiled import compiled
 from mnpu.guard_kernels import EXCESS, REMEMBER, YEAR
 from mnpu.guard_loops import TOLERANCE, WARN, reach, reduce, without_increase
+from mnpu_guardrails.risk import GOLDEN, HALVINGS, SECTIONS
 
 __all__ = ["tail_risk", "volatility_target"]
-
-#: As in `mnpu_guardrails.risk`.
-HALVINGS, SECTIONS = 50, 60
-GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 
 
 @compiled

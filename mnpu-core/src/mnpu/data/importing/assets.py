@@ -6,9 +6,9 @@ import sqlite3
 
 import numpy as np
 
-from mnpu.data.importing.build import Context
+from mnpu.data.importing.cells import Context
+from mnpu.data.importing.chunks import Chunk
 from mnpu.data.importing.clocks import NO_TIME, localised
-from mnpu.data.importing.files import Chunk
 from mnpu.data.importing.parse import instants, names, numbers, text_of
 from mnpu.data.importing.rows import CONFLICT, NEW, PRESENT
 from mnpu.data.importing.verdict import Verdict

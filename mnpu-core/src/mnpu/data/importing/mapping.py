@@ -5,24 +5,33 @@ A mapping is YAML with the strict scalars of a pipeline, and every fault is told
 
 from __future__ import annotations
 
-import datetime as dt
 import hashlib
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
-from zoneinfo import ZoneInfo
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from mnpu.config.explain import explain, first_of
 from mnpu.config.tree import Tree
 from mnpu.config.yaml import read_file
+from mnpu.data.importing.words import (
+    LONGEST_DAYS,
+    CalendarName,
+    Capture,
+    Clock,
+    Duration,
+    Frequency,
+    Moment,
+    Regex,
+    Text,
+    TimePattern,
+    Zone,
+)
 from mnpu.errors import ConfigError
-from mnpu.frequencies import length_ns
 
 __all__ = [
     "AssetSpec",
@@ -38,7 +47,6 @@ __all__ = [
     "SeriesRules",
     "SeriesSpec",
     "TimeFormat",
-    "duration_ns",
     "load_mapping",
 ]
 
@@ -47,9 +55,6 @@ Period = Literal["instant", "day", "month", "quarter", "mid_month", "year"]
 TableName = Literal[
     "prices", "observations", "calendar", "news", "news_scores", "corporate_actions", "universe", "assets"
 ]
-
-LONGEST_DAYS = 36500  #: Of a lag, a lead or an age: a century is within reach of nanoseconds.
-_UNITS = {"ns": 1, "s": 10**9, "min": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9, "w": 7 * 86400 * 10**9}
 
 _TIME = ("time", "date", "clock")
 
@@ -78,99 +83,6 @@ ONLY_IN: Mapping[str, tuple[str, ...]] = {
     "universe": ("universe",),
     "model": ("news_scores",),
 }
-
-
-def duration_ns(text: str) -> int:
-    """``7d``, ``36h`` or ``15min`` in nanoseconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ns|s|min|h|d|w)", text)
-    if match is None:
-        raise PydanticCustomError("duration", "a number and s, min, h, d or w, as in 7d or 90min")
-    length = float(match[1]) * _UNITS[match[2]]
-    if length > LONGEST_DAYS * _UNITS["d"]:
-        raise PydanticCustomError("duration", f"at most {LONGEST_DAYS}d")
-    return round(length)
-
-
-def _frequency(text: str) -> object:
-    try:
-        return length_ns(text)
-    except ConfigError as error:
-        raise PydanticCustomError("frequency", "{expected}", {"expected": error.expected}) from None
-
-
-def _checked(function: Callable[[str], object]) -> AfterValidator:
-    def check(text: str) -> str:
-        function(text)
-        return text
-
-    return AfterValidator(check)
-
-
-def _zone(text: str) -> object:
-    try:
-        return ZoneInfo(text)
-    except (KeyError, ValueError, OSError):
-        raise PydanticCustomError("zone", "a time zone such as UTC or America/New_York") from None
-
-
-def _clock(text: str) -> object:
-    if re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?", text) is None:
-        raise PydanticCustomError("clock", "a time of day such as 16:15")
-    return text
-
-
-def _moment(text: str) -> object:
-    try:
-        return text == "earliest" or dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        raise PydanticCustomError("moment", "earliest, or a moment such as 2016-06-29T23:59:59Z") from None
-
-
-def _regex(text: str) -> object:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise PydanticCustomError("regex", "a regular expression ({why})", {"why": str(error)}) from None
-
-
-def _calendar(text: str) -> str:
-    from mnpu.data.calendars import canonical, get_calendar
-
-    try:
-        get_calendar(text)
-    except ConfigError as error:
-        told = f"{error.expected}. {error.next_step}".rstrip(" .")
-        raise PydanticCustomError("calendar", "{told}", {"told": told}) from None
-    return canonical(text)
-
-
-def _one_group(text: str) -> object:
-    if re.compile(text).groups == 0:
-        raise PydanticCustomError("group", "a regular expression with a group, such as ([A-Z]+)[.]csv")
-    return text
-
-
-def _time_format(text: str) -> object:
-    import pandas as pd
-
-    try:
-        if "%" not in text:
-            raise ValueError(text)  # what pandas calls "mixed" would guess which is the month
-        return pd.to_datetime(pd.Series([""], dtype=object), format=text, errors="coerce")
-    except ValueError:
-        raise PydanticCustomError("time_format", "a format as in strptime, for example %d/%m/%Y") from None
-
-
-Duration = Annotated[str, _checked(duration_ns)]
-Frequency = Annotated[str, _checked(_frequency)]
-Zone = Annotated[str, _checked(_zone)]
-Moment = Annotated[str, _checked(_moment)]
-Clock = Annotated[str, _checked(_clock)]
-Regex = Annotated[str, _checked(_regex)]
-Capture = Annotated[str, _checked(_regex), _checked(_one_group)]
-TimePattern = Annotated[str, _checked(_time_format)]
-CalendarName = Annotated[str, AfterValidator(_calendar)]
-Text = Annotated[str, Field(min_length=1)]
 
 
 class _Block(BaseModel):

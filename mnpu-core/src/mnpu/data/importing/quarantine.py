@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 
-from mnpu.data.importing.files import Chunk
+from mnpu.data.importing.chunks import Chunk
 from mnpu.data.importing.parse import show
 from mnpu.data.importing.verdict import Verdict
 from mnpu.leftovers import SUFFIX, unfinished

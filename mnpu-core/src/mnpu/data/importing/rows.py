@@ -11,9 +11,9 @@ import numpy as np
 
 from mnpu.data import arrays_table
 from mnpu.data.arrays_table import TABLE, Coded, Writer
+from mnpu.data.rows import BASES
 
 __all__ = [
-    "BASES",
     "CONFLICT",
     "NEW",
     "PRESENT",
@@ -26,7 +26,6 @@ __all__ = [
     "merge",
 ]
 
-BASES = ("observed", "declared", "left-censored")
 NEW, PRESENT, CONFLICT = 0, 1, 2
 TOGETHER = 100  #: Rows of one INSERT: one by one, the statement's own overhead more than doubles the time.
 CHECKED = ("prices", "observations")

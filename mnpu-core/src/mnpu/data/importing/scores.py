@@ -6,19 +6,11 @@ import sqlite3
 
 import numpy as np
 
-from mnpu.data.importing.build import (
-    FUTURE,
-    UNKNOWN,
-    Context,
-    digests,
-    known_of,
-    number,
-    series_of,
-    text_cells,
-    times_of,
-)
+from mnpu.data.importing.build import digests
+from mnpu.data.importing.cells import Context, number, series_of, text_cells, times_of
+from mnpu.data.importing.chunks import Chunk
 from mnpu.data.importing.clocks import NO_TIME, event_times
-from mnpu.data.importing.files import Chunk
+from mnpu.data.importing.knowledge import FUTURE, UNKNOWN, known_of
 from mnpu.data.importing.rows import CONFLICT, NEW, PRESENT
 from mnpu.data.importing.verdict import Verdict
 

@@ -13,8 +13,9 @@ import numpy as np
 from mnpu.data.arrays_table import Writer
 from mnpu.data.build import new_store
 from mnpu.data.importing.clocks import lag_in_words
-from mnpu.data.importing.mapping import AssetSpec, DatasetSpec, Entry, SeriesRules, duration_ns
+from mnpu.data.importing.mapping import AssetSpec, DatasetSpec, Entry, SeriesRules
 from mnpu.data.importing.rows import NEW, Merged, Rows, extents
+from mnpu.data.importing.words import duration_ns
 from mnpu.data.migrations import WAIT_SECONDS, check_file, check_version, create_schema, explain_sqlite
 from mnpu.errors import ConfigError
 
