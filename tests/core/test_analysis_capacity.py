@@ -9,7 +9,10 @@ import pytest
 
 from mnpu.analysis.capacity import Liquidity, capacity, liquidity, traded
 from mnpu.analysis.scenarios import liquidity_losses
+from mnpu.commands._runs_analysis import _capitals
 from mnpu.errors import DataError
+from mnpu.simulation.costs import CostModel
+from mnpu.simulation.execution import Execution
 from tests.core.analysis_world import RATES, a_replay
 
 
@@ -68,6 +71,25 @@ def test_a_loser_has_no_capacity(world):
     losing = replace(world, proposed=replace(world.proposed, weights=-world.proposed.weights))
     found = capacity(losing)
     assert (found.zero, found.half, found.best) == (None, None, None)
+
+
+def test_what_is_left_over_of_orders_is_no_capacity(make_panel):
+    """A market that only rises: with more money less of each order is filled, and what is bought is not sold again."""
+    close = 50 * np.exp(np.cumsum(np.full((120, 2), 0.002), axis=0))
+    panel = make_panel(close, volume=np.full(close.shape, 1e5))
+    weights = np.where(np.arange(80)[:, None] % 2, [[0.5, 0.0]], [[0.0, 0.5]])
+    found = a_replay(panel, weights, first=30, rates=CostModel(0.0, 0.0, impact=0.01))
+    found = replace(found, execution=Execution(1e6, participation=0.05))
+    table = capacity(found)
+    most = max(table.rows, key=lambda row: row.money_ann)
+    assert most.filled < 0.5
+    followed = [row for row in table.rows if row.filled >= 0.5]
+    assert table.best == max(followed, key=lambda row: row.money_ann).capital < most.capital
+    assert "most money is earned at" in _capitals(table).lower()
+
+    slow = replace(found, execution=Execution(1e6, participation=1e-9))
+    assert capacity(slow).best is None
+    assert _capitals(capacity(slow)) == "Nothing is earned at any capital that fills half of its orders."
 
 
 def test_prices_without_volume_are_refused(make_panel, rng):

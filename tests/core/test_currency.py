@@ -56,6 +56,31 @@ def test_a_dividend_is_converted_when_it_is_paid(make_panel):
     assert in_euros(panel, [[0.5]])[1] == [10_000.00, 12_118.94]  # 11,869.0625 + 249.875
 
 
+def test_at_the_open_a_dividend_is_converted_at_the_rate_of_the_open(make_panel):
+    """62.46875 shares of 100 dollars at 0.80; 4 dollars are paid at an open at which a dollar is worth 0.90 euros.
+
+    62.46875 (110 + 4) 0.90 = 6,409.29, and 4,997.50 in cash. At that day's close, which nobody has seen at its open, a
+    dollar is worth 1.00.
+    """
+    rate = np.array([[0.7], [0.75], [1.0], [1.0]])
+    rates = {"rate": rate, "open_rate": np.array([[0.7], [0.8], [0.9], [1.0]])}
+    paid = np.array([[0.0], [0.0], [4.0], [0.0]])
+    opened = np.array([[90.0], [100.0], [110.0], [110.0]])
+    panel = make_panel(opened * 1.5, open=opened, dividend=paid, **rates)
+    positions = Positions(panel.times[:1], panel.symbols, np.array([[0.5]]), np.ones(1, bool))
+    market = market_around(panel, fill_prices(in_account_currency(panel), "next_open"), 0, 1)
+    outcome = simulate(positions, **market, costs=CostModel(4.0, 6.0))
+    assert round(float(10_000 * outcome.equity[-1]), 2) == 11_406.79
+
+
+def test_what_is_paid_after_an_open_is_converted_at_the_close(make_panel):
+    rates = {"rate": np.array([[2.0], [4.0]]), "open_rate": np.array([[1.0], [3.0]])}
+    paid = {"dividend": np.array([[0.0], [7.0]]), "open_dividend": np.array([[0.0], [5.0]])}
+    found = in_account_currency(make_panel([[1.0], [1.0]], open=np.ones((2, 1)), **paid, **rates))
+    assert found["open_dividend"].tolist() == [[0.0], [15.0]]
+    assert found["dividend"].tolist() == [[0.0], [23.0]]  # 5 at 3 and 2 at 4
+
+
 def test_who_holds_nothing_abroad_has_no_currency_risk(make_panel):
     panel = make_panel([[90.0], [100.0], [110.0], [110.0]], rate=np.array([[0.7], [0.8], [1.0], [1.0]]))
     assert in_euros(panel, [[0.0], [0.0]])[1] == [10_000.00] * 3

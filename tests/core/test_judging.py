@@ -17,6 +17,7 @@ from scipy import stats
 from mnpu import ledger, report
 from mnpu.commands._outcome import outcome_json, print_outcome
 from mnpu.execute import Executed
+from mnpu.hashing import hash_config
 from mnpu.judging import LEAST_STRATEGIES, Judge, judged
 from mnpu.metrics.compute import compute
 from mnpu.metrics.overfitting import pbo
@@ -139,6 +140,51 @@ def test_failed_and_killed_trials_count(tmp_path, noise):
         "killed": None,
     }
     assert next(row.status for row in after.trials if row.recipe_id == "bad") == "failed"
+
+
+def a_look(root, net, *, of, seed, folder=True):
+    """A run that judges on the locked range what trial ``of`` was outside it, with other data, as it reads more."""
+    config = {"seed": seed, "split": {"use": "walk_forward", "unlocked": True}}
+    result = a_result(net, recipe=f"look-at-{of}", data="d and what was locked", config=config)
+    result = replace(result, run=replace(result.run, unlocked=True, config_hash=hash_config(config)))
+    if folder:
+        RunDirectory.create(root, result.run.recipe_id).start(result.run, {})
+    ledger.append(root, a_row(result, unlocked=True))
+    return result
+
+
+def outside(result, seed):
+    """The result with the configuration of a recipe that leaves the locked range alone."""
+    config = {"seed": seed, "split": {"use": "walk_forward", "unlocked": False}}
+    return replace(result, run=replace(result.run, config=config, config_hash=hash_config(config)))
+
+
+def test_a_look_at_what_was_tried_is_no_further_trial(tmp_path, noise):
+    """Its ratio is that of forty bars: as a trial it would raise the variance of all others tenfold."""
+    own, other = outside(a_result(noise[0] + 0.0008), 0), outside(a_result(noise[1], recipe="b"), 1)
+    for result in (own, other):
+        ledger.append(tmp_path, a_row(result))
+    alone = judged(own, tmp_path).judgement
+    lucky = noise[2][:40] + 0.006
+    look = a_look(tmp_path, lucky, of="b", seed=1)
+    itself = a_look(tmp_path, lucky, of="own", seed=0)
+    after = judged(own, tmp_path).judgement
+    assert (after.n_trials, after.dsr.value) == (alone.n_trials, alone.dsr.value) == (2, alone.dsr.value)
+    of_row = Judge(tmp_path).of_row(next(r for r in ledger.read_rows(tmp_path)[0] if r["run_id"] == own.run.run_id))
+    assert (of_row.n_trials, of_row.dsr.value) == (2, alone.dsr.value)
+    assert ledger.before(tmp_path, replace(own.run, recipe_id="new", run_id="new-001")).trials == 2
+    assert ledger.before(tmp_path, own.run).looks == 2, "it is a look all the same"
+    assert judged(look, tmp_path).judgement.n_trials == 4, "what was tried before a look counts against it"
+    assert ledger.before(tmp_path, itself.run).trials == 3
+
+
+def test_a_look_at_what_nobody_tried_or_remembers_is_a_trial(tmp_path, noise):
+    own = outside(a_result(noise[0] + 0.0008), 0)
+    ledger.append(tmp_path, a_row(own))
+    a_look(tmp_path, noise[2], of="another", seed=7)
+    a_look(tmp_path, noise[3], of="own", seed=0, folder=False)
+    assert judged(own, tmp_path).judgement.n_trials == 3
+    assert ledger.before(tmp_path, own.run).trials == 2
 
 
 def test_where_only_the_run_itself_has_a_ratio_trials_vary_as_worthless_ones_do(tmp_path, noise):
@@ -385,6 +431,13 @@ class TestOverfitting:
         assert found.n_strategies == 12
         assert found.pbo.value == pytest.approx(pbo(noise[:12]).pbo)
         assert len(found.logits) == 12870  # 16 over 8
+
+    def test_what_only_rounding_parts_is_one_strategy(self, tmp_path, noise):
+        own = a_result(noise[0])
+        tried(tmp_path, noise[1:6], keep=True)
+        tried(tmp_path, noise[:6] * (1 + 4e-16) + 1e-18, keep=True, prefix="again")
+        found = judged(own, tmp_path).judgement
+        assert found.pbo.reason == f"needs {LEAST_STRATEGIES} strategies on the same decisions, has 6"
 
     def test_models_compared_with_were_tried_and_rules_were_not(self, tmp_path, noise):
         others = [replace(a_result(noise[20 + n]), name=f"m{n}", run=None) for n in range(3)]

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mnpu.accounts import as_quoted
+from mnpu.data.actions import settlements
 from mnpu.data.calendars import get_calendar
-from mnpu.data.fills import fill_prices
+from mnpu.data.fills import fill_prices, holding_returns
 from mnpu.data.resample import last_finished, resample, resample_bars
 from mnpu.data.store import Store
 from mnpu.errors import ConfigError, DataError
@@ -220,6 +221,37 @@ def test_fills_of_a_week_are_quoted_as_the_screen_showed_them(fill):
     quoted = as_quoted(frame, weeks)["price"]
     # the decisions of 9 and 16 March are filled in the weeks of the split and after it
     assert quoted.tolist() == ([10.0, 2.5] if fill == "next_open" else [2.5, 2.5])
+
+
+def paid_within_a_week(paid):
+    """Five weeks of a share of 10 dollars that pays ``paid``, a dollar amount by date, and falls by it."""
+    times = between("XNYS", "2018-03-05", "2018-04-06", "1d")
+    days = times.strftime("%m-%d")
+    cash = np.array([paid.get(day, 0.0) for day in days])[:, None]
+    price = 10.0 - np.cumsum(cash, axis=0)
+    panel = bars_of(times, "XNYS", "1d", np.random.default_rng(0), symbols=1)
+    fields = {"open": price, "high": price, "low": price, "close": price, "dividend": cash}
+    return resample(replace(panel, fields=fields), "1w")
+
+
+@pytest.mark.parametrize("fill", ["next_open", "next_close"])
+@pytest.mark.parametrize(
+    "paid", [{"03-14": 1.0}, {"03-12": 1.0}, {"03-12": 1.0, "03-14": 2.0, "03-19": 0.5}, {"03-16": 3.0}]
+)
+def test_who_is_filled_at_the_open_of_a_week_gets_what_goes_ex_within_it(fill, paid):
+    """Every price falls by what is paid, so who holds over the fall is paid for it, and nobody earns anything."""
+    weeks = paid_within_a_week(paid)
+    assert weeks["dividend"].sum() == sum(paid.values())
+    earned = holding_returns(fill_prices(weeks, fill))
+    assert earned[:-2, 0] == pytest.approx([0.0, 0.0, 0.0], abs=1e-15)
+
+
+def test_a_dividend_of_a_monday_is_of_the_open_and_one_of_a_wednesday_is_not():
+    weeks = paid_within_a_week({"03-12": 1.0, "03-14": 2.0})
+    assert weeks["dividend"][:, 0].tolist() == [0.0, 3.0, 0.0, 0.0, 0.0]
+    assert weeks["open_dividend"][:, 0].tolist() == [0.0, 1.0, 0.0, 0.0, 0.0]
+    assert settlements(weeks, opens=True)[0][:, 0].tolist() == [0.0, 1.0, 2.0, 0.0, 0.0]
+    assert settlements(weeks)[0][:, 0].tolist() == [0.0, 3.0, 0.0, 0.0, 0.0]
 
 
 def test_bars_of_one_symbol_are_put_together_alike():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from mnpu.errors import ConfigError, DataError, MnpuError
 from mnpu.guard import Chain, GrossCap
 from mnpu.simulation.costs import CostModel
+from mnpu.simulation.execution import Execution
 from mnpu.simulation.simulate import simulate
 from mnpu.types import Positions
 
@@ -457,6 +460,28 @@ def test_the_closed_route_refuses_what_depends_on_the_path():
 def test_prices_that_cannot_be_are_refused(prices, message):
     with pytest.raises(DataError, match=message):
         run([[1.0]] * 2, prices)
+
+
+@pytest.mark.parametrize("execution", [None, Execution(1e6)])
+def test_weights_may_be_whole_numbers_and_must_be_numbers(execution):
+    whole = replace(positions_of([[1.0, -1.0]] * 3), weights=np.array([[1, -1]] * 3))
+    prices = np.cumprod([[1.0, 1.0], [1.1, 1.2], [0.9, 1.0], [1.2, 1.0]], axis=0)
+    found = simulate(whole, prices, whole.times, execution=execution, chain=Chain([GrossCap(1.5)]))
+    same = simulate(positions_of(whole.weights), prices, whole.times, execution=execution, chain=Chain([GrossCap(1.5)]))
+    np.testing.assert_array_equal(found.equity, same.equity)
+    assert found.equity[-1] != 1.0
+    with pytest.raises(DataError, match="weights of the type <U1, expected numbers"):
+        simulate(replace(whole, weights=np.full((3, 2), "x")), prices, whole.times, execution=execution)
+
+
+@pytest.mark.parametrize("execution", [None, Execution(1e6)])
+def test_no_symbol_is_refused_and_no_row_earns_nothing(execution):
+    with pytest.raises(DataError, match="positions in no symbol"):
+        simulate(
+            positions_of(np.zeros((2, 0))), np.ones((3, 0)), positions_of(np.zeros((2, 0))).times, execution=execution
+        )
+    nothing = positions_of(np.zeros((0, 1)))
+    assert simulate(nothing, np.ones((1, 1)), nothing.times, execution=execution).equity.tolist() == [1.0]
 
 
 def test_a_negative_cost_is_refused():

@@ -38,6 +38,25 @@ def test_ranks_are_scipys(rng):
     np.testing.assert_array_equal(ranked(values), stats.rankdata(values, axis=1))
 
 
+def test_what_only_rounding_parts_shares_its_ranks(rng):
+    """Seeds of two recipes that are one strategy, as under a cap, whose means differ in the last bit."""
+    values = rng.normal(size=(20, 3))
+    values[:, 2] = values[:, 1] * (1 + 4e-16)
+    assert (values[:, 1] != values[:, 2]).any()
+    values[0] = 0.0
+    expected = stats.rankdata(np.column_stack([values[:, :2], values[:, 1]]), axis=1)
+    np.testing.assert_array_equal(ranked(values), expected)
+
+
+def test_two_names_of_one_treatment_are_not_told_apart_by_rounding(rng):
+    scores = np.repeat(rng.normal(1.0, 0.3, (30, 1)), 2, axis=1)
+    scores[:, 1] = np.nextafter(scores[:, 1], 2.0)
+    found = compared(catalogue(scores), metric="sharpe", direction="maximise")
+    assert found.ranks.tolist() == [1.5, 1.5]
+    assert found.p == 1.0
+    assert found.groups == [[0, 1]]
+
+
 def catalogue(scores, *, seeds=1, failed=(), rng=None):
     """A catalogue with these mean scores (N, k); seeds lie around them without moving their mean."""
     entries = []

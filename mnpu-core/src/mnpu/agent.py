@@ -192,7 +192,7 @@ class Agent:
         value = np.where(np.isfinite(price), price, self._value)
         held = np.isfinite(self._value)
         moved = np.where(held, value / self._value - 1.0, 0.0)
-        cash, ended = (row[-1] for row in settlements(last_two))
+        cash, ended = (row[-1] for row in settlements(last_two, opens=self._parts.config.fill == "next_open"))
         moved[ended] = -1.0
         self._account.hold(moved, np.where(held, cash / self._value, 0.0))
         fillable = last_two.tradable[0] & np.isfinite(price)

@@ -40,6 +40,7 @@ __all__ = ["LEAST_BLOCK", "LEAST_STRATEGIES", "Judge", "is_beyond_luck", "judged
 
 LEAST_STRATEGIES = 10  #: Of fewer, the place of one among the others tells too little: it has ten values at most.
 LEAST_CLUSTERED = 5  #: Bars of which a correlation tells anything.
+SAME = 10  #: Decimals of a return to which two series are one strategy's.
 LEAST_BLOCK = 10  #: Bars of a block of which a Sharpe ratio tells anything.
 _PROBABILITY = "probability"
 
@@ -101,6 +102,7 @@ class Judge:
         ids = {"run_id": run.run_id, "recipe_id": run.recipe_id, "name": run.name, "data_hash": run.data_hash}
         hashes = {name: getattr(run, name) for name in ("config_hash", "code_hash", "env_hash")}
         told = {"trials": run.trials, "started_at": run.started_at, "config": run.config, "status": "this run"}
+        told["unlocked"] = run.unlocked
         own = {**facts(result), **ids, **hashes, **told}
         others = {each.name: each.net for each in result.comparisons}
         passed = all(gate.passed for gate in result.gates)
@@ -282,13 +284,16 @@ def _on(trial: Returns | None, own: Returns) -> np.ndarray | None:
 
 
 def _different(pool: Sequence[Returns], *, of_paths: bool) -> list[np.ndarray]:
-    """What was tried, each strategy once however many runs had it: (T,), or (P, T) of every path."""
+    """What was tried, each strategy once however many runs had it: (T,), or (P, T) of every path.
+
+    Two runs of one strategy may differ by rounding, as where a cap takes what another recipe had asked less of.
+    """
     found: dict[bytes, np.ndarray] = {}
     for each in pool:
         tried = [each.paths] if of_paths else list(each.models.values())
         for series in tried:
             if series is not None and np.isfinite(series).all():
-                found.setdefault(np.ascontiguousarray(series).tobytes(), series)
+                found.setdefault((np.round(series, SAME) + 0.0).tobytes(), series)  # + 0.0: a zero has one sign
     shapes = [series.shape for series in found.values()]
     usual = max(set(shapes), key=shapes.count) if shapes else None  # a trial with another number of paths stands apart
     return [series for series in found.values() if series.shape == usual]

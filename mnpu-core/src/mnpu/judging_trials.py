@@ -72,6 +72,10 @@ class Records:
         if question not in self._recipes:
             self._recipes[question] = self._asked(*question)
         others = [each for each in self._recipes[question] if each.recipe_id != own["recipe_id"]]
+        if not own.get("unlocked"):
+            rows = [row for each in self._recipes[question] for row in each.rows]
+            again = ledger.looks_again(self.root, rows, own.get("config_hash"))
+            others = [each for each in others if not all(row["run_id"] in again for row in each.rows)]
         known = {own["recipe_id"], *(each.recipe_id for each in others)}
         lost = {ledger.recipe_of(run_id) for run_id in self.tried.damaged if run_id != own.get("run_id")}
         return others, len(lost - known) + self.tried.lost

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from mnpu import ledger_files
 from mnpu.atomic import write_new
 from mnpu.errors import MnpuError
+from mnpu.hashing import hash_config
 from mnpu.rundir import RunDirectory, list_runs
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = [
     "before",
     "compact",
     "in_time",
+    "looks_again",
     "read",
     "read_rows",
     "recipe_of",
@@ -180,13 +182,16 @@ def before(root: str | Path, run: Run) -> Before:
 
     Notes
     -----
-    Repeats of a recipe are one trial, but each is a look. Runs that failed count, and so do those that were killed
-    before they could write their row: their directory tells of them. What is damaged counts, whatever it was of: too
-    many rather than too few. A damaged file of several rows counts as as many as it was written with.
+    Repeats of a recipe are one trial, but each is a look; what `looks_again` names is a look alone. Runs that failed
+    count, and so do those that were killed before they could write their row: their directory tells of them. What is
+    damaged counts, whatever it was of: too many rather than too few. A damaged file of several rows counts as as many
+    as it was written with.
     """
     found = tried(root)
-    alike = (row.get("recipe_id") for row in found.rows if same_question(row, name=run.name, data_hash=run.data_hash))
-    recipes = {*alike, *map(recipe_of, found.damaged - {run.run_id})}
+    alike = [row for row in found.rows if same_question(row, name=run.name, data_hash=run.data_hash)]
+    again = frozenset() if run.unlocked else looks_again(root, alike, run.config_hash)
+    asked = (row.get("recipe_id") for row in alike if row["run_id"] not in again)
+    recipes = {*asked, *map(recipe_of, found.damaged - {run.run_id})}
     keys = ("name", "data_hash", "locked")
     looked = (row for row in found.rows if row.get("unlocked") and any(row.get(k) == getattr(run, k) for k in keys))
     looks = {row["run_id"] for row in looked} | found.damaged
@@ -247,6 +252,35 @@ def tried(root: str | Path) -> Tried:
             damaged.discard(directory.run_id)
             rows.append({**begun, "run_id": directory.run_id, "status": directory.status})
     return Tried(tuple(rows), frozenset(damaged), lost, tuple(problems))
+
+
+def looks_again(root: str | Path, rows: Sequence[Mapping[str, Any]], *outside: str | None) -> frozenset[str]:
+    """Ids of those ``rows`` that are no more than a look, on the locked range, at what was tried outside it.
+
+    Such a run is no further idea, and its ratio is of a short range of other bars: it counts as a look, and as a trial
+    beside other looks. Where nobody knows what it looked at, because its folder is gone, it stays a trial.
+
+    Parameters
+    ----------
+    root : path
+    rows : sequence of mapping
+        Of one question.
+    *outside : str or None
+        Configuration hashes of further recipes that were tried outside.
+    """
+    known = {*outside, *(row.get("config_hash") for row in rows if not row.get("unlocked"))} - {None, ""}
+    return frozenset(row["run_id"] for row in rows if row.get("unlocked") and _outside(root, row) in known)
+
+
+def _outside(root: str | Path, row: Mapping[str, Any]) -> str | None:
+    """Configuration hash of a look's recipe as it is outside the locked range; None where nobody knows it."""
+    try:
+        config = RunDirectory(Path(root) / str(row["run_id"])).state.get("run", {}).get("config")
+    except MnpuError:
+        return None
+    if not isinstance(config, Mapping) or not isinstance(config.get("split"), Mapping):
+        return None
+    return hash_config({**config, "split": {**config["split"], "unlocked": False}})
 
 
 def recipe_of(run_id: str) -> str:

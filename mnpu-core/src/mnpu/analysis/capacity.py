@@ -10,8 +10,10 @@ The trades stay the same, so that the mean net return falls with ``sqrt(C)``: it
 year is largest at 4/9 of C0. sigma and V are the deviation and the mean value traded of 20 bars up to the decision.
 
 An account of a size (the recipe's ``execution`` or ``costs.impact``) is simulated anew at each capital instead: with
-its participation, lots and minimums, and with the recipe's factor of impact where it has one. Its three capitals lie
-between the rows of the curve, found by bisection.
+its participation, lots and minimums, and with the recipe's factor of impact where it has one. Its capitals of zero and
+of half the ratio lie between the rows of the curve, found by bisection; that of most money is a row, of those that fill
+at least half of what they order. An account that fills less holds what was left over of other days' orders, and what it
+earns is no longer the strategy's.
 
 What this is not: a forecast. Y is a guess within a factor of two; the law holds for orders worked over a bar, not for
 every market; capital stays what it was at the start; V is what one venue or vendor reports; impact does not decay, and
@@ -40,6 +42,7 @@ __all__ = ["Capacity", "CapitalRow", "Liquidity", "capacity", "liquidity", "net_
 
 CAPITALS = tuple(10.0**k * m for k in range(4, 11) for m in (1, 3))
 HALVINGS = 8  #: Of the distance between two rows: a capital is known to a hundredth.
+FOLLOWED = 0.5  #: Share of what was ordered below which an account does not hold what was decided.
 NOTHING = 0.01  #: Share of an order that counts as none of it.
 UNPRICED = 0.1  #: A larger share of trades without a volume leaves nothing to say.
 
@@ -70,7 +73,8 @@ class CapitalRow(NamedTuple):
 class Capacity(NamedTuple):
     """The curve, and three capitals in the currency of the prices: of zero, of half the Sharpe ratio, of most money.
 
-    They are None where the strategy earns nothing even without impact. ``unpriced`` is the share of traded value for
+    They are None where the strategy earns nothing even without impact, and that of most money where no account that
+    fills at least half of its orders earns anything. ``unpriced`` is the share of traded value for
     which no volume was known; it costs no impact here, so that the capacity is too large by about as much.
     """
 
@@ -193,11 +197,12 @@ def _simulated(replay: Replay, impact: float, capitals: Sequence[float], market:
     ratios = [row.sharpe or 0.0 for row in rows]
     ratio = lambda capital: sharpe(at(capital).net, replay.periods_per_year).value or 0.0  # noqa: E731
     half = _crossing(rows, ratios, ratio, ratios[0] / 2.0) if ratios[0] > 0 else None
-    best = max(rows, key=lambda row: row.money_ann)
+    followed = [row for row in rows if (row.filled or 0.0) >= FOLLOWED and row.money_ann > 0]
+    best = max(followed, key=lambda row: row.money_ann).capital if followed else None
     priced = np.isfinite(known["usual"]) & np.isfinite(known["volatility"])
     moved = np.abs(replay.held)
     unpriced = float(moved[~priced].sum() / moved.sum()) if moved.any() else 0.0
-    return Capacity(tuple(rows), zero, half, best.capital if best.money_ann > 0 else None, unpriced, rates.impact)
+    return Capacity(tuple(rows), zero, half, best, unpriced, rates.impact)
 
 
 def _simulated_row(capital: float, outcome: SimulationOutcome, volume: np.ndarray, q: float) -> CapitalRow:

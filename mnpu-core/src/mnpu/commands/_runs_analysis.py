@@ -122,8 +122,6 @@ def _beside(name: str, found: Analysis) -> None:
 
 def _capitals(found: Capacity) -> str:
     """The three capitals; those that the curve does not reach are not named."""
-    if found.best is None:
-        return "Nothing is earned at any capital."
     said = [
         f"{words} at {capital:,.0f}"
         for words, capital in (
@@ -133,6 +131,9 @@ def _capitals(found: Capacity) -> str:
         )
         if capital is not None
     ]
+    if not said:
+        orders = " that fills half of its orders" if found.rows and found.rows[0].filled is not None else ""
+        return f"Nothing is earned at any capital{orders}."
     sentence = ", ".join(said)
     return f"{sentence[0].upper()}{sentence[1:]}."
 

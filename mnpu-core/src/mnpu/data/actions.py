@@ -198,14 +198,21 @@ def delisting_field(
     return field
 
 
-def settlements(panel: Panel) -> tuple[np.ndarray, np.ndarray]:
+def settlements(panel: Panel, *, opens: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """What a holder of one share gets in each bar beside its price: ``cash`` (T, A), and where the share ``ended``.
 
-    ``cash`` is the dividends of the bar and, where the share ended, what it became; 0 elsewhere.
+    ``cash`` is the dividends of the bar and, where the share ended, what it became; 0 elsewhere. For who is filled at
+    ``opens`` it is what is paid after the open before and up to this one: what goes ex within a longer bar is for who
+    holds it over that bar, and stands in the next row. That of the row before the panel is left out.
     """
     cash, ended = np.zeros(panel.shape), np.zeros(panel.shape, dtype=bool)
     if "dividend" in panel.fields:
-        cash += np.nan_to_num(panel["dividend"])
+        paid = np.nan_to_num(panel["dividend"])
+        if opens and "open_dividend" in panel.fields:
+            at_open = np.nan_to_num(panel["open_dividend"])
+            later, paid = paid - at_open, at_open.copy()
+            paid[1:] += later[:-1]
+        cash += paid
     if "delisting" in panel.fields:
         ended = np.isfinite(panel["delisting"])
         cash += np.nan_to_num(panel["delisting"])

@@ -32,7 +32,10 @@ RATE, OPEN_RATE = "rate", "open_rate"
 MAX_AGE_DAYS = 7
 
 #: Prices and cash that are known at the close of a bar.
-AT_CLOSE = ("high", "low", "close", "vwap", "dividend", "delisting")
+AT_CLOSE = ("high", "low", "close", "vwap")
+
+#: What is known at the open, where something is filled there. A dividend is that of the open and what follows.
+AT_OPEN = ("open", "open_dividend", "delisting")
 
 
 class _Leg(NamedTuple):
@@ -91,15 +94,19 @@ def with_rates(panel: Panel, store: Store, currency: str, *, opens: bool) -> Pan
 def in_account_currency(panel: Panel) -> Panel:
     """The panel with its prices and cash in the account's currency, each at the rate that was known at its time.
 
-    The simple return of a foreign symbol is then ``(1 + r) (1 + r_fx) - 1``. High and low are converted at the close.
+    The simple return of a foreign symbol is then ``(1 + r) (1 + r_fx) - 1``. High and low are converted at the close,
+    dividends and what a delisted share became where they are paid: at the open, if something is filled there.
     A panel without rates, or one that is converted already, is returned as it is.
     """
     if RATE not in panel.fields:
         return panel
     rate = panel[RATE]
-    converted = {name: values * rate if name in AT_CLOSE else values for name, values in panel.fields.items()}
-    if "open" in converted:
-        converted["open"] = panel["open"] * panel.fields.get(OPEN_RATE, rate)
+    opened = panel.fields.get(OPEN_RATE, rate)
+    at = dict.fromkeys(AT_CLOSE, rate) | dict.fromkeys(AT_OPEN, opened)
+    converted = {name: values * at[name] if name in at else values for name, values in panel.fields.items()}
+    if "dividend" in converted:
+        first = panel.fields.get("open_dividend", panel["dividend"])
+        converted["dividend"] = first * opened + (panel["dividend"] - first) * rate
     # Total closes are for features, which see each price in its own currency.
     left_out = (RATE, OPEN_RATE, "total_close")
     return replace(panel, fields={name: values for name, values in converted.items() if name not in left_out})

@@ -84,7 +84,7 @@ def fill_prices(panel: Panel, fill: str = "next_close") -> Fills:
     else:
         raise ConfigError(f"{fill!r} is no fill rule", where="fill", expected="next_close, next_open or vwap")
     later = utc(times[1:].append(pd.DatetimeIndex([pd.NaT], tz="UTC").as_unit("ns")))
-    cash, ended = settlements(panel)
+    cash, ended = settlements(panel, opens=fill == "next_open")
     return Fills(next_prices(panel, fill), later, _next_row(cash, 0.0), _next_row(ended, False))
 
 

@@ -56,7 +56,7 @@ def resample(panel: Panel, frequency: str) -> Panel:
         lowest, ``close`` the last of the bars that are there; ``volume`` and ``dividend`` are sums; ``vwap`` is the
         mean, weighted by volume. ``tradable``
         where the symbol had a tradable bar. ``open_factor`` is the split factor of the open, which a split within
-        the longer bar leaves behind.
+        the longer bar leaves behind, and ``open_dividend`` that of the dividends which is paid at the open.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def resample(panel: Panel, frequency: str) -> Panel:
     calendar = get_calendar(panel.calendar)
     groups = _groups(panel.times, calendar, panel.frequency, frequency)
     present = panel.tradable
-    parts = _with_open_factor(panel.fields)
+    parts = _with_those_of_opens(panel.fields)
     fields = {name: _rule(name)(values, present, groups) for name, values in parts.items() if name != "vwap"}
     if "vwap" in parts and "volume" not in parts:
         raise DataError("vwap without volume", where="resample", expected="what weighs the average prices")
@@ -92,11 +92,12 @@ def resample(panel: Panel, frequency: str) -> Panel:
     )
 
 
-def _with_open_factor(fields: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """The fields, and the factor of each open, which is that of its bar until bars are put together."""
-    if "open" not in fields or "split_factor" not in fields or "open_factor" in fields:
+def _with_those_of_opens(fields: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """The fields, and factor and dividend of each open, which are those of its bar until bars are put together."""
+    if "open" not in fields:
         return fields
-    return {**fields, "open_factor": fields["split_factor"]}
+    ofs = {"open_factor": "split_factor", "open_dividend": "dividend"}
+    return {**{name: fields[whole] for name, whole in ofs.items() if whole in fields}, **fields}
 
 
 def resample_bars(
@@ -234,6 +235,7 @@ RULES: Mapping[str, Rule] = {
     "rate": _factor,
     "open_rate": _first,
     "dividend": _sum,
+    "open_dividend": _first,
     "total_close": _last,
     "delisting": _settled,
 }

@@ -17,7 +17,7 @@ __all__ = ["find_level", "scale_changes"]
 
 #: Fields in the currency of a price, and the share of a column's values that may change when they are multiplied:
 #: where two prices are nearly equal, rounding may decide.
-MONEY = ("open", "high", "low", "close", "dividend", "total_close", "delisting")
+MONEY = ("open", "high", "low", "close", "dividend", "open_dividend", "total_close", "delisting")
 FEW = 1e-3
 #: Rows on which that is tried.
 NEWEST = 64

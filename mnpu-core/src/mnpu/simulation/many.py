@@ -22,7 +22,7 @@ from mnpu.simulation.books import Books
 from mnpu.simulation.costs import CostModel
 from mnpu.simulation.execution import KINDS, Conditions, Execution
 from mnpu.simulation.ledger import SizedMarket, ledger_books, paid_at_once, settings_of
-from mnpu.simulation.market import Market, market_for
+from mnpu.simulation.market import Market, in_numbers, market_for
 from mnpu.simulation.simulate import unsized_books
 from mnpu.simulation.sized import run_chained
 from mnpu.simulation.stepper import World, known_fields, rates_of, world_of
@@ -149,6 +149,7 @@ def simulate_many(
     DataError
         No setting, weights of another shape, a scale that is not finite, or arrays that do not fit the positions.
     """
+    positions = in_numbers(positions)
     _check(settings, positions.weights.shape, threads)
     known = market_for(positions, prices, fill_times, **market)
     shared = _Shared(
@@ -157,7 +158,7 @@ def simulate_many(
     )  # fmt: skip
     n_rows = len(positions.weights)
     whole = np.zeros((len(settings) if measure is None else 0, n_rows))
-    step = len(settings) if measure is None else max(CELLS // n_rows, 1)
+    step = len(settings) if measure is None else max(CELLS // max(n_rows, 1), 1)
     ones: list[_One] = []
     parts: list[Mapping[str, np.ndarray]] = []
     with ThreadPoolExecutor(threads) as pool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ import pandas as pd
 from mnpu.errors import DataError
 from mnpu.types import Positions
 
-__all__ = ["Market", "market_for"]
+__all__ = ["Market", "in_numbers", "market_for"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,22 @@ class Market:
     tradable: np.ndarray
 
 
+def in_numbers(positions: Positions) -> Positions:
+    """The positions with weights in float64, as whoever writes ``[1, -1]`` means them.
+
+    Raises
+    ------
+    DataError
+        Weights that are no numbers.
+    """
+    weights = np.asarray(positions.weights)
+    if weights.dtype == np.float64:
+        return positions
+    if weights.dtype.kind not in "biuf":
+        raise DataError(f"weights of the type {weights.dtype}", where="simulation", expected="numbers, as float64")
+    return replace(positions, weights=weights.astype(np.float64))
+
+
 def market_for(
     positions: Positions,
     prices: np.ndarray,
@@ -79,11 +95,13 @@ def market_for(
     Raises
     ------
     DataError
-        Shapes that disagree, or a price that is not positive.
+        Shapes that disagree, a price that is not positive, or no symbol.
     """
     n_rows, n_assets = positions.weights.shape
     prices = np.asarray(prices, dtype=np.float64)
     _expect_shape("prices", prices.shape, (n_rows + 1, n_assets), "one row per decision and one more to value the last")
+    if not n_assets:
+        raise DataError("positions in no symbol", where="simulation", expected="one or more")
     lowest, highest = prices.min(), prices.max()  # NaN where one is; then what ignores it, which is slower
     whole = bool(np.isfinite(lowest + highest))
     if not whole:

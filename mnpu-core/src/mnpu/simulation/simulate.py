@@ -17,7 +17,7 @@ from mnpu.simulation.books import Books, Orders, closed_books, is_path_free, ste
 from mnpu.simulation.costs import CostModel
 from mnpu.simulation.execution import Conditions, Execution
 from mnpu.simulation.ledger import ledger_books
-from mnpu.simulation.market import Market, market_for
+from mnpu.simulation.market import Market, in_numbers, market_for
 from mnpu.simulation.sized import compiled_ledger
 from mnpu.simulation.stepper import compiled_books
 from mnpu.simulation.surroundings import Surroundings
@@ -147,6 +147,7 @@ def simulate(
     """
     chain = chain or Chain()
     costs = costs or CostModel(0.0, 0.0)
+    positions = in_numbers(positions)
     market = market_for(positions, prices, fill_times, tradable=tradable, marks=marks, cash=cash, ended=ended)
     if execution is not None or conditions is not None or costs.sized:
         if method == "closed":

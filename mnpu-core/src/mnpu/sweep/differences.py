@@ -22,6 +22,8 @@ __all__ = ["Comparison", "compared", "critical_difference", "critical_value", "r
 
 SEED = "seed"
 _PERMUTATIONS = 20_000
+#: Scores that are nearer, as a part of the larger, tie: rounding parts them, and may do so in one way in all data sets.
+_TIED = 1e-9
 _erf = np.vectorize(math.erf)
 
 
@@ -121,9 +123,10 @@ def compared(
 
 
 def ranked(values: np.ndarray) -> np.ndarray:
-    """Ranks in each row of (N, k), the smallest is 1, ties share their mean."""
-    below = (values[:, None, :] < values[:, :, None]).sum(axis=2)
-    equal = (values[:, None, :] == values[:, :, None]).sum(axis=2)
+    """Ranks in each row of (N, k), the smallest is 1; ties, and what only rounding parts, share their mean."""
+    one, other = values[:, :, None], values[:, None, :]
+    tied = np.abs(one - other) <= _TIED * np.maximum(np.abs(one), np.abs(other))
+    below, equal = ((other < one) & ~tied).sum(axis=2), tied.sum(axis=2)
     return below + (equal + 1) / 2.0
 
 

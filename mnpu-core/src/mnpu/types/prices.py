@@ -69,8 +69,9 @@ class Panel:
         ``close / split_factor`` is the price as traded. ``dividend`` is the cash per share, in the same units, of the
         first bar without it, 0 in other bars; ``total_close`` the close with dividends bought back, for returns
         only. ``delisting`` is the cash that a share became after its last bar, NaN in all rows but that one. Bars
-        that were put together also have ``open_factor``, the split factor of their open. ``vwap`` is the volume
-        weighted average price of the bar, where somebody knows it.
+        that were put together also have ``open_factor``, the split factor of their open, and ``open_dividend``, what
+        of the dividends is paid at it. ``vwap`` is the volume weighted average price of the bar, where somebody knows
+        it.
     tradable : bool ndarray (T, A)
         True where the symbol is listed and has a bar at t: it is neither halted nor missing.
     datasets : tuple of DatasetInfo (A,)

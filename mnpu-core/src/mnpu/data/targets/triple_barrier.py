@@ -96,7 +96,7 @@ class _Race:
         self.fills, self.instants = fills, panel.instants
         self.high = np.fmax(panel.fields.get("high", close), close)
         self.low = np.fmin(panel.fields.get("low", close), close)
-        self.cash, self.ended = settlements(panel)
+        self.cash, self.ended = settlements(panel, opens=opens)
         self.offset = 0 if opens else 1  # who is filled at an open sees the rest of that bar
         self.above: np.ndarray | float = np.inf
         self.below: np.ndarray | float = -np.inf
