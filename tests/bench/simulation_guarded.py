@@ -168,6 +168,7 @@ def _chain(names: tuple[str, ...], *, volatility: float, per_symbol: float, grou
 def _both(case: dict[str, Any], chain: Any) -> tuple[float, float, float]:
     """Milliseconds of all decisions compiled, and as many along the reference; the share that was changed."""
     from mnpu.simulation.costs import CostModel
+    from mnpu.simulation.execution import Conditions
     from mnpu.simulation.simulate import simulate
 
     run = partial(simulate, chain=chain, costs=CostModel(1.0, 2.0))
@@ -177,7 +178,8 @@ def _both(case: dict[str, Any], chain: Any) -> tuple[float, float, float]:
     rows = case | {"positions": case["positions"].rows(0, FEW), "prices": case["prices"][: FEW + 1], "around": few}
     rows["fill_times"] = case["fill_times"][:FEW]
     if "conditions" in case:
-        rows["conditions"] = case["conditions"].rows(0, FEW)
+        known = vars(case["conditions"]).items()
+        rows["conditions"] = Conditions(**{name: None if values is None else values[:FEW] for name, values in known})
     began = time.perf_counter()
     part = run(**rows, method="stepped")
     slow = 1e3 * (time.perf_counter() - began)
