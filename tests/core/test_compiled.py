@@ -51,7 +51,8 @@ def ask(tmp_path, monkeypatch):
             assert old in text
             (folder / f"{name}.py").write_text(text.replace(old, new))
         code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n" + ASK.format(package="kept_loops")
-        told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+        command = [sys.executable, "-B", "-c", code]  # Python's own cache tells no two changes of one second apart
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
         return float(told[0]), bool(int(told[1]))
 
     return asked
